@@ -1,0 +1,188 @@
+package sources
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// clone is the folder that holds the local clone of one repository:
+//
+//	lock              held by the process that uses the folder
+//	generation-7      a bare repository; the highest number counts
+//	generation-6      the one before, for snapshots that are still read
+//	unfinished-8      being fetched; one that a killed process left is removed
+//
+// A fetch adds a pack to the newest generation. When that has grown too much
+// by packs or bytes (see generation.full), or is damaged, or holds what other
+// options left out, a new one is fetched whole and the last but one removed.
+// So the folder holds at most two generations, each bounded by three times what
+// the repository took when that was fetched and 64 MiB, whatever its history does.
+type clone struct {
+	dir       string
+	temporary bool // made by us: removed at close
+	lock      *flock.Flock
+	current   *generation // nil: none that can be used
+	number    int         // of the newest generation there ever was
+}
+
+const (
+	generationPrefix = "generation-"
+	unfinishedPrefix = "unfinished-"
+)
+
+// cloneKey is what a generation was fetched for. With another URL or another
+// limit its content would be something else.
+type cloneKey struct {
+	URL       string `json:"url"`
+	FileBytes int64  `json:"fileBytes"`
+}
+
+func openClone(dir string, key cloneKey) (_ *clone, damage error, err error) {
+	c := &clone{dir: dir}
+	if dir == "" {
+		if c.dir, err = os.MkdirTemp("", "pacer-git-"); err != nil {
+			return nil, nil, fmt.Errorf("make a temporary folder for the clone: %w", err)
+		}
+		c.temporary = true
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("make the folder of the clone: %w", err)
+	}
+	if c.lock, err = lockFolder(c.dir); err != nil {
+		return nil, nil, err
+	}
+	damage, err = c.load(key)
+	if err != nil {
+		return nil, nil, errors.Join(err, c.close())
+	}
+	return c, damage, nil
+}
+
+// lockFolder takes the folder for this process. The system releases the lock
+// when the process ends, however it ends.
+func lockFolder(dir string) (*flock.Flock, error) {
+	lock := flock.New(filepath.Join(dir, "lock"))
+	taken, err := lock.TryLock()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("lock the folder of the clone %s: %w", dir, err)
+	case !taken:
+		holder, _ := os.ReadFile(lock.Path()) // for the message only
+		return nil, fmt.Errorf("the clone in %s is %w by process %s: give each its own folder, or stop that one",
+			dir, ErrInUse, cmp.Or(strings.TrimSpace(string(holder)), "unknown"))
+	}
+	if err := os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the folder of the clone: %w", err), lock.Close())
+	}
+	return lock, nil
+}
+
+// load finds the newest generation and checks it. What is wrong with it is
+// returned as damage: it will be fetched anew.
+func (c *clone) load(key cloneKey) (damage, err error) {
+	numbers, err := c.generations()
+	if err != nil {
+		return nil, err
+	}
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	c.number = numbers[len(numbers)-1]
+	c.current, damage = openGeneration(c.path(c.number), key)
+	return damage, nil
+}
+
+func (c *clone) path(number int) string {
+	return filepath.Join(c.dir, generationPrefix+strconv.Itoa(number))
+}
+
+// generations lists the numbers, lowest first, and removes what was not finished.
+func (c *clone) generations() ([]int, error) {
+	listed, err := os.ReadDir(c.dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the folder of the clone: %w", err)
+	}
+	var numbers []int
+	for _, e := range listed {
+		if strings.HasPrefix(e.Name(), unfinishedPrefix) {
+			if err := os.RemoveAll(filepath.Join(c.dir, e.Name())); err != nil {
+				return nil, fmt.Errorf("remove an unfinished clone: %w", err)
+			}
+		}
+		text, found := strings.CutPrefix(e.Name(), generationPrefix)
+		if n, err := strconv.Atoi(text); found && err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+// begin makes an empty generation. It counts only after finish.
+func (c *clone) begin(key cloneKey) (*generation, error) {
+	return newGeneration(filepath.Join(c.dir, unfinishedPrefix+strconv.Itoa(c.number+1)), key)
+}
+
+// finish makes a generation the current one and removes those nobody reads any more.
+func (c *clone) finish(g *generation) error {
+	path := c.path(c.number + 1)
+	if err := g.moveTo(path); err != nil {
+		return fmt.Errorf("put the new clone in place: %w", err)
+	}
+	c.number++
+	c.current = g
+	numbers, err := c.generations()
+	if err != nil {
+		return err
+	}
+	for _, n := range numbers {
+		if n < c.number-1 {
+			if err := os.RemoveAll(c.path(n)); err != nil {
+				return fmt.Errorf("remove an old clone: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+func (c *clone) close() error {
+	err := c.lock.Close()
+	if c.temporary {
+		// Snapshots keep the packs that they read open.
+		err = errors.Join(err, os.RemoveAll(c.dir))
+	}
+	return err
+}
+
+// writeState replaces a small file at once, so that a kill leaves the old or the new one.
+func writeState(path string, state any) error {
+	content, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
+}
+
+func readState(path string, state any) error {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s is missing", filepath.Base(path))
+	}
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(content, state)
+}

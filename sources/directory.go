@@ -1,0 +1,97 @@
+package sources
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// DirectoryOptions say which directory is a source, and how it is watched.
+type DirectoryOptions struct {
+	// Path of the directory. It may be a symlink; symlinks inside it are refused.
+	Path string
+	// Poll is how often Changed says look again though the system told of no
+	// change: 30 s where zero. Notifications can be lost, on network file
+	// systems always; the poll is the truth.
+	Poll time.Duration
+	// Debounce is how long after a notification Changed speaks, so that the many
+	// of one save or one checkout cause one look: 100 ms where zero.
+	Debounce time.Duration
+	Limits   Limits
+	Log      *slog.Logger // nil: nothing is logged
+}
+
+// Directory is a source that is a directory of this machine. A snapshot is a
+// copy in memory: what is written to the directory later does not reach it.
+type Directory struct {
+	options DirectoryOptions
+	watcher *watcher
+
+	mu     sync.Mutex
+	last   *Snapshot
+	closed bool
+}
+
+var _ Source = (*Directory)(nil)
+
+// NewDirectory begins to watch a directory. Its absence is an error of
+// Snapshot, not of this function: it may come back.
+func NewDirectory(o DirectoryOptions) (*Directory, error) {
+	if o.Path == "" {
+		return nil, errors.New("a directory source needs a path")
+	}
+	absolute, err := filepath.Abs(o.Path)
+	if err != nil {
+		return nil, fmt.Errorf("directory %s: %w", o.Path, err)
+	}
+	o.Path = absolute
+	o.Poll = cmp.Or(o.Poll, 30*time.Second)
+	o.Debounce = cmp.Or(o.Debounce, 100*time.Millisecond)
+	o.Limits = o.Limits.withDefaults()
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	return &Directory{options: o, watcher: startWatcher(o)}, nil
+}
+
+// Snapshot reads the whole directory. Any file or folder in it that cannot be
+// read is an error for all of it, as what stands there is unknown.
+func (d *Directory) Snapshot(ctx context.Context) (*Snapshot, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, fmt.Errorf("directory %s: %w", d.options.Path, ErrClosed)
+	}
+	read, err := scanDirectory(ctx, d.options.Path, d.options.Limits)
+	if err != nil {
+		return nil, fmt.Errorf("directory %s: %w", d.options.Path, err)
+	}
+	if d.last != nil && d.last.Revision.ID == read.root {
+		return d.last, nil
+	}
+	d.last = &Snapshot{
+		Revision: Revision{ID: read.root, Time: read.newest},
+		FS:       newTreeFS(read.objects, read.root, read.newest, d.options.Limits),
+	}
+	return d.last, nil
+}
+
+// Changed receives a value when a file system event or the poll says look again.
+func (d *Directory) Changed() <-chan struct{} { return d.watcher.changed }
+
+// String is the absolute path.
+func (d *Directory) String() string { return d.options.Path }
+
+// Close stops watching.
+func (d *Directory) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return d.watcher.stop()
+}

@@ -1,0 +1,60 @@
+package sources
+
+import (
+	"errors"
+	"strings"
+)
+
+// What can be wrong with a source, to be told apart by errors.Is. The error
+// around each says where it happened and what to do.
+var (
+	// ErrEmpty: the repository is there and holds no branch and no tag.
+	ErrEmpty = errors.New("the repository is empty")
+	// ErrNoRef: the branch, tag, commit or version that is asked for is not, or
+	// no longer, in the repository.
+	ErrNoRef = errors.New("not in the repository")
+	// ErrNotFound: there is no such repository or directory, or the credentials
+	// may not see it.
+	ErrNotFound = errors.New("not found")
+	// ErrAuth: the server refused the credentials, or wants some.
+	ErrAuth = errors.New("authentication failed")
+	// ErrHostKey: an ssh server could not prove that it is the one in known_hosts.
+	ErrHostKey = errors.New("host key not trusted")
+	// ErrRedirect: the server sent us to another host or scheme.
+	ErrRedirect = errors.New("redirect refused")
+	// ErrLimit: something is larger than Limits allow.
+	ErrLimit = errors.New("over the limit")
+	// ErrInUse: another process, or another Git of this one, holds the local clone.
+	ErrInUse = errors.New("in use")
+	// ErrClosed: the source was closed.
+	ErrClosed = errors.New("the source is closed")
+	// ErrRefused: the entry is there and is not read; see RefusedEntry.
+	ErrRefused = errors.New("refused")
+)
+
+// scrubbed is an error whose text held a secret. Its kind can still be asked.
+type scrubbed struct {
+	text  string
+	cause error
+}
+
+func (s *scrubbed) Error() string        { return s.text }
+func (s *scrubbed) Is(target error) bool { return errors.Is(s.cause, target) }
+
+// scrub removes secrets from an error's text: servers can echo what they were sent.
+func scrub(err error, secrets []string) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	clean := text
+	for _, secret := range secrets {
+		if secret != "" {
+			clean = strings.ReplaceAll(clean, secret, "***")
+		}
+	}
+	if clean == text {
+		return err
+	}
+	return &scrubbed{text: clean, cause: err}
+}

@@ -1,0 +1,139 @@
+package sources
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pacer-gitops/pacer/sources/gittest"
+)
+
+func openGit(t testing.TB, o GitOptions) *Git {
+	t.Helper()
+	g, err := NewGit(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return g
+}
+
+func snapshot(t testing.TB, s Source) *Snapshot {
+	t.Helper()
+	snap, err := s.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snap
+}
+
+// fails looks, and wants an error of that kind.
+func fails(t testing.TB, s Source, kind error) error {
+	t.Helper()
+	snap, err := s.Snapshot(t.Context())
+	if !errors.Is(err, kind) {
+		t.Fatalf("got %v, %v; want an error that is %q", snap, err, kind)
+	}
+	return err
+}
+
+func wantFile(t testing.TB, s *Snapshot, name, content string) {
+	t.Helper()
+	got, err := fs.ReadFile(s.FS, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != content {
+		t.Errorf("%s holds %q, want %q", name, got, content)
+	}
+}
+
+func wantRevision(t testing.TB, s *Snapshot, commit, ref string) {
+	t.Helper()
+	if s.Revision.ID != commit || s.Revision.Ref != ref {
+		t.Errorf("revision is %s of %q, want %s of %q", s.Revision.ID, s.Revision.Ref, commit, ref)
+	}
+}
+
+func writeFile(t testing.TB, path, content string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func secretFile(t testing.TB, content string) Secret {
+	t.Helper()
+	return Secret{File: writeFile(t, filepath.Join(t.TempDir(), "secret"), content)}
+}
+
+// transports are the ways to the same repository; each must behave alike.
+func transports(t *testing.T, run func(t *testing.T, repo *gittest.Repo, o GitOptions)) {
+	const password = "correct horse"
+	for name, serve := range map[string]func(t *testing.T, r *gittest.Repo) GitOptions{
+		"https": func(t *testing.T, r *gittest.Repo) GitOptions {
+			s := r.Serve(t, gittest.HTTP{User: "ada", Password: password, TLS: true})
+			ca := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), string(s.CA))
+			return GitOptions{URL: s.Repo, Auth: Auth{Username: "ada", Password: secretFile(t, password+"\n"), CAFile: ca}}
+		},
+		"http": func(t *testing.T, r *gittest.Repo) GitOptions {
+			return GitOptions{URL: r.Serve(t, gittest.HTTP{}).Repo, AllowHTTP: true}
+		},
+		"ssh": func(t *testing.T, r *gittest.Repo) GitOptions {
+			s := r.ServeSSH(t)
+			return GitOptions{URL: s.Repo, Auth: Auth{Key: Secret{File: s.KeyFile}, KnownHosts: s.KnownHosts}}
+		},
+		"file": func(t *testing.T, r *gittest.Repo) GitOptions {
+			return GitOptions{URL: "file://" + r.Bare, AllowLocal: true}
+		},
+		"work tree": func(t *testing.T, r *gittest.Repo) GitOptions {
+			return GitOptions{URL: "file://" + r.Work, AllowLocal: true}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repo := gittest.New(t)
+			o := serve(t, repo)
+			o.Dir = filepath.Join(t.TempDir(), "clone")
+			o.Timeout = time.Minute
+			run(t, repo, o)
+		})
+	}
+}
+
+func TestGitFollowsABranch(t *testing.T) {
+	transports(t, func(t *testing.T, repo *gittest.Repo, o GitOptions) {
+		first := repo.Commit("shop: begin\n\nA body.", map[string]string{"apps/cart.yaml": "one", "README": "read me"})
+		o.Branch = "main"
+		g := openGit(t, o)
+		a := snapshot(t, g)
+		wantRevision(t, a, first, "main")
+		wantFile(t, a, "apps/cart.yaml", "one")
+		if a.Revision.Author != "Ada Lovelace" || a.Revision.Subject != "shop: begin" || time.Since(a.Revision.Time).Abs() > time.Hour {
+			t.Errorf("revision is %+v", a.Revision)
+		}
+		if again := snapshot(t, g); again != a {
+			t.Error("nothing moved, and the snapshot is another")
+		}
+		second := repo.Commit("shop: two", map[string]string{"apps/cart.yaml": "two"})
+		b := snapshot(t, g)
+		wantRevision(t, b, second, "main")
+		wantFile(t, b, "apps/cart.yaml", "two")
+		wantFile(t, b, "README", "read me")
+
+		forced := repo.ForcePush(1, "shop: other", map[string]string{"apps/cart.yaml": "three"})
+		c := snapshot(t, g)
+		wantRevision(t, c, forced, "main")
+		wantFile(t, c, "apps/cart.yaml", "three")
+		wantFile(t, a, "apps/cart.yaml", "one")
+		wantFile(t, b, "apps/cart.yaml", "two")
+	})
+}

@@ -1,0 +1,93 @@
+package sources
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Limits bound what a source may make of this machine. A zero field means its
+// default.
+type Limits struct {
+	// FileBytes is the largest file that is read: 4 MiB. A larger one is listed,
+	// and opening it fails with ErrLimit.
+	FileBytes int64
+	// Files is how many entries, files and folders, one snapshot lists: 100,000.
+	// Listing the folder that exceeds it fails with ErrLimit.
+	Files int
+	// TotalBytes is how much content is read of one snapshot, each file counted
+	// once: 256 MiB. Of a directory it is what the snapshot holds in memory.
+	TotalBytes int64
+	// Depth is how deep folders nest: 64.
+	Depth int
+	// FetchBytes is the largest pack that is fetched of a git repository, as it
+	// comes over the wire: 1 GiB.
+	FetchBytes int64
+	// ObjectBytes is the largest single object of a pack, inflated: 128 MiB. Git
+	// must hold a whole object in memory to index it, and a megabyte on the wire
+	// can inflate to a gigabyte. Files above FileBytes are not fetched at all
+	// from servers that can leave them out (uploadpack.allowFilter).
+	ObjectBytes int64
+}
+
+func (l Limits) withDefaults() Limits {
+	orDefault(&l.FileBytes, 4<<20)
+	orDefault(&l.Files, 100_000)
+	orDefault(&l.TotalBytes, 256<<20)
+	orDefault(&l.Depth, 64)
+	orDefault(&l.FetchBytes, 1<<30)
+	orDefault(&l.ObjectBytes, 128<<20)
+	return l
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// meter counts what has been read of one snapshot, by path, so that reading
+// the same twice costs once.
+type meter struct {
+	limits Limits
+
+	mu      sync.Mutex
+	entries int
+	bytes   int64
+	listed  map[string]bool
+	read    map[string]bool
+}
+
+func newMeter(l Limits) *meter {
+	return &meter{limits: l, listed: map[string]bool{}, read: map[string]bool{}}
+}
+
+func (m *meter) list(path string, entries int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.listed[path] {
+		return nil
+	}
+	if m.entries+entries > m.limits.Files {
+		return fmt.Errorf("%w: %d entries here and %d before are more than the %d that may be listed",
+			ErrLimit, entries, m.entries, m.limits.Files)
+	}
+	m.listed[path] = true
+	m.entries += entries
+	return nil
+}
+
+func (m *meter) take(path string, bytes int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.read[path] {
+		return nil
+	}
+	if m.bytes+bytes > m.limits.TotalBytes {
+		return fmt.Errorf("%w: with its %d bytes more than the %d bytes that may be read",
+			ErrLimit, bytes, m.limits.TotalBytes)
+	}
+	m.read[path] = true
+	m.bytes += bytes
+	return nil
+}

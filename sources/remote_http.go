@@ -1,0 +1,152 @@
+package sources
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+)
+
+// maxAdvertBytes bounds what a server may say before any limit of a source
+// applies: its list of refs, or the text of an error.
+const maxAdvertBytes = 64 << 20
+
+// httpSession closes its connections at its end: a look every half minute
+// gains nothing from keeping them, and nothing outlives its owner.
+type httpSession struct {
+	transport.UploadPackSession
+	transport *http.Transport
+}
+
+func (s *httpSession) Close() error {
+	err := s.UploadPackSession.Close()
+	s.transport.CloseIdleConnections()
+	return err
+}
+
+func dialHTTP(u *url.URL, a Auth) (remote, []string, error) {
+	name := u.Redacted()
+	credentials, secrets, err := httpCredentials(a)
+	var s *httpSession
+	if err == nil {
+		s, err = newHTTPSession(u, a, credentials)
+	}
+	if err != nil {
+		return nil, secrets, fmt.Errorf("%s: %w", name, err)
+	}
+	return &packRemote{session: s, tell: func(err error) error { return describeHTTP(name, err) }}, secrets, nil
+}
+
+func newHTTPSession(u *url.URL, a Auth, credentials transport.AuthMethod) (*httpSession, error) {
+	tr, err := httpTransport(a)
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := transport.NewEndpoint(u.String())
+	if err != nil {
+		return nil, err
+	}
+	client := githttp.NewClient(&http.Client{Transport: &boundedTransport{tr}, CheckRedirect: sameHost})
+	s, err := client.NewUploadPackSession(endpoint, credentials)
+	return &httpSession{s, tr}, err
+}
+
+// httpCredentials returns a nil interface where none are given.
+func httpCredentials(a Auth) (transport.AuthMethod, []string, error) {
+	if !a.Password.isSet() {
+		return nil, nil, nil
+	}
+	password, err := a.Password.read()
+	if err != nil {
+		return nil, nil, fmt.Errorf("auth: password: %w", err)
+	}
+	if a.Bearer {
+		return &githttp.TokenAuth{Token: password}, []string{password}, nil
+	}
+	username := cmp.Or(a.Username, "git")
+	return &githttp.BasicAuth{Username: username, Password: password}, headerForms(username, password), nil
+}
+
+func httpTransport(a Auth) (*http.Transport, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: a.InsecureSkipVerify} //nolint:gosec // an explicit, logged option
+	if a.CAFile != "" {
+		pem, err := os.ReadFile(a.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("auth: CA file: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("auth: CA file %s holds no PEM certificate", a.CAFile)
+		}
+	}
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 30 * time.Second}).DialContext,
+		TLSClientConfig:     config,
+		TLSHandshakeTimeout: 30 * time.Second,
+		ForceAttemptHTTP2:   true,
+	}, nil
+}
+
+// sameHost follows redirects within the host and the scheme alone. Elsewhere
+// credentials must not go, and without them the answer of another host is
+// nothing that anybody asked to be deployed.
+func sameHost(req *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	if req.URL.Scheme == from.Scheme && req.URL.Host == from.Host {
+		return nil
+	}
+	to := url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}
+	return fmt.Errorf("%w: it leads from %s://%s to %s: if that is right, make it the source's URL",
+		ErrRedirect, from.Scheme, from.Host, to.String())
+}
+
+// boundedTransport keeps a server from filling memory: answers that are not
+// packs are read whole.
+type boundedTransport struct{ next http.RoundTripper }
+
+func (b *boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := b.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	if req.Method == http.MethodGet || res.StatusCode != http.StatusOK {
+		limit := int64(maxAdvertBytes)
+		if res.StatusCode != http.StatusOK {
+			limit = 64 << 10
+		}
+		res.Body = &boundedBody{Reader: io.LimitReader(res.Body, limit), Closer: res.Body}
+	}
+	return res, nil
+}
+
+type boundedBody struct {
+	io.Reader
+	io.Closer
+}
+
+func describeHTTP(name string, err error) error {
+	var unknown x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var invalid x509.CertificateInvalidError
+	switch {
+	case strings.Contains(err.Error(), "http redirect: "): // go-git's own refusals, which have no kind
+		return fmt.Errorf("%w: %s: if where it leads is right, make that the source's URL: %w", ErrRedirect, name, err)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%s: its certificate is signed by nobody known here: give the CA's certificate as auth's CA file: %w", name, err)
+	case errors.As(err, &host), errors.As(err, &invalid):
+		return fmt.Errorf("%s: its certificate is not valid for it: check the URL and the server's certificate: %w", name, err)
+	}
+	return describeAny(name, err)
+}

@@ -1,0 +1,53 @@
+package sources
+
+import (
+	"context"
+	"io/fs"
+	"time"
+)
+
+// Source is where manifests come from. Its methods may be called from several
+// goroutines.
+type Source interface {
+	// Snapshot looks whether the source has moved and returns what it is at
+	// now. While it has not moved the same *Snapshot comes back. An error
+	// leaves the last snapshot in force: unknown is not empty.
+	Snapshot(ctx context.Context) (*Snapshot, error)
+	// Changed receives a value after something may have changed; a value only
+	// says look again. Nil for a source that cannot tell.
+	Changed() <-chan struct{}
+	// String names the source for people, without secrets.
+	String() string
+	// Close releases what the source holds. Snapshots stay readable.
+	Close() error
+}
+
+// Revision is what a source is at.
+type Revision struct {
+	ID      string    `json:"id"`      // a commit, or sha256:… of a directory's content
+	Ref     string    `json:"ref"`     // the branch or tag that was asked for, if any
+	Author  string    `json:"author"`  // of a commit
+	Subject string    `json:"subject"` // first line of a commit's message
+	Time    time.Time `json:"time"`    // of a commit, else of the newest file
+}
+
+// Snapshot is the read-only file tree of one revision. Its directory entries
+// have a method ContentID() string, equal for equal content (of a file or a
+// whole folder), so that a reader can skip what it has seen.
+//
+// FS also has a method Refused() []RefusedEntry, as does what fs.Sub makes of
+// it, then for that folder alone.
+type Snapshot struct {
+	Revision Revision
+	FS       fs.FS
+}
+
+// RefusedEntry is an entry of a source that no snapshot shows. It is an alias, so
+// that package manifests, which knows nothing of this one, can ask for it.
+type RefusedEntry = struct {
+	// Name is the path in the file system that was asked, safe to print: what
+	// cannot be printed is escaped as in a Go string.
+	Name string
+	// Reason completes the sentence that begins with Name: "is a symlink: not read".
+	Reason string
+}
