@@ -1,0 +1,367 @@
+package manifests
+
+import (
+	"slices"
+	"strings"
+)
+
+// definition is one app, pod or group of a file, readable or not.
+type definition struct {
+	id    string
+	kind  Kind
+	file  string
+	place place
+	item  *Item // nil: it has errors
+}
+
+// fileResult is what one file says.
+type fileResult struct {
+	definitions []definition
+	problems    []Problem
+	unreadable  bool // not all ids that it describes are known
+}
+
+// setting is where in a file a definition stands.
+type setting struct {
+	base    string // relative ids resolve against it
+	grouped bool   // in a group: only its direct children may stand here
+	lost    bool   // the id of the group is not known, so no relative id is
+}
+
+// interpreter turns the values of one file into definitions.
+type interpreter struct {
+	o    *Options
+	file string
+	out  *fileResult
+}
+
+// The keys of a group whose members are definitions of their own.
+var memberKeys = []struct {
+	key  string
+	kind Kind
+}{{"apps", KindApp}, {"groups", KindGroup}, {"pods", KindPod}}
+
+// appKeys tell an app from what is none of Marathon's.
+var appKeys = []string{"id", "cmd", "args", "container", "instances", "cpus", "mem", "env", "ports", "portDefinitions"}
+
+// foreign names what people mistake for a manifest, by a key that gives it away.
+var foreign = []struct{ key, what string }{
+	{"apiVersion", "this looks like a manifest of Kubernetes"},
+	{"services", "this looks like a Compose file"},
+	{"marathon", "this looks like Pacer's configuration"},
+	{"dependencies", "a group or app that has dependencies has an \"id\""},
+	{"deployments", "this looks like an answer of Marathon"},
+}
+
+const whatIsManifest = `a manifest is an app ("id" with "cmd", "args" or "container"), a pod ("containers"), a group ("apps", "groups" or "pods"), or a list of these; list the file in ` + IgnoreFile + ` if it is none`
+
+func (p *interpreter) problem(at place, id, path string, severity Severity, message string) {
+	p.out.problems = append(p.out.problems, Problem{
+		File: p.file, Line: at.line, Column: at.column, ID: id, Path: path, Severity: severity, Message: message,
+	})
+}
+
+// unknown reports what keeps the ids of a file from being known.
+func (p *interpreter) unknown(at place, message string) {
+	p.problem(at, "", "", SeverityError, message)
+	p.out.unreadable = true
+}
+
+// document takes one whole value of a file.
+func (p *interpreter) document(n *node) {
+	n.substitute(p.o.Substitute)
+	s := setting{base: p.o.Scope}
+	if n.kind != listNode {
+		p.value(n, s)
+		return
+	}
+	for _, m := range n.members {
+		if m.value.kind == listNode {
+			p.unknown(m.value.place, "a list in a list: put the definitions into one list")
+			continue
+		}
+		p.value(m.value, s)
+	}
+}
+
+// value takes an app, pod or group and tells which it is.
+func (p *interpreter) value(n *node, s setting) {
+	if n.wrong != "" && len(n.members) == 0 {
+		p.unknown(n.place, n.wrong)
+		return
+	}
+	if n.kind != objectNode {
+		p.unknown(n.place, n.kind.name()+" where a definition is meant: "+whatIsManifest)
+		return
+	}
+	if app := n.get("app"); app != nil && app.kind == objectNode && len(n.members) == 1 {
+		n = app // as GET /v2/apps/ID answers
+	}
+	switch kind := kindOf(n); kind {
+	case KindGroup:
+		p.group(n, s)
+	case "":
+		for _, f := range n.faults() {
+			p.problem(f.place, "", "", SeverityError, f.message)
+		}
+		p.unknown(n.place, whatIs(n))
+	default:
+		p.definition(n, kind, s)
+	}
+}
+
+// kindOf tells a definition by its keys; empty: it is none.
+func kindOf(n *node) Kind {
+	if n.get("containers") != nil {
+		return KindPod
+	}
+	for _, key := range []string{"apps", "groups", "pods", "enforceRole"} {
+		if n.get(key) != nil {
+			return KindGroup
+		}
+	}
+	for _, key := range appKeys {
+		if n.get(key) != nil {
+			return KindApp
+		}
+	}
+	return ""
+}
+
+func whatIs(n *node) string {
+	for _, f := range foreign {
+		if n.get(f.key) != nil {
+			return f.what + ": " + whatIsManifest
+		}
+	}
+	return "none of the keys of an app, pod or group: " + whatIsManifest
+}
+
+// group takes a group: what only it has, and its members, each by itself, so
+// that one that has errors does not stop the others.
+func (p *interpreter) group(n *node, s setting) {
+	inner := s
+	own := *n
+	own.members = nil
+	for _, m := range n.members {
+		if !isMembers(m) {
+			own.members = append(own.members, m)
+		}
+	}
+	switch {
+	case n.get("id") != nil:
+		id, known := p.definition(&own, KindGroup, s)
+		inner = setting{base: id, grouped: true, lost: !known}
+	case s.grouped:
+		p.unknown(n.place, `a group in a group has no "id": write one`)
+		inner.lost = true
+	default:
+		// A bare {"apps": […]}, as GET /v2/apps answers, is a list in an object.
+		p.bare(&own, s)
+	}
+	for _, mk := range memberKeys {
+		members := n.get(mk.key)
+		switch {
+		case members == nil || members.kind == nullNode && members.wrong == "":
+		case members.kind != listNode:
+			p.unknown(members.place, quote(mk.key)+" is "+members.kind.name()+": a list is meant")
+		default:
+			for _, m := range members.members {
+				p.groupMember(m.value, mk.kind, inner)
+			}
+		}
+	}
+}
+
+// isMembers reports whether a key of a group holds definitions.
+func isMembers(m member) bool {
+	for _, mk := range memberKeys {
+		if m.key == mk.key && m.wrong == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// bare takes what stands beside the lists of an object without an id.
+func (p *interpreter) bare(own *node, s setting) {
+	for _, f := range own.faults() {
+		p.unknown(f.place, f.message)
+	}
+	for _, m := range own.members {
+		if m.wrong == "" {
+			p.unknown(m.place, `the key `+quote(m.key)+` belongs to a group, and this one has no "id": write one`)
+		}
+	}
+}
+
+func (p *interpreter) groupMember(n *node, kind Kind, s setting) {
+	switch {
+	case n.kind != objectNode:
+		message := n.wrong
+		if message == "" {
+			message = n.kind.name() + " where " + article(kind) + " is meant"
+		}
+		p.unknown(n.place, message)
+	case kind == KindGroup:
+		p.group(n, s)
+	case kind == KindPod:
+		p.definition(podOfStatus(n), kind, s)
+	default:
+		p.definition(n, kind, s)
+	}
+}
+
+// podOfStatus is the pod itself where GET /v2/groups tells how it fares: there a
+// pod stands as "spec" beside its status, unlike an app.
+func podOfStatus(n *node) *node {
+	if spec := n.get("spec"); spec != nil && spec.kind == objectNode && n.get("status") != nil && n.get("containers") == nil {
+		return spec
+	}
+	return n
+}
+
+func article(kind Kind) string {
+	if kind == KindApp {
+		return "an app"
+	}
+	return "a " + string(kind)
+}
+
+// definition reads one app or pod, or what only a group has, reports all that
+// is wrong with it, and returns its id.
+func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, known bool) {
+	first := len(p.out.problems)
+	id, at, known := p.id(n, kind, s)
+	shown := id
+	if !known {
+		shown = ""
+	}
+	for _, f := range n.faults() {
+		p.problem(f.place, shown, "", SeverityError, f.message)
+	}
+	tree, _ := n.tree().(map[string]any)
+	tree["id"] = id
+	if kind != KindPod {
+		base := s.base
+		if kind == KindGroup {
+			base = id
+		}
+		p.dependencies(n, tree, base, shown)
+	}
+	item := Item{ID: id, Kind: kind, File: p.file, Line: n.place.line}
+	for _, v := range read(&item, tree, &p.o.Cluster) {
+		severity := SeverityError
+		if v.Warning {
+			severity = SeverityWarning
+		}
+		if at, told := n.at(v.Path); !told {
+			p.problem(at, shown, v.Path, severity, v.Message)
+		}
+	}
+	if !known {
+		p.out.unreadable = true
+		return id, false
+	}
+	if kind == KindGroup && (id == "/" || !within(id, p.o.Scope)) {
+		p.above(&item, at)
+		return id, true
+	}
+	d := definition{id: id, kind: kind, file: p.file, place: at}
+	if !slices.ContainsFunc(p.out.problems[first:], isError) {
+		d.item = &item
+	}
+	p.out.definitions = append(p.out.definitions, d)
+	return id, true
+}
+
+// above takes a group that the scope lies in: it may be there for its members,
+// but what it says of itself is not this sync's to apply.
+func (p *interpreter) above(item *Item, at place) {
+	if item.Group != nil && !saysNothing(item.Group) && item.ID != p.o.Scope {
+		p.problem(at, item.ID, "/id", SeverityError, checkScope(item.ID, p.o.Scope).Error()+", and the group has dependencies or enforceRole")
+	}
+}
+
+func isError(p Problem) bool { return p.Severity == SeverityError }
+
+// read decodes and checks a definition into the item.
+func read(item *Item, tree any, c *Cluster) (violations []Violation) {
+	var more []Violation
+	switch item.Kind {
+	case KindApp:
+		if item.App, violations = DecodeApp(tree); item.App != nil {
+			more = ValidateApp(item.App, c)
+		}
+	case KindPod:
+		if item.Pod, violations = DecodePod(tree); item.Pod != nil {
+			more = ValidatePod(item.Pod, c)
+		}
+	case KindGroup:
+		if item.Group, violations = DecodeGroup(tree); item.Group != nil {
+			more = ValidateGroup(item.Group, c)
+		}
+	}
+	return append(violations, more...)
+}
+
+// id is the absolute id of a definition. Where it cannot be known the problem
+// is reported and an id that stands for it returned, to check the rest with.
+func (p *interpreter) id(n *node, kind Kind, s setting) (id string, at place, known bool) {
+	placeholder := "/" + joinID(s.base+"/unknown")
+	value := n.get("id")
+	at = n.place
+	switch {
+	case value == nil:
+		p.problem(at, "", "/id", SeverityError, `"id" is missing: `+article(kind)+` needs one, as in /shop/cart`)
+		return placeholder, at, false
+	case value.wrong != "" || slices.ContainsFunc(n.members, func(m member) bool {
+		return m.wrong != "" && strings.EqualFold(m.key, "id") // which one is meant?
+	}):
+		return placeholder, at, false
+	}
+	at, _ = n.at("/id")
+	if value.kind != stringNode {
+		p.problem(at, "", "/id", SeverityError, "the id is "+value.kind.name()+": text such as /shop/cart is meant")
+		return placeholder, at, false
+	}
+	id, err := resolveID(value.text, s.base, false)
+	if err == nil && id == "/" && kind != KindGroup {
+		err = errIDForm
+	}
+	if err != nil {
+		p.problem(at, "", "/id", SeverityError, "the id "+quote(value.text)+" "+err.Error())
+		return placeholder, at, false
+	}
+	if s.lost && value.text[0] != '/' {
+		return placeholder, at, false
+	}
+	if err := checkScope(id, p.o.Scope); err != nil && !(kind == KindGroup && within(p.o.Scope, id)) {
+		p.problem(at, id, "/id", SeverityError, err.Error())
+	} else if s.grouped && !s.lost && parentID(id) != s.base {
+		p.problem(at, id, "/id", SeverityError, "is no direct child of the group "+s.base+" that it stands in: Marathon wants the ids in a group to be those of its children")
+	}
+	return id, at, true
+}
+
+// dependencies makes the dependencies of an app or group absolute in its tree.
+// What is no list of strings is left to the decoder to report.
+func (p *interpreter) dependencies(n *node, tree map[string]any, base, shown string) {
+	list, _ := tree["dependencies"].([]any)
+	for i, d := range list {
+		text, ok := d.(string)
+		if !ok {
+			continue
+		}
+		id, err := resolveID(text, base, true)
+		if err == nil {
+			list[i] = id
+			continue
+		}
+		path := "/dependencies(" + itoa(i) + ")"
+		if at, told := n.at(path); !told {
+			p.problem(at, shown, path, SeverityError, "the dependency "+quote(text)+" "+err.Error())
+		}
+		list[i] = "/unknown"
+	}
+}

@@ -1,0 +1,65 @@
+package manifests
+
+import "fmt"
+
+// Item is one app, pod or group of the desired state, as written and checked,
+// with the place where it stands. Exactly one of App, Pod and Group is set; a
+// Group carries only what a group itself has, its apps and pods are items of
+// their own.
+type Item struct {
+	ID    string // absolute
+	Kind  Kind
+	File  string // slash-separated, relative to the snapshot
+	Line  int    // 1-based
+	App   *App
+	Pod   *Pod
+	Group *Group
+}
+
+// Severity says whether a problem stops what it concerns.
+type Severity string
+
+// The severities of a Problem.
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+)
+
+// Problem is something wrong in a manifest, told to the person who mends it.
+type Problem struct {
+	File     string   `json:"file"`
+	Line     int      `json:"line"`   // 1-based; 0: the file as a whole
+	Column   int      `json:"column"` // 1-based, in bytes
+	ID       string   `json:"id,omitempty"`
+	Path     string   `json:"path,omitempty"` // in Marathon's notation: /healthChecks(0)/portIndex
+	Severity Severity `json:"severity"`
+	Message  string   `json:"message"` // what is wrong: what is meant
+}
+
+// String is the one-line form: file:line:column: message.
+func (p Problem) String() string {
+	where := p.File
+	if p.Line > 0 {
+		where = fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	}
+	prefix := ""
+	if p.Severity == SeverityWarning {
+		prefix = "warning: "
+	}
+	if p.ID != "" {
+		return fmt.Sprintf("%s: %s%s: %s", where, prefix, p.ID, p.Message)
+	}
+	return fmt.Sprintf("%s: %s%s", where, prefix, p.Message)
+}
+
+// Desired is what a snapshot asks for.
+type Desired struct {
+	Items    []Item    // sorted by id
+	Problems []Problem // sorted by file, line, column
+	// Broken holds the ids of definitions that have errors: nothing is changed
+	// or deleted under them.
+	Broken map[string]bool
+	// Unreadable holds the files of which not even the ids are known: while
+	// there is one, any id might be described there, so nothing is deleted.
+	Unreadable []string
+}

@@ -1,0 +1,73 @@
+package manifests
+
+import (
+	"maps"
+	"path"
+	"reflect"
+	"strings"
+)
+
+// Limits bound what a hostile or mistaken source can cost. A zero member means
+// its default.
+type Limits struct {
+	FileBytes  int // size of one file; default 1 MiB
+	Files      int // manifests in a source; default 20,000
+	TotalBytes int // size of all manifests together; default 256 MiB
+	Depth      int // nesting of lists and objects in one file; default 100
+	Values     int // keys and values in one file; default 100,000
+}
+
+// withDefaults fills in what is not set.
+func (l Limits) withDefaults() Limits {
+	set := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	set(&l.FileBytes, 1<<20)
+	set(&l.Files, 20_000)
+	set(&l.TotalBytes, 256<<20)
+	set(&l.Depth, 100)
+	set(&l.Values, 100_000)
+	return l
+}
+
+// Options say how a snapshot is read.
+type Options struct {
+	// Path is the folder to read, slash-separated and relative to the
+	// snapshot; empty: all of it.
+	Path string
+	// Scope is the group that everything must lie in and against which relative
+	// ids resolve; empty: "/".
+	Scope string
+	// Substitute holds the only names that ${NAME} is replaced for.
+	Substitute map[string]string
+	// Cluster is the Marathon to check against; the zero value is
+	// DefaultCluster.
+	Cluster Cluster
+	Limits  Limits
+}
+
+// settled is Options with every default filled in.
+func (o Options) settled() Options {
+	o.Path = cleanPath(o.Path)
+	o.Scope = "/" + joinID(o.Scope)
+	o.Limits = o.Limits.withDefaults()
+	if o.Cluster.Version == "" {
+		o.Cluster = DefaultCluster()
+	}
+	return o
+}
+
+// same reports whether both read a file to the same result. Path is left out:
+// where reading starts changes no file.
+func (o Options) same(p Options) bool {
+	return o.Scope == p.Scope && o.Limits == p.Limits && maps.Equal(o.Substitute, p.Substitute) &&
+		reflect.DeepEqual(o.Cluster, p.Cluster)
+}
+
+// cleanPath is a folder in the form of io/fs; one that leaves the snapshot
+// stays no valid path.
+func cleanPath(p string) string {
+	return path.Clean(strings.TrimLeft("./"+p, "/"))
+}

@@ -1,0 +1,184 @@
+package manifests
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+)
+
+// node is a value of a manifest with the place where it stands. JSON and YAML
+// both become nodes, so that all that follows has one form to deal with.
+type node struct {
+	kind    nodeKind
+	text    string // of a string its value, of a number its digits, of a bool true or false
+	place   place
+	wrong   string // why the value cannot be used; empty: it can
+	members []member
+}
+
+// member is a member of an object, or of a list without a key.
+type member struct {
+	key   string
+	place place  // of the key
+	wrong string // why the key cannot be used
+	value *node
+}
+
+type nodeKind uint8
+
+const (
+	nullNode nodeKind = iota
+	boolNode
+	numberNode
+	stringNode
+	listNode
+	objectNode
+)
+
+// name is the kind in the words of a problem.
+func (k nodeKind) name() string {
+	return [...]string{"null", "true or false", "a number", "a string", "a list", "an object"}[k]
+}
+
+// place is a position in a file: line and column from 1, the column in bytes.
+// The zero place is the file as a whole.
+type place struct{ line, column int }
+
+// fault is something wrong at a place of a file, before it is known whose.
+type fault struct {
+	place   place
+	message string
+}
+
+// get is the value of a key, nil if the object has none.
+func (n *node) get(key string) *node {
+	for i := range n.members {
+		if n.members[i].key == key {
+			return n.members[i].value
+		}
+	}
+	return nil
+}
+
+// tree is the value as decoded JSON: map[string]any, []any, string,
+// json.Number, bool, nil.
+func (n *node) tree() any {
+	switch n.kind {
+	case boolNode:
+		return n.text == "true"
+	case numberNode:
+		return json.Number(n.text)
+	case stringNode:
+		return n.text
+	case listNode:
+		l := make([]any, len(n.members))
+		for i, m := range n.members {
+			l[i] = m.value.tree()
+		}
+		return l
+	case objectNode:
+		o := make(map[string]any, len(n.members))
+		for _, m := range n.members {
+			o[m.key] = m.value.tree()
+		}
+		return o
+	}
+	return nil
+}
+
+// faults lists what is wrong in a value, leaving out the members that skip
+// names: what stands in those is told of elsewhere.
+func (n *node) faults(skip ...string) []fault {
+	var out []fault
+	if n.wrong != "" {
+		out = append(out, fault{n.place, n.wrong})
+	}
+members:
+	for _, m := range n.members {
+		if m.wrong != "" {
+			out = append(out, fault{m.place, m.wrong})
+		}
+		for _, s := range skip {
+			if m.key == s && m.value.kind == listNode {
+				continue members
+			}
+		}
+		out = append(out, m.value.faults()...)
+	}
+	return out
+}
+
+// at is the place of the nearest existing node to a path in Marathon's
+// notation, such as /healthChecks(0)/portIndex or /env/A/B (a key may hold any
+// character). For a member of an object that is the place of its key. told
+// reports that something on the way is wrong already.
+func (n *node) at(path string) (p place, told bool) {
+	p, told = n.place, n.wrong != ""
+	for path != "" {
+		m, rest := n.step(path)
+		if m == nil {
+			break
+		}
+		n, path, p = m.value, rest, m.place
+		if p.line == 0 {
+			p = n.place
+		}
+		told = told || m.wrong != "" || n.wrong != ""
+	}
+	return p, told
+}
+
+// step follows the first part of a path; nil where it leads nowhere.
+func (n *node) step(path string) (m *member, rest string) {
+	if n.kind == listNode {
+		end := strings.IndexByte(path, ')')
+		if path[0] != '(' || end < 0 {
+			return nil, ""
+		}
+		i, err := strconv.Atoi(path[1:end])
+		if err != nil || i < 0 || i >= len(n.members) {
+			return nil, ""
+		}
+		return &n.members[i], path[end+1:]
+	}
+	path = strings.TrimPrefix(path, "/")
+	for i := range n.members {
+		r, ok := strings.CutPrefix(path, n.members[i].key)
+		if !ok || r != "" && r[0] != '/' && r[0] != '(' {
+			continue
+		}
+		if m == nil || len(n.members[i].key) > len(m.key) {
+			m, rest = &n.members[i], r
+		}
+	}
+	return m, rest
+}
+
+// lines turns offsets in a text into places.
+type lines struct {
+	text  string
+	start []int // offset of each line
+}
+
+func newLines(text string) *lines {
+	l := &lines{text: text, start: make([]int, 1, 64)}
+	for i := range len(text) {
+		if text[i] == '\n' {
+			l.start = append(l.start, i+1)
+		}
+	}
+	return l
+}
+
+// cursor turns rising offsets into places without searching.
+type cursor struct {
+	lines *lines
+	line  int // index into lines.start
+}
+
+func (c *cursor) place(offset int) place {
+	for c.line+1 < len(c.lines.start) && c.lines.start[c.line+1] <= offset {
+		c.line++
+	}
+	return place{c.line + 1, offset - c.lines.start[c.line] + 1}
+}

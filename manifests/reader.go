@@ -1,0 +1,440 @@
+package manifests
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Reader reads snapshots and remembers, by content, what the files and folders
+// of the last one said, so that only what changed is parsed again. It remembers
+// for one set of Options: give each sync its own Reader. The zero value is not
+// usable. Only one goroutine at a time may use it.
+type Reader struct {
+	options Options
+	memory  *folderMemory
+}
+
+// NewReader returns a Reader that has seen nothing.
+func NewReader() *Reader { return &Reader{} }
+
+// Read says what a snapshot asks for. Whatever is wrong is in the result: what
+// is not known is marked there (Broken, Unreadable) and never just missing. The
+// result is shared with later calls: it must not be changed.
+func (r *Reader) Read(fsys fs.FS, o Options) Desired {
+	o = o.settled()
+	if !r.options.same(o) || r.options.Path != o.Path {
+		r.memory = nil
+	}
+	if !fs.ValidPath(o.Path) {
+		return refuseAll(o.Path, "leaves the source: the path is one within it")
+	}
+	w := walker{fsys: fsys, o: &o}
+	memory := w.folder(o.Path, "", nil, r.memory)
+	if message := w.overLimits(memory); message != "" {
+		return refuseAll(o.Path, message)
+	}
+	o.Substitute = maps.Clone(o.Substitute)
+	r.options, r.memory = o, memory
+	s := newSet(memory)
+	s.refused(fsys, &o, memory)
+	return s.desired(o.Path)
+}
+
+// refuseAll is the answer where nothing of a source may be trusted.
+func refuseAll(file, message string) Desired {
+	return Desired{
+		Problems:   []Problem{{File: file, Severity: SeverityError, Message: message}},
+		Broken:     map[string]bool{},
+		Unreadable: []string{file},
+	}
+}
+
+// folderMemory is what a folder says.
+type folderMemory struct {
+	contentID string       // empty: not known, or not all of it could be read
+	above     []ignoreRule // the rules that hold for it
+	rules     []ignoreRule // the rules that hold in it
+	folders   memories[*folderMemory]
+	files     memories[*fileMemory]
+	problems  []Problem // of the folder itself; each makes it unreadable
+	count     int       // of manifests, with those of the folders in it
+	bytes     int
+}
+
+// memories are what the entries of a folder say, by name. The order of names is
+// kept since ids mostly follow it: what comes in order is quickly sorted.
+type memories[M any] struct {
+	names  []string
+	values []M
+}
+
+func (m *memories[M]) add(name string, value M) {
+	m.names = append(m.names, name)
+	m.values = append(m.values, value)
+}
+
+// get is what an entry says, or the zero value.
+func (m *memories[M]) get(name string) (value M) {
+	if i, found := slices.BinarySearch(m.names, name); found {
+		value = m.values[i]
+	}
+	return value
+}
+
+// fileMemory is what a file says.
+type fileMemory struct {
+	contentID string
+	bytes     int
+	result    fileResult
+}
+
+// hasContentID is what directory entries of a snapshot can do.
+type hasContentID interface{ ContentID() string }
+
+func contentID(e fs.DirEntry) string {
+	if c, ok := e.(hasContentID); ok {
+		return c.ContentID()
+	}
+	return ""
+}
+
+// maxFolders is how deep folders may nest.
+const maxFolders = 100
+
+// walker reads one snapshot.
+type walker struct {
+	fsys  fs.FS
+	o     *Options
+	count int // manifests seen so far
+	bytes int
+}
+
+func (w *walker) overLimits(m *folderMemory) string {
+	switch l := w.o.Limits; {
+	case m.count > l.Files || w.count > l.Files:
+		return fmt.Sprintf("has more than %d manifests: nothing of it is used; split it into several syncs, or leave out files by %s", l.Files, IgnoreFile)
+	case m.bytes > l.TotalBytes || w.bytes > l.TotalBytes:
+		return fmt.Sprintf("has manifests of more than %d bytes: nothing of it is used; split it into several syncs, or leave out files by %s", l.TotalBytes, IgnoreFile)
+	}
+	return ""
+}
+
+// folder reads a folder, or takes it from memory where its content and the
+// rules from above it are the same.
+func (w *walker) folder(name, id string, rules []ignoreRule, before *folderMemory) *folderMemory {
+	if before != nil && id != "" && before.contentID == id && sameRules(rules, before) {
+		w.count += before.count
+		w.bytes += before.bytes
+		return before
+	}
+	if before == nil {
+		before = &folderMemory{}
+	}
+	m := &folderMemory{contentID: id, above: rules}
+	if strings.Count(name, "/") >= maxFolders {
+		m.problem(name, place{}, fmt.Sprintf("folders are nested deeper than %d: it is not read", maxFolders))
+		return m
+	}
+	entries, err := fs.ReadDir(w.fsys, name)
+	if err != nil {
+		m.contentID = ""
+		m.problem(name, place{}, folderError(err))
+		return m
+	}
+	if rules, err = w.ignoreFile(m, name, entries, rules); err != nil {
+		m.contentID = ""
+		return m
+	}
+	m.rules = rules
+	for _, e := range entries {
+		w.entry(m, name, e, rules, before)
+		if w.count > w.o.Limits.Files || w.bytes > w.o.Limits.TotalBytes {
+			break
+		}
+	}
+	return m
+}
+
+// keep forgets the folder's content if that of an entry is not known: what
+// could not be read may be readable the next time.
+func (m *folderMemory) keep(contentID string) {
+	if contentID == "" {
+		m.contentID = ""
+	}
+}
+
+func (m *folderMemory) problem(file string, at place, message string) {
+	m.problems = append(m.problems, Problem{
+		File: printable(file), Line: at.line, Column: at.column, Severity: SeverityError, Message: message,
+	})
+}
+
+// sameRules reports whether the rules from above a folder are those that it was
+// read with.
+func sameRules(rules []ignoreRule, before *folderMemory) bool {
+	return slices.EqualFunc(rules, before.above, func(a, b ignoreRule) bool {
+		return a.folder == b.folder && a.include == b.include && a.folders == b.folders && a.pattern.String() == b.pattern.String()
+	})
+}
+
+func folderError(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "there is no such folder: check the path; till it is there nothing is changed or deleted"
+	}
+	return "the folder cannot be read: " + cause(err)
+}
+
+// cause is an error without the path that the problem names anyway.
+func cause(err error) string {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// ignoreFile adds the rules of the folder's own ignore file. If that cannot be
+// understood the folder is not read: more might be applied than was meant.
+func (w *walker) ignoreFile(m *folderMemory, name string, entries []fs.DirEntry, rules []ignoreRule) ([]ignoreRule, error) {
+	i, found := slices.BinarySearchFunc(entries, IgnoreFile, func(e fs.DirEntry, name string) int { return cmp.Compare(e.Name(), name) })
+	if !found || entries[i].IsDir() {
+		return rules, nil
+	}
+	file := path.Join(name, IgnoreFile)
+	data, err := w.content(file)
+	if err != nil {
+		m.problem(file, place{}, err.Error())
+		return nil, err
+	}
+	if f := wrongEncoding(data); f != nil {
+		m.problem(file, f.place, f.message)
+		return nil, errors.New(f.message)
+	}
+	own, faults := readIgnore(data, name)
+	for _, f := range faults {
+		m.problem(file, f.place, f.message+"; till then the folder is not read")
+	}
+	if len(faults) > 0 {
+		return nil, errors.New("wrong rules")
+	}
+	if len(rules)+len(own) > maxIgnoreRules {
+		err := fmt.Errorf("has more than %d lines with those of the folders above: use patterns that match more files each", maxIgnoreRules)
+		m.problem(file, place{}, err.Error())
+		return nil, err
+	}
+	return append(slices.Clip(rules), own...), nil
+}
+
+// entry takes one entry of a folder.
+func (w *walker) entry(m *folderMemory, folder string, e fs.DirEntry, rules []ignoreRule, before *folderMemory) {
+	name := path.Join(folder, e.Name())
+	hidden := strings.HasPrefix(e.Name(), ".")
+	if hidden || !e.IsDir() && !manifestName(e.Name()) || ignored(rules, name, e.IsDir()) {
+		return
+	}
+	switch {
+	case e.IsDir():
+		f := w.folder(name, contentID(e), rules, before.folders.get(e.Name()))
+		m.folders.add(e.Name(), f)
+		m.keep(f.contentID)
+		m.count += f.count
+		m.bytes += f.bytes
+		return
+	case !e.Type().IsRegular():
+		m.problem(name, place{}, "is no regular file: links and devices are not read")
+		return
+	}
+	w.count++
+	f := w.file(name, contentID(e), before.files.get(e.Name()))
+	m.files.add(e.Name(), f)
+	m.keep(f.contentID)
+	m.count++
+	m.bytes += f.bytes
+	w.bytes += f.bytes
+}
+
+// manifestName reports whether a name is that of a manifest.
+func manifestName(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".json", ".yaml", ".yml":
+		return true
+	}
+	return false
+}
+
+// file reads a manifest, or takes it from memory where its content is the same.
+func (w *walker) file(name, id string, before *fileMemory) *fileMemory {
+	if before != nil && id != "" && before.contentID == id {
+		return before
+	}
+	m := &fileMemory{contentID: id}
+	data, err := w.content(name)
+	if err != nil {
+		m.contentID = "" // it may succeed the next time
+		m.result.fault(printable(name), fault{message: err.Error()}, "")
+		return m
+	}
+	m.bytes = len(data)
+	if id == "" {
+		sum := sha256.Sum256(data)
+		m.contentID = "sha256:" + hex.EncodeToString(sum[:])
+		if before != nil && before.contentID == m.contentID {
+			return before
+		}
+	}
+	readFile(&m.result, name, data, w.o)
+	return m
+}
+
+// content reads a file within the limit.
+func (w *walker) content(name string) ([]byte, error) {
+	f, err := w.fsys.Open(name)
+	if err != nil {
+		return nil, errors.New("cannot be read: " + cause(err))
+	}
+	defer f.Close()
+	limit := w.o.Limits.FileBytes
+	data, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err != nil {
+		return nil, errors.New("cannot be read: " + cause(err))
+	}
+	if len(data) > limit {
+		return nil, fmt.Errorf("is larger than %d bytes: split it, or list it in %s if it is no manifest", limit, IgnoreFile)
+	}
+	return data, nil
+}
+
+// fault notes what is wrong with a file as a whole.
+func (r *fileResult) fault(file string, f fault, id string) {
+	r.unreadable = true
+	r.problems = append(r.problems, Problem{
+		File: file, Line: f.place.line, Column: f.place.column, ID: id, Severity: SeverityError, Message: f.message,
+	})
+}
+
+// readFile reads the content of one manifest.
+func readFile(out *fileResult, name string, data []byte, o *Options) {
+	isJSON := strings.EqualFold(path.Ext(name), ".json")
+	name = printable(name)
+	if f := wrongEncoding(data); f != nil {
+		out.fault(name, *f, "")
+		return
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		out.fault(name, fault{message: "the file is empty: delete it, or write what it is to define"}, "")
+		return
+	}
+	var values []*node
+	var faults []fault
+	var id string
+	if isJSON {
+		value, f, written := readJSON(data, o.Limits)
+		faults = f
+		if value != nil {
+			values = []*node{value}
+		}
+		if resolved, err := resolveID(written, o.Scope, false); err == nil {
+			id = resolved
+		}
+	} else {
+		values, faults = readYAML(data, o.Limits)
+	}
+	for _, f := range faults {
+		out.fault(name, f, id)
+	}
+	if len(values) == 0 && len(faults) == 0 {
+		out.fault(name, fault{message: "the file has nothing but comments: delete it, or write what it is to define"}, "")
+	}
+	p := interpreter{o: o, file: name, out: out}
+	for _, v := range values {
+		p.document(v)
+	}
+	out.shorten(name)
+}
+
+// maxProblems bounds what is said about one file.
+const maxProblems = 200
+
+// shorten leaves out problems beyond the bound, errors last, but says so. What
+// is left out counts as an error only where errors are: warnings stop nothing,
+// however many they are.
+func (r *fileResult) shorten(name string) {
+	if len(r.problems) <= maxProblems {
+		return
+	}
+	isError := func(p Problem) bool { return p.Severity == SeverityError }
+	errors := 0
+	for _, p := range r.problems {
+		if isError(p) {
+			errors++
+		}
+	}
+	room := map[bool]int{true: min(errors, maxProblems), false: max(0, maxProblems-errors)}
+	kept := make([]Problem, 0, maxProblems+1)
+	var cut []Problem
+	for _, p := range r.problems {
+		if room[isError(p)] == 0 {
+			cut = append(cut, p)
+			continue
+		}
+		room[isError(p)]--
+		kept = append(kept, p)
+	}
+	rest := Problem{File: name, Line: cut[0].Line, Column: cut[0].Column, Severity: SeverityWarning}
+	rest.Message = fmt.Sprintf("there are %d more warnings about this file", len(cut))
+	if errors > maxProblems {
+		rest.Severity = SeverityError
+		rest.Message = fmt.Sprintf("there are %d more problems in this file: mend those above first", len(cut))
+	}
+	r.problems = append(kept, rest)
+}
+
+// wrongEncoding finds what is no plain UTF-8 text.
+func wrongEncoding(data []byte) *fault {
+	switch {
+	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
+		return &fault{place{1, 1}, "begins with a byte order mark: save the file as UTF-8 without one"}
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return &fault{place{1, 1}, "is UTF-16: save the file as UTF-8"}
+	}
+	line := 0
+	for i, start := 0, 0; i < len(data); {
+		r, size := rune(data[i]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRune(data[i:])
+		}
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return &fault{place{line + 1, i - start + 1}, "is no UTF-8 from here: save the file as UTF-8"}
+		case r == '\n':
+			line, start = line+1, i+1
+		case r < ' ' && r != '\t' && r != '\r' || r == 0x7f:
+			return &fault{place{line + 1, i - start + 1}, "has a control character: remove it, or write it as an escape in a quoted text"}
+		}
+		i += size
+	}
+	return nil
+}
+
+// printable is a file name that cannot forge a line of a log.
+func printable(name string) string {
+	quoted := strconv.Quote(name)
+	if quoted == `"`+name+`"` {
+		return name
+	}
+	return quoted
+}
+
+func itoa(i int) string { return strconv.Itoa(i) }

@@ -1,0 +1,251 @@
+package manifests
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// set is all that the files of a snapshot say together, for the rules that no
+// file can be checked by alone.
+type set struct {
+	definitions []*definition // sorted
+	byID        map[string][]*definition
+	problems    []Problem
+	broken      map[string]bool
+	unreadable  []string
+	parents     map[*definition]bool // told to have something under them
+}
+
+// newSet gathers what a folder and all in it say.
+func newSet(m *folderMemory) *set {
+	s := &set{byID: make(map[string][]*definition, m.count), broken: map[string]bool{}, parents: map[*definition]bool{}}
+	s.definitions = make([]*definition, 0, m.count)
+	s.gather(m)
+	slices.SortFunc(s.definitions, compareDefinitions)
+	for first, end := 0, 1; end <= len(s.definitions); end++ {
+		if id := s.definitions[first].id; end == len(s.definitions) || s.definitions[end].id != id {
+			s.byID[id] = s.definitions[first:end:end]
+			first = end
+		}
+	}
+	return s
+}
+
+func (s *set) gather(m *folderMemory) {
+	for _, p := range m.problems {
+		s.problems = append(s.problems, p)
+		s.unreadable = append(s.unreadable, p.File)
+	}
+	for _, f := range m.files.values {
+		s.problems = append(s.problems, f.result.problems...)
+		if f.result.unreadable {
+			s.unreadable = append(s.unreadable, f.result.problems[0].File)
+		}
+		for i := range f.result.definitions {
+			d := &f.result.definitions[i]
+			s.definitions = append(s.definitions, d)
+			if d.item == nil {
+				s.broken[d.id] = true
+			}
+		}
+	}
+	for _, f := range m.folders.values {
+		s.gather(f)
+	}
+}
+
+// desired applies the rules across files.
+func (s *set) desired(folder string) Desired {
+	for i, d := range s.definitions {
+		if i == 0 || s.definitions[i-1].id != d.id {
+			s.sameID(s.byID[d.id])
+		}
+		s.parent(d)
+	}
+	s.cycles()
+	if len(s.definitions) == 0 && len(s.unreadable) == 0 {
+		s.problems = append(s.problems, Problem{
+			File: printable(folder), Severity: SeverityError,
+			Message: "no manifest is here: an empty source deletes nothing; check the path and " + IgnoreFile,
+		})
+		s.unreadable = append(s.unreadable, printable(folder))
+	}
+	slices.SortFunc(s.problems, compareProblems)
+	slices.Sort(s.unreadable)
+	return Desired{
+		Items:      s.items(),
+		Problems:   slices.CompactFunc(s.problems, func(a, b Problem) bool { return a == b }),
+		Broken:     s.broken,
+		Unreadable: slices.Compact(s.unreadable),
+	}
+}
+
+func compareDefinitions(a, b *definition) int {
+	return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.file, b.file), comparePlaces(a.place, b.place))
+}
+
+func compareProblems(a, b Problem) int {
+	return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+		cmp.Compare(a.ID, b.ID), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+}
+
+// items lists what has no errors. Of a group that stands in several files only
+// one is taken: the one that says something of the group itself.
+func (s *set) items() []Item {
+	items := make([]Item, 0, len(s.definitions))
+	for _, d := range s.definitions {
+		if s.broken[d.id] {
+			continue
+		}
+		if n := len(items); n > 0 && items[n-1].ID == d.id {
+			if !saysNothing(d.item.Group) {
+				items[n-1] = *d.item
+			}
+			continue
+		}
+		items = append(items, *d.item)
+	}
+	return items
+}
+
+// saysNothing reports whether a group is there for its members only.
+func saysNothing(g *Group) bool { return g.Dependencies == nil && g.EnforceRole == nil }
+
+// problem reports an error of a definition that shows only beside others.
+func (s *set) problem(d *definition, path, format string, args ...any) {
+	s.broken[d.id] = true
+	s.problems = append(s.problems, Problem{
+		File: d.file, Line: d.place.line, Column: d.place.column, ID: d.id, Path: path,
+		Severity: SeverityError, Message: fmt.Sprintf(format, args...),
+	})
+}
+
+func (d *definition) where() string {
+	return fmt.Sprintf("%s:%d", d.file, d.place.line)
+}
+
+// sameID checks definitions that share an id.
+func (s *set) sameID(same []*definition) {
+	same = rivals(same)
+	for _, d := range same {
+		var others []string
+		for _, other := range same[:min(len(same), mostListed+2)] {
+			if other != d {
+				others = append(others, fmt.Sprintf("as %s at %s", article(other.kind), other.where()))
+			}
+		}
+		if len(others) > 0 {
+			s.problem(d, "/id", "the id is defined more than once: also %s; give each its own, or remove one", shorten(others, len(same)-1))
+		}
+	}
+}
+
+// rivals are those of the definitions of one id that cannot stand beside each
+// other. Groups can, each with members of its own, unless they say different
+// things of the group itself.
+func rivals(same []*definition) []*definition {
+	if len(same) < 2 || slices.ContainsFunc(same, func(d *definition) bool { return d.kind != KindGroup }) {
+		return same
+	}
+	var say []*definition
+	for _, d := range same {
+		if d.item != nil && !saysNothing(d.item.Group) {
+			say = append(say, d)
+		}
+	}
+	if len(say) == 0 || !slices.ContainsFunc(say, func(d *definition) bool { return !sayTheSame(d.item.Group, say[0].item.Group) }) {
+		return nil
+	}
+	return say
+}
+
+func sayTheSame(a, b *Group) bool {
+	sameRole := a.EnforceRole == nil && b.EnforceRole == nil ||
+		a.EnforceRole != nil && b.EnforceRole != nil && *a.EnforceRole == *b.EnforceRole
+	return sameRole && slices.Equal(a.Dependencies, b.Dependencies)
+}
+
+// mostListed bounds how many names one message lists.
+const mostListed = 5
+
+// shorten joins the beginning of a list of a known length for a message.
+func shorten(list []string, length int) string {
+	if length <= mostListed {
+		return strings.Join(list, ", ")
+	}
+	return strings.Join(list[:mostListed], ", ") + fmt.Sprintf(" and %d more", length-mostListed)
+}
+
+// parent checks that what a definition stands in is a group: an app or pod has
+// no children.
+func (s *set) parent(d *definition) {
+	for group := parentID(d.id); group != "/"; group = parentID(group) {
+		// One of several definitions of that id stands for all.
+		i := slices.IndexFunc(s.byID[group], func(p *definition) bool { return p.kind != KindGroup })
+		if i < 0 {
+			continue
+		}
+		p := s.byID[group][i]
+		s.problem(d, "/id", "stands under %s, which is %s (%s): an id under it would need a group there; rename one", p.id, article(p.kind), p.where())
+		if !s.parents[p] {
+			s.parents[p] = true
+			s.problem(p, "/id", "is %s and has %s under it (%s): only a group can have members; rename one", article(p.kind), d.id, d.where())
+		}
+	}
+}
+
+// refusing is a file tree that leaves out entries it will not read, such as
+// symbolic links and submodules. Name is slash-separated from the root; Reason
+// completes the sentence that begins with it.
+type refusing interface {
+	Refused() []struct{ Name, Reason string }
+}
+
+// refused reports what the file tree left out and might have been a manifest.
+func (s *set) refused(fsys fs.FS, o *Options, root *folderMemory) {
+	r, ok := fsys.(refusing)
+	if !ok {
+		return
+	}
+	for _, e := range r.Refused() {
+		below := e.Name
+		if o.Path != "." {
+			if below, ok = strings.CutPrefix(e.Name, o.Path+"/"); !ok {
+				continue
+			}
+		}
+		extension := path.Ext(e.Name)
+		if unwanted(root, o.Path, below) || extension != "" && !manifestName(e.Name) {
+			continue
+		}
+		p := Problem{File: printable(e.Name), Severity: SeverityError, Message: e.Reason}
+		if extension == "" {
+			p.Severity = SeverityWarning
+			p.Message += "; nothing is deleted while it may stand for manifests: list it in " + IgnoreFile + " if it does not"
+		}
+		s.problems = append(s.problems, p)
+		s.unreadable = append(s.unreadable, p.File)
+	}
+}
+
+// unwanted reports whether a name below a folder is hidden or ignored.
+func unwanted(m *folderMemory, folder, below string) bool {
+	for {
+		name, rest, deeper := strings.Cut(below, "/")
+		full := path.Join(folder, name)
+		if strings.HasPrefix(name, ".") || m != nil && ignored(m.rules, full, deeper) {
+			return true
+		}
+		if !deeper {
+			return false
+		}
+		if m != nil {
+			m = m.folders.get(name)
+		}
+		folder, below = full, rest
+	}
+}

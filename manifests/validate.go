@@ -1,0 +1,368 @@
+package manifests
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// ValidateApp finds what Marathon c would refuse in an app (Status 422 or 500,
+// with Marathon's own path and words), and what it takes in silence though
+// nobody means it (Status 0). The app is one that DecodeApp read.
+//
+// Marathon checks in stages and answers with the complaints of the first that
+// has any; so does this. What it takes in silence is always looked for.
+// A warning with a Status is something that Pacer mends before it sends.
+func ValidateApp(a *App, c *Cluster) []Violation {
+	v := appChecks{c: c}
+	v.found = c.tooNew(a, appShape)
+	v.silent(a)
+	for _, stage := range []func(*App){v.legacy, v.canonical, v.convertible, v.stored} {
+		before := len(v.found)
+		stage(a)
+		if v.refusedSince(before) {
+			break
+		}
+	}
+	return v.found
+}
+
+// appChecks collects what is wrong with one app.
+type appChecks struct {
+	findings
+	c *Cluster
+}
+
+// legacy checks the forms from before Marathon 1.5
+// (AppValidation.validateOldAppAPI).
+func (v *appChecks) legacy(a *App) {
+	if a.Container != nil && a.Container.Docker != nil {
+		v.legacyDocker(a.Container)
+	}
+	for i, u := range a.URIs {
+		v.uri("/uris("+strconv.Itoa(i)+")", u)
+	}
+	if len(a.URIs) > 0 && len(a.Fetch) > 0 {
+		v.refuse("/uris", "may not be set in conjunction with fetch", "uris stands beside fetch: keep fetch, the newer form of uris")
+	}
+	if a.IPAddress != nil {
+		v.legacyAddress(a)
+	}
+	if a.Container != nil && a.Container.Docker != nil && a.Container.Docker.Network != nil && len(a.Networks) > 0 {
+		v.refuse("/", "must not specify both container.docker.network and networks", "networks stands beside container.docker.network: keep networks, the newer form")
+	}
+	if ports := withoutZero(a.Ports); len(sortedSet(ports)) < len(ports) {
+		v.refuse("/", "ports must be unique", "ports names a port twice")
+	}
+	if a.Ports != nil && a.PortDefinitions != nil && !slices.Equal(a.Ports, definedPorts(a.PortDefinitions)) {
+		v.refuse("/", "cannot specify both ports and port definitions", "ports stands beside portDefinitions and says something else: keep portDefinitions, the newer form")
+	}
+}
+
+func (v *appChecks) legacyDocker(c *Container) {
+	const at, empty = "/container/docker/", "must be empty"
+	d := c.Docker
+	if d.Credential != nil {
+		v.refuse(at+"credential", empty, "credential is no longer supported by Marathon: use pullConfig")
+	}
+	if c.isDocker() {
+		return
+	}
+	if d.Network != nil {
+		v.refuse(at+"network", empty, "network does not apply to a container of type MESOS: write networks")
+	}
+	if len(d.Parameters) > 0 {
+		v.refuse(at+"parameters", empty, "parameters are options of docker run and do not apply to a container of type MESOS: remove them")
+	}
+	if d.PortMappings != nil {
+		v.refuse(at+"portMappings", empty, "portMappings does not stand here for a container of type MESOS: move it to container.portMappings")
+	}
+}
+
+func (v *appChecks) legacyAddress(a *App) {
+	if a.IPAddress.Discovery != nil && a.Container != nil && a.Container.isDocker() {
+		v.refuse("/ipAddress", "ipAddress/discovery is not allowed for Docker containers", "ipAddress.discovery does not apply to Docker containers: write networks and container.portMappings")
+	}
+	if name := a.IPAddress.NetworkName; name != nil && !networkNamePattern.MatchString(*name) {
+		v.mistake("/ipAddress/networkName", "networkName is %q, which only the old form takes: %s", clip(*name), patternWords(networkName))
+	}
+	if len(a.Networks) > 0 {
+		v.refuse("/", "must not specify both networks and ipAddress", "networks stands beside ipAddress: keep networks, the newer form")
+	}
+	if len(a.Ports) > 0 || len(a.PortDefinitions) > 0 {
+		v.refuse("/", "cannot specify both an IP address and port", "ipAddress stands beside ports: an app with an address of its own has no ports of the host; write networks and container.portMappings")
+	}
+}
+
+func withoutZero(ports []int) []int {
+	return slices.DeleteFunc(slices.Clone(ports), func(p int) bool { return p == 0 })
+}
+
+func definedPorts(definitions []PortDefinition) []int {
+	ports := make([]int, len(definitions))
+	for i, d := range definitions {
+		if d.Port != nil {
+			ports[i] = *d.Port
+		}
+	}
+	return ports
+}
+
+// canonical migrates, then checks today's forms
+// (AppValidation.validateCanonicalAppAPI).
+func (v *appChecks) canonical(given *App) {
+	a := *given
+	a.ID = AbsoluteID("/", given.ID)
+	if faults := migrate(&a, v.c); len(faults) > 0 {
+		v.found = append(v.found, faults...)
+		return
+	}
+	v.id(a.ID, given.Dependencies)
+	v.command(&a)
+	v.container(&a)
+	v.ports(&a)
+	v.networks(&a)
+	v.checks(&a)
+	v.resources(&a)
+	v.secrets(&a)
+	v.placement(&a)
+	v.strategies(&a)
+	v.labels(&a)
+	for i, f := range a.Fetch {
+		v.uri("/fetch("+strconv.Itoa(i)+")/uri", f.URI)
+	}
+}
+
+// id checks ids as far as their pattern does not (PathId.pathIdValidator).
+func (v *findings) id(id string, dependencies []string) {
+	if id == "/" {
+		v.refuse("/id", "Path must contain at least one path element", "id is the root: name the definition")
+		return
+	}
+	v.reserved("/id", id)
+	for i, d := range dependencies {
+		v.reserved("/dependencies("+strconv.Itoa(i)+")", AbsoluteID("/", d))
+	}
+}
+
+var reservedWords = []string{"restart", "tasks", "versions", ".", ".."}
+
+func (v *findings) reserved(path, id string) {
+	if word := id[strings.LastIndexByte(id, '/')+1:]; slices.Contains(reservedWords, word) {
+		v.refuse(path, "must not end with any of the following reserved keywords: restart, tasks, versions, ., ..",
+			"the id %s ends in %q, a word of Marathon's own addresses: choose another name", id, word)
+	}
+}
+
+func (v *appChecks) command(a *App) {
+	cmd, args := a.Cmd != nil, len(a.Args) > 0
+	const answer = "AppDefinition must either contain one of 'cmd' or 'args', and/or a 'container'."
+	switch {
+	case cmd && args:
+		v.refuse("/", answer, "both cmd and args are given: keep one of them")
+	case !cmd && !args && !hasImage(a.Container):
+		v.refuse("/", answer, "nothing says what to run: give cmd, args, or a container with an image")
+	}
+	if cmd && len(*a.Cmd) < 2 {
+		v.refuse("/", "must not be an empty string", "cmd has one character: Marathon takes two or more")
+	}
+}
+
+func hasImage(c *Container) bool {
+	return c != nil && c.Docker != nil
+}
+
+func (v *appChecks) resources(a *App) {
+	if a.GPUs != nil && *a.GPUs > 0 {
+		if a.Container != nil && a.Container.isDocker() {
+			v.refuse("/", "GPU resources only work with the Mesos containerizer", "gpus does not work with a Docker container: use type MESOS")
+		}
+		v.feature("/", "gpu_resources", "gpus")
+	}
+	v.limits("/resourceLimits", a.ResourceLimits, value(a.CPUs, defaultCPUs), value(a.Mem, defaultMem))
+}
+
+func value[T any](p, otherwise *T) T {
+	if p == nil {
+		return *otherwise
+	}
+	return *p
+}
+
+// limits are at least what is asked for (AppValidation.validResourceLimit).
+func (v *findings) limits(path string, l *ResourceLimits, cpus, mem float64) {
+	if l == nil {
+		return
+	}
+	for _, m := range []struct {
+		name  string
+		limit *Limit
+		asked float64
+	}{{"cpus", l.CPUs, cpus}, {"mem", l.Mem, mem}} {
+		if m.limit != nil && !m.limit.Unlimited && m.limit.Value < m.asked {
+			v.refuse(path+"/"+m.name, "resource limit must be greater than or equal to requested resource ("+scalaDouble(m.asked)+")",
+				"the limit of %s is %s, less than the %s asked for", m.name, formatNumber(m.limit.Value), formatNumber(m.asked))
+		}
+	}
+}
+
+// scalaDouble writes a number as Marathon's messages do: 1.0.
+func scalaDouble(f float64) string {
+	s := formatNumber(f)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+// feature checks that Marathon was started with --enable_features name.
+func (v *appChecks) feature(path, name, what string) { v.needs(v.c, path, name, what) }
+
+func (v *findings) needs(c *Cluster, path, name, what string) {
+	if !c.has(name) {
+		v.refuse(path, featureAnswer(name), "%s needs Marathon's feature %s, which is off: start Marathon with --enable_features %s, or say by --marathon which Marathon this is for", what, name, name)
+	}
+}
+
+func featureAnswer(name string) string {
+	return fmt.Sprintf("Feature %s is not enabled. Enable with --enable_features %s)", name, name)
+}
+
+func (c *Cluster) has(feature string) bool { return slices.Contains(c.Features, feature) }
+
+func (v *appChecks) strategies(a *App) {
+	persistent, external := volumeKinds(a)
+	upgrade := a.UpgradeStrategy
+	if upgrade == nil {
+		upgrade = upgradeAll
+		if persistent || external {
+			upgrade = upgradeStateful
+		}
+	}
+	const at = "/upgradeStrategy/"
+	if a.Labels[labelSingleInstance] == "true" {
+		v.zeroCapacity(at+"minimumHealthCapacity", *upgrade.MinimumHealthCapacity, labelSingleInstance)
+		v.zeroCapacity(at+"maximumOverCapacity", *upgrade.MaximumOverCapacity, labelSingleInstance)
+		if a.Instances != nil && *a.Instances > 1 {
+			v.refuse("/", "Single instance app may only have one instance", "instances is %d, but the label %s allows one", *a.Instances, labelSingleInstance)
+		}
+	} else if persistent || external {
+		v.zeroCapacity(at+"maximumOverCapacity", *upgrade.MaximumOverCapacity, "a persistent or external volume")
+	}
+	if persistent && a.UnreachableStrategy != nil && !a.UnreachableStrategy.Disabled {
+		v.refuse("/", "unreachableStrategy must be disabled for resident tasks", `unreachableStrategy must be "disabled" for an app with persistent volumes: write that, or leave it out`)
+	}
+}
+
+const labelSingleInstance = "MARATHON_SINGLE_INSTANCE_APP"
+
+func (v *findings) zeroCapacity(path string, capacity float64, because string) {
+	if capacity != 0 {
+		v.refuse(path, "got "+scalaDouble(capacity)+", expected 0.0", "%s is %s: with %s it must be 0, and be written", last(path), formatNumber(capacity), because)
+	}
+}
+
+// labels checks those of DC/OS (AppValidation.complyWithMigrationAPI).
+func (v *appChecks) labels(a *App) {
+	version := a.Labels["DCOS_MIGRATION_API_VERSION"]
+	if version != "" && (version != "v1" || a.Labels["DCOS_PACKAGE_FRAMEWORK_NAME"] == "" || a.Labels["DCOS_MIGRATION_API_PATH"] == "") {
+		v.refuse("/", "DCOS_PACKAGE_FRAMEWORK_NAME and DCOS_MIGRATION_API_PATH must be defined when using DCOS_MIGRATION_API_VERSION",
+			"the label DCOS_MIGRATION_API_VERSION must be v1 and needs DCOS_PACKAGE_FRAMEWORK_NAME and DCOS_MIGRATION_API_PATH beside it")
+	}
+}
+
+// convertible finds what Marathon fails on when it turns a checked app into its
+// own model.
+func (v *appChecks) convertible(a *App) {
+	for i := range a.HealthChecks {
+		v.convertibleHealthCheck("/healthChecks("+strconv.Itoa(i)+")", &a.HealthChecks[i])
+	}
+	if a.Check != nil {
+		v.convertibleCheck(a.Check)
+	}
+}
+
+// stored checks the app as Marathon will store it
+// (AppDefinition.validBasicAppDefinition), as far as nothing before does.
+func (v *appChecks) stored(given *App) {
+	a := NormaliseApp(given, nil, v.c)
+	if a.Cmd == nil && len(a.Args) == 0 && a.Container != nil && a.Container.Docker == nil {
+		v.refuse("/", "AppDefinition must either contain one of 'cmd' or 'args', and/or a 'container'.", "nothing says what to run: a MESOS container without an image needs cmd or args")
+	}
+	v.storedChecks(a, given)
+	if a.Container != nil {
+		v.linuxInfo("/container/linuxInfo", a.Container.LinuxInfo)
+	}
+	if persistent, _ := volumeKinds(a); persistent && a.Role != nil && *a.Role == "*" {
+		v.refuse("/role", "Resident apps cannot have the role *", "the role is *: persistent volumes need reserved resources, hence a role of their own")
+	}
+	v.unreachable("/unreachableStrategy", a.UnreachableStrategy)
+}
+
+func (v *findings) unreachable(path string, u *UnreachableStrategy) {
+	if u == nil || u.Disabled {
+		return
+	}
+	inactive, expunge := value(u.InactiveAfterSeconds, zero), value(u.ExpungeAfterSeconds, zero)
+	if inactive > expunge {
+		v.refuse(path+"/inactiveAfterSeconds",
+			fmt.Sprintf("inactiveAfterSeconds (%d) must be less or equal to expungeAfterSeconds, which is %d", inactive, expunge),
+			"inactiveAfterSeconds is %d, more than expungeAfterSeconds, which is %d: a member left out counts as 0", inactive, expunge)
+	}
+}
+
+// linuxInfo checks a container's (LinuxInfo.validLinuxInfoForContainerState).
+func (v *findings) linuxInfo(path string, l *LinuxInfo) {
+	if l == nil {
+		return
+	}
+	if s := l.Seccomp; s != nil {
+		unconfined := value(s.Unconfined, no)
+		switch {
+		case s.ProfileName != nil && unconfined:
+			v.refuse(path+"/seccomp", "Seccomp unconfined can NOT be true when Profile is defined", "seccomp has both profileName and unconfined: keep one of them")
+		case s.ProfileName == nil && !unconfined:
+			v.refuse(path+"/seccomp", "Seccomp unconfined must be true when Profile is NOT defined", "seccomp has neither profileName nor unconfined: true")
+		}
+	}
+	v.ipcInfo(path, l.IPCInfo)
+}
+
+func (v *findings) ipcInfo(path string, i *IPCInfo) {
+	if i != nil && i.Mode == "SHARE_PARENT" && i.ShmSize != nil {
+		v.refuse(path+"/ipcInfo", "ipcInfo shmSize can NOT be set when mode is SHARE_PARENT", "shmSize goes only with mode PRIVATE")
+	}
+}
+
+// uri refuses what Java's URI does: Marathon checks no more.
+func (v *findings) uri(path, uri string) {
+	if i := strings.IndexFunc(uri, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("\"<>\\^`{|}", r) }); i >= 0 {
+		v.refuse(path, "URI has invalid syntax.", "the URI has %q in it, which must be written as %%%02X", uri[i], uri[i])
+		return
+	}
+	for i := range len(uri) {
+		if uri[i] == '%' && (i+2 >= len(uri) || !isHex(uri[i+1]) || !isHex(uri[i+2])) {
+			v.refuse(path, "URI has invalid syntax.", "the URI has a %% without two hexadecimal digits after it: write %%25")
+			return
+		}
+	}
+}
+
+func isHex(b byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", b) >= 0 }
+
+// ValidateGroup checks what only a group has, not the apps and pods in it.
+func ValidateGroup(g *Group, c *Cluster) []Violation {
+	var v findings
+	own := Group{ID: g.ID, Dependencies: g.Dependencies, EnforceRole: g.EnforceRole}
+	v.found = c.tooNew(&own, groupShape)
+	id := AbsoluteID("/", g.ID)
+	if id != "/" {
+		v.reserved("/id", id)
+	}
+	if g.EnforceRole != nil && *g.EnforceRole && !isTopLevel(id) {
+		v.refuse("/enforceRole", "enforceRole can only be set for top-level groups, and "+id+" is not top-level",
+			"enforceRole stands in %s: only a top-level group can have it", id)
+	}
+	return v.found
+}

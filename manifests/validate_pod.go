@@ -1,0 +1,207 @@
+package manifests
+
+import (
+	"slices"
+	"strconv"
+)
+
+// ValidatePod does for a pod what ValidateApp does for an app
+// (PodsValidation.podValidator).
+func ValidatePod(p *Pod, c *Cluster) []Violation {
+	v := podChecks{c: c, pod: p}
+	v.found = c.tooNew(p, podShape)
+	id := AbsoluteID("/", p.ID)
+	v.id(id, nil)
+	if p.User != nil && *p.User == "" {
+		v.refuse("/user", "must not be empty", "user is empty: name a user, or leave it out")
+	}
+	v.secretRefs("/environment", p.Environment, p.Secrets, c)
+	v.secretDefs(p.Secrets, c)
+	v.volumes()
+	v.containers()
+	v.endpoints()
+	v.networkRules(p.Networks, c)
+	v.scheduling(id)
+	if l := p.LinuxInfo; l != nil {
+		if l.Seccomp != nil {
+			v.refuse("/linuxInfo/seccomp", "Seccomp configuration on executor level is not supported", "seccomp does not stand in the pod: move it to its containers")
+		}
+		v.ipcInfo("/linuxInfo", l.IPCInfo)
+	}
+	return v.found
+}
+
+type podChecks struct {
+	findings
+	c   *Cluster
+	pod *Pod
+}
+
+func (v *podChecks) resident() bool {
+	return slices.ContainsFunc(v.pod.Volumes, func(v Volume) bool { return v.Persistent != nil })
+}
+
+func (v *podChecks) volumes() {
+	volumeNames := make([]string, len(v.pod.Volumes))
+	for i := range v.pod.Volumes {
+		volume := &v.pod.Volumes[i]
+		volumeNames[i] = volume.Name
+		at := "/volumes(" + strconv.Itoa(i) + ")"
+		if !v.isMounted(volume.Name) {
+			v.refuse(at, "volume must be referenced by at least one container", "no container mounts the volume %s: add a volumeMount, or remove it", volume.Name)
+		}
+		if volume.Persistent != nil {
+			v.persistent(at+"/persistent", volume.Persistent)
+		}
+		if volume.Secret != nil {
+			v.needs(v.c, "/volumes", "secrets", "a secret volume")
+			if _, known := v.pod.Secrets[*volume.Secret]; !known {
+				v.refuse(at+"/secret", "volume.secret must refer to an existing secret", "secrets has no entry %q", *volume.Secret)
+			}
+		}
+	}
+	if name, twice := firstTwice(volumeNames); twice {
+		v.refuse("/volumes", "volume names must be unique", "two volumes have the name %s", name)
+	}
+}
+
+func (v *podChecks) isMounted(name string) bool {
+	return slices.ContainsFunc(v.pod.Containers, func(c PodContainer) bool {
+		return slices.ContainsFunc(c.VolumeMounts, func(m VolumeMount) bool { return m.Name == name })
+	})
+}
+
+func (v *podChecks) containers() {
+	containerNames := make([]string, len(v.pod.Containers))
+	for i := range v.pod.Containers {
+		containerNames[i] = v.pod.Containers[i].Name
+		v.container("/containers("+strconv.Itoa(i)+")", &v.pod.Containers[i])
+	}
+	if name, twice := firstTwice(containerNames); twice {
+		v.refuse("/containers", "container names must be unique", "two containers have the name %s", name)
+	}
+}
+
+func (v *podChecks) container(path string, c *PodContainer) {
+	r := c.normalised(false).Resources
+	v.limits(path+"/resourceLimits", c.ResourceLimits, *r.CPUs, *r.Mem)
+	if shared := v.pod.LegacySharedCgroups; shared != nil && *shared && c.ResourceLimits != nil {
+		v.refuse(path+"/resourceLimits", "resourceLimits cannot be defined if legacySharedCgroups is enabled", "resourceLimits does not go with the pod's legacySharedCgroups: keep one of them")
+	}
+	if c.Image != nil && c.Image.PullConfig != nil {
+		v.needs(v.c, path+"/image/pullConfig", "secrets", "pullConfig")
+		if _, known := v.pod.Secrets[c.Image.PullConfig.Secret]; !known {
+			v.refuse(path+"/image/pullConfig", "pullConfig.secret must refer to an existing secret", "secrets has no entry %q", c.Image.PullConfig.Secret)
+		}
+	}
+	v.secretRefs(path+"/environment", c.Environment, v.pod.Secrets, v.c)
+	for i := range c.Endpoints {
+		v.endpoint(path+"/endpoints("+strconv.Itoa(i)+")", &c.Endpoints[i])
+	}
+	if c.HealthCheck != nil {
+		v.healthCheck(path+"/healthCheck", c, c.HealthCheck.normalised())
+	}
+	for i, m := range c.VolumeMounts {
+		if !slices.ContainsFunc(v.pod.Volumes, func(volume Volume) bool { return volume.Name == m.Name }) {
+			v.refuse(path+"/volumeMounts("+strconv.Itoa(i)+")/name", "Referenced Volume in VolumeMount should exist", "the pod has no volume %s", m.Name)
+		}
+	}
+	v.linuxInfo(path+"/linuxInfo", c.LinuxInfo)
+	if c.Check != nil {
+		v.warn(path+"/check", "check is dropped by Marathon in a pod: use healthCheck, or remove it")
+	}
+}
+
+func (v *podChecks) endpoint(path string, e *Endpoint) {
+	v.networkNames(path, v.pod.Networks, e.NetworkNames)
+	switch {
+	case hasMode(v.pod.Networks, modeHost) && e.ContainerPort != nil:
+		v.refuse(path+"/containerPort", "is not allowed when using host-mode networking", "containerPort does not go with the host network: write hostPort")
+	case hasMode(v.pod.Networks, modeContainer) && e.ContainerPort == nil:
+		v.refuse(path+"/containerPort", "is required when using container-mode networking", "containerPort is missing: a container network needs it")
+	}
+	if p, twice := firstTwice(e.Protocol); twice {
+		v.refuse(path+"/protocol", "Duplicate protocols within the same endpoint are not allowed", "protocol names %s twice", p)
+	}
+	if countMode(v.pod.Networks, modeContainer) > 1 && e.HostPort != nil && len(e.NetworkNames) != 1 {
+		v.refuse(path, oneNetworkName, "with several container networks an endpoint with a hostPort must say in networkNames which one it belongs to")
+	}
+}
+
+func (v *podChecks) healthCheck(path string, c *PodContainer, h *PodHealthCheck) {
+	if *h.TimeoutSeconds >= *h.IntervalSeconds {
+		v.refuse(path+"/timeoutSeconds", "got "+strconv.Itoa(*h.TimeoutSeconds)+", expected less than "+strconv.Itoa(*h.IntervalSeconds),
+			"timeoutSeconds is %d, not less than intervalSeconds, which is %d", *h.TimeoutSeconds, *h.IntervalSeconds)
+	}
+	kinds := 0
+	if h.HTTP != nil {
+		kinds++
+		v.checkedEndpoint(path+"/http/endpoint", c, h.HTTP.Endpoint)
+	}
+	if h.TCP != nil {
+		kinds++
+		v.checkedEndpoint(path+"/tcp/endpoint", c, h.TCP.Endpoint)
+	}
+	if h.Exec != nil {
+		kinds++
+	}
+	if kinds != 1 {
+		v.refuse(path, "Only one of http, tcp, or command may be specified", "healthCheck has %d of http, tcp and exec: write one of them", kinds)
+	}
+}
+
+func (v *podChecks) checkedEndpoint(path string, c *PodContainer, name string) {
+	if !slices.ContainsFunc(c.Endpoints, func(e Endpoint) bool { return e.Name == name }) {
+		v.refuse(path, "contained in the container endpoints", "the container has no endpoint %q", name)
+	}
+}
+
+// endpoints checks what must be unique in the whole pod. The words, with their
+// slip, are Marathon's.
+func (v *podChecks) endpoints() {
+	var endpointNames []string
+	var containerPorts, ports []int
+	for _, c := range v.pod.Containers {
+		for _, e := range c.Endpoints {
+			endpointNames = append(endpointNames, e.Name)
+			containerPorts = append(containerPorts, value(e.ContainerPort, zero))
+			ports = append(ports, value(e.HostPort, zero))
+		}
+	}
+	if name, twice := firstTwice(endpointNames); twice {
+		v.refuse("/", "endpoint names nust be unique across all containers", "two endpoints have the name %s", name)
+	}
+	if port, twice := firstTwice(withoutZero(containerPorts)); twice {
+		v.refuse("/", "container ports must be unique across all containers", "two endpoints have the containerPort %d: the containers of a pod share their network", port)
+	}
+	if port, twice := firstTwice(withoutZero(ports)); twice {
+		v.refuse("/", "host ports must be unique across all containers", "two endpoints have the hostPort %d", port)
+	}
+}
+
+func (v *podChecks) scheduling(id string) {
+	s := v.pod.Scheduling
+	if s == nil {
+		s = &Scheduling{}
+	}
+	var accepted []string
+	if s.Placement != nil {
+		accepted = nilIfEmpty(s.Placement.AcceptedResourceRoles)
+		for i, c := range s.Placement.Constraints {
+			v.constraint("/scheduling/placement/constraints("+strconv.Itoa(i)+")", Constraint(c), v.c)
+		}
+	}
+	v.roles(KindPod, id, v.pod.Role, accepted, "/acceptedResourceRoles", v.resident(), v.c)
+	if !v.resident() {
+		return
+	}
+	if s.Upgrade != nil {
+		v.zeroCapacity("/upgrade/maximumOverCapacity", value(s.Upgrade.MaximumOverCapacity, wholeCapacity), "a persistent volume")
+	}
+	if s.UnreachableStrategy != nil && !s.UnreachableStrategy.Disabled {
+		v.refuse("/", "unreachableStrategy must be disabled for pods with persistent volumes", `unreachableStrategy must be "disabled" for a pod with persistent volumes: write that, or leave it out`)
+	}
+	if v.c.release() >= release19 && value(v.pod.Role, v.c.defaultRole(id)) == "*" {
+		v.refuse("/role", "Resident pods cannot have the role *", "the role is *: persistent volumes need reserved resources, hence a role of their own")
+	}
+}

@@ -1,0 +1,396 @@
+package manifests
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	yamlv3 "go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
+)
+
+// readYAML reads every document of a file. Documents without content are left
+// out. A fault of the file as a whole, or of one document, is in faults, and
+// then not all that the file describes is known.
+func readYAML(data []byte, l Limits) (values []*node, faults []fault) {
+	if f := boundsYAML(data, l); f != nil {
+		return nil, []fault{*f}
+	}
+	text := string(data)
+	all := newLines(text)
+	for first := 0; first < len(all.start); {
+		next := first + 1
+		for next < len(all.start) && !documentMark(text[all.start[next]:], "---") {
+			next++
+		}
+		end := len(text)
+		if next < len(all.start) {
+			end = all.start[next]
+		}
+		r := yamlReader{text: text[all.start[first]:end], file: all, first: first, limits: l}
+		value, f := r.document()
+		if f != nil {
+			faults = append(faults, *f)
+		} else if value != nil {
+			values = append(values, value)
+		}
+		first = next
+	}
+	return values, faults
+}
+
+// documentMark reports whether a line is the given mark: in no YAML text may a
+// line within a document begin so, not even in a quoted text.
+func documentMark(line, mark string) bool {
+	rest, ok := strings.CutPrefix(line, mark)
+	return ok && (rest == "" || strings.IndexByte(" \t\r\n", rest[0]) >= 0)
+}
+
+// yamlReader reads one document of a file. Places come from the nodes of
+// go.yaml.in/yaml/v3, values from sigs.k8s.io/yaml, as all tools of that family
+// read them; where the two do not agree the document is refused.
+type yamlReader struct {
+	text   string // the document
+	file   *lines
+	first  int // its first line, from 0
+	limits Limits
+	unsafe bool // it has aliases: it must not be expanded
+	wrong  bool // it has a node that cannot be used
+	beyond *fault
+	last   yamlPlace
+}
+
+func (r *yamlReader) document() (*node, *fault) {
+	decoder := yamlv3.NewDecoder(strings.NewReader(r.text))
+	var root, more yamlv3.Node
+	err := decoder.Decode(&root)
+	if errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, r.syntaxFault(err)
+	}
+	if err := decoder.Decode(&more); err == nil {
+		return nil, &fault{r.place(&more), `a second document after "...": begin each document with "---"`}
+	} else if !errors.Is(err, io.EOF) {
+		return nil, r.syntaxFault(err)
+	}
+	content := root.Content[0]
+	if content.Kind == yamlv3.ScalarNode && content.Value == "" && content.Style == 0 && content.Anchor == "" {
+		return nil, nil
+	}
+	value := r.convert(content, 1)
+	if r.beyond != nil {
+		return nil, r.beyond
+	}
+	if !r.unsafe && !r.wrong {
+		if f := r.crossCheck(value); f != nil {
+			return nil, f
+		}
+	}
+	return value, nil
+}
+
+// crossCheck reads the document once more with sigs.k8s.io/yaml.
+func (r *yamlReader) crossCheck(value *node) *fault {
+	var tree any
+	useNumber := func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d }
+	if err := yaml.UnmarshalStrict([]byte(r.text), &tree, useNumber); err != nil {
+		return &fault{value.place, "is YAML that tools disagree about: write it in the simplest form (" + yamlMessage(err.Error()) + ")"}
+	}
+	if !reconcile(value, tree) {
+		return &fault{value.place, "is YAML that readers disagree about: write it in the simplest form"}
+	}
+	return nil
+}
+
+// reconcile compares a value with what the other reader made of it and takes
+// over how that writes numbers. A scalar that differs is noted as wrong; false
+// says that lists or objects differ.
+func reconcile(n *node, tree any) bool {
+	switch n.kind {
+	case objectNode:
+		o, ok := tree.(map[string]any)
+		if !ok || len(o) != len(n.members) {
+			return false
+		}
+		for _, m := range n.members {
+			other, ok := o[m.key]
+			if !ok || !reconcile(m.value, other) {
+				return false
+			}
+		}
+		return true
+	case listNode:
+		l, ok := tree.([]any)
+		if !ok || len(l) != len(n.members) {
+			return false
+		}
+		for i, m := range n.members {
+			if !reconcile(m.value, l[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	number, isNumber := tree.(json.Number)
+	if isNumber && n.kind == numberNode {
+		mine, errMine := strconv.ParseFloat(n.text, 64)
+		theirs, errTheirs := number.Float64()
+		if errMine == nil && errTheirs == nil && mine == theirs {
+			n.text = number.String()
+			return true
+		}
+	}
+	if isNumber || !reflect.DeepEqual(n.tree(), tree) {
+		n.wrong = "is a value that YAML readers disagree about: write text in quotes and numbers in decimal"
+	}
+	return true
+}
+
+// convert makes a node and notes what cannot be used on it.
+func (r *yamlReader) convert(y *yamlv3.Node, depth int) *node {
+	n := &node{place: r.place(y)}
+	if depth > r.limits.Depth && (y.Kind == yamlv3.SequenceNode || y.Kind == yamlv3.MappingNode) && r.beyond == nil {
+		r.beyond = overLimit(n.place, true, r.limits)
+	}
+	if r.beyond != nil {
+		return n
+	}
+	n.wrong = r.wrongForm(y)
+	switch y.Kind {
+	case yamlv3.SequenceNode:
+		n.kind = listNode
+		n.members = make([]member, 0, len(y.Content))
+		for _, c := range y.Content {
+			n.members = append(n.members, member{value: r.convert(c, depth+1)})
+		}
+	case yamlv3.MappingNode:
+		n.kind = objectNode
+		n.members = make([]member, 0, len(y.Content)/2)
+		for i := 0; i+1 < len(y.Content); i += 2 {
+			n.members = append(n.members, r.member(y.Content[i], y.Content[i+1], depth))
+		}
+		n.checkKeys()
+		for _, m := range n.members {
+			r.wrong = r.wrong || m.wrong != ""
+		}
+	case yamlv3.ScalarNode:
+		r.scalar(n, y)
+	}
+	r.wrong = r.wrong || n.wrong != ""
+	return n
+}
+
+func (r *yamlReader) member(key, value *yamlv3.Node, depth int) member {
+	m := member{key: key.Value, place: r.place(key)}
+	m.value = r.convert(value, depth+1)
+	plain := key.Style&(yamlv3.DoubleQuotedStyle|yamlv3.SingleQuotedStyle) == 0
+	switch {
+	case key.Kind == yamlv3.AliasNode || key.Anchor != "":
+		m.wrong, r.unsafe = wrongAlias, true
+	case key.Kind != yamlv3.ScalarNode:
+		m.wrong = "a list or object as a key: a key is text"
+	case key.Tag == "!!merge":
+		m.wrong, r.unsafe = `merge keys ("<<") are not read: a definition stands where it is used, so that nothing hidden changes it; write the keys out`, true
+	case key.Style&yamlv3.TaggedStyle != 0:
+		m.wrong = wrongTag
+	case plain && (key.Tag != "!!str" && key.Tag != "!!timestamp" || oldBool(key.Value)):
+		m.wrong = fmt.Sprintf("the key %s is no text to YAML: write it in quotes", quote(key.Value))
+	}
+	r.wrong = r.wrong || m.wrong != ""
+	return m
+}
+
+const (
+	wrongAlias = `anchors and aliases ("&", "*") are not read: a few lines of them can stand for gigabytes; write the value out`
+	wrongTag   = `a tag ("!") is not read: write the value without it, and text in quotes`
+)
+
+// wrongForm finds what is refused of any value.
+func (r *yamlReader) wrongForm(y *yamlv3.Node) string {
+	switch {
+	case y.Kind == yamlv3.AliasNode || y.Anchor != "":
+		r.unsafe = true
+		return wrongAlias
+	case y.Style&yamlv3.TaggedStyle != 0:
+		return wrongTag
+	}
+	return ""
+}
+
+var (
+	decimal = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
+	float   = regexp.MustCompile(`^[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?$`)
+)
+
+// scalar sets the value of a scalar. No message quotes digits: they may be a
+// secret.
+func (r *yamlReader) scalar(n *node, y *yamlv3.Node) {
+	n.kind, n.text = stringNode, y.Value
+	const quoted = yamlv3.DoubleQuotedStyle | yamlv3.SingleQuotedStyle | yamlv3.LiteralStyle | yamlv3.FoldedStyle
+	if y.Style&quoted != 0 || n.wrong != "" {
+		return
+	}
+	switch y.Tag {
+	case "!!null":
+		n.kind, n.text = nullNode, ""
+	case "!!bool":
+		n.kind, n.text = boolNode, strings.ToLower(y.Value)
+	case "!!int", "!!float":
+		n.kind = numberNode
+		if n.wrong = wrongYAMLNumber(y.Value); n.wrong != "" {
+			n.text = "0" // a number to check the rest with
+		} else if !json.Valid([]byte(n.text)) { // .5, 5., +1
+			f, _ := strconv.ParseFloat(n.text, 64)
+			n.text = strconv.FormatFloat(f, 'g', -1, 64)
+		}
+	default:
+		if oldBool(y.Value) {
+			n.wrong = fmt.Sprintf(`%s is true or false to YAML 1.1 and text to YAML 1.2: write true or false, or "%s" in quotes if text is meant`, y.Value, y.Value)
+		}
+	}
+}
+
+// oldBool reports whether YAML 1.1 takes a plain text for true or false and
+// YAML 1.2 does not.
+func oldBool(s string) bool {
+	switch strings.ToLower(s) {
+	case "y", "n", "yes", "no", "on", "off":
+		return true
+	}
+	return false
+}
+
+func wrongYAMLNumber(digits string) string {
+	lower := strings.ToLower(digits)
+	unsigned := strings.TrimLeft(digits, "+-")
+	switch {
+	case strings.HasSuffix(lower, ".inf") || strings.HasSuffix(lower, ".nan"):
+		return "infinity and NaN are no numbers that Marathon can hold: write a finite number, or text in quotes"
+	case len(unsigned) > 1 && unsigned[0] == '0' && strings.IndexByte(unsigned, '.') != 1 && strings.IndexByte("eE", unsigned[1]) < 0:
+		return `digits after a zero are an octal, hexadecimal or binary number to YAML: write it in quotes if text is meant (such as a file mode), else in decimal`
+	case strings.ContainsRune(digits, '_'):
+		return `digits with "_" are a number to YAML: write it in quotes if text is meant, else without "_"`
+	case !decimal.MatchString(digits) && !float.MatchString(digits):
+		return `is an unusual form of a number: write it in quotes if text is meant, else in decimal`
+	}
+	return wrongNumber(digits)
+}
+
+// place turns a node's line and its column in characters into a place. Nodes
+// come in reading order, so it goes on from the last one where it can.
+func (r *yamlReader) place(y *yamlv3.Node) place {
+	line := min(max(r.first+y.Line, 1), len(r.file.start))
+	column := max(y.Column-1, 0)
+	if line != r.last.line || column < r.last.runes {
+		r.last = yamlPlace{line: line}
+	}
+	rest := r.file.text[r.file.start[line-1]:]
+	for r.last.runes < column && r.last.bytes < len(rest) && rest[r.last.bytes] != '\n' {
+		_, size := utf8.DecodeRuneInString(rest[r.last.bytes:])
+		r.last.runes++
+		r.last.bytes += size
+	}
+	return place{line, r.last.bytes + 1}
+}
+
+// yamlPlace is a place as YAML counts it, with the same in bytes.
+type yamlPlace struct{ line, runes, bytes int }
+
+var (
+	yamlLine   = regexp.MustCompile(`line (\d+): `)
+	yamlAnchor = regexp.MustCompile(`(^|[\s\[{,])&`)
+)
+
+// syntaxFault turns the parser's error, which knows a line only, into a fault
+// at the first character of that line.
+func (r *yamlReader) syntaxFault(err error) *fault {
+	// The older parser names the line of the problem, the newer one that of its
+	// context. It expands aliases, so it gets none.
+	if !yamlAnchor.MatchString(r.text) {
+		if older := yaml.Unmarshal([]byte(r.text), new(any)); older != nil {
+			err = older
+		}
+	}
+	message := err.Error()
+	line := 1
+	if m := yamlLine.FindStringSubmatchIndex(message); m != nil {
+		line, _ = strconv.Atoi(message[m[2]:m[3]])
+		message = message[m[1]:]
+		if strings.HasPrefix(message, "did not find expected") {
+			line++ // those of the parser, not the scanner, count from 0
+		}
+	}
+	line = min(max(r.first+line, 1), len(r.file.start))
+	text := r.file.text[r.file.start[line-1]:]
+	text, _, _ = strings.Cut(text, "\n")
+	indent := len(text) - len(strings.TrimLeft(text, " \t\r"))
+	at := place{line, min(indent, max(len(text)-1, 0)) + 1}
+	if tab := strings.IndexByte(text[:indent], '\t'); tab >= 0 {
+		return &fault{place{line, tab + 1}, "a tab in the indentation: YAML wants spaces"}
+	}
+	if strings.HasPrefix(text, "%") {
+		return &fault{at, `directives ("%") are not read: remove the line`}
+	}
+	return &fault{at, yamlMessage(message)}
+}
+
+// yamlMeaning adds to the parser's words what is mostly meant.
+var yamlMeaning = []struct{ words, meaning string }{
+	{"did not find expected key", "a line above is indented differently, or its text has a quote or \":\" that wants quotes around all of it"},
+	{"did not find expected '-' indicator", "the members of a list stand under each other, each after \"- \""},
+	{"could not find expected ':'", "a member is \"key: value\", with a blank after the colon"},
+	{"mapping values are not allowed", "a \": \" within a value wants quotes around all of it, or the line is indented too far"},
+	{"found character that cannot start any token", "a tab, or a value that begins with @, ` or %, wants quotes"},
+	{"found unexpected end of stream", "a quote that is opened above is not closed"},
+	{"did not find expected ',' or ']'", "a list opened with \"[\" is not closed, or a comma is missing"},
+	{"did not find expected ',' or '}'", "an object opened with \"{\" is not closed, or a comma is missing"},
+	{"did not find expected node content", "a value is missing"},
+	{"did not find expected alphabetic or numeric character", "a value that begins with & or * wants quotes"},
+	{"unknown anchor", "a value that begins with \"*\" wants quotes"},
+	{"found undefined tag handle", "a value that begins with \"!\" wants quotes"},
+	{"found unknown escape character", "in double quotes a backslash is written \"\\\\\"; single quotes take it as it is"},
+	{"did not find expected <document start>", "each document begins with \"---\""},
+	{"block sequence entries are not allowed", "a list begins on a line of its own, under its key"},
+}
+
+func yamlMessage(message string) string {
+	for _, m := range yamlMeaning {
+		if strings.Contains(message, m.words) {
+			return "YAML: " + m.words + ": " + m.meaning
+		}
+	}
+	// Words of the parser that are not known may quote a value: they stay out.
+	return "is no YAML: check indentation, quotes and brackets from here upwards"
+}
+
+// boundsYAML refuses too many values before anything is allocated for them. It
+// counts what could begin a value, so it may overestimate long texts of marks.
+func boundsYAML(data []byte, l Limits) *fault {
+	values := 1
+	for i, c := range data {
+		switch c {
+		case ',', '[', '{':
+			values++
+		case ':':
+			values += 2
+		case '-', '?':
+			if i+1 == len(data) || bytes.IndexByte([]byte(" \t\r\n"), data[i+1]) >= 0 {
+				values++
+			}
+		}
+		if values > 2*l.Values {
+			c := cursor{lines: newLines(string(data[:i+1]))}
+			return overLimit(c.place(i), false, l)
+		}
+	}
+	return nil
+}
