@@ -1,0 +1,206 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// Compute says what would have to change in Marathon for it to be as desired.
+// It is a function of its input: the same input gives the same bytes.
+//
+// What becomes of an id in the scope:
+//
+//	git          Marathon    inventory   plan
+//	has          has not     any         create
+//	has          equal       any         none; into the inventory
+//	has          differs     has         update or scale
+//	has          differs     has not     update or scale, blocked unless Adopt
+//	has          other kind  any         create, blocked
+//	has not      has         has         delete, blocked unless Prune is on
+//	has not      has         has not     nothing; with Prune on and a scope narrower than / a delete
+//	has not      has         not known   nothing; with Prune on and a scope narrower than / a blocked delete
+//	has not      has not     any         nothing; out of the inventory
+//	is broken    any         any         nothing
+//
+// and what holds a change back, the first that applies:
+//
+//	what                                                    create update scale delete   lifted by
+//	Marathon would refuse it, or has another kind           x      x      x              changing git
+//	its dependencies go round                               x      x      x              changing git
+//	this definition failed before                           x      x      x              changing git
+//	a file cannot be read: the id may stand there                                x       mending the file
+//	git describes nothing at all                                                 x       putting something there
+//	the inventory is not known                                                   x       the next pass
+//	Prune is off                                                                 x       changing the policy
+//	what may be its new form is not up                                           x       an approval
+//	not in the inventory, and not Adopt                            x      x              an approval
+//	drift, and ReportDrift                                  x      x      x              an approval
+//	Prune is confirm                                                             x       an approval
+//	it has persistent volumes                                                    x       an approval
+//	more deletes than MaxDeletes                                                 x       an approval
+//
+// Ids outside of the scope are never touched, whatever the inventory says.
+// Groups that the plan's deletes empty are deleted last.
+func Compute(in Input) Plan {
+	w := newWork(in)
+	drafts := append(w.wantedChanges(), w.deletes()...)
+	for _, p := range policies {
+		p(w, drafts)
+	}
+	drafts = append(drafts, w.emptiedGroups(drafts)...)
+	w.order(drafts)
+	return w.plan(drafts)
+}
+
+// draft is a change with what the policies ask about it.
+type draft struct {
+	Change
+	live       bool                  // Marathon has it
+	mine       bool                  // the inventory has it
+	persistent bool                  // it has volumes that are lost with it
+	refused    []manifests.Violation // why Marathon would not take it
+}
+
+// hold blocks a change unless it is blocked already.
+func (d *draft) hold(why string) {
+	if d.Blocked == nil && why != "" {
+		d.Blocked = &why
+	}
+}
+
+// ask blocks a change until a person approves of it, unless it is blocked
+// already.
+func (d *draft) ask(why string) {
+	if d.Blocked == nil && why != "" {
+		d.Blocked, d.Approvable = &why, true
+	}
+}
+
+// work is what a plan is made with.
+type work struct {
+	in       Input
+	wanted   map[string]manifests.Kind // what git has in the scope, readable
+	owned    map[string]Owned
+	adopted  []string
+	problems []manifests.Problem
+	held     map[string]int
+	fileOf   map[string]string
+	none     int
+}
+
+func newWork(in Input) *work {
+	w := &work{
+		in:       in,
+		wanted:   make(map[string]manifests.Kind, len(in.Desired.Items)),
+		owned:    make(map[string]Owned, len(in.Inventory)),
+		problems: slices.Clone(in.Desired.Problems),
+	}
+	w.in.Policy.Scope = cmp.Or(strings.TrimRight(in.Policy.Scope, "/"), "/")
+	for _, item := range in.Desired.Items {
+		switch {
+		case in.Desired.Broken[item.ID]:
+		case w.inScope(item.ID):
+			w.wanted[item.ID] = item.Kind
+		default:
+			w.outOfScope(item)
+		}
+	}
+	for id, o := range in.Inventory {
+		if w.wanted[id] != "" || w.isLive(id, o.Kind) || w.mayStandInGit(id) {
+			w.owned[id] = o
+		}
+	}
+	return w
+}
+
+// outOfScope reports a definition that the sync may not touch, once. A group
+// above the scope only leads there.
+func (w *work) outOfScope(item manifests.Item) {
+	if item.Kind == manifests.KindGroup && within(w.in.Policy.Scope, item.ID) {
+		return
+	}
+	for _, p := range w.problems {
+		if p.ID == item.ID && p.Severity == manifests.SeverityError {
+			return
+		}
+	}
+	w.problems = append(w.problems, manifests.Problem{
+		File: item.File, Line: item.Line, Column: 1, ID: item.ID, Severity: manifests.SeverityError,
+		Message: "lies outside of " + w.in.Policy.Scope + ": a sync touches only its scope",
+	})
+}
+
+// within reports whether id is group or lies in it.
+func within(id, group string) bool {
+	return group == "/" || id == group || strings.HasPrefix(id, group) && id[len(group)] == '/'
+}
+
+func (w *work) inScope(id string) bool { return within(id, w.in.Policy.Scope) }
+
+// parent of an id; of "/" it is "/".
+func parent(id string) string {
+	return cmp.Or(id[:max(0, strings.LastIndexByte(id, '/'))], "/")
+}
+
+// isLive reports whether Marathon has an id as this kind.
+func (w *work) isLive(id string, kind manifests.Kind) bool {
+	switch kind {
+	case manifests.KindApp:
+		return w.in.Live.Apps[id] != nil
+	case manifests.KindPod:
+		return w.in.Live.Pods[id] != nil
+	}
+	return w.in.Live.Groups[id] != nil
+}
+
+// mayStandInGit reports whether git might describe an id though no item does.
+func (w *work) mayStandInGit(id string) bool {
+	return len(w.in.Desired.Unreadable) > 0 || w.brokenAbove(id)
+}
+
+// brokenAbove reports whether an id, or a group that it lies in, is described
+// by something that has errors.
+func (w *work) brokenAbove(id string) bool {
+	broken := w.in.Desired.Broken
+	if len(broken) == 0 {
+		return false
+	}
+	for ; id != "/"; id = parent(id) {
+		if broken[id] {
+			return true
+		}
+	}
+	return broken["/"]
+}
+
+// plan puts the finished drafts together.
+func (w *work) plan(drafts []*draft) Plan {
+	p := Plan{
+		Revision: w.in.Revision,
+		Sync:     w.in.Sync,
+		Changes:  make([]Change, 0, len(drafts)),
+		Problems: append([]manifests.Problem{}, w.problems...),
+		Owned:    w.owned,
+		Adopted:  w.adopted,
+		Held:     w.held,
+	}
+	p.Summary.None = w.none
+	for _, d := range drafts {
+		p.Changes = append(p.Changes, d.Change)
+		switch d.Action {
+		case Create:
+			p.Summary.Create++
+		case Update:
+			p.Summary.Update++
+		case Scale:
+			p.Summary.Scale++
+		case Delete:
+			p.Summary.Delete++
+		}
+	}
+	slices.Sort(p.Adopted)
+	return p
+}

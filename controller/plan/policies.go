@@ -1,0 +1,242 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// policy holds changes of a finished plan back. It adds none and takes none
+// away. The first that holds a change back says why.
+type policy func(w *work, drafts []*draft)
+
+// policies in the order of the table above Compute: those that no approval
+// lifts come first, so that nobody approves in vain.
+var policies = []policy{
+	each(holdRefused),
+	holdCircles,
+	each(holdFailed),
+	each(holdUnreadable),
+	each(holdEmptySource),
+	each(holdUnknownInventory),
+	each(holdPruneOff),
+	unlessApproved(holdReplaced),
+	unlessApproved(holdAdoption),
+	unlessApproved(holdDrift),
+	unlessApproved(holdPruneConfirm),
+	unlessApproved(holdPersistent),
+	holdMaxDeletes,
+}
+
+// each makes a policy of a function that says why one change is held back, or
+// nothing.
+func each(why func(w *work, d *draft) string) policy {
+	return func(w *work, drafts []*draft) {
+		for _, d := range drafts {
+			d.hold(why(w, d))
+		}
+	}
+}
+
+// unlessApproved is each for policies that a person may overrule.
+func unlessApproved(why func(w *work, d *draft) string) policy {
+	return func(w *work, drafts []*draft) {
+		for _, d := range drafts {
+			if !w.in.Policy.Approved[d.ID] {
+				d.ask(why(w, d))
+			}
+		}
+	}
+}
+
+// holdRefused: what Marathon would answer is known before.
+func holdRefused(w *work, d *draft) string {
+	var words []string
+	for _, v := range d.refused {
+		words = append(words, violationWords(v))
+	}
+	if len(words) == 0 {
+		return ""
+	}
+	return "Marathon would refuse this " + string(d.Action) + ": " + strings.Join(words, "; ")
+}
+
+func violationWords(v manifests.Violation) string {
+	words := v.Answer
+	switch {
+	case words == "":
+		words = v.Message
+	case v.Message != "" && v.Message != words:
+		words += " (" + v.Message + ")"
+	}
+	return v.Path + ": " + words
+}
+
+// holdFailed: a definition whose rollout failed is not tried until it changes.
+// What is put back in its place is another one.
+func holdFailed(w *work, d *draft) string {
+	f, failed := w.in.Failed[d.ID]
+	if !failed || d.Revert || d.Action == Delete || f.Hash != d.Hash {
+		return ""
+	}
+	return "this definition failed: " + f.Words() + ": change it, it is not tried again as it is"
+}
+
+// holdUnreadable: what stands in a file that cannot be read is not known.
+func holdUnreadable(w *work, d *draft) string {
+	files := w.in.Desired.Unreadable
+	switch {
+	case d.Action != Delete || len(files) == 0:
+		return ""
+	case len(files) == 1:
+		return files[0] + " cannot be read and might describe this: mend it, till then nothing is deleted"
+	}
+	return fmt.Sprintf("%s and %d more cannot be read and might describe this: mend them, till then nothing is deleted", files[0], len(files)-1)
+}
+
+// holdEmptySource: that git has nothing at all any more is taken for a mistake.
+func holdEmptySource(w *work, d *draft) string {
+	if d.Action != Delete {
+		return ""
+	}
+	for _, kind := range w.wanted {
+		if kind != manifests.KindGroup {
+			return ""
+		}
+	}
+	return "git describes no app and no pod in " + w.in.Policy.Scope + ": an empty source deletes nothing; if it is meant, delete this in Marathon"
+}
+
+// holdUnknownInventory: nothing is deleted while it is not known what is ours.
+func holdUnknownInventory(w *work, d *draft) string {
+	if d.Action != Delete || w.in.Inventory != nil {
+		return ""
+	}
+	return "it is not known what this sync has applied: nothing is deleted until a pass has found out"
+}
+
+func holdPruneOff(w *work, d *draft) string {
+	if d.Action != Delete || w.in.Policy.Prune == PruneConfirm || w.in.Policy.Prune == PruneOn {
+		return ""
+	}
+	return "prune is off: set prune: confirm or on for this sync, or delete it in Marathon"
+}
+
+// holdReplaced: what may have been renamed, in its file or within its group, goes
+// on running till its new form is up.
+func holdReplaced(w *work, d *draft) string {
+	if d.Action != Delete {
+		return ""
+	}
+	for _, id := range sortedKeys(w.in.Unproven) {
+		if w.wanted[id] == "" {
+			continue
+		}
+		if parent(id) == parent(d.ID) || d.File != "" && w.files()[id] == d.File {
+			return id + " may be its new form and is not up yet: this goes on running till that is; pacer approve it to delete it now"
+		}
+	}
+	return ""
+}
+
+// files tells in which file git has each id.
+func (w *work) files() map[string]string {
+	if w.fileOf == nil {
+		w.fileOf = make(map[string]string, len(w.in.Desired.Items))
+		for _, item := range w.in.Desired.Items {
+			w.fileOf[item.ID] = item.File
+		}
+	}
+	return w.fileOf
+}
+
+// holdAdoption: what somebody else put there is not changed unasked.
+func holdAdoption(w *work, d *draft) string {
+	if w.in.Policy.Adopt || d.mine || !d.live || d.Action == Delete {
+		return ""
+	}
+	return "Marathon has this " + string(d.Kind) + " already, and this sync did not put it there: pacer approve it, or set adopt: true"
+}
+
+func holdDrift(w *work, d *draft) string {
+	if !w.in.Policy.ReportDrift || !d.Drift {
+		return ""
+	}
+	return "drift is only reported: pacer approve it to put it back, or set drift: heal"
+}
+
+func holdPruneConfirm(w *work, d *draft) string {
+	if d.Action != Delete || w.in.Policy.Prune != PruneConfirm {
+		return ""
+	}
+	return "prune: confirm asks first: pacer approve it, or put it back into git"
+}
+
+// holdPersistent: data that is lost cannot be had back by a revert.
+func holdPersistent(w *work, d *draft) string {
+	if d.Action != Delete || !d.persistent {
+		return ""
+	}
+	return "its persistent volumes, with all data in them, go with it: pacer approve it, or put it back into git"
+}
+
+// holdMaxDeletes: many deletes at once are taken for a mistake. Approved ones
+// count, too, but are let through. What was one of too many stays so, until it
+// is approved, stands in git again or is gone: else the rest would pass unasked
+// as soon as enough of them were approved and done.
+func holdMaxDeletes(w *work, drafts []*draft) {
+	owned, count := len(w.owned), 0
+	for _, d := range drafts {
+		if d.Action != Delete {
+			continue
+		}
+		if _, is := w.owned[d.ID]; !is {
+			owned++
+		}
+		if d.Blocked == nil {
+			count++
+		}
+	}
+	w.held = w.stillHeld()
+	limit := w.in.Policy.MaxDeletes.limit(owned)
+	for _, d := range drafts {
+		batch := max(count, w.held[d.ID])
+		if d.Action != Delete || limit < 0 || batch <= limit {
+			continue
+		}
+		if d.Blocked == nil {
+			w.held[d.ID] = batch
+		}
+		if !w.in.Policy.Approved[d.ID] {
+			d.ask(fmt.Sprintf("%d deletes at once are more than the %d that maxDeletes allows: pacer approve them, or raise maxDeletes", batch, limit))
+		}
+	}
+}
+
+// stillHeld is what was one of too many deletes and might be deleted still,
+// though perhaps not by this plan.
+func (w *work) stillHeld() map[string]int {
+	held := map[string]int{}
+	for id, batch := range w.in.Held {
+		if w.wanted[id] == "" && (w.isLive(id, manifests.KindApp) || w.isLive(id, manifests.KindPod)) {
+			held[id] = batch
+		}
+	}
+	return held
+}
+
+// limit is how many deletes are allowed where so many are owned; -1: any.
+func (m MaxDeletes) limit(owned int) int {
+	limit := -1
+	if m.Count > 0 {
+		limit = m.Count
+	}
+	if m.Percent > 0 {
+		share := (owned*m.Percent + 99) / 100
+		if limit < 0 || share < limit {
+			limit = share
+		}
+	}
+	return limit
+}

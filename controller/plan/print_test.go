@@ -1,0 +1,212 @@
+package plan
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// sampleInput has one of everything that can be printed.
+func sampleInput(t testing.TB) Input {
+	in := world{
+		git: map[string]string{
+			"/shop/cart": simple("/shop/cart", `, "instances": 5`),
+			"/shop/new":  simple("/shop/new", `, "env": {"DB_PASSWORD": "canary", "MODE": "fast|<b>"}, "dependencies": ["/shop/cart"], "healthChecks": [{"protocol": "HTTP", "path": "/health", "portIndex": 0}]`),
+			"/shop/same": simple("/shop/same", ""),
+			"/shop/web":  simple("/shop/web", `, "labels": {"owner": "team\u001b[31m", "API_TOKEN": "canary2"}, "env": {"A": "1"}`),
+			"/shop/els":  simple("/shop/els", `, "instances": 2`),
+		},
+		live: map[string]string{
+			"/shop/cart": simple("/shop/cart", `, "instances": 2`),
+			"/shop/same": simple("/shop/same", ""),
+			"/shop/web":  simple("/shop/web", `, "labels": {"owner": "me", "API_TOKEN": "canary1"}, "user": "root"`),
+			"/shop/els":  simple("/shop/els", ""),
+			"/shop/old":  simple("/shop/old", ""),
+		},
+		owned: []string{"/shop/cart", "/shop/web", "/shop/same", "/shop/old"}, policy: Policy{Prune: PruneOn, Scope: "/"},
+	}.input(t)
+	in.Live.Pods["/shop/pod"] = pod(t, onePod)
+	in.Inventory["/shop/pod"] = Owned{Kind: manifests.KindPod, File: "pod.json"}
+	in.Desired.Problems = []manifests.Problem{
+		{File: "apps/bad.json", Line: 3, Column: 7, ID: "/shop/bad", Severity: manifests.SeverityError, Message: "a key \"inst\x1bances\" | `x` <script>: did you mean instances?"},
+		{File: "apps/w.yaml", Line: 1, Column: 1, Severity: manifests.SeverityWarning, Message: "@team, [look](http://x)"},
+	}
+	return in
+}
+
+func sampleOutcomes() []Outcome {
+	return []Outcome{
+		{ID: "/shop/cart", Kind: manifests.KindApp, Result: "applied", Seconds: 3.21},
+		{ID: "/shop/web", Kind: manifests.KindApp, Result: "failed", Reason: "exit code 127: sh: demoap: not found", Seconds: 600},
+		{ID: "/shop/before", Kind: manifests.KindApp, Result: "applied", Seconds: 1},
+	}
+}
+
+func TestGoldenPrints(t *testing.T) {
+	p := Compute(sampleInput(t))
+	empty := Plan{Revision: "r1", Sync: "shop", Summary: Summary{None: 4}}
+	cases := map[string]struct {
+		plan    Plan
+		printer Printer
+		format  string
+	}{
+		"plan.txt":          {p, Printer{}, "text"},
+		"plan.coloured.txt": {p, Printer{Colour: true}, "text"},
+		"plan.json":         {p, Printer{}, "json"},
+		"plan.yaml":         {p, Printer{}, "yaml"},
+		"plan.md":           {p, Printer{}, "markdown"},
+		"applied.txt":       {p, Printer{Outcomes: sampleOutcomes()}, "text"},
+		"applied.json":      {p, Printer{Outcomes: sampleOutcomes()}, "json"},
+		"applied.md":        {p, Printer{Outcomes: sampleOutcomes()}, "markdown"},
+		"empty.txt":         {empty, Printer{}, "text"},
+		"empty.json":        {empty, Printer{}, "json"},
+		"empty.md":          {empty, Printer{}, "markdown"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := c.printer.Write(&b, c.plan, c.format); err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", name)
+			if *update {
+				if err := os.WriteFile(golden, b.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), b.String()); diff != "" {
+				t.Errorf("%s is not current; go test -update rewrites it (-file +printed):\n%s", golden, diff)
+			}
+		})
+	}
+}
+
+func TestNoPrintHoldsASecretOrAControlCharacter(t *testing.T) {
+	p := Compute(sampleInput(t))
+	for _, format := range Formats() {
+		var b bytes.Buffer
+		if err := Write(&b, p, format, sampleOutcomes()...); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(b.String(), "canary") {
+			t.Errorf("%s: a secret is printed:\n%s", format, &b)
+		}
+		if strings.ContainsFunc(b.String(), func(r rune) bool { return r < ' ' && r != '\n' || r == 0x7f }) {
+			t.Errorf("%s: a control character is printed:\n%q", format, &b)
+		}
+	}
+}
+
+func TestJSONAndYAMLSayTheSame(t *testing.T) {
+	var j, y bytes.Buffer
+	p := Compute(sampleInput(t))
+	if err := Write(&j, p, "json"); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(&y, p, "yaml"); err != nil {
+		t.Fatal(err)
+	}
+	var a, b any
+	if err := json.Unmarshal(j.Bytes(), &a); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal(y.Bytes(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(a, b); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestUnknownFormatNamesTheKnownOnes(t *testing.T) {
+	err := Write(&bytes.Buffer{}, Plan{}, "xml")
+	if err == nil || err.Error() != `output format "xml": want one of text, json, yaml, markdown` {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestVisible(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain – ü ✓":        "plain – ü ✓",
+		"a\nb\r\tc":          `a\nb\r\tc`,
+		"\x1b[31mred":        `\x1b[31mred`,
+		"\x7f":               `\x7f`,
+		"\u0085\u202e\u2028": `\u0085\u202e\u2028`,
+		"a\xff":              `a\xff`,
+		"\u00a0":             `\u00a0`,
+	} {
+		if got := Visible(in); got != want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestLongValuesAreShownWhereTheyDiffer(t *testing.T) {
+	same := strings.Repeat("x", 1000)
+	live, desired := values(manifests.FieldDiff{Live: same + "old" + same, Desired: same + "new" + same})
+	if !strings.Contains(live, "old") || !strings.Contains(desired, "new") || len(live) > 2*longest {
+		t.Errorf("%s → %s", live, desired)
+	}
+	live, desired = values(manifests.FieldDiff{Desired: same})
+	if live != "null" || !strings.HasPrefix(desired, `"xxx`) || !strings.HasSuffix(desired, "(1002 characters)") {
+		t.Errorf("%s → %s", live, desired)
+	}
+}
+
+func TestMarkdownFitsIntoAComment(t *testing.T) {
+	var p Plan
+	for range 3000 {
+		p.Changes = append(p.Changes, Change{ID: "/shop/" + strings.Repeat("<", 40), Kind: manifests.KindApp, Action: Create, Reason: "a new app", Fields: []manifests.FieldDiff{{Path: "/cmd", Desired: strings.Repeat("|", 400)}}})
+		p.Problems = append(p.Problems, manifests.Problem{File: strings.Repeat("f", 200), Message: strings.Repeat("@", 200)})
+	}
+	var b bytes.Buffer
+	if err := Write(&b, p, "markdown"); err != nil {
+		t.Fatal(err)
+	}
+	if b.Len() > 60_000 || !strings.Contains(b.String(), "more") {
+		t.Errorf("%d bytes", b.Len())
+	}
+}
+
+// Nothing that comes from a repository may become markup or a mention.
+func FuzzMarkdown(f *testing.F) {
+	for _, s := range []string{"a|b", "```\n</pre></details>", "@team", "<img src=x>", "[a](javascript:x)", "| x |\n|---|"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		shape := func(s string) string {
+			var b bytes.Buffer
+			p := Plan{
+				Changes:  []Change{{ID: s, Kind: manifests.KindApp, Action: Update, File: s, Reason: s, Blocked: &s, Fields: []manifests.FieldDiff{{Path: s, Live: s, Desired: s}}}},
+				Problems: []manifests.Problem{{File: s, Message: s}},
+			}
+			if err := Write(&b, p, "markdown"); err != nil {
+				t.Fatal(err)
+			}
+			return strings.Map(func(r rune) rune {
+				if strings.ContainsRune("<>|`@[]\n", r) {
+					return r
+				}
+				return -1
+			}, b.String())
+		}
+		if got, want := shape("x"+s), shape("x"); got != want {
+			t.Errorf("%q changes the markup from %q to %q", s, want, got)
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// The colours of text, as ANSI escape sequences.
+const (
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	cyan   = "36"
+)
+
+var colours = map[Action]string{Create: green, Update: yellow, Scale: cyan, Delete: red}
+
+func (r Printer) paint(colour, s string) string {
+	if !r.Colour {
+		return s
+	}
+	return "\x1b[" + colour + "m" + s + "\x1b[0m"
+}
+
+func (r Printer) text(p Plan) []byte {
+	var b strings.Builder
+	for _, problem := range p.Problems {
+		colour := red
+		if problem.Severity == manifests.SeverityWarning {
+			colour = yellow
+		}
+		b.WriteString(r.paint(colour, "! "+Visible(problem.String())) + "\n")
+	}
+	of, others := r.split(p)
+	for _, c := range p.Changes {
+		r.textChange(&b, c, of[outcomeKey{c.Kind, c.ID}])
+	}
+	for _, o := range others {
+		fmt.Fprintf(&b, "%s: %s\n", Visible(o.ID), Visible(outcomeWords(o)))
+	}
+	if len(p.Problems)+len(p.Changes)+len(others) > 0 {
+		b.WriteByte('\n')
+	}
+	b.WriteString(total(p) + "\n")
+	if len(r.Outcomes) > 0 {
+		b.WriteString(totalOutcomes(r.Outcomes) + "\n")
+	}
+	return []byte(b.String())
+}
+
+func (r Printer) textChange(b *strings.Builder, c Change, o *Outcome) {
+	b.WriteString(r.paint(colours[c.Action], Visible(headline(c))))
+	if c.File != "" {
+		b.WriteString("  " + Visible(c.File))
+	}
+	fmt.Fprintf(b, "\n    %s\n", Visible(c.Reason))
+	for _, f := range c.Fields {
+		live, desired := values(f)
+		if c.Action == Create {
+			fmt.Fprintf(b, "    %s: %s\n", Visible(f.Path), desired)
+			continue
+		}
+		fmt.Fprintf(b, "    %s: %s → %s\n", Visible(f.Path), sideOr(f.Live, live), sideOr(f.Desired, desired))
+	}
+	if c.Blocked != nil {
+		b.WriteString(r.paint(yellow, "    ! "+Visible(*c.Blocked)) + "\n")
+	}
+	if o != nil {
+		b.WriteString("    = " + Visible(outcomeWords(*o)) + "\n")
+	}
+}
+
+// headline names a change: "~ update /shop/web (tasks will be replaced)".
+func headline(c Change) string {
+	line := signs[c.Action] + " " + string(c.Action) + " "
+	if c.Kind != manifests.KindApp {
+		line += string(c.Kind) + " "
+	}
+	line += c.ID
+	if c.Restart {
+		line += " (tasks will be replaced)"
+	}
+	return line
+}
+
+func sideOr(v any, s string) string {
+	if v == nil {
+		return "(none)"
+	}
+	return s
+}
+
+func outcomeWords(o Outcome) string {
+	words := o.Result
+	if o.Seconds > 0 {
+		words += " after " + strconv.FormatFloat(o.Seconds, 'f', 1, 64) + " s"
+	}
+	if o.Reason != "" {
+		words += ": " + o.Reason
+	}
+	return words
+}
+
+// Visible replaces what a terminal or a reader of logs would obey or not see:
+// control characters, marks that turn the direction of writing, line and
+// paragraph separators, and bytes that are no UTF-8.
+func Visible(s string) string {
+	clean := unicode.IsPrint
+	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case clean(r):
+			b.WriteRune(r)
+		case r < 0x80:
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		default:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+		i += size
+	}
+	return b.String()
+}
