@@ -1,0 +1,386 @@
+package marathon
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Options are what a Client is made of. Only URLs is needed.
+type Options struct {
+	// URLs of the Marathons of one cluster: http://m1:8080. Any of them will
+	// do; the leader is preferred once it is known to be one of them.
+	URLs []string
+	Auth Auth
+	TLS  TLS
+	// Timeout of one request with its answer; zero: 60 s, since a write to a
+	// Marathon of ten thousand apps takes seconds.
+	Timeout time.Duration
+	// DialTimeout of one connection; zero: 5 s. It bounds how long a dead
+	// Marathon holds up the turn of the next.
+	DialTimeout time.Duration
+	// Silence is how long an event stream may say nothing; zero: 30 s, three
+	// of Marathon's keep-alives.
+	Silence time.Duration
+	// MaxBody is how much of an answer is read, in bytes after decompression;
+	// zero: 256 MiB. A longer answer is an error.
+	MaxBody int64
+	// MaxEvent is how long one event may be, in bytes; zero: 16 MiB.
+	MaxEvent int
+	// AgentPort is where the Mesos agents listen, of which the last words of
+	// tasks are read; zero: 5051; negative: they are not asked.
+	AgentPort int
+	UserAgent string // empty: pacer
+	// Wrap, if given, wraps the transport: every request of the client goes
+	// through what it returns.
+	Wrap func(http.RoundTripper) http.RoundTripper
+	Log  *slog.Logger // nil: nothing is logged
+}
+
+// filled is o with every default filled in.
+func (o Options) filled() Options {
+	o.Timeout = cmp.Or(o.Timeout, time.Minute)
+	o.DialTimeout = cmp.Or(o.DialTimeout, 5*time.Second)
+	o.Silence = cmp.Or(o.Silence, 30*time.Second)
+	o.MaxBody = cmp.Or(o.MaxBody, 256<<20)
+	o.MaxEvent = cmp.Or(o.MaxEvent, 16<<20)
+	o.AgentPort = cmp.Or(o.AgentPort, 5051)
+	o.UserAgent = cmp.Or(o.UserAgent, "pacer")
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Client asks and tells one Marathon cluster. Its methods may be called from
+// several goroutines.
+type Client struct {
+	options Options
+	bases   []*url.URL
+	http    *http.Client
+	current atomic.Int32 // index of the base that answered last
+	home    atomic.Pointer[sandboxes]
+}
+
+// New returns a client. It asks Marathon nothing.
+func New(o Options) (*Client, error) {
+	o = o.filled()
+	bases, err := parseURLs(o.URLs)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.Auth.check(); err != nil {
+		return nil, err
+	}
+	t, err := newTransport(o)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{options: o, bases: bases}
+	c.http = &http.Client{Transport: t, CheckRedirect: c.redirect}
+	if o.Wrap != nil {
+		c.http.Transport = o.Wrap(t)
+	}
+	return c, nil
+}
+
+// Close lets idle connections go.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+func parseURLs(raw []string) ([]*url.URL, error) {
+	if len(raw) == 0 {
+		return nil, errors.New("marathon: no URL given: want one such as http://localhost:8080")
+	}
+	var bases []*url.URL
+	for _, s := range raw {
+		u, err := url.Parse(strings.TrimRight(strings.TrimSpace(s), "/"))
+		switch {
+		case err != nil: // its text holds the URL, and that perhaps a password
+			return nil, errors.New("marathon: a URL cannot be parsed: want one such as http://localhost:8080")
+		case u.User != nil:
+			return nil, fmt.Errorf("marathon: URL %s has a user or password in it: they belong into auth", u.Redacted())
+		case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
+			return nil, fmt.Errorf("marathon: URL %q: want one such as http://localhost:8080", s)
+		}
+		bases = append(bases, u)
+	}
+	return bases, nil
+}
+
+// redirect follows only to what is configured: credentials go nowhere else.
+func (c *Client) redirect(r *http.Request, via []*http.Request) error {
+	if len(via) >= 4 {
+		return errors.New("Marathon redirects in a circle")
+	}
+	if via[0].Method != http.MethodGet {
+		return fmt.Errorf("Marathon redirects a write to %s: give the URL of a Marathon, not of something in front of it", r.URL.Host)
+	}
+	for _, b := range c.bases {
+		if b.Scheme == r.URL.Scheme && b.Host == r.URL.Host {
+			return c.options.Auth.set(r) // Go drops it where the host differs
+		}
+	}
+	return fmt.Errorf("Marathon redirects to %s://%s, which is not among the configured URLs: add it", r.URL.Scheme, r.URL.Host)
+}
+
+// request is one question to Marathon.
+type request struct {
+	method string
+	path   string // with query
+	body   any    // JSON; nil: none
+}
+
+func (r request) write() bool { return r.method != http.MethodGet }
+
+// answer is a whole answer to a request.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	url    string
+}
+
+// do asks one URL after the other until there is an answer, and gives a
+// successful answer or an error. A write that may have arrived is not repeated.
+func (c *Client) do(ctx context.Context, r request) (*answer, error) {
+	var payload []byte
+	if r.body != nil {
+		var err error
+		if payload, err = json.Marshal(r.body); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", r.method, r.path, err)
+		}
+	}
+	var failed []error
+	first := int(c.current.Load())
+	for i := range c.bases {
+		n := (first + i) % len(c.bases)
+		a, err := c.once(ctx, c.bases[n], r, payload)
+		if err == nil {
+			c.current.Store(int32(n))
+			c.preferLeader(a.header)
+			return a, nil
+		}
+		failed = append(failed, err)
+		if ctx.Err() != nil || !elsewhere(r, err) {
+			break
+		}
+	}
+	return nil, joined(failed)
+}
+
+// elsewhere says whether another URL may be asked after err.
+func elsewhere(r request, err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return false
+	}
+	if r.write() {
+		return e.Kind() == KindNotSent
+	}
+	return e.Status == 0 || e.Status >= 502
+}
+
+// joined is the last error, which tells most, with those before it. The type
+// of all is the last's; but if one of them may have arrived, so may the whole.
+func joined(errs []error) error {
+	last := errs[len(errs)-1]
+	if len(errs) == 1 {
+		return last
+	}
+	return fmt.Errorf("%w (before that: %w)", last, errors.Join(errs[:len(errs)-1]...))
+}
+
+// preferLeader turns to the leader if it is one of those that are configured:
+// a standby only passes on, and gives up after 10 s.
+func (c *Client) preferLeader(h http.Header) {
+	leader, err := url.Parse(h.Get("X-Marathon-Leader"))
+	if err != nil || leader.Host == "" {
+		return
+	}
+	for i, b := range c.bases {
+		if b.Host == leader.Host {
+			c.current.Store(int32(i))
+			return
+		}
+	}
+}
+
+func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []byte) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
+	defer cancel()
+	sent := new(atomic.Bool)
+	req, err := c.newRequest(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
+	}), base, r, payload)
+	if err != nil {
+		return nil, err
+	}
+	failure := &Error{Method: r.method, URL: base.String() + r.path}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		failure.Sent, failure.Cause = sent.Load(), unwrapURL(err)
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+			failure.Cause = fmt.Errorf("%w: %w", cause, failure.Cause)
+		}
+		return nil, failure
+	}
+	defer resp.Body.Close()
+	failure.Sent = true
+	body, err := readAll(resp.Body, c.options.MaxBody)
+	if err != nil {
+		failure.Cause = fmt.Errorf("its answer breaks off: %w", err)
+		return nil, failure
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		failure.Status = resp.StatusCode
+		failure.read(resp.Header, body, newCleanser(r.body))
+		return nil, failure
+	}
+	return &answer{status: resp.StatusCode, header: resp.Header, body: body, url: failure.URL}, nil
+}
+
+func (c *Client) newRequest(ctx context.Context, base *url.URL, r request, payload []byte) (*http.Request, error) {
+	var body io.Reader
+	if payload != nil {
+		body = bytes.NewReader(payload) // sets Content-Length: a standby loses chunked bodies
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, base.String()+r.path, body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", r.method, r.path, err)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.options.UserAgent)
+	if payload != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, c.options.Auth.set(req)
+}
+
+// unwrapURL drops the URL that net/http repeats in its errors.
+func unwrapURL(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return u.Err
+	}
+	return err
+}
+
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		return nil, fmt.Errorf("it is longer than %d bytes", limit)
+	}
+	return b, err
+}
+
+// read takes over what an unsuccessful answer says. Details is a list after a
+// 422 and a text after a 400, and a message may be JSON inside a string (404
+// of pods): all measured.
+func (e *Error) read(h http.Header, body []byte, c cleanser) {
+	var w struct {
+		Message     string          `json:"message"`
+		Details     json.RawMessage `json:"details"`
+		Deployments []struct {
+			ID string `json:"id"`
+		} `json:"deployments"`
+	}
+	if !isJSON(h) || json.Unmarshal(body, &w) != nil {
+		e.Message = c.line(plainText(body))
+		return
+	}
+	var inner struct{ Message string }
+	if json.Unmarshal([]byte(w.Message), &inner) == nil && inner.Message != "" {
+		w.Message = inner.Message
+	}
+	e.Message = c.line(w.Message)
+	var text string
+	if json.Unmarshal(w.Details, &text) == nil && text != "" {
+		e.Message = c.line(w.Message + ": " + text)
+	}
+	if json.Unmarshal(w.Details, &e.Details) != nil {
+		e.Details = nil
+	}
+	for i, d := range e.Details {
+		e.Details[i].Path = c.line(d.Path)
+		for j, s := range d.Errors {
+			e.Details[i].Errors[j] = c.line(s)
+		}
+	}
+	for _, d := range w.Deployments {
+		e.Deployments = append(e.Deployments, oneLine(d.ID))
+	}
+}
+
+// plainText is the beginning of a body that is no JSON; of HTML only the title.
+func plainText(body []byte) string {
+	s := string(body)
+	if _, after, ok := strings.Cut(s, "<title>"); ok {
+		s, _, _ = strings.Cut(after, "</title>")
+	} else if strings.HasPrefix(strings.TrimSpace(s), "<") {
+		return ""
+	}
+	return s[:min(len(s), 300)]
+}
+
+func isJSON(h http.Header) bool {
+	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && (t == "application/json" || strings.HasSuffix(t, "+json"))
+}
+
+// decode reads one JSON document into v. What is not exactly that is an error.
+func (a *answer) decode(method string, v any) error {
+	wrong := func(format string, args ...any) error {
+		return &Error{Method: method, URL: a.url, Sent: true,
+			Cause: fmt.Errorf("its answer cannot be used: "+format, args...)}
+	}
+	if !isJSON(a.header) {
+		return wrong("it is %q and not JSON: is this URL a Marathon?", oneLine(a.header.Get("Content-Type")))
+	}
+	if err := json.Unmarshal(a.body, v); err != nil {
+		return wrong("%w", err)
+	}
+	if s, ok := v.(interface{ shape() error }); ok {
+		if err := s.shape(); err != nil {
+			return wrong("%w", err)
+		}
+	}
+	return nil
+}
+
+// get reads a document.
+func (c *Client) get(ctx context.Context, path string, v any) error {
+	a, err := c.do(ctx, request{method: http.MethodGet, path: path})
+	if err != nil {
+		return err
+	}
+	return a.decode(http.MethodGet, v)
+}
+
+// idPath is the path of an id below prefix. An id that Marathon itself would
+// not take is refused, so that no request can mean another one than it says.
+func idPath(prefix, id string) (string, error) {
+	if !strings.HasPrefix(id, "/") || len(id) < 2 {
+		return "", fmt.Errorf("marathon: id %q: want an absolute one such as /shop/cart", id)
+	}
+	for segment := range strings.SplitSeq(id[1:], "/") {
+		if segment == "" || strings.Trim(segment, ".") == "" || strings.ContainsFunc(segment, notOfID) {
+			return "", fmt.Errorf("marathon: id %q: want segments of a-z, 0-9, - and dots", id)
+		}
+	}
+	return prefix + id, nil
+}
+
+func notOfID(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
+}

@@ -1,0 +1,181 @@
+package marathon
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// Error is an answer of Marathon that is not a success, or the lack of one.
+type Error struct {
+	Method, URL string // URL without secrets
+	Status      int    // of the answer; 0: there was none, Cause says why
+	Message     string // Marathon's words, without what it echoed of the request
+	Details     []Detail
+	Deployments []string // of a 409: who holds the lock
+	// Sent is false where no byte of the request can have reached a Marathon.
+	Sent  bool
+	Cause error // of Status 0
+}
+
+// Detail is one complaint of a 422.
+type Detail struct {
+	Path   string   `json:"path"`
+	Errors []string `json:"errors"`
+}
+
+// Error tells what was asked, what was answered and what is wrong.
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Status == 0 {
+		fmt.Fprintf(&b, "%s %s: no answer from Marathon: %v", e.Method, e.URL, e.Cause)
+		return b.String()
+	}
+	fmt.Fprintf(&b, "%s %s: Marathon answered %d: %s", e.Method, e.URL, e.Status, e.Words())
+	return b.String()
+}
+
+// Words is what Marathon said, in one line: message, complaints, and who holds
+// the lock.
+func (e *Error) Words() string {
+	var b strings.Builder
+	b.WriteString(e.Message)
+	if e.Message == "" {
+		b.WriteString(strings.ToLower(http.StatusText(e.Status)))
+	}
+	for _, d := range e.Details {
+		fmt.Fprintf(&b, "; %s: %s", d.Path, strings.Join(d.Errors, ", "))
+	}
+	if len(e.Deployments) > 0 {
+		fmt.Fprintf(&b, " (deployments %s)", strings.Join(e.Deployments, ", "))
+	}
+	return b.String()
+}
+
+// Unwrap returns why there was no answer.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Kind sorts errors by what can be done about them.
+type Kind int
+
+// The kinds of Error. Source: Marathon's
+// MarathonExceptionMapper, and testdata/conformance/api/errors.json.
+const (
+	KindOther        Kind = iota // a 4xx that is none of the others: a fault of the request
+	KindLocked                   // 409 with the deployments that hold the lock
+	KindConflict                 // 409: it exists already
+	KindRejected                 // 422, 400: the definition is not valid
+	KindTooMany                  // 403: more deployments are running than are allowed
+	KindForbidden                // 403: not allowed to do this
+	KindUnauthorised             // 401: not known, or a wrong password
+	KindNotFound                 // 404
+	KindUnknown                  // 5xx, or no answer though the request may have arrived
+	KindNotSent                  // no Marathon could be reached
+)
+
+// Kind sorts the error.
+func (e *Error) Kind() Kind {
+	switch {
+	case e.Status == 0 && !e.Sent:
+		return KindNotSent
+	case e.Status == 0 || e.Status >= 500 || e.Status == http.StatusRequestTimeout:
+		return KindUnknown
+	case e.Status < 300: // an answer that says success and cannot be read
+		return KindUnknown
+	}
+	switch e.Status {
+	case http.StatusConflict:
+		if len(e.Deployments) > 0 {
+			return KindLocked
+		}
+		return KindConflict
+	case http.StatusUnprocessableEntity, http.StatusBadRequest:
+		return KindRejected
+	case http.StatusTooManyRequests:
+		return KindTooMany
+	case http.StatusForbidden:
+		if strings.HasPrefix(e.Message, "Max number") {
+			return KindTooMany
+		}
+		return KindForbidden
+	case http.StatusUnauthorized:
+		return KindUnauthorised
+	case http.StatusNotFound:
+		return KindNotFound
+	}
+	return KindOther
+}
+
+// KindOf returns the kind of the *Error in err, and KindUnknown for any other
+// error: what is not understood may have happened.
+func KindOf(err error) Kind {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Kind()
+	}
+	return KindUnknown
+}
+
+const maxMessage = 2000 // bytes of Marathon's words that are kept
+
+// echo finds what Marathon's JSON reader quotes of the request; it comes last
+// in the sentence.
+var echo = regexp.MustCompile(`(?s)( on object: |\[Source: | at \[Source).*`)
+
+// cleanser cuts out of an answer what it repeats of the request's secrets.
+type cleanser struct{ r *strings.Replacer }
+
+// newCleanser takes the plain values of environment variables of what is sent:
+// they may be passwords, whatever they are called. Shorter ones than four
+// bytes would only make the message unreadable.
+func newCleanser(body any) cleanser {
+	var pairs []string
+	add := func(env map[string]manifests.EnvValue) {
+		for _, v := range env {
+			if len(v.Value) >= 4 {
+				pairs = append(pairs, v.Value, "…")
+			}
+		}
+	}
+	switch b := body.(type) {
+	case *manifests.App:
+		add(b.Env)
+	case []*manifests.App:
+		for _, a := range b {
+			add(a.Env)
+		}
+	case *manifests.Pod:
+		add(b.Environment)
+		for _, c := range b.Containers {
+			add(c.Environment)
+		}
+	}
+	return cleanser{strings.NewReplacer(pairs...)}
+}
+
+// line makes s fit for an error and a log: one line, bounded, without echoes.
+func (c cleanser) line(s string) string {
+	s = echo.ReplaceAllString(s, "")
+	if c.r != nil {
+		s = c.r.Replace(s)
+	}
+	return oneLine(s)
+}
+
+// oneLine replaces control characters, so that words of others cannot forge a
+// line of a log, and cuts what is too long.
+func oneLine(s string) string {
+	if len(s) > maxMessage {
+		s = strings.ToValidUTF8(s[:maxMessage], "") + "…"
+	}
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, s))
+}

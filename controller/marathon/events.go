@@ -1,0 +1,261 @@
+package marathon
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Event is one event of Marathon's. It says that something happened and where
+// to look; it is never state by itself, since events are lost and come in any
+// order. Source: Marathon's event-bus documentation, and
+// testdata/conformance/api/events.json.
+type Event struct {
+	Type string // deployment_success, instance_changed_event …
+	Data json.RawMessage
+}
+
+// IDs lists the apps, pods and groups that the event is about, as far as it
+// says so.
+func (e Event) IDs() []string {
+	var w struct {
+		AppID     string `json:"appId"`
+		RunSpecID string `json:"runSpecId"`
+		GroupID   string `json:"groupId"`
+		Plan      struct {
+			Steps []struct {
+				Actions []Action `json:"actions"`
+			} `json:"steps"`
+		} `json:"plan"`
+	}
+	if json.Unmarshal(e.Data, &w) != nil {
+		return nil
+	}
+	var ids []string
+	add := func(id string) {
+		if id != "" {
+			ids = append(ids, id)
+		}
+	}
+	add(w.AppID)
+	add(w.RunSpecID)
+	add(w.GroupID)
+	for _, s := range w.Plan.Steps {
+		for _, a := range s.Actions {
+			add(a.ID())
+		}
+	}
+	return ids
+}
+
+// TriggerEvents are the types that say that a definition, a deployment or the
+// count or health of instances may have changed, and no more than that.
+func TriggerEvents() []string {
+	return []string{
+		"group_change_success", "deployment_info", "deployment_step_success", "deployment_success", "deployment_failed",
+		"app_terminated_event", "instance_changed_event", "instance_health_changed_event",
+		"unknown_instance_terminated_event", "scheduler_registered_event", "scheduler_reregistered_event",
+	}
+}
+
+// ErrSilent ends a stream on which nothing came for longer than Marathon's
+// keep-alives allow: the connection is dead though nobody said so.
+var ErrSilent = errors.New("the event stream is silent")
+
+// Stream is an open event stream.
+type Stream struct {
+	parser  *eventParser
+	body    io.Closer
+	cancel  context.CancelCauseFunc
+	ctx     context.Context
+	silence time.Duration
+	timer   *time.Timer
+}
+
+// Events opens the event stream, of the given types or of all. It ends when the
+// leader changes, the connection dies or ctx ends. Reconnecting is the
+// caller's, who must then read everything: nothing is replayed.
+func (c *Client) Events(ctx context.Context, types ...string) (*Stream, error) {
+	path := "/v2/events"
+	if len(types) > 0 {
+		path += "?" + url.Values{"event_type": types}.Encode()
+	}
+	first := int(c.current.Load())
+	var failed []error
+	for i := range c.bases {
+		s, err := c.stream(ctx, c.bases[(first+i)%len(c.bases)], path)
+		if err == nil {
+			return s, nil
+		}
+		failed = append(failed, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, joined(failed)
+}
+
+func (c *Client) stream(ctx context.Context, base *url.URL, path string) (*Stream, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	s := &Stream{ctx: ctx, cancel: cancel, silence: c.options.Silence}
+	s.timer = time.AfterFunc(s.silence, func() { cancel(ErrSilent) })
+	fail := func(e *Error) (*Stream, error) {
+		s.timer.Stop()
+		cancel(nil)
+		return nil, e
+	}
+	failure := &Error{Method: http.MethodGet, URL: base.String() + path}
+	req, err := c.newRequest(ctx, base, request{method: http.MethodGet, path: path}, nil)
+	if err != nil {
+		failure.Cause = err
+		return fail(failure)
+	}
+	req.Header.Set("Accept", "text/event-stream") // anything else is a 405: measured
+	resp, err := c.http.Do(req)
+	if err != nil {
+		failure.Cause = unwrapURL(err)
+		return fail(failure)
+	}
+	if resp.StatusCode != http.StatusOK || !bytes.HasPrefix([]byte(resp.Header.Get("Content-Type")), []byte("text/event-stream")) {
+		body, _ := readAll(resp.Body, 1<<16) // only to have words for the error
+		resp.Body.Close()
+		failure.Sent, failure.Status = true, resp.StatusCode
+		failure.read(resp.Header, body, cleanser{})
+		if resp.StatusCode == http.StatusOK {
+			failure.Status, failure.Cause = 0, fmt.Errorf("its answer is %q and no event stream", oneLine(resp.Header.Get("Content-Type")))
+		}
+		return fail(failure)
+	}
+	s.body = resp.Body
+	s.parser = newEventParser(s.watched(resp.Body), c.options.MaxEvent)
+	return s, nil
+}
+
+// watched starts the clock of silence anew whenever anything arrives.
+func (s *Stream) watched(r io.Reader) io.Reader { return &watchedReader{r, s} }
+
+type watchedReader struct {
+	r io.Reader
+	s *Stream
+}
+
+func (w *watchedReader) Read(p []byte) (int, error) {
+	n, err := w.r.Read(p)
+	if n > 0 {
+		w.s.timer.Reset(w.s.silence)
+	}
+	return n, err
+}
+
+// Next waits for the next event. It returns io.EOF when Marathon ends the
+// stream, and ErrSilent when nothing came.
+func (s *Stream) Next() (Event, error) {
+	e, err := s.parser.next()
+	if err == nil {
+		return e, nil
+	}
+	if cause := context.Cause(s.ctx); cause != nil {
+		err = cause
+	}
+	return Event{}, err
+}
+
+// Close ends the stream.
+func (s *Stream) Close() error {
+	s.timer.Stop()
+	s.cancel(context.Canceled)
+	return s.body.Close()
+}
+
+// eventParser reads Server-Sent Events (WHATWG HTML, 9.2.6), of which Marathon
+// uses event, data and empty lines as keep-alives.
+type eventParser struct {
+	lines   *bufio.Reader
+	limit   int  // bytes of one event
+	afterCR bool // the last byte was a CR
+}
+
+func newEventParser(r io.Reader, limit int) *eventParser {
+	return &eventParser{lines: bufio.NewReader(r), limit: limit}
+}
+
+// next returns the next event that has data. What stands before the end of the
+// stream without an empty line after it is half an event, and dropped.
+func (p *eventParser) next() (Event, error) {
+	var (
+		e    Event
+		data []byte
+		size int
+		seen bool
+	)
+	for {
+		line, err := p.line(p.limit - size)
+		if err != nil {
+			return Event{}, err
+		}
+		if size += len(line); size > p.limit {
+			return Event{}, p.tooLong()
+		}
+		if len(line) == 0 {
+			if !seen {
+				e = Event{}
+				size = 0
+				continue
+			}
+			e.Data = data
+			if e.Type == "" {
+				e.Type = "message"
+			}
+			return e, nil
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.TrimPrefix(value, []byte(" "))
+		switch string(name) {
+		case "event":
+			e.Type = string(value)
+		case "data":
+			if seen {
+				data = append(data, '\n')
+			}
+			data, seen = append(data, value...), true
+		}
+	}
+}
+
+func (p *eventParser) tooLong() error {
+	return fmt.Errorf("an event is longer than %d bytes", p.limit)
+}
+
+// line reads up to LF, CR or CR LF, which is not part of the result.
+func (p *eventParser) line(limit int) ([]byte, error) {
+	var line []byte
+	for {
+		b, err := p.lines.ReadByte()
+		if err != nil {
+			return nil, err
+		}
+		afterCR := p.afterCR
+		p.afterCR = false
+		switch b {
+		case '\n':
+			if afterCR {
+				continue
+			}
+			return line, nil
+		case '\r':
+			p.afterCR = true // an LF that follows, perhaps much later, belongs to it
+			return line, nil
+		}
+		if len(line) >= limit {
+			return nil, p.tooLong()
+		}
+		line = append(line, b)
+	}
+}

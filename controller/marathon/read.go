@@ -1,0 +1,366 @@
+package marathon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// State reads all that Marathon holds: whole, or an error.
+func (c *Client) State(ctx context.Context) (State, error) {
+	var (
+		s     State
+		roles map[string]bool
+	)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { s.Cluster, err = c.info(ctx); return err })
+	g.Go(func() (err error) { s.Apps, err = c.Apps(ctx); return err })
+	g.Go(func() (err error) { s.Pods, err = c.Pods(ctx); return err })
+	g.Go(func() (err error) { s.Groups, roles, err = c.groups(ctx); return err })
+	g.Go(func() (err error) { s.Deployments, err = c.Deployments(ctx); return err })
+	if err := g.Wait(); err != nil {
+		return State{}, fmt.Errorf("the state of Marathon is not known: %w", err)
+	}
+	s.Cluster.EnforceRole = roles
+	for id, a := range s.Apps {
+		s.Cluster.KeepRole(id, a.Definition.Role)
+	}
+	for id, p := range s.Pods {
+		s.Cluster.KeepRole(id, p.Definition.Role)
+	}
+	for _, d := range s.Deployments { // only apps name theirs themselves
+		for _, id := range d.AffectedPods {
+			if p, ok := s.Pods[id]; ok {
+				p.Status.Deployments = append(p.Status.Deployments, d.ID)
+				s.Pods[id] = p
+			}
+		}
+	}
+	return s, nil
+}
+
+// Info asks what must be known of Marathon to foretell what it does.
+func (c *Client) Info(ctx context.Context) (manifests.Cluster, error) {
+	cluster, err := c.info(ctx)
+	if err != nil {
+		return manifests.Cluster{}, err
+	}
+	_, cluster.EnforceRole, err = c.groups(ctx)
+	return cluster, err
+}
+
+type wireInfo struct {
+	Version string `json:"version"`
+	Config  *struct {
+		Features            []string `json:"features"`
+		MesosRole           *string  `json:"mesos_role"`
+		DefaultNetworkName  *string  `json:"default_network_name"`
+		BridgeName          *string  `json:"mesos_bridge_name"`
+		LocalPortMin        int      `json:"local_port_min"`
+		LocalPortMax        int      `json:"local_port_max"`
+		NewGroupEnforceRole string   `json:"new_group_enforce_role"`
+	} `json:"marathon_config"`
+}
+
+func (w *wireInfo) shape() error {
+	if w.Version == "" || w.Config == nil {
+		return errors.New("it has no version or no marathon_config: is this URL a Marathon?")
+	}
+	return nil
+}
+
+func (c *Client) info(ctx context.Context) (manifests.Cluster, error) {
+	var w wireInfo
+	if err := c.get(ctx, "/v2/info", &w); err != nil {
+		return manifests.Cluster{}, err
+	}
+	cluster := manifests.DefaultCluster()
+	cluster.Version = w.Version
+	cluster.Features = slices.Sorted(slices.Values(w.Config.Features))
+	for to, from := range map[*string]*string{
+		&cluster.MesosRole:          w.Config.MesosRole,
+		&cluster.DefaultNetworkName: w.Config.DefaultNetworkName,
+		&cluster.BridgeName:         w.Config.BridgeName,
+	} {
+		if from != nil {
+			*to = *from
+		}
+	}
+	if w.Config.LocalPortMax > 0 {
+		cluster.LocalPortMin, cluster.LocalPortMax = w.Config.LocalPortMin, w.Config.LocalPortMax
+	}
+	cluster.NewGroupEnforceRole = strings.EqualFold(w.Config.NewGroupEnforceRole, "top")
+	return cluster, nil
+}
+
+// What every list of apps is read with: one request, however many there are.
+const appsQuery = "?embed=apps.counts&embed=apps.deployments&embed=apps.lastTaskFailure&embed=apps.taskStats"
+
+type wireApps struct {
+	Apps *[]wireApp `json:"apps"`
+}
+
+func (w *wireApps) shape() error {
+	if w.Apps == nil {
+		return errors.New(`it has no "apps"`)
+	}
+	seen := make(map[string]bool, len(*w.Apps))
+	for i := range *w.Apps {
+		id := (*w.Apps)[i].ID
+		if !strings.HasPrefix(id, "/") || seen[id] {
+			return fmt.Errorf("app %d of %d has the id %q: want each absolute and once", i, len(*w.Apps), oneLine(id))
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+// Apps reads every app with its counts, without its tasks.
+func (c *Client) Apps(ctx context.Context) (map[string]App, error) {
+	var w wireApps
+	if err := c.get(ctx, "/v2/apps"+appsQuery, &w); err != nil {
+		return nil, err
+	}
+	apps := make(map[string]App, len(*w.Apps))
+	for i := range *w.Apps {
+		a := &(*w.Apps)[i]
+		apps[a.ID] = a.app()
+	}
+	return apps, nil
+}
+
+// App reads one app with its tasks. If there is none, the error is of
+// KindNotFound.
+func (c *Client) App(ctx context.Context, id string) (App, error) {
+	p, err := idPath("/v2/apps", id)
+	if err != nil {
+		return App{}, err
+	}
+	w := wireSingle{want: id}
+	if err := c.get(ctx, p, &w); err != nil {
+		return App{}, err
+	}
+	return w.App.app(), nil
+}
+
+type wireSingle struct {
+	App  *wireApp `json:"app"`
+	want string
+}
+
+func (w *wireSingle) shape() error {
+	switch {
+	case w.App == nil:
+		return errors.New(`it has no "app"`)
+	case w.App.ID != w.want:
+		return fmt.Errorf("it is about %q", oneLine(w.App.ID))
+	case w.App.Tasks == nil:
+		return errors.New("the app has no list of tasks")
+	}
+	return nil
+}
+
+// Deployments reads the deployments that are running.
+func (c *Client) Deployments(ctx context.Context) ([]Deployment, error) {
+	var w listOf[Deployment]
+	err := c.get(ctx, "/v2/deployments", &w)
+	return w, err
+}
+
+// listOf is a JSON array. null is none.
+type listOf[T any] []T
+
+func (l *listOf[T]) UnmarshalJSON(b []byte) error {
+	var items []T
+	if err := json.Unmarshal(b, &items); err != nil {
+		return err
+	}
+	if items == nil {
+		return errors.New("it is null: want a list")
+	}
+	*l = items
+	return nil
+}
+
+type wireGroup struct {
+	ID           string            `json:"id"`
+	Apps         []json.RawMessage `json:"apps"`
+	Pods         []json.RawMessage `json:"pods"`
+	Groups       []wireGroup       `json:"groups"`
+	Dependencies []string          `json:"dependencies"`
+	EnforceRole  *bool             `json:"enforceRole"`
+}
+
+func (w *wireGroup) shape() error {
+	if !strings.HasPrefix(w.ID, "/") {
+		return fmt.Errorf("a group in it has the id %q", oneLine(w.ID))
+	}
+	for i := range w.Groups {
+		if err := w.Groups[i].shape(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// groups reads the tree of groups without what is in them. The root is not in
+// the result: nothing of it is managed.
+func (c *Client) groups(ctx context.Context) (map[string]*manifests.Group, map[string]bool, error) {
+	var root wireGroup
+	if err := c.get(ctx, "/v2/groups?embed=group.groups", &root); err != nil {
+		return nil, nil, err
+	}
+	groups, roles := map[string]*manifests.Group{}, map[string]bool{}
+	var walk func([]wireGroup)
+	walk = func(gs []wireGroup) {
+		for _, g := range gs {
+			groups[g.ID] = &manifests.Group{ID: g.ID, Dependencies: g.Dependencies, EnforceRole: g.EnforceRole}
+			walk(g.Groups)
+		}
+	}
+	walk(root.Groups)
+	for _, g := range root.Groups {
+		if g.EnforceRole != nil {
+			roles[g.ID] = *g.EnforceRole
+		}
+	}
+	return groups, roles, nil
+}
+
+// group reads one group with what is in it.
+func (c *Client) group(ctx context.Context, id string) (*wireGroup, error) {
+	p, err := idPath("/v2/groups", id)
+	if err != nil {
+		return nil, err
+	}
+	var w wireGroup
+	return &w, c.get(ctx, p+"?embed=group.groups&embed=group.apps&embed=group.pods", &w)
+}
+
+// wirePodStatus is how Marathon tells how a pod fares.
+type wirePodStatus struct {
+	ID   string `json:"id"`
+	Spec struct {
+		Version string `json:"version"`
+	} `json:"spec"`
+	Instances          []PodInstance     `json:"instances"`
+	TerminationHistory []wireTermination `json:"terminationHistory"`
+}
+
+func (w *wirePodStatus) shape() error {
+	if !strings.HasPrefix(w.ID, "/") {
+		return fmt.Errorf("a pod in it has the id %q", oneLine(w.ID))
+	}
+	return nil
+}
+
+// wirePod is a pod definition with its version.
+type wirePod struct {
+	manifests.Pod
+	Version string `json:"version"`
+}
+
+func (w *wirePod) shape() error {
+	if !strings.HasPrefix(w.ID, "/") {
+		return fmt.Errorf("a pod in it has the id %q", oneLine(w.ID))
+	}
+	return nil
+}
+
+// Pods reads every pod with its counts. Status.Deployments is not among what
+// Marathon tells here: State fills it in.
+func (c *Client) Pods(ctx context.Context) (map[string]Pod, error) {
+	var definitions listOf[wirePod]
+	if err := c.get(ctx, "/v2/pods", &definitions); err != nil {
+		return nil, err
+	}
+	pods := make(map[string]Pod, len(definitions))
+	if len(definitions) == 0 {
+		return pods, nil
+	}
+	var statuses listOf[wirePodStatus]
+	if err := c.get(ctx, "/v2/pods/::status", &statuses); err != nil {
+		return nil, err
+	}
+	byID := make(map[string]*wirePodStatus, len(statuses))
+	for i := range statuses {
+		byID[statuses[i].ID] = &statuses[i]
+	}
+	for i := range definitions {
+		d := &definitions[i]
+		if err := d.shape(); err != nil {
+			return nil, fmt.Errorf("GET /v2/pods: %w", err)
+		}
+		status := byID[d.ID]
+		if status == nil { // made between the two requests
+			status = &wirePodStatus{ID: d.ID}
+		}
+		pods[d.ID] = status.pod(d)
+	}
+	return pods, nil
+}
+
+// Pod reads one pod, and which of its instances are of an older configuration.
+// If there is none, the error is of KindNotFound.
+func (c *Client) Pod(ctx context.Context, id string) (Pod, error) {
+	p, err := idPath("/v2/pods", id)
+	if err != nil {
+		return Pod{}, err
+	}
+	var (
+		definition wirePod
+		status     wirePodStatus
+	)
+	if err := c.get(ctx, p, &definition); err != nil {
+		return Pod{}, err
+	}
+	if err := c.get(ctx, p+"::status", &status); err != nil {
+		return Pod{}, err
+	}
+	if definition.ID != id || status.ID != id {
+		return Pod{}, fmt.Errorf("GET %s: the answer is about %q and %q", p, oneLine(definition.ID), oneLine(status.ID))
+	}
+	pod := status.pod(&definition)
+	pod.Status.Outdated, err = c.outdatedInstances(ctx, p, &definition, pod.Instances)
+	return pod, err
+}
+
+// outdatedInstances counts instances whose specification differs from the
+// present one in more than the number of instances. A pod's version moves when
+// it is scaled too, so versions that differ must be read.
+func (c *Client) outdatedInstances(ctx context.Context, podPath string, now *wirePod, instances []PodInstance) (int, error) {
+	outdated, old := 0, map[string]bool{}
+	for _, i := range instances {
+		version := path.Base(i.SpecReference)
+		if _, known := old[version]; !known {
+			var then wirePod
+			err := c.get(ctx, podPath+"::versions/"+version, &then)
+			switch {
+			case err == nil:
+				old[version] = !sameButScale(&then.Pod, &now.Pod)
+			case KindOf(err) == KindNotFound: // no longer kept: 50 are
+				old[version] = true
+			default:
+				return 0, err
+			}
+		}
+		if old[version] {
+			outdated++
+		}
+	}
+	return outdated, nil
+}
+
+func sameButScale(a, b *manifests.Pod) bool {
+	x, y := *a, *b
+	x.Scaling, y.Scaling = nil, nil
+	return manifests.HashPod(&x) == manifests.HashPod(&y)
+}

@@ -1,0 +1,210 @@
+package marathon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// Receipt is what Marathon gives for a write that it took.
+type Receipt struct {
+	Deployment string // id of the deployment; empty where there is none
+	// Version is the definition's from now on, if the write changed it and
+	// Marathon told it.
+	Version string
+	Created bool // what was written was not there before
+}
+
+const deploymentHeader = "Marathon-Deployment-Id"
+
+// write sends a request and reads the receipt, which comes in the body or, for
+// pods and a POST, in a header.
+func (c *Client) write(ctx context.Context, method, path string, query url.Values, body any) (Receipt, error) {
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	a, err := c.do(ctx, request{method: method, path: path, body: body})
+	if err != nil {
+		return Receipt{}, err
+	}
+	var w struct {
+		DeploymentID string `json:"deploymentId"`
+		Version      string `json:"version"`
+	}
+	if len(a.body) > 0 {
+		if err := a.decode(method, &w); err != nil {
+			return Receipt{}, err
+		}
+	}
+	r := Receipt{Deployment: w.DeploymentID, Version: w.Version, Created: a.status == http.StatusCreated}
+	if r.Deployment == "" {
+		r.Deployment = a.header.Get(deploymentHeader)
+	}
+	return r, nil
+}
+
+func forced(force bool, more ...string) url.Values {
+	q := url.Values{"force": {strconv.FormatBool(force)}}
+	for i := 0; i+1 < len(more); i += 2 {
+		q.Set(more[i], more[i+1])
+	}
+	return q
+}
+
+// CreateApp creates an app; if there is one, the error is of KindConflict.
+func (c *Client) CreateApp(ctx context.Context, a *manifests.App) (Receipt, error) {
+	if _, err := idPath("", a.ID); err != nil {
+		return Receipt{}, err
+	}
+	return c.write(ctx, http.MethodPost, "/v2/apps", nil, a)
+}
+
+// PutApp creates or replaces an app by the whole of a. With force, it cancels
+// every deployment that holds the app, with all that they do for other apps.
+func (c *Client) PutApp(ctx context.Context, a *manifests.App, force bool) (Receipt, error) {
+	path, err := idPath("/v2/apps", a.ID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return c.write(ctx, http.MethodPut, path, forced(force, "partialUpdate", "false"), a)
+}
+
+// MergeApp changes the fields of an app that a has, and leaves the others as they
+// are: it unsets nothing. Of all ways to change an app, this alone keeps
+// executorResources. Source: testdata/conformance, apps-crud.
+func (c *Client) MergeApp(ctx context.Context, a *manifests.App, force bool) (Receipt, error) {
+	path, err := idPath("/v2/apps", a.ID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return c.write(ctx, http.MethodPut, path, forced(force, "partialUpdate", "true"), a)
+}
+
+// PutApps creates or replaces many apps in one deployment, all or none.
+func (c *Client) PutApps(ctx context.Context, apps []*manifests.App, force bool) (Receipt, error) {
+	if len(apps) == 0 {
+		return Receipt{}, errors.New("marathon: no apps to put: an empty array would still be a deployment")
+	}
+	seen := make(map[string]bool, len(apps))
+	for _, a := range apps {
+		if _, err := idPath("", a.ID); err != nil {
+			return Receipt{}, err
+		}
+		if seen[a.ID] { // Marathon would let the last one win, in silence
+			return Receipt{}, fmt.Errorf("marathon: id %s is twice among the apps to put", a.ID)
+		}
+		seen[a.ID] = true
+	}
+	return c.write(ctx, http.MethodPut, "/v2/apps", forced(force, "partialUpdate", "false"), apps)
+}
+
+// DeleteApp deletes an app.
+func (c *Client) DeleteApp(ctx context.Context, id string, force bool) (Receipt, error) {
+	return c.act(ctx, http.MethodDelete, "/v2/apps", id, "", force)
+}
+
+// RestartApp replaces every task of an app.
+func (c *Client) RestartApp(ctx context.Context, id string, force bool) (Receipt, error) {
+	return c.act(ctx, http.MethodPost, "/v2/apps", id, "/restart", force)
+}
+
+// DeletePod deletes a pod.
+func (c *Client) DeletePod(ctx context.Context, id string, force bool) (Receipt, error) {
+	return c.act(ctx, http.MethodDelete, "/v2/pods", id, "", force)
+}
+
+func (c *Client) act(ctx context.Context, method, prefix, id, suffix string, force bool) (Receipt, error) {
+	path, err := idPath(prefix, id)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return c.write(ctx, method, path+suffix, forced(force), nil)
+}
+
+// CreatePod creates a pod; if there is one, the error is of KindConflict.
+func (c *Client) CreatePod(ctx context.Context, p *manifests.Pod) (Receipt, error) {
+	if _, err := idPath("", p.ID); err != nil {
+		return Receipt{}, err
+	}
+	return c.write(ctx, http.MethodPost, "/v2/pods", nil, p)
+}
+
+// PutPod creates or replaces a pod.
+func (c *Client) PutPod(ctx context.Context, p *manifests.Pod, force bool) (Receipt, error) {
+	path, err := idPath("/v2/pods", p.ID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return c.write(ctx, http.MethodPut, path, forced(force), p)
+}
+
+// PutGroup writes what only a group has, and creates the group if need be.
+//
+// Neither apps nor groups are sent, since those that are not in the body would
+// be deleted; nor an id, which makes Marathon 1.11 refuse nested groups. A nil
+// Dependencies keeps what there is. EnforceRole, of which a top-level group has
+// one, is echoed where g has none: Marathon would else reset it, and with it
+// the roles of all apps below. Source:
+// Marathon's GroupConversion, and testdata/conformance/api/groups.json.
+func (c *Client) PutGroup(ctx context.Context, g *manifests.Group, force bool) (Receipt, error) {
+	path, err := idPath("/v2/groups", g.ID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	body := struct {
+		Dependencies []string `json:"dependencies,omitzero"`
+		EnforceRole  *bool    `json:"enforceRole,omitzero"`
+	}{g.Dependencies, g.EnforceRole}
+	if topLevel := strings.Count(g.ID, "/") == 1; topLevel && g.EnforceRole == nil {
+		live, err := c.group(ctx, g.ID)
+		if err != nil && KindOf(err) != KindNotFound {
+			return Receipt{}, err
+		}
+		if err == nil {
+			body.EnforceRole = live.EnforceRole
+		}
+	}
+	return c.write(ctx, http.MethodPut, path, forced(force), body)
+}
+
+// DeleteGroup deletes a group that holds nothing; any other is refused, since
+// Marathon would delete all that is in it.
+func (c *Client) DeleteGroup(ctx context.Context, id string, force bool) (Receipt, error) {
+	g, err := c.group(ctx, id)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if n := len(g.Apps) + len(g.Pods) + len(g.Groups); n > 0 {
+		return Receipt{}, &Error{Method: http.MethodDelete, URL: "/v2/groups" + id, Status: http.StatusConflict, Sent: true,
+			Message: fmt.Sprintf("group %s holds %d apps, pods and groups: a group is deleted only when it is empty", id, n)}
+	}
+	return c.act(ctx, http.MethodDelete, "/v2/groups", id, "", force)
+}
+
+// RollbackDeployment undoes a deployment by a new one, which is returned.
+func (c *Client) RollbackDeployment(ctx context.Context, id string) (Receipt, error) {
+	return c.write(ctx, http.MethodDelete, "/v2/deployments/"+url.PathEscape(id), forced(false), nil)
+}
+
+// CancelDeployment stops a deployment where it is: definitions stay new, tasks
+// stay mixed.
+func (c *Client) CancelDeployment(ctx context.Context, id string) error {
+	_, err := c.write(ctx, http.MethodDelete, "/v2/deployments/"+url.PathEscape(id), forced(true), nil)
+	return err
+}
+
+// ResetDelay ends the back-off of an app or pod that failed too often.
+func (c *Client) ResetDelay(ctx context.Context, id string) error {
+	path, err := idPath("/v2/queue", id)
+	if err != nil {
+		return err
+	}
+	_, err = c.write(ctx, http.MethodDelete, path+"/delay", nil, nil)
+	return err
+}
