@@ -1,0 +1,324 @@
+package local
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+func ids(r *rig, path string) string {
+	r.Helper()
+	var out []string
+	for _, a := range r.call(200, "GET", path, "")["apps"].([]any) {
+		out = append(out, a.(map[string]any)["id"].(string))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestAppsAreFiltered(t *testing.T) {
+	r := newRig(t)
+	r.call(200, "PUT", "/v2/apps", `[{"id":"/a","cmd":"run one","instances":0,"labels":{"env":"prod","tier":"1"}},
+		{"id":"/b/a","cmd":"run two","instances":0,"labels":{"env":"test"}},{"id":"/c","cmd":"sleep","instances":0}]`)
+	for query, want := range map[string]string{
+		"": "/a /b/a /c", "id=A": "/a /b/a", "cmd=RUN": "/a /b/a", "label=env": "/a /b/a", "label=env%3D%3Dprod": "/a",
+		"label=env!%3Dprod": "/b/a", "label=env%20in%20(prod,test),tier": "/a", "label=env%20notin%20(prod)": "/b/a", "id=b&cmd=one": "",
+	} {
+		if got := ids(r, "/v2/apps?"+query); got != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
+	r.call(422, "GET", "/v2/apps?label=env%20inn%20(a", "")
+}
+
+func TestGroupUpdatesReplaceWhatTheyName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		const app = `{"id":"%s","cmd":"sleep 1","instances":0}`
+		r.call(200, "PUT", "/v2/groups/g", fmt.Sprintf(`{"apps":[`+app+`,`+app+`],"groups":[{"id":"s","apps":[`+app+`]},{"id":"u","apps":[`+app+`]}]}`, "a", "b", "c", "d"))
+		all := func(want string) {
+			t.Helper()
+			if got := ids(r, "/v2/apps"); got != want {
+				t.Errorf("apps %q, want %q", got, want)
+			}
+		}
+		all("/g/a /g/b /g/s/c /g/u/d")
+		r.call(200, "PUT", "/v2/groups/g", `{}`)
+		all("/g/a /g/b /g/s/c /g/u/d")
+		r.call(200, "PUT", "/v2/groups/g", fmt.Sprintf(`{"apps":[`+app+`]}`, "b"))
+		all("/g/b /g/s/c /g/u/d")
+		r.call(200, "PUT", "/v2/groups/g", `{"groups":[{"id":"s"}]}`)
+		all("/g/b /g/s/c")
+		v := r.call(200, "GET", "/v2/groups?embed=none", "")["version"].(string)
+		r.call(200, "PUT", "/v2/groups/g", `{"apps":[]}`)
+		all("/g/s/c")
+		r.call(200, "PUT", "/v2/groups/g", `{"version":"`+v+`"}`)
+		all("/g/b /g/s/c")
+		r.call(422, "PUT", "/v2/groups/g", `{"version":"2001-01-01T00:00:00.000Z"}`)
+		r.call(409, "POST", "/v2/groups", `{"id":"/g"}`)
+		r.call(201, "POST", "/v2/groups", `{"id":"/n"}`)
+		r.call(200, "DELETE", "/v2/groups/g", "")
+		all("")
+		r.call(404, "DELETE", "/v2/groups/g", "")
+	})
+}
+
+func TestAnAppRollsBackToAnOldVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.call(201, "POST", "/v2/apps", `{"id":"/v","cmd":"one 1"}`)
+		r.settled()
+		v := r.app("/v")["version"].(string)
+		r.call(200, "PUT", "/v2/apps//v", `{"cmd":"two 2"}`)
+		r.settled()
+		r.call(422, "PUT", "/v2/apps//v", `{"version":"`+v+`","cmd":"three"}`)
+		r.call(404, "PUT", "/v2/apps//v", `{"version":"2001-01-01T00:00:00.000Z"}`)
+		r.call(200, "PUT", "/v2/apps//v", `{"version":"`+v+`"}`)
+		r.settled()
+		if app := r.app("/v"); app["cmd"] != "one 1" || app["version"] == v {
+			t.Errorf("cmd %v in version %v", app["cmd"], app["version"])
+		}
+		if old := r.call(200, "GET", "/v2/apps//v/versions/"+v, ""); old["cmd"] != "one 1" {
+			t.Errorf("the old version is %v", old)
+		}
+	})
+}
+
+func TestTooManyDeploymentsAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(o *Options) { o.MaxRunningDeployments = 2 })
+		for n := range 2 {
+			r.call(201, "POST", "/v2/apps", fmt.Sprintf(`{"id":"/m%d","cmd":"sleep 1","cpus":99999}`, n))
+		}
+		r.call(403, "POST", "/v2/apps", `{"id":"/m3","cmd":"sleep 1"}`)
+		r.call(200, "DELETE", "/v2/apps//m0", "") // forced: it takes the place of what it cancels
+		r.call(201, "POST", "/v2/apps", `{"id":"/m3","cmd":"sleep 1"}`)
+	})
+}
+
+func TestVersionsAreKept(t *testing.T) {
+	r := newRig(t)
+	r.call(201, "POST", "/v2/apps", `{"id":"/v","cmd":"sleep 1","instances":0}`)
+	for n := range keptVersions + 5 {
+		r.call(200, "PUT", "/v2/apps//v", fmt.Sprintf(`{"env":{"N":"%d"}}`, n))
+		r.settled()
+	}
+	if vs := r.call(200, "GET", "/v2/apps//v/versions", "")["versions"].([]any); len(vs) != keptVersions {
+		t.Errorf("%d versions are kept, want %d", len(vs), keptVersions)
+	}
+}
+
+func TestMethodsAndMedia(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct {
+		want                       int
+		method, path, accept, kind string
+	}{
+		{406, "GET", "/v2/apps", "text/html", ""}, {405, "GET", "/v2/events", "application/json", ""}, {405, "DELETE", "/v2/apps", "", ""},
+		{415, "POST", "/v2/apps", "", "text/plain"}, {400, "POST", "/v2/apps", "", "application/json"}, {500, "GET", "/v3", "", ""},
+		{200, "GET", "/ping", "", ""}, {200, "GET", "/metrics", "", ""}, {200, "GET", "/v2/leader", "", ""}, {200, "HEAD", "/v2/pods", "", ""},
+		{404, "GET", "/v2/pods/none", "", ""}, {404, "GET", "/v2/groups/none", "", ""}, {404, "GET", "/v2/apps/none/tasks", "", ""},
+	} {
+		q, err := http.NewRequestWithContext(t.Context(), c.method, "http://marathon"+c.path, strings.NewReader(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Header.Set("Accept", c.accept)
+		q.Header.Set("Content-Type", c.kind)
+		if w := r.do(q); w.Code != c.want {
+			t.Errorf("%s %s: %d, want %d: %s", c.method, c.path, w.Code, c.want, w.Body)
+		}
+	}
+}
+
+func TestAClosedMarathonSaysSo(t *testing.T) {
+	r := newRig(t)
+	r.call(201, "POST", "/v2/apps", `{"id":"/x","cmd":"sleep 1","labels":{"local.slow-to-die":"5"}}`)
+	r.settled()
+	if err := r.m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.call(503, "DELETE", "/v2/apps//x", "")
+}
+
+func TestPortsRunOutAndComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(o *Options) { o.Agent.PortMin, o.Agent.PortMax = 32701, 32704 })
+		r.call(201, "POST", "/v2/apps", `{"id":"/x","cmd":"sleep 1","instances":9}`)
+		synctest.Wait()
+		few := len(r.fake.running("/x")) // fewer than four where others use the ports
+		if few > 4 {
+			t.Fatalf("%d tasks have got one of four ports", few)
+		}
+		q := r.call(200, "GET", "/v2/queue?embed=lastUnusedOffers", "")["queue"].([]any)[0].(map[string]any)
+		if reasons := q["lastUnusedOffers"].([]any)[0].(map[string]any)["reason"].([]any); reasons[0] != insufficientPorts {
+			t.Errorf("reasons %v", reasons)
+		}
+		r.call(200, "PUT", "/v2/apps//x?force=true", fmt.Sprintf(`{"instances":%d}`, few))
+		r.settled()
+		r.call(200, "DELETE", "/v2/apps//x", "")
+		r.settled()
+		if n := len(r.m.ports); n != 0 {
+			t.Errorf("%d ports were not given back", n)
+		}
+	})
+}
+
+// TestManyApps holds the promise of speed, with room for the race detector and
+// for a machine that is busy.
+func TestManyApps(t *testing.T) {
+	r := newRig(t)
+	const n = 10_000
+	at := time.Now()
+	r.call(200, "PUT", "/v2/apps?partialUpdate=false", manyApps(n))
+	t.Logf("creating %d apps took %v", n, time.Since(at))
+	r.settled()
+	at = time.Now()
+	w := r.raw("GET", "/v2/apps", "")
+	t.Logf("reading them took %v, %d bytes", time.Since(at), w.Body.Len())
+	at = time.Now()
+	w = r.raw("GET", "/v2/apps", "")
+	t.Logf("reading them again took %v", time.Since(at))
+	var all struct {
+		Apps []json.RawMessage `json:"apps"`
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &all); err != nil || len(all.Apps) != n {
+		t.Fatalf("%d apps, %v", len(all.Apps), err)
+	}
+	at = time.Now()
+	r.call(200, "PUT", "/v2/apps//many/g1/a1", `{"env":{"A":"2"}}`)
+	t.Logf("changing one took %v", time.Since(at))
+	at = time.Now()
+	r.raw("GET", "/v2/groups", "")
+	t.Logf("the group tree took %v", time.Since(at))
+}
+
+// randomWrite is one write, and what the world does about it.
+type randomWrite struct {
+	method, path, body string
+	closed, wait       bool // nothing starts or ends meanwhile; it comes to rest
+}
+
+func drawWrite(p *rapid.T) randomWrite {
+	w := randomWrite{method: "PUT", closed: rapid.Bool().Draw(p, "closed"), wait: rapid.Bool().Draw(p, "wait")}
+	w.path = "/v2/apps/" + rapid.SampledFrom([]string{"/a", "/b", "/g/c"}).Draw(p, "id")
+	switch rapid.IntRange(0, 4).Draw(p, "what") {
+	case 0:
+		w.method = "DELETE"
+	case 1:
+		w.method, w.path = "POST", w.path+"/restart"
+	default:
+		portion := rapid.SampledFrom([]float64{0, 0.5, 1})
+		w.body = fmt.Sprintf(`{"cmd":"%s","instances":%d,"upgradeStrategy":{"minimumHealthCapacity":%v,"maximumOverCapacity":%v}}`,
+			rapid.SampledFrom([]string{"one", "two"}).Draw(p, "cmd"), rapid.IntRange(0, 4).Draw(p, "instances"),
+			portion.Draw(p, "healthy"), portion.Draw(p, "over"))
+	}
+	if w.method != "DELETE" && rapid.Bool().Draw(p, "force") {
+		w.path += "?force=true"
+	}
+	return w
+}
+
+// TestCountsAlwaysComeTrue plays random writes and wants, once all is quiet,
+// exactly the tasks that the definitions ask for.
+func TestCountsAlwaysComeTrue(t *testing.T) {
+	rapid.Check(t, func(p *rapid.T) {
+		writes := make([]randomWrite, rapid.IntRange(1, 12).Draw(p, "writes"))
+		for n := range writes {
+			writes[n] = drawWrite(p)
+		}
+		var wrong string
+		synctest.Test(t, func(t *testing.T) { wrong = playWrites(newRig(t), writes) })
+		if wrong != "" {
+			p.Fatal(wrong)
+		}
+	})
+}
+
+func playWrites(r *rig, writes []randomWrite) string {
+	for _, w := range writes {
+		r.fake.gate(w.closed)
+		r.raw(w.method, w.path, w.body)
+		if w.wait {
+			synctest.Wait()
+		}
+	}
+	r.fake.gate(false)
+	time.Sleep(2 * scaleInterval) // a forced write may have cancelled what others relied on
+	synctest.Wait()
+	r.m.mu.Lock()
+	defer r.m.mu.Unlock()
+	for id, s := range r.m.root.specs {
+		if got := len(r.fake.running(id)); got != s.instances() {
+			return fmt.Sprintf("%s has %d tasks, want %d", id, got, s.instances())
+		}
+	}
+	if n := len(r.fake.tasks); n != total(r.m.root) || len(r.m.deployments) != 0 {
+		return fmt.Sprintf("%d tasks in all, want %d; %d deployments", n, total(r.m.root), len(r.m.deployments))
+	}
+	if len(r.m.tasks) != len(r.fake.tasks) || r.m.used.CPUs < float64(len(r.m.tasks))-0.001 || r.m.used.CPUs > float64(len(r.m.tasks))+0.001 {
+		return fmt.Sprintf("%d tasks are accounted with %v cpus, want %d", len(r.m.tasks), r.m.used.CPUs, len(r.fake.tasks))
+	}
+	return ""
+}
+
+func total(r *root) int {
+	n := 0
+	for _, s := range r.specs {
+		n += s.instances()
+	}
+	return n
+}
+
+func FuzzBody(f *testing.F) {
+	for _, seed := range []string{`{"id":"/e/x", "cmd": "x"`, "", `"x"`, `{"a" "b"}`, `[1,`, "[", "{\"\\", "\xff"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		b, err := parseBody(raw)
+		if err == nil && b.raw == nil {
+			t.Error("neither read nor refused")
+		}
+		_ = b.object()
+	})
+}
+
+func FuzzSelector(f *testing.F) {
+	for _, seed := range []string{"a", "a==b", "a in (b,c),d", "a notin (b", "(", "a!=b,"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := parseSelector(text)
+		if err == nil && len(s) == 0 && strings.Trim(text, ", \t\r\n\v\f\u0085\u00a0") != "" && strings.TrimSpace(text) != "" && strings.Trim(text, ",") != "" {
+			t.Errorf("%q selects all", text)
+		}
+	})
+}
+
+func FuzzCutPath(f *testing.F) {
+	for _, seed := range []string{"/a", "/a(0)/b", "/a(9)/b", "a(x", "", "/", "/a(-1)/b"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(_ *testing.T, path string) {
+		cutPath(map[string]any{"a": []any{map[string]any{"b": 1}}}, path)
+	})
+}
+
+func TestThePageNamesWhatThereIs(t *testing.T) {
+	text, err := os.ReadFile("../../docs/local.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{labelNeverStart, labelFailAtOnce, labelFailAfter, labelNeverHealthy, labelSlowToDie,
+		failuresPath, failuresPath + "/streams", failuresPath + "/lock", "waitsFor", "/files/read"} {
+		if !strings.Contains(string(text), name) {
+			t.Errorf("docs/local.md does not name %s", name)
+		}
+	}
+}

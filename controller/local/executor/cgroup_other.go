@@ -1,0 +1,8 @@
+//go:build !linux
+
+package executor
+
+import "syscall"
+
+// setCgroup does nothing: only Linux has cgroups.
+func setCgroup(*syscall.SysProcAttr, int) {}

@@ -1,0 +1,416 @@
+package local
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// health is what one check of one task has found.
+type health struct {
+	alive        bool
+	failures     int // in a row
+	firstSuccess stamp
+	lastSuccess  stamp
+	lastFailure  stamp
+	lastCause    string
+	changedAt    stamp // when alive was last told otherwise, or first
+}
+
+type healthView struct {
+	Alive        bool   `json:"alive"`
+	Failures     int    `json:"consecutiveFailures"`
+	FirstSuccess *stamp `json:"firstSuccess,omitempty"`
+	LastFailure  *stamp `json:"lastFailure,omitempty"`
+	LastSuccess  *stamp `json:"lastSuccess,omitempty"`
+	LastCause    string `json:"lastFailureCause,omitempty"`
+	InstanceID   string `json:"instanceId"`
+}
+
+func (h *health) known() bool { return !h.firstSuccess.IsZero() || !h.lastFailure.IsZero() }
+
+func (h *health) view(instance string) healthView {
+	v := healthView{Alive: h.alive, Failures: h.failures, LastCause: h.lastCause, InstanceID: "instance [" + instance + "]"}
+	for _, at := range []struct {
+		from stamp
+		to   **stamp
+	}{{h.firstSuccess, &v.FirstSuccess}, {h.lastFailure, &v.LastFailure}, {h.lastSuccess, &v.LastSuccess}} {
+		if !at.from.IsZero() {
+			*at.to = &at.from
+		}
+	}
+	return v
+}
+
+// check is one health check of a task: apps' and pods' alike.
+type check struct {
+	protocol     string // HTTP, HTTPS, TCP or COMMAND
+	command      string
+	path         string
+	port         int
+	grace        time.Duration
+	delay        time.Duration // before the first probe
+	interval     time.Duration
+	timeout      time.Duration
+	maxFailures  int // in a row before the task is killed; 0: never
+	ignore1xx    bool
+	noSuchTarget string // why it cannot be asked at all
+	definition   any    // as events print it
+}
+
+// prober asks a task whether it is healthy; nil: it is.
+type prober interface {
+	probe(ctx context.Context, host string, c check) error
+	get(ctx context.Context, address string) (status int, body string, contentType string, err error)
+}
+
+// network probes as Marathon does: over the network, following no certificate
+// authority, since tasks sign their own certificates.
+type network struct{}
+
+func (network) client() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse // a redirect is an answer
+		},
+	}
+}
+
+func (n network) probe(ctx context.Context, host string, c check) error {
+	address := net.JoinHostPort(host, strconv.Itoa(c.port))
+	if c.protocol == "TCP" {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	scheme := "http://"
+	if c.protocol == "HTTPS" {
+		scheme = "https://"
+	}
+	path := c.path
+	if path == "" || path[0] != '/' {
+		path = "/" + path
+	}
+	status, _, _, err := n.get(ctx, scheme+address+path)
+	if err != nil {
+		return err
+	}
+	if status < 200 || status >= 400 {
+		return fmt.Errorf("%d %s", status, http.StatusText(status))
+	}
+	return nil
+}
+
+func (n network) get(ctx context.Context, address string) (int, string, string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return 0, "", "", err
+	}
+	a, err := n.client().Do(r)
+	if err != nil {
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err
+		}
+		return 0, "", "", err
+	}
+	const enough = 64 << 10 // of a body that nobody may read
+	body, err := io.ReadAll(io.LimitReader(a.Body, enough))
+	return a.StatusCode, string(body), a.Header.Get("Content-Type"), errors.Join(err, a.Body.Close())
+}
+
+// checksOf are the health checks of a task.
+func (m *Marathon) checksOf(t *task) []check {
+	s := t.instance.spec
+	var cs []check
+	if s.app != nil {
+		for n := range s.app.HealthChecks {
+			cs = append(cs, appCheck(&s.app.HealthChecks[n], t))
+		}
+		return cs
+	}
+	for n := range s.pod.Containers {
+		if c := &s.pod.Containers[n]; c.Name == t.name && c.HealthCheck != nil {
+			cs = append(cs, podCheck(c, t, len(s.pod.Networks) > 0))
+		}
+	}
+	return cs
+}
+
+func seconds(p *int, otherwise int) time.Duration {
+	return time.Duration(or(p, otherwise)) * time.Second
+}
+
+func appCheck(h *manifests.HealthCheck, t *task) check {
+	c := check{
+		protocol: or(h.Protocol, "HTTP"), path: or(h.Path, ""), ignore1xx: or(h.IgnoreHTTP1xx, false),
+		grace: seconds(h.GracePeriodSeconds, 300), interval: seconds(h.IntervalSeconds, 60),
+		timeout: seconds(h.TimeoutSeconds, 20), maxFailures: or(h.MaxConsecutiveFailures, 3), definition: h,
+	}
+	switch c.protocol { // those that Mesos runs begin after delaySeconds
+	case "MESOS_HTTP", "MESOS_HTTPS", "MESOS_TCP":
+		c.protocol = c.protocol[len("MESOS_"):]
+		c.delay = seconds(h.DelaySeconds, 15)
+	case "COMMAND":
+		c.delay = seconds(h.DelaySeconds, 15)
+		if h.Command != nil {
+			c.command = h.Command.Value
+		}
+		return c
+	}
+	n := or(h.PortIndex, 0)
+	switch {
+	case h.Port != nil:
+		c.port = *h.Port
+	case n < len(t.ports):
+		c.port = t.ports[n]
+	default:
+		c.noSuchTarget = fmt.Sprintf("the task has no host port with index %d", n)
+	}
+	return c
+}
+
+func podCheck(pc *manifests.PodContainer, t *task, networked bool) check {
+	h := pc.HealthCheck
+	c := check{
+		grace: seconds(h.GracePeriodSeconds, 300), interval: seconds(h.IntervalSeconds, 60), delay: seconds(h.DelaySeconds, 15),
+		timeout: seconds(h.TimeoutSeconds, 20), maxFailures: or(h.MaxConsecutiveFailures, 3), definition: h,
+	}
+	endpoint := ""
+	switch {
+	case h.Exec != nil:
+		c.protocol = "COMMAND"
+		if h.Exec.Command != nil {
+			c.command = or(h.Exec.Command.Shell, "")
+		}
+		return c
+	case h.HTTP != nil:
+		c.protocol, c.path, endpoint = or(h.HTTP.Scheme, "HTTP"), or(h.HTTP.Path, ""), h.HTTP.Endpoint
+	case h.TCP != nil:
+		c.protocol, endpoint = "TCP", h.TCP.Endpoint
+	}
+	port, ok := endpointPorts(pc, t, networked)[endpoint]
+	if !ok {
+		c.noSuchTarget = fmt.Sprintf("endpoint %q has no host port", endpoint)
+	}
+	c.port = port
+	return c
+}
+
+// watchHealth starts the probes of a task that has begun to run.
+func (m *Marathon) watchHealth(t *task) {
+	checks := m.checksOf(t)
+	if t.health != nil || len(checks) == 0 {
+		return
+	}
+	ctx, cancel := context.WithCancel(m.ctx)
+	t.cancel = cancel
+	for n, c := range checks {
+		if t.instance.spec.labels()[labelNeverHealthy] == "true" {
+			c.noSuchTarget = "the label " + labelNeverHealthy + " says so"
+		}
+		t.health = append(t.health, &health{})
+		m.work.Go(func() { m.probeLoop(ctx, t, n, c) })
+	}
+}
+
+func (m *Marathon) probeLoop(ctx context.Context, t *task, n int, c check) {
+	wait := time.NewTimer(c.delay)
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait.C:
+		}
+		err := m.probe(ctx, t, c)
+		if ctx.Err() != nil {
+			return
+		}
+		m.reports.push(func(m *Marathon) { m.probed(t, n, c, err) })
+		wait.Reset(max(c.interval, time.Millisecond))
+	}
+}
+
+func (m *Marathon) probe(ctx context.Context, t *task, c check) error {
+	ctx, cancel := context.WithTimeout(ctx, max(c.timeout, time.Second))
+	defer cancel()
+	if c.noSuchTarget != "" {
+		return errors.New(c.noSuchTarget)
+	}
+	if c.protocol == "COMMAND" {
+		code, err := m.executor.Exec(ctx, t.id, c.command)
+		if err == nil && code != 0 {
+			err = fmt.Errorf("command exited with status %d", code)
+		}
+		return err
+	}
+	return m.prober.probe(ctx, m.options.Agent.Hostname, c)
+}
+
+// probed takes the result of a probe.
+func (m *Marathon) probed(t *task, n int, c check, err error) {
+	h, i := t.health[n], t.instance
+	if t.over() {
+		return
+	}
+	was, wasKnown := h.alive, h.known()
+	switch {
+	case err == nil:
+		h.alive, h.failures, h.lastSuccess = true, 0, m.stampNow()
+		if h.firstSuccess.IsZero() {
+			h.firstSuccess = h.lastSuccess
+		}
+	case h.firstSuccess.IsZero() && time.Since(t.startedAt.Time) < c.grace:
+		return // failures do not count yet
+	default:
+		m.publish("failed_health_check_event", func() map[string]any {
+			return map[string]any{"appId": i.spec.id, "taskId": i.id, "instanceId": i.id, "healthCheck": c.definition}
+		})
+		tooMany := c.maxFailures > 0 && h.failures >= c.maxFailures
+		h.alive, h.lastFailure, h.lastCause = false, m.stampNow(), err.Error()
+		h.failures++
+		if tooMany {
+			m.killUnhealthy(t, h)
+		}
+	}
+	if was != h.alive || !wasKnown {
+		h.changedAt = m.stampNow()
+		if i.spec.pod != nil {
+			t.stateAt = h.changedAt // Mesos tells it by a new status of the task
+		}
+	}
+	if was != h.alive {
+		m.publish("health_status_changed_event", func() map[string]any {
+			return map[string]any{"appId": i.spec.id, "instanceId": i.id, "version": i.spec.version, "alive": h.alive}
+		})
+	}
+	m.tellHealth(i)
+	m.poke()
+}
+
+func (m *Marathon) tellHealth(i *instance) {
+	now := i.health()
+	if now == i.healthy || now != nil && i.healthy != nil && *now == *i.healthy {
+		return
+	}
+	i.healthy = now
+	m.publish("instance_health_changed_event", func() map[string]any {
+		return map[string]any{"instanceId": i.id, "runSpecId": i.spec.id, "healthy": now, "runSpecVersion": i.spec.version}
+	})
+}
+
+// killUnhealthy ends a task; its instance stays wanted and is launched again.
+func (m *Marathon) killUnhealthy(t *task, h *health) {
+	i := t.instance
+	if t.killing {
+		return
+	}
+	m.publish("unhealthy_instance_kill_event", func() map[string]any {
+		return map[string]any{"appId": i.spec.id, "taskId": t.id, "instanceId": i.id, "version": i.spec.version,
+			"reason": h.lastCause, "host": m.options.Agent.Hostname, "slaveId": m.agentID}
+	})
+	m.killTasks(i)
+}
+
+// readiness is what the readiness check of an instance has found.
+type readiness struct {
+	name     string
+	taskID   string
+	ready    bool
+	response map[string]any
+}
+
+// checkReadiness starts asking a running instance whether it is ready.
+func (m *Marathon) checkReadiness(s *spec, i *instance) {
+	t := i.current()
+	if i.readiness != nil || t == nil {
+		return
+	}
+	c := s.app.ReadinessChecks[0]
+	i.readiness = &readiness{name: or(c.Name, "readinessCheck"), taskID: t.id}
+	port, found := 0, false
+	n := 0
+	for _, p := range appPorts(s.app) {
+		if p.noHost {
+			continue
+		}
+		if p.name == or(c.PortName, "http-api") && n < len(t.ports) {
+			port, found = t.ports[n], true
+		}
+		n++
+	}
+	if !found {
+		return // refused by validation; without a port nothing is ever ready
+	}
+	scheme := "http"
+	if or(c.Protocol, "HTTP") == "HTTPS" {
+		scheme = "https"
+	}
+	address := fmt.Sprintf("%s://%s%s", scheme, net.JoinHostPort(m.options.Agent.Hostname, strconv.Itoa(port)), or(c.Path, "/"))
+	ctx, cancel := context.WithCancel(m.ctx)
+	stop := t.cancel
+	t.cancel = func() { stop(); cancel() }
+	r := i.readiness
+	m.work.Go(func() { m.readinessLoop(ctx, i, r, c, address) })
+}
+
+func (m *Marathon) readinessLoop(ctx context.Context, i *instance, r *readiness, c manifests.ReadinessCheck, address string) {
+	codes := c.HTTPStatusCodesForReady
+	if len(codes) == 0 {
+		codes = []int{http.StatusOK}
+	}
+	for ctx.Err() == nil {
+		asked, cancel := context.WithTimeout(ctx, seconds(c.TimeoutSeconds, 10))
+		status, body, kind, err := m.prober.get(asked, address)
+		cancel()
+		ready := err == nil && slices.Contains(codes, status)
+		m.reports.push(func(*Marathon) {
+			if i.readiness != r {
+				return
+			}
+			r.ready = ready
+			i.readied = i.readied || ready
+			if or(c.PreserveLastResponse, false) && err == nil {
+				r.response = map[string]any{"status": status, "body": body, "contentType": kind}
+			}
+		})
+		if ready {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(seconds(c.IntervalSeconds, 30)):
+		}
+	}
+}
+
+// readinessView lists the readiness checks of an id as GET prints them.
+func (m *Marathon) readinessView(id string) []any {
+	views := []any{}
+	for _, i := range m.instances[id] {
+		r := i.readiness
+		if r == nil || len(m.deploymentsOf(id)) == 0 {
+			continue
+		}
+		v := map[string]any{"name": r.name, "taskId": r.taskID, "ready": r.ready}
+		if r.response != nil {
+			v["lastResponse"] = r.response
+		}
+		views = append(views, v)
+	}
+	return views
+}

@@ -1,0 +1,474 @@
+package local
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/pacer-gitops/pacer/controller/local/executor"
+)
+
+// condition is what an instance is at, in Marathon's words.
+type condition string
+
+const (
+	scheduled   condition = "Scheduled"
+	provisioned condition = "Provisioned"
+	staging     condition = "Staging"
+	starting    condition = "Starting"
+	running     condition = "Running"
+	finished    condition = "Finished"
+	failed      condition = "Failed"
+	killed      condition = "Killed"
+)
+
+// instance is one of the count of an app or pod. It stays the same while its
+// tasks come and go; one that is not wanted any more ends with its tasks and is
+// then removed.
+type instance struct {
+	id          string
+	spec        *spec // what it runs, or will run
+	condition   condition
+	since       stamp
+	incarnation int     // of its tasks, from 1
+	tasks       []*task // of this incarnation: one, or one a container
+	unwanted    bool    // Marathon's goal Decommissioned
+	readied     bool    // passed its readiness checks
+	readiness   *readiness
+	healthy     *bool // as last told in an event
+}
+
+// task is one task of an instance.
+type task struct {
+	id, name  string
+	instance  *instance
+	state     executor.State
+	stateAt   stamp
+	ports     []int
+	ips       []string
+	pid       int
+	stagedAt  stamp
+	startedAt stamp
+	health    []*health
+	resources resources
+	killing   bool
+	simulated bool   // by a label: the executor does not know it
+	blame     string // why it was ended, where that counts as a failure
+	cancel    func() // stops its probes
+}
+
+// taskFailure is the last way in which a task of an app ended badly.
+type taskFailure struct {
+	AppID     string `json:"appId"`
+	Host      string `json:"host"`
+	Message   string `json:"message"`
+	State     string `json:"state"`
+	TaskID    string `json:"taskId"`
+	Timestamp stamp  `json:"timestamp"`
+	Version   stamp  `json:"version"`
+	SlaveID   string `json:"slaveId"`
+}
+
+func (i *instance) wanted() bool    { return !i.unwanted }
+func (i *instance) generation() int { return i.spec.generation }
+
+// current is a task of the instance; nil: none was launched.
+func (i *instance) current() *task {
+	if len(i.tasks) == 0 {
+		return nil
+	}
+	return i.tasks[0]
+}
+
+// consideredHealthy is true without health checks; else each check of each
+// task must have succeeded.
+func (i *instance) consideredHealthy() bool {
+	h := i.health()
+	return h == nil && !i.spec.checked() || h != nil && *h
+}
+
+// health is nil while nothing is known or nothing is checked.
+func (i *instance) health() *bool {
+	var known *bool
+	for _, t := range i.tasks {
+		for _, h := range t.health {
+			switch {
+			case !h.known():
+				return nil
+			case !h.alive:
+				return new(false)
+			default:
+				known = new(true)
+			}
+		}
+	}
+	return known
+}
+
+// outdated are the wanted instances of an older configuration.
+func (m *Marathon) outdated(s *spec) []*instance {
+	var old []*instance
+	for _, i := range m.instances[s.id] {
+		if i.wanted() && i.generation() != s.generation {
+			old = append(old, i)
+		}
+	}
+	return old
+}
+
+// killOrder sorts instances so that the first is the first to go: what was
+// never launched, then what is not healthy, then by killSelection.
+func (m *Marathon) killOrder(s *spec, is []*instance) {
+	worth := func(i *instance) int {
+		switch {
+		case i.current() == nil:
+			return 0
+		case i.condition != running:
+			return 1
+		case !i.consideredHealthy():
+			return 2
+		}
+		return 3
+	}
+	slices.SortStableFunc(is, func(a, b *instance) int {
+		age := b.since.Compare(a.since.Time)
+		if s.oldestFirst() {
+			age = -age
+		}
+		return cmp.Or(cmp.Compare(worth(a), worth(b)), age)
+	})
+}
+
+// scale schedules or ends instances until n are wanted.
+func (m *Marathon) scale(s *spec, n int) {
+	var wanted []*instance
+	for _, i := range m.instances[s.id] {
+		if i.wanted() {
+			wanted = append(wanted, i)
+		}
+	}
+	m.schedule(s, n-len(wanted))
+	if len(wanted) <= n {
+		return
+	}
+	m.killOrder(s, wanted)
+	slices.SortStableFunc(wanted, func(a, b *instance) int { // older configurations first
+		return cmp.Compare(a.generation(), b.generation())
+	})
+	for _, i := range wanted[:len(wanted)-n] {
+		m.decommission(i)
+	}
+}
+
+// schedule adds n instances that wait for an offer.
+func (m *Marathon) schedule(s *spec, n int) {
+	for range n {
+		i := m.unpark(s)
+		if i == nil {
+			i = &instance{
+				id:   strings.ReplaceAll(strings.TrimPrefix(s.id, "/"), "/", "_") + ".instance-" + uuid.NewString(),
+				spec: s,
+			}
+		}
+		m.instances[s.id] = append(m.instances[s.id], i)
+		m.become(i, scheduled)
+		m.expect(s)
+	}
+	if n > 0 {
+		m.poke()
+	}
+}
+
+// adopt gives waiting instances of the same configuration its newest version.
+func (m *Marathon) adopt(s *spec) {
+	for _, i := range m.instances[s.id] {
+		if i.current() == nil && i.generation() == s.generation {
+			i.spec = s
+		}
+	}
+}
+
+// become notes the condition of an instance and tells it.
+func (m *Marathon) become(i *instance, c condition) {
+	i.condition, i.since = c, m.stampNow()
+	m.tellInstance(i)
+}
+
+// stampNow is now, where a moment need not be unique.
+func (m *Marathon) stampNow() stamp { return stamp{time.Now().UTC().Truncate(time.Millisecond)} }
+
+func (m *Marathon) tellInstance(i *instance) {
+	m.publish("instance_changed_event", func() map[string]any {
+		var agent, host any
+		if i.current() != nil {
+			agent, host = m.agentID, m.options.Agent.Hostname
+		}
+		return map[string]any{
+			"instanceId": i.id, "condition": i.condition, "runSpecId": i.spec.id,
+			"agentId": agent, "host": host, "runSpecVersion": i.spec.version,
+		}
+	})
+}
+
+// decommission ends an instance for good.
+func (m *Marathon) decommission(i *instance) {
+	if i.unwanted {
+		return
+	}
+	i.unwanted = true
+	if i.current() == nil {
+		m.remove(i)
+		return
+	}
+	m.tellInstance(i) // the goal has changed
+	m.killTasks(i)
+}
+
+// stopAll ends all of an id and says whether all are gone.
+func (m *Marathon) stopAll(id string) bool {
+	for _, i := range slices.Clone(m.instances[id]) {
+		m.decommission(i)
+	}
+	if len(m.instances[id]) > 0 {
+		return false
+	}
+	m.forget(id)
+	m.publish("app_terminated_event", func() map[string]any { return map[string]any{"appId": id} })
+	return true
+}
+
+// forget drops what is remembered of an id that is gone.
+func (m *Marathon) forget(id string) {
+	delete(m.instances, id)
+	delete(m.delays, id)
+	delete(m.offers, id)
+	delete(m.failures, id)
+	delete(m.history, id)
+	for _, i := range m.parked[id] {
+		m.dropVolumes(i)
+	}
+	delete(m.parked, id)
+}
+
+func (m *Marathon) remove(i *instance) {
+	id := i.spec.id
+	m.instances[id] = slices.DeleteFunc(m.instances[id], func(o *instance) bool { return o == i })
+	if i.spec.resident() && m.root.specs[id] != nil {
+		m.park(i)
+	} else {
+		m.dropVolumes(i)
+	}
+	m.poke()
+}
+
+// killTasks asks for the end of the tasks of an instance.
+func (m *Marathon) killTasks(i *instance) {
+	for _, t := range i.tasks {
+		if t.killing || t.over() {
+			continue
+		}
+		t.killing = true
+		m.endTask(t)
+	}
+}
+
+// endTask ends one task: by the executor, or at once where it does not know it.
+func (m *Marathon) endTask(t *task) {
+	id := t.id
+	kill := func() { m.executor.Kill(id) }
+	if t.simulated {
+		kill = func() { m.reports.add(executor.Update{TaskID: id, State: executor.Killed, Timestamp: time.Now()}) }
+	}
+	if wait := slowToDie(t.instance.spec); wait > 0 {
+		m.after(wait, kill)
+		return
+	}
+	kill()
+}
+
+// after runs f later, unless Marathon is closed before.
+func (m *Marathon) after(wait time.Duration, f func()) {
+	if m.ctx.Err() != nil {
+		return // Close ends everything itself, and waits for nobody new
+	}
+	m.work.Go(func() {
+		select {
+		case <-m.ctx.Done():
+		case <-time.After(wait):
+			f()
+		}
+	})
+}
+
+func (t *task) over() bool { return t.state.Terminal() }
+
+// taskUpdate takes what the executor tells of a task.
+func (m *Marathon) taskUpdate(u executor.Update) {
+	t := m.tasks[u.TaskID]
+	if t == nil || t.over() {
+		return
+	}
+	if u.State == executor.Killing {
+		return // without the feature task_killing nobody is told
+	}
+	t.state, t.stateAt = u.State, m.stampNow()
+	if u.State == executor.Killed && t.blame != "" {
+		t.state, u.State, u.Message = executor.Failed, executor.Failed, t.blame
+	}
+	if u.PID != 0 {
+		t.pid = u.PID
+	}
+	if len(u.IPs) > 0 {
+		t.ips = u.IPs
+	}
+	if u.State == executor.Running && t.startedAt.IsZero() {
+		t.startedAt = t.stateAt
+	}
+	if u.State != executor.Staging {
+		m.tellStatus(t, u.Message)
+	}
+	if t.over() {
+		m.taskOver(t, u)
+	} else if u.State == executor.Running {
+		m.watchHealth(t)
+	}
+	m.settle(t.instance)
+	m.poke()
+}
+
+func (m *Marathon) tellStatus(t *task, text string) {
+	i := t.instance
+	m.publish("status_update_event", func() map[string]any {
+		return map[string]any{
+			"slaveId": m.agentID, "taskId": t.id, "taskStatus": t.state, "message": text, "appId": i.spec.id,
+			"host": m.options.Agent.Hostname, "ipAddresses": addresses(t.ips), "ports": t.ports, "version": i.spec.version,
+		}
+	})
+}
+
+// taskOver gives back what a task held and remembers how it ended.
+func (m *Marathon) taskOver(t *task, u executor.Update) {
+	t.cancel()
+	m.used = m.used.minus(t.resources)
+	m.offersChanged()
+	for _, p := range t.ports {
+		delete(m.ports, p)
+	}
+	delete(m.tasks, t.id)
+	i := t.instance
+	if u.State == executor.Failed || u.State == executor.Lost {
+		m.failures[i.spec.id] = &taskFailure{
+			AppID: i.spec.id, Host: m.options.Agent.Hostname, Message: u.Message, State: string(u.State),
+			TaskID: t.id, Timestamp: t.stateAt, Version: i.spec.version, SlaveID: m.agentID,
+		}
+	}
+	if u.State != executor.Killed && !t.killing {
+		m.backOff(i.spec, t)
+		m.killTasks(i) // the containers of a pod end together
+	}
+}
+
+// settle derives the condition of an instance from its tasks, and goes on once
+// all of them are over.
+func (m *Marathon) settle(i *instance) {
+	c := running
+	over := 0
+	for _, t := range i.tasks {
+		if t.over() {
+			over++
+			continue
+		}
+		c = least(c, conditionOf(t.state))
+	}
+	if over == len(i.tasks) {
+		m.instanceOver(i)
+		return
+	}
+	if over == 0 && c != i.condition {
+		m.become(i, c)
+	}
+}
+
+func (m *Marathon) instanceOver(i *instance) {
+	c := killed
+	for _, t := range i.tasks {
+		if s := conditionOf(t.state); s != killed {
+			c = s
+		}
+	}
+	m.become(i, c)
+	i.readiness, i.healthy = nil, nil
+	s := m.root.specs[i.spec.id]
+	if i.unwanted || s == nil || m.restarting(s.id) && i.generation() != s.generation {
+		i.unwanted = true
+		m.remove(i)
+		return
+	}
+	i.tasks, i.spec, i.readied = nil, s, false
+	m.become(i, scheduled)
+	m.expect(s)
+}
+
+// restarting says whether a deployment is replacing the instances of an id now.
+func (m *Marathon) restarting(id string) bool {
+	return slices.ContainsFunc(m.deployments, func(d *deployment) bool { return d.restarts[id] != nil })
+}
+
+func conditionOf(s executor.State) condition {
+	switch s {
+	case executor.Staging:
+		return staging
+	case executor.Starting:
+		return starting
+	case executor.Finished:
+		return finished
+	case executor.Failed, executor.Lost:
+		return failed
+	case executor.Killed:
+		return killed
+	}
+	return running
+}
+
+func least(a, b condition) condition {
+	order := []condition{scheduled, provisioned, staging, starting, running}
+	if slices.Index(order, a) < slices.Index(order, b) {
+		return a
+	}
+	return b
+}
+
+// scaleInterval is how often instances that no deployment drives are counted
+// again: --scale_apps_interval.
+const scaleInterval = 5 * time.Minute
+
+// keepCounts brings what no deployment drives back to its count: what is
+// missing at once, what is too much (after a cancelled deployment) at the
+// interval at which Marathon counts.
+func (m *Marathon) keepCounts() {
+	counted := time.Since(m.counted) >= scaleInterval
+	if counted {
+		m.counted = time.Now()
+	}
+	for id, is := range m.instances {
+		s := m.root.specs[id]
+		if len(m.deploymentsOf(id)) > 0 {
+			continue
+		}
+		if s == nil {
+			m.stopAll(id)
+			continue
+		}
+		wanted := 0
+		for _, i := range is {
+			if i.wanted() {
+				wanted++
+			}
+		}
+		if wanted < s.instances() || counted && wanted > s.instances() {
+			m.scale(s, s.instances())
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package local
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// Options say what a Marathon is like. Only Executor is needed.
+type Options struct {
+	// Executor makes what runs the tasks. It is called once by New with the
+	// function that takes the updates of all tasks; Close closes what it made.
+	Executor func(report func(executor.Update)) (executor.Executor, error)
+	// Data is the folder of the state, made if missing. Empty: nothing outlives
+	// Close.
+	Data string
+	// Cluster is what GET /v2/info tells: version, features, role, default
+	// network, bridge name and range of service ports. Zero members are those
+	// of manifests.DefaultCluster.
+	Cluster manifests.Cluster
+	// Agent is the one agent that offers.
+	Agent Agent
+	// Address is the host:port at which clients reach Handler, told by
+	// /v2/leader and /v2/info. Empty: taken from each request.
+	Address string
+	// MaxRunningDeployments is --max_running_deployments; 0: 100.
+	MaxRunningDeployments int
+	// Failures opens /local/failures, by which tests ask for failures of the
+	// API itself. Labels that begin with "local." work without it.
+	Failures bool
+	// Log tells what went wrong that no client is told; nil: slog.Default().
+	Log *slog.Logger
+}
+
+// Agent is what the one agent of a Marathon offers.
+type Agent struct {
+	Hostname   string            // where tasks are reached; empty: 127.0.0.1
+	Attributes map[string]string // as constraints read them; @region and @zone too
+	CPUs       float64           // shares; 0: 64
+	Mem        float64           // MiB; 0: 256 GiB
+	Disk       float64           // MiB; 0: 1 TiB
+	GPUs       int
+	PortMin    int // first host port; 0: 31000
+	PortMax    int // last host port; 0: 32767, below what Linux hands out itself
+}
+
+// filled is o with every default filled in.
+func (o Options) filled() (Options, error) {
+	if o.Executor == nil {
+		return o, errors.New("local Marathon: no executor given: nothing could run tasks")
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	o.MaxRunningDeployments = cmp.Or(o.MaxRunningDeployments, 100)
+	d, c := manifests.DefaultCluster(), &o.Cluster
+	c.Version = cmp.Or(c.Version, d.Version)
+	c.MesosRole = cmp.Or(c.MesosRole, d.MesosRole)
+	c.BridgeName = cmp.Or(c.BridgeName, d.BridgeName)
+	c.LocalPortMin = cmp.Or(c.LocalPortMin, d.LocalPortMin)
+	c.LocalPortMax = cmp.Or(c.LocalPortMax, d.LocalPortMax)
+	a := &o.Agent
+	a.Hostname = cmp.Or(a.Hostname, "127.0.0.1")
+	a.CPUs = cmp.Or(a.CPUs, 64)
+	a.Mem = cmp.Or(a.Mem, 256*1024)
+	a.Disk = cmp.Or(a.Disk, 1024*1024)
+	a.PortMin = cmp.Or(a.PortMin, 31000)
+	a.PortMax = cmp.Or(a.PortMax, 32767)
+	if a.PortMin < 1 || a.PortMax > 65535 || a.PortMax < a.PortMin {
+		return o, fmt.Errorf("local Marathon: host ports %d to %d: want a range within 1 to 65535", a.PortMin, a.PortMax)
+	}
+	return o, nil
+}
