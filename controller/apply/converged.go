@@ -1,0 +1,113 @@
+package apply
+
+import (
+	"fmt"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// Converged says whether an app whose definition is right is up: no deployment
+// holds it, as many tasks run as def has instances, all are healthy where it
+// has health checks, and none is of an older configuration. If not, the text
+// says what is missing.
+func Converged(s marathon.Status, def *manifests.App) (bool, string) {
+	return converged(s, instancesOf(def), len(def.HealthChecks) > 0)
+}
+
+// ConvergedPod does for a pod what Converged does for an app. An instance
+// counts as healthy when all its containers run and pass their checks, if any.
+func ConvergedPod(s marathon.Status, def *manifests.Pod) (bool, string) {
+	return converged(s, instancesOfPod(def), true)
+}
+
+// converged tells whether a rollout is over, and if not what is missing. More tasks than asked for are
+// waited out: Marathon ends them by itself.
+func converged(s marathon.Status, instances int, checked bool) (bool, string) {
+	switch {
+	case len(s.Deployments) > 0:
+		return false, fmt.Sprintf("%d of %d running, deployment %s is under way", s.Running, instances, s.Deployments[0])
+	case s.Running != instances:
+		return false, fmt.Sprintf("%d of %d running", s.Running, instances)
+	case s.Outdated > 0:
+		return false, fmt.Sprintf("%d of %d running are of an older configuration", s.Outdated, s.Running)
+	case s.Outdated < 0:
+		return false, "whether tasks of an older configuration run is not known"
+	case checked && s.Healthy != instances:
+		return false, fmt.Sprintf("%d of %d running, %d healthy", s.Running, instances, s.Healthy)
+	}
+	return true, ""
+}
+
+func instancesOf(a *manifests.App) int {
+	if a.Instances == nil {
+		return 1 // Marathon's default: measured
+	}
+	return *a.Instances
+}
+
+func instancesOfPod(p *manifests.Pod) int {
+	if p.Scaling == nil || p.Scaling.Instances == nil {
+		return 1
+	}
+	return *p.Scaling.Instances
+}
+
+// live is what the last look found of an item; missing if all are nil.
+type live struct {
+	app *marathon.App
+	pod *marathon.Pod
+}
+
+func (l live) missing() bool { return l.app == nil && l.pod == nil }
+
+func (l live) status() marathon.Status {
+	switch {
+	case l.app != nil:
+		return l.app.Status
+	case l.pod != nil:
+		return l.pod.Status
+	}
+	return marathon.Status{}
+}
+
+func (l live) converged() (bool, string) {
+	switch {
+	case l.app != nil:
+		return Converged(l.app.Status, l.app.Definition)
+	case l.pod != nil:
+		return ConvergedPod(l.pod.Status, l.pod.Definition)
+	}
+	return false, "Marathon does not have it"
+}
+
+func (l live) instances() int {
+	switch {
+	case l.app != nil:
+		return instancesOf(l.app.Definition)
+	case l.pod != nil:
+		return instancesOfPod(l.pod.Definition)
+	}
+	return 0
+}
+
+// differences compares the definition with what was sent, both in normal form.
+// What Marathon takes without keeping it (EffectMetadata) is no difference that
+// waiting could mend.
+func (l live) differences(app *manifests.App, pod *manifests.Pod, c *manifests.Cluster) (bool, []manifests.FieldDiff) {
+	var (
+		same bool
+		cmp  manifests.Comparison
+	)
+	switch {
+	case app != nil && l.app != nil:
+		now, want := manifests.NormaliseApp(l.app.Definition, nil, c), manifests.NormaliseApp(app, l.app.Definition, c)
+		same, cmp = manifests.HashApp(now) == manifests.HashApp(want), manifests.CompareApps(now, want)
+	case pod != nil && l.pod != nil:
+		now, want := manifests.NormalisePod(l.pod.Definition, nil, c), manifests.NormalisePod(pod, l.pod.Definition, c)
+		same, cmp = manifests.HashPod(now) == manifests.HashPod(want), manifests.ComparePods(now, want)
+	default:
+		return app != nil || pod != nil, nil
+	}
+	return !same && cmp.Effect != manifests.EffectMetadata, cmp.Fields
+}

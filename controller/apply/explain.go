@@ -1,0 +1,292 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// Explain says in one sentence why an app or a pod is not up, as a person needs
+// it who must act. It is empty where it is up, and says so where Marathon could
+// not be asked.
+func (a *Applier) Explain(ctx context.Context, id string) string {
+	l, err := a.read(ctx, id)
+	if err != nil {
+		if marathon.KindOf(err) == marathon.KindNotFound {
+			return "Marathon does not have it"
+		}
+		return "why is not known: " + err.Error()
+	}
+	if ok, _ := l.converged(); ok {
+		return ""
+	}
+	return a.evidence(ctx).explain(id, l)
+}
+
+// read reads an app, or a pod where there is no app of that id.
+func (a *Applier) read(ctx context.Context, id string) (live, error) {
+	app, err := a.m.App(ctx, id)
+	if err == nil {
+		return live{app: &app}, nil
+	}
+	if marathon.KindOf(err) != marathon.KindNotFound {
+		return live{}, err
+	}
+	pod, err := a.m.Pod(ctx, id)
+	if err != nil {
+		return live{}, err
+	}
+	return live{pod: &pod}, nil
+}
+
+// evidence is what tells why something is not up, beside the app itself. What
+// could not be read is left out: an explanation is better short than missing.
+type evidence struct {
+	queue       []marathon.QueueItem
+	deployments []marathon.Deployment
+	now         time.Time
+	words       func(live) string // the last ones of the task that failed; nil: not known
+}
+
+func (a *Applier) evidence(ctx context.Context) evidence {
+	e := evidence{now: time.Now()}
+	e.words = func(l live) string {
+		if time.Since(e.now) > wordsTime {
+			return "" // agents that do not answer must not hold up what goes on
+		}
+		return a.words.of(ctx, l.status().LastTaskFailure, l)
+	}
+	var err error
+	if e.queue, err = a.m.Queue(ctx); err != nil {
+		a.options.Log.Debug("queue not read", "error", err)
+	}
+	if e.deployments, err = a.m.Deployments(ctx); err != nil {
+		a.options.Log.Debug("deployments not read", "error", err)
+	}
+	return e
+}
+
+func (e evidence) explain(id string, l live) string {
+	s, n := l.status(), l.instances()
+	head := fmt.Sprintf("%d of %d running", s.Running, n)
+	if s.Outdated > 0 {
+		head += fmt.Sprintf(" (%d of an older configuration)", s.Outdated)
+	}
+	if checked(l) && s.Running > 0 {
+		head += fmt.Sprintf(", %d healthy", s.Healthy)
+	}
+	for _, why := range []func() string{
+		func() string { return e.failure(l, s) },
+		func() string { return e.queued(id) },
+		func() string { return unhealthy(l) },
+		func() string { return e.unready(id) },
+		func() string { return e.turn(id) },
+		func() string { return starting(l, s) },
+		func() string { return tooMany(s, n) },
+	} {
+		if w := why(); w != "" {
+			return head + ": " + w
+		}
+	}
+	return head
+}
+
+func checked(l live) bool {
+	return l.app != nil && len(l.app.Definition.HealthChecks) > 0 || l.pod != nil
+}
+
+var exitStatus = regexp.MustCompile(`(?i)^(?:command|container|task)? ?exited with (?:status|code) (\d+)`)
+
+// exitHints say what an exit code nearly always means.
+var exitHints = map[int]string{
+	126: "the command cannot be executed",
+	127: "the command is not found",
+	137: "it was killed: out of memory, as a rule",
+	139: "it crashed by a segmentation fault",
+}
+
+// failure tells how the last task ended, if that was a task of the present
+// configuration.
+func (e evidence) failure(l live, s marathon.Status) string {
+	f := s.LastTaskFailure
+	if f == nil || s.Running >= l.instances() && s.Outdated == 0 {
+		return ""
+	}
+	if v := f.Version; !v.IsZero() && v.Before(s.LastConfigChangeAt) || v.IsZero() && f.Timestamp.Before(s.LastConfigChangeAt) {
+		return ""
+	}
+	text := strings.TrimSpace(f.Message)
+	if m := exitStatus.FindStringSubmatch(text); m != nil {
+		code, _ := strconv.Atoi(m[1])
+		rest := strings.Trim(text[len(m[0]):], " .:\n")
+		if rest == "" && e.words != nil {
+			rest = e.words(l)
+		}
+		if rest == "" {
+			rest = exitHints[code]
+		}
+		text = "exit code " + m[1]
+		if rest != "" {
+			text += ": " + rest
+		}
+	}
+	if text == "" {
+		text = f.State
+	}
+	text = strings.Join(strings.Fields(text), " ")
+	where := ""
+	if f.Host != "" {
+		where = " on " + f.Host
+	}
+	if ago := e.now.Sub(f.Timestamp).Round(time.Second); !f.Timestamp.IsZero() && ago > 0 {
+		where += fmt.Sprintf(" %s ago", ago)
+	}
+	return "the last task ended" + where + ": " + text
+}
+
+// queued tells why the launch queue holds it.
+func (e evidence) queued(id string) string {
+	for _, q := range e.queue {
+		if q.ID == id {
+			return q.Why()
+		}
+	}
+	return ""
+}
+
+// unhealthy tells what the health checks find.
+func unhealthy(l live) string {
+	if l.pod != nil {
+		return unhealthyPod(l.pod)
+	}
+	if l.app == nil || len(l.app.Definition.HealthChecks) == 0 || l.app.Tasks == nil {
+		return ""
+	}
+	silent := 0
+	for _, t := range l.app.Tasks {
+		if len(t.Health) == 0 {
+			silent++
+		}
+		for _, h := range t.Health {
+			if !h.Alive {
+				return fmt.Sprintf("%s %s", checkName(l.app.Definition), checkFinding(h))
+			}
+		}
+	}
+	if silent == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s has not passed yet for %d (grace period %d s)", checkName(l.app.Definition), silent, grace(l.app.Definition))
+}
+
+func checkName(a *manifests.App) string {
+	for _, h := range a.HealthChecks {
+		if h.Path != nil {
+			return "health check " + *h.Path
+		}
+	}
+	return "its health check"
+}
+
+func grace(a *manifests.App) int {
+	if g := a.HealthChecks[0].GracePeriodSeconds; g != nil {
+		return *g
+	}
+	return 300 // Marathon's default
+}
+
+// checkFinding words Marathon's cause, which for HTTP is the status line.
+func checkFinding(h marathon.HealthResult) string {
+	cause := strings.Join(strings.Fields(h.LastFailureCause), " ")
+	switch {
+	case cause == "":
+		return fmt.Sprintf("fails, %d times in a row", h.ConsecutiveFailures)
+	case len(cause) >= 3 && strings.Trim(cause[:3], "0123456789") == "":
+		return "answers " + cause
+	}
+	return "fails: " + cause
+}
+
+func unhealthyPod(p *marathon.Pod) string {
+	for _, i := range p.Instances {
+		for _, c := range i.Containers {
+			if c.Termination != nil && c.Termination.Message != "" {
+				return fmt.Sprintf("container %s ended: %s", c.Name, c.Termination.Message)
+			}
+			if c.Message != "" && i.Status != "STABLE" {
+				return fmt.Sprintf("container %s: %s", c.Name, c.Message)
+			}
+		}
+		if i.Message != "" {
+			return i.Message
+		}
+	}
+	return ""
+}
+
+// unready tells what the readiness check of a rollout finds.
+func (e evidence) unready(id string) string {
+	for _, d := range e.deployments {
+		for _, a := range d.CurrentActions {
+			if a.ID() != id {
+				continue
+			}
+			for _, r := range a.Readiness {
+				if r.Ready {
+					continue
+				}
+				if r.LastResponse != nil {
+					return fmt.Sprintf("readiness check %s answers %d", r.Name, r.LastResponse.Status)
+				}
+				return fmt.Sprintf("readiness check %s has not been answered yet", r.Name)
+			}
+		}
+	}
+	return ""
+}
+
+// turn tells for whom it waits in its own deployment.
+func (e evidence) turn(id string) string {
+	for _, d := range e.deployments {
+		if !slices.Contains(d.Affected(), id) || len(d.CurrentActions) == 0 {
+			continue
+		}
+		var others []string
+		for _, a := range d.CurrentActions {
+			if a.ID() == id {
+				return ""
+			}
+			others = append(others, a.Action+" "+a.ID())
+		}
+		if len(others) > 3 {
+			others = append(others[:3], fmt.Sprintf("and %d more", len(d.CurrentActions)-3))
+		}
+		return fmt.Sprintf("it waits its turn: deployment %s is at step %d of %d: %s", d.ID, d.CurrentStep, d.TotalSteps, strings.Join(others, ", "))
+	}
+	return ""
+}
+
+func starting(l live, s marathon.Status) string {
+	if s.Staged == 0 {
+		return ""
+	}
+	what := "fetching what it needs"
+	if l.app != nil && l.app.Definition.Container != nil && l.app.Definition.Container.Docker != nil {
+		what = "pulling image " + l.app.Definition.Container.Docker.Image
+	}
+	return fmt.Sprintf("%d starting: %s, perhaps", s.Staged, what)
+}
+
+func tooMany(s marathon.Status, n int) string {
+	if s.Running > n && s.Outdated == 0 {
+		return fmt.Sprintf("%d too many, which Marathon ends by itself", s.Running-n)
+	}
+	return ""
+}

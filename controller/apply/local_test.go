@@ -1,0 +1,338 @@
+package apply_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/local"
+	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// machine runs tasks in name only: at once, or not at all ("exit 127").
+type machine struct {
+	executor.Executor
+	mu      sync.Mutex
+	reports chan executor.Update
+	running map[string]bool
+	done    chan struct{}
+}
+
+func newMachine(report func(executor.Update)) *machine {
+	m := &machine{reports: make(chan executor.Update, 10000), running: map[string]bool{}, done: make(chan struct{})}
+	go func() {
+		defer close(m.done)
+		for u := range m.reports {
+			report(u)
+		}
+	}()
+	return m
+}
+
+func (m *machine) Launch(t executor.Task) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	end := executor.Update{TaskID: t.ID, State: executor.Running}
+	if strings.HasPrefix(t.Cmd, "exit ") {
+		end = executor.Update{TaskID: t.ID, State: executor.Failed, Message: "Command exited with status " + t.Cmd[5:]}
+	} else {
+		m.running[t.ID] = true
+	}
+	for _, u := range []executor.Update{{TaskID: t.ID, State: executor.Staging}, {TaskID: t.ID, State: executor.Starting}, end} {
+		u.Timestamp = time.Now()
+		m.reports <- u
+	}
+	return nil
+}
+
+func (m *machine) Kill(id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.running[id] {
+		delete(m.running, id)
+		m.reports <- executor.Update{TaskID: id, State: executor.Killed, Message: "killed", Timestamp: time.Now()}
+	}
+}
+
+func (m *machine) Ready(executor.Task) error                         { return nil }
+func (m *machine) Sandbox(string) string                             { return "" }
+func (m *machine) Tail(string, string, int) ([]string, error)        { return nil, nil }
+func (m *machine) Enforcement() string                               { return "none" }
+func (m *machine) Files() http.Handler                               { return http.NotFoundHandler() }
+func (m *machine) Exec(context.Context, string, string) (int, error) { return 0, nil }
+
+func (m *machine) Close() error {
+	m.mu.Lock()
+	for id := range m.running {
+		m.reports <- executor.Update{TaskID: id, State: executor.Killed, Timestamp: time.Now()}
+	}
+	m.running = nil
+	m.mu.Unlock()
+	close(m.reports)
+	<-m.done
+	return nil
+}
+
+// world is an embedded Marathon behind real HTTP, and what syncs with it.
+type world struct {
+	t       *testing.T
+	url     string
+	client  *marathon.Client
+	options apply.Options
+}
+
+func newWorld(t *testing.T) *world {
+	t.Parallel()
+	m, err := local.New(local.Options{
+		Executor: func(report func(executor.Update)) (executor.Executor, error) { return newMachine(report), nil },
+		Failures: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	s := httptest.NewServer(m.Handler())
+	t.Cleanup(s.Close)
+	c, err := marathon.New(marathon.Options{URLs: []string{s.URL}, Timeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return &world{t: t, url: s.URL, client: c, options: apply.Options{Settle: 300 * time.Millisecond, PollInterval: 200 * time.Millisecond, ExplainAfter: time.Second}}
+}
+
+// ask sends something to the Marathon's own API for tests.
+func (w *world) ask(method, path, body string) string {
+	w.t.Helper()
+	r, err := http.NewRequest(method, w.url+path, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	if resp.StatusCode > 299 {
+		w.t.Fatalf("%s %s: %d %s", method, path, resp.StatusCode, b)
+	}
+	return string(b)
+}
+
+// plan computes what would bring Marathon to the apps.
+func (w *world) plan(apps ...*manifests.App) (plan.Plan, marathon.State) {
+	w.t.Helper()
+	state, err := w.client.State(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	in := plan.Input{Cluster: state.Cluster, Policy: plan.Policy{Scope: "/", Prune: plan.PruneOn, Adopt: true},
+		Live: plan.Live{Apps: map[string]*manifests.App{}, Groups: state.Groups}, Inventory: map[string]plan.Owned{}}
+	for id, a := range state.Apps {
+		in.Live.Apps[id] = a.Definition
+		in.Inventory[id] = plan.Owned{Kind: manifests.KindApp, File: id}
+	}
+	for _, a := range apps {
+		in.Desired.Items = append(in.Desired.Items, manifests.Item{ID: a.ID, Kind: manifests.KindApp, File: a.ID, App: a})
+	}
+	return plan.Compute(in), state
+}
+
+// sync plans and applies, and returns the outcomes by id.
+func (w *world) sync(ctx context.Context, r apply.Request, apps ...*manifests.App) map[string]apply.Outcome {
+	w.t.Helper()
+	p, state := w.plan(apps...)
+	r.Cluster, r.Groups = state.Cluster, state.Groups
+	found := map[string]apply.Outcome{}
+	for _, o := range apply.New(w.client, w.options).Apply(ctx, p, r) {
+		found[o.ID] = o
+	}
+	return found
+}
+
+// settled checks that there is nothing left to do, and that all tasks are there.
+func (w *world) settled(apps ...*manifests.App) {
+	w.t.Helper()
+	p, state := w.plan(apps...)
+	if p.Pending() != 0 {
+		w.t.Errorf("after the apply there is still a plan: %+v", p.Changes)
+	}
+	for _, a := range apps {
+		live, ok := state.Apps[a.ID]
+		if !ok || live.Status.Running != *a.Instances || live.Status.Outdated != 0 {
+			w.t.Errorf("%s: %+v", a.ID, live.Status)
+		}
+	}
+	if len(state.Apps) != len(apps) || len(state.Deployments) != 0 {
+		w.t.Errorf("%d apps, want %d; deployments %v", len(state.Apps), len(apps), state.Deployments)
+	}
+}
+
+func app(id, cmd string, instances int, dependencies ...string) *manifests.App {
+	return &manifests.App{ID: id, Cmd: &cmd, Instances: &instances, CPUs: new(0.01), Mem: new(8.0), Dependencies: dependencies}
+}
+
+func tooBig(id string) *manifests.App {
+	a := app(id, "sleep 1000", 1)
+	a.CPUs = new(99999.0)
+	return a
+}
+
+func allApplied(t *testing.T, outcomes map[string]apply.Outcome, n int) {
+	t.Helper()
+	if len(outcomes) != n {
+		t.Errorf("%d outcomes, want %d: %v", len(outcomes), n, outcomes)
+	}
+	for id, o := range outcomes {
+		if o.Result != apply.Applied {
+			t.Errorf("%s %s %s: %s", id, o.Action, o.Result, o.Reason)
+		}
+	}
+}
+
+func TestLifeOfAnApp(t *testing.T) {
+	w := newWorld(t)
+	first := []*manifests.App{app("/s/db", "sleep 1000", 1), app("/s/web", "sleep 1000", 2, "/s/db"), app("/old/a", "sleep 1000", 1)}
+	allApplied(t, w.sync(t.Context(), apply.Request{}, first...), 3)
+	w.settled(first...)
+	second := []*manifests.App{app("/s/db", "sleep 2000", 1), app("/s/web", "sleep 1000", 4, "/s/db")}
+	outcomes := w.sync(t.Context(), apply.Request{}, second...)
+	if outcomes["/s/db"].Action != plan.Update || outcomes["/s/web"].Action != plan.Scale || outcomes["/old/a"].Action != plan.Delete {
+		t.Errorf("actions: %+v", outcomes)
+	}
+	for _, o := range outcomes {
+		if o.Result != apply.Applied {
+			t.Errorf("%+v", o)
+		}
+	}
+	w.settled(second...)
+}
+
+func TestManyNewApps(t *testing.T) {
+	w := newWorld(t)
+	var apps []*manifests.App
+	for i := range 60 {
+		apps = append(apps, app(fmt.Sprintf("/many/a%02d", i), "sleep 1000", 1))
+	}
+	allApplied(t, w.sync(t.Context(), apply.Request{}, apps...), 60)
+	w.settled(apps...)
+}
+
+// The story of the demo: a rollout that cannot come up is explained, and the
+// revert supersedes it at once, by another process than the one that began it.
+func TestRevertOverAHangingRollout(t *testing.T) {
+	w := newWorld(t)
+	good := []*manifests.App{app("/a", "sleep 1000", 1), app("/crash", "sleep 1000", 1)}
+	allApplied(t, w.sync(t.Context(), apply.Request{}, good...), 2)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	noted, why := map[string]apply.Rollout{}, map[string]string{}
+	outcomes := w.sync(ctx, apply.Request{Progress: func(o apply.Outcome) {
+		if o.Result == "" {
+			noted[o.ID] = apply.Rollout{Kind: o.Kind, Action: o.Action, Deployment: o.Deployment, Hash: o.Hash, Began: o.Began}
+			why[o.ID] += o.Reason
+		}
+		if strings.Contains(why["/a"], "cpus") && strings.Contains(why["/crash"], "127") {
+			cancel(apply.ErrSuperseded)
+		}
+	}}, tooBig("/a"), app("/crash", "exit 127", 1))
+	if outcomes["/a"].Result != apply.Superseded || outcomes["/crash"].Result != apply.Superseded {
+		t.Errorf("outcomes: %+v", outcomes)
+	}
+	if !strings.Contains(why["/a"], "offers refused, all for cpus: wants 99999") || !strings.Contains(why["/crash"], "exit code 127: the command is not found") {
+		t.Errorf("explanations: %v", why)
+	}
+	start := time.Now()
+	allApplied(t, w.sync(t.Context(), apply.Request{Rollouts: noted}, good...), 2)
+	w.settled(good...)
+	t.Logf("reverted in %s", time.Since(start))
+}
+
+func TestFaultsOfTheAPI(t *testing.T) {
+	for name, failure := range map[string]string{
+		"taken, half an answer":  `{"method":"%s","path":"/v2/apps","half":true}`,
+		"answered 500, not done": `{"method":"%s","path":"/v2/apps","status":500,"message":"boom"}`,
+		"502 twice":              `{"method":"%s","path":"/v2/apps","status":502,"message":"proxy","times":2}`,
+		"too many deployments":   `{"method":"%s","path":"/v2/apps","status":403,"message":"Max number (100) of running deployments is achieved."}`,
+		"reads fail for a while": `{"method":"GET","path":"/v2/apps","status":503,"message":"away","times":4}%.0s`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			for _, write := range []struct {
+				method string
+				app    *manifests.App
+			}{{"POST", app("/a", "sleep 1000", 1)}, {"PUT", app("/a", "sleep 2000", 2)}} {
+				method := write.method
+				p, state := w.plan(write.app)
+				w.ask("POST", "/local/failures", fmt.Sprintf(failure, method))
+				for _, o := range apply.New(w.client, w.options).Apply(t.Context(), p, apply.Request{Cluster: state.Cluster}) {
+					if o.Result != apply.Applied {
+						t.Errorf("%s: %+v", method, o)
+					}
+				}
+				w.ask("DELETE", "/local/failures", "")
+				w.settled(write.app)
+			}
+		})
+	}
+}
+
+func TestLockOfSomebodyElse(t *testing.T) {
+	w := newWorld(t)
+	allApplied(t, w.sync(t.Context(), apply.Request{}, app("/a", "sleep 1000", 1)), 1)
+	w.ask("POST", "/local/failures/lock", `{"id":"/a"}`)
+	var free sync.Once
+	outcomes := w.sync(t.Context(), apply.Request{Progress: func(o apply.Outcome) {
+		if o.ID == "/b" && o.Result == apply.Applied { // others go on meanwhile
+			free.Do(func() { w.ask("DELETE", "/local/failures/lock", "") })
+		}
+	}}, app("/a", "sleep 2000", 1), app("/b", "sleep 1000", 1))
+	allApplied(t, outcomes, 2)
+	w.settled(app("/a", "sleep 2000", 1), app("/b", "sleep 1000", 1))
+}
+
+// A full PUT loses executorResources, and a partial one unsets nothing: together
+// they leave what git has, and nothing to do.
+func TestExecutorResourcesSurviveUpdates(t *testing.T) {
+	w := newWorld(t)
+	def := func(change func(*manifests.App)) *manifests.App {
+		a := app("/a", "sleep 1000", 1)
+		a.ExecutorResources = &manifests.ExecutorResources{CPUs: new(0.2), Mem: new(64.0), Disk: new(10.0)}
+		change(a)
+		return a
+	}
+	for _, step := range []struct {
+		name   string
+		change func(*manifests.App)
+	}{
+		{"create", func(a *manifests.App) { a.User = new("nobody") }},
+		{"update", func(a *manifests.App) { a.User, a.Cmd = new("nobody"), new("sleep 2000") }},
+		{"scale", func(a *manifests.App) { a.User, a.Cmd, a.Instances = new("nobody"), new("sleep 2000"), new(2) }},
+		{"unset a field", func(a *manifests.App) { a.Cmd, a.Instances = new("sleep 2000"), new(2) }},
+		{"unset a label", func(a *manifests.App) { a.Labels = map[string]string{"a": "b"} }},
+		{"change them alone", func(a *manifests.App) { a.ExecutorResources.CPUs = new(0.4) }},
+	} {
+		want := def(step.change)
+		for id, o := range w.sync(t.Context(), apply.Request{}, want) {
+			if o.Result != apply.Applied {
+				t.Errorf("%s: %s %s: %s", step.name, id, o.Result, o.Reason)
+			}
+		}
+		w.settled(want)
+		if live, err := w.client.App(t.Context(), "/a"); err != nil || live.Definition.ExecutorResources == nil || *live.Definition.ExecutorResources.CPUs != *want.ExecutorResources.CPUs {
+			t.Fatalf("%s: %+v, %v", step.name, live.Definition.ExecutorResources, err)
+		}
+	}
+}

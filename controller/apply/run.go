@@ -1,0 +1,430 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// phase is how far an item is.
+type phase int
+
+const (
+	waiting phase = iota // for what it needs
+	ready                // to be sent, from retryAt on
+	locked               // by deployments of somebody else
+	begun                // sent, and watched
+	done
+)
+
+// item is one change, or one rollout of before, on its way.
+type item struct {
+	change  plan.Change
+	outcome Outcome
+	phase   phase
+	resumed bool // a rollout of before: only watched
+	// needs must be applied before it begins; after must only have ended.
+	needs, after []*item
+
+	deadline time.Duration
+	retryAt  time.Time
+	tries    int   // writes that were not taken for certain
+	batchMax int   // how many may go in one array with it
+	force    bool  // every deployment that holds it is our own
+	err      error // of the last write
+	blockers []string
+	lockedAt time.Time
+
+	uncertain    bool // the last write may have been taken
+	version      string
+	live         live
+	settledSince time.Time
+	differsSince time.Time
+	idleSince    time.Time // nothing drives it though it is not converged
+	drives       int
+	merged       bool // what a full PUT loses was sent after it
+	explainedAt  time.Time
+}
+
+func (it *item) id() string { return it.change.ID }
+
+// run is one Apply. All of it is in one goroutine.
+type run struct {
+	*Applier
+	ctx   context.Context
+	plan  plan.Plan
+	req   Request
+	items []*item // in the order of the outcomes
+	byID  map[string]*item
+
+	deletesLinked bool
+	blindSince    time.Time // deletes could not be read since
+	pausedUntil   time.Time // Marathon takes no more deployments till then
+	pauses        int
+	delay         time.Duration // till the next look
+	lastLook      time.Time
+	lookTook      time.Duration
+	lookErr       error
+	deployments   []marathon.Deployment // of the last look that read them
+}
+
+// Apply carries out a plan and returns what became of each change, in the
+// plan's order, and then of each other rollout, by id. It returns when every
+// change has ended, or soon after ctx has.
+func (a *Applier) Apply(ctx context.Context, p plan.Plan, req Request) []Outcome {
+	if req.Progress == nil {
+		req.Progress = func(Outcome) {}
+	}
+	r := &run{Applier: a, ctx: ctx, plan: p, req: req, byID: map[string]*item{}, delay: firstDelay}
+	r.prepare()
+	for r.step() {
+	}
+	outcomes := make([]Outcome, len(r.items))
+	for i, it := range r.items {
+		outcomes[i] = it.outcome
+	}
+	return outcomes
+}
+
+// prepare makes the items and puts them in order.
+func (r *run) prepare() {
+	now := time.Now()
+	for _, c := range r.plan.Changes {
+		it := r.add(c)
+		switch {
+		case c.Blocked != nil:
+			it.outcome.Result, it.outcome.Reason, it.outcome.Ended, it.phase = Blocked, *c.Blocked, now, done
+		case c.Action == plan.None:
+			it.outcome.Result, it.outcome.Ended, it.phase = Applied, now, done
+		}
+	}
+	for _, ro := range r.req.Rollouts {
+		r.mine(ro.Deployment)
+	}
+	for _, id := range r.req.Deployments {
+		r.mine(id)
+	}
+	for id, ro := range sorted(r.req.Rollouts) {
+		if it := r.byID[id]; it == nil || it.change.Blocked != nil {
+			r.resume(id, ro)
+		}
+	}
+	link(r.items, r.req.Groups)
+	for _, circle := range cycles(r.items) {
+		var ids []string
+		for _, it := range circle {
+			ids = append(ids, it.id())
+		}
+		for _, it := range circle {
+			if it.phase != done {
+				r.finish(it, Failed, "dependencies form a circle: "+strings.Join(ids, " → ")+": take one of them away")
+			}
+		}
+	}
+}
+
+func (r *run) add(c plan.Change) *item {
+	it := &item{change: c, batchMax: r.options.BatchSize, deadline: r.options.Deadline,
+		outcome: Outcome{ID: c.ID, Kind: c.Kind, Action: c.Action, Hash: c.Hash, Revert: c.Revert}}
+	if d := r.req.Deadlines[c.ID]; d > 0 {
+		it.deadline = d
+	}
+	r.items = append(r.items, it)
+	r.byID[c.ID] = it
+	return it
+}
+
+// resume watches a rollout that was begun before.
+func (r *run) resume(id string, ro Rollout) *item {
+	it := r.add(plan.Change{ID: id, Kind: ro.Kind, Action: ro.Action, Hash: ro.Hash, Revert: ro.Revert})
+	it.resumed, it.phase = true, begun
+	it.outcome.Began, it.outcome.Deployment = ro.Began, ro.Deployment
+	return it
+}
+
+// step does one round, and says whether there is anything left to do.
+func (r *run) step() bool {
+	if r.ctx.Err() != nil {
+		r.stop()
+		return false
+	}
+	r.begin()
+	if r.ctx.Err() == nil && r.any(begun, locked) {
+		r.look()
+		r.judge()
+	}
+	if !r.any(waiting, ready, locked, begun) {
+		return false
+	}
+	if r.ctx.Err() == nil {
+		r.wait()
+	}
+	return true
+}
+
+func (r *run) any(phases ...phase) bool {
+	return slices.ContainsFunc(r.items, func(it *item) bool { return slices.Contains(phases, it.phase) })
+}
+
+// stop ends every item because ctx has ended.
+func (r *run) stop() {
+	result, reason := Unknown, "cut off: "+context.Cause(r.ctx).Error()
+	if errors.Is(context.Cause(r.ctx), ErrSuperseded) {
+		result, reason = Superseded, ErrSuperseded.Error()
+	}
+	for _, it := range r.items {
+		switch it.phase {
+		case done:
+		case begun:
+			r.finish(it, result, reason)
+		default:
+			r.finish(it, result, reason+", not begun")
+		}
+	}
+}
+
+// wait waits for the next round: a tick, an event, or the end.
+func (r *run) wait() {
+	now := time.Now()
+	next := now.Add(r.options.PollInterval)
+	if r.any(begun, locked) {
+		next = now.Add(max(r.delay, 4*r.lookTook))
+		r.delay = min(2*r.delay, r.options.PollInterval)
+	}
+	for _, it := range r.items {
+		if at := later(it.retryAt, r.pausedUntil); it.phase == ready && at.After(now) && at.Before(next) {
+			next = at
+		}
+	}
+	timer := time.NewTimer(next.Sub(now))
+	defer timer.Stop()
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case _, open := <-r.req.Events:
+			if !open {
+				r.req.Events = nil
+				continue
+			}
+			// Events come in swarms: one look for all of them.
+			timer.Reset(min(time.Until(next), max(0, time.Until(r.lastLook.Add(max(firstDelay, 4*r.lookTook))))))
+		}
+	}
+}
+
+// firstDelay is how soon after a write the first look is repeated.
+const firstDelay = 100 * time.Millisecond
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// begin sends what can be sent.
+func (r *run) begin() {
+	r.unblock()
+	now := time.Now()
+	if now.Before(r.pausedUntil) {
+		return
+	}
+	var batch, single []*item
+	for _, it := range r.items {
+		switch {
+		case it.phase != ready || now.Before(it.retryAt):
+		case it.change.Action == plan.Create && it.change.Kind == manifests.KindApp && it.batchMax > 1 &&
+			it.change.App.ExecutorResources == nil: // which an array would lose: measured
+			batch = append(batch, it)
+		default:
+			single = append(single, it)
+		}
+	}
+	if len(batch) < batchFrom {
+		batch, single = nil, r.ofPhase(ready, now)
+	}
+	slots := r.slots(now)
+	if len(batch) > 0 && slots > 0 {
+		batch = r.absent(batch)
+	}
+	for _, group := range batches(batch) {
+		if slots == 0 || r.ctx.Err() != nil || time.Now().Before(r.pausedUntil) {
+			return
+		}
+		slots--
+		r.sendBatch(group)
+	}
+	for _, it := range single {
+		if slots == 0 || r.ctx.Err() != nil || time.Now().Before(r.pausedUntil) {
+			return
+		}
+		slots--
+		r.send(it)
+	}
+}
+
+// batchFrom is how many new apps are worth an array.
+const batchFrom = 10
+
+func (r *run) ofPhase(p phase, now time.Time) []*item {
+	var found []*item
+	for _, it := range r.items {
+		if it.phase == p && !now.Before(it.retryAt) {
+			found = append(found, it)
+		}
+	}
+	return found
+}
+
+// batches cuts items into arrays, each as long as the pickiest of it allows.
+func batches(items []*item) [][]*item {
+	items = slices.Clone(items)
+	slices.SortStableFunc(items, func(a, b *item) int { return b.batchMax - a.batchMax })
+	var cut [][]*item
+	for len(items) > 0 {
+		n := 1
+		for n < len(items) && items[n].batchMax > n {
+			n++
+		}
+		cut = append(cut, items[:n])
+		items = items[n:]
+	}
+	return cut
+}
+
+// hangsAfter is when a deployment no longer takes a place among those in flight.
+const hangsAfter = 30 * time.Second
+
+// slots says how many more deployments may be begun.
+func (r *run) slots(now time.Time) int {
+	young, all := map[string]bool{}, map[string]bool{}
+	for _, it := range r.items {
+		if it.phase != begun || it.resumed {
+			continue
+		}
+		key := it.outcome.Deployment
+		if key == "" {
+			key = it.id()
+		}
+		all[key] = true
+		if now.Sub(it.outcome.Began) < hangsAfter {
+			young[key] = true
+		}
+	}
+	return max(0, min(r.options.MaxInFlight-len(young), 4*r.options.MaxInFlight-len(all)))
+}
+
+// unblock makes ready what waits for nothing any more, and ends what waits for
+// something that failed.
+func (r *run) unblock() {
+	r.linkDeletes()
+	for changed := true; changed; { // an item that ends in here may end others
+		changed = false
+		for _, it := range r.items {
+			if it.phase != waiting || it.change.Action == plan.Delete && !r.deletesLinked {
+				continue
+			}
+			if why := heldBy(it); why != "" {
+				r.finish(it, Blocked, why)
+				changed = true
+			} else if !slices.ContainsFunc(it.needs, unfinished) && !slices.ContainsFunc(it.after, unfinished) {
+				it.phase = ready
+			}
+		}
+	}
+}
+
+func unfinished(it *item) bool { return it.phase != done }
+
+// heldBy says what keeps an item from ever beginning in this Apply.
+func heldBy(it *item) string {
+	for _, n := range it.needs {
+		if n.phase == done && n.outcome.Result != Applied {
+			return fmt.Sprintf("held back by %s, which it depends on and which is %s: %s", n.id(), n.outcome.Result, n.outcome.Reason)
+		}
+	}
+	return ""
+}
+
+// linkDeletes orders the deletes when everything else has ended.
+func (r *run) linkDeletes() {
+	var deletes []*item
+	for _, it := range r.items {
+		switch {
+		case it.change.Action != plan.Delete || it.resumed:
+			if it.phase != done {
+				return
+			}
+		case it.phase == waiting:
+			deletes = append(deletes, it)
+		}
+	}
+	if r.deletesLinked || len(deletes) == 0 {
+		return
+	}
+	if !r.readItems(deletes) { // their order is not known before
+		if r.blindSince.IsZero() {
+			r.blindSince = time.Now()
+		}
+		for _, it := range deletes {
+			if time.Since(r.blindSince) >= it.deadline {
+				r.finish(it, Unknown, "Marathon could not be read: "+r.lookErr.Error())
+			}
+		}
+		return
+	}
+	r.deletesLinked = true
+	for _, it := range deletes {
+		if c := replaced(it, r.items); c != nil {
+			r.finish(it, Blocked, fmt.Sprintf("held back by %s, which may be its new form and is %s: what runs goes on running till that is up", c.id(), c.outcome.Result))
+		}
+	}
+	linkDeletes(deletes)
+}
+
+// finish ends an item.
+func (r *run) finish(it *item, result Result, reason string) {
+	if it.change.Revert && result == Applied {
+		reason = "git's definition failed, so the last healthy one was put back"
+	}
+	it.phase = done
+	it.outcome.Result, it.outcome.Reason, it.outcome.Ended = result, reason, time.Now()
+	r.options.Log.Info("change ended", "id", it.id(), "action", it.change.Action, "result", result, "reason", reason)
+	r.req.Progress(it.outcome)
+}
+
+// tell reports what is known of an item that has not ended, if that is new.
+func (r *run) tell(it *item, reason string) {
+	if it.outcome.Reason == reason {
+		return
+	}
+	it.outcome.Reason = reason
+	r.req.Progress(it.outcome)
+}
+
+// mine remembers that Pacer began a deployment.
+func (a *Applier) mine(deployment string) {
+	if deployment == "" {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.begun[deployment] = true
+}
+
+func (a *Applier) isMine(d marathon.Deployment) bool {
+	a.mu.Lock()
+	mine := a.begun[d.ID]
+	a.mu.Unlock()
+	return mine || a.options.Own(d)
+}

@@ -1,0 +1,191 @@
+package apply
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+func TestConverged(t *testing.T) {
+	t.Parallel()
+	plain, asked := appOf("/a", "x", 2), appOf("/a", "x", 2)
+	asked.HealthChecks = []manifests.HealthCheck{{}}
+	none := appOf("/a", "x", 0)
+	for name, c := range map[string]struct {
+		def    *manifests.App
+		status marathon.Status
+		why    string // empty: converged
+	}{
+		"up":                          {plain, marathon.Status{Running: 2}, ""},
+		"instances are 1 unsaid":      {&manifests.App{}, marathon.Status{Running: 1}, ""},
+		"none wanted, none runs":      {none, marathon.Status{}, ""},
+		"none wanted, one runs":       {none, marathon.Status{Running: 1}, "1 of 0 running"},
+		"one short":                   {plain, marathon.Status{Running: 1, Staged: 1}, "1 of 2 running"},
+		"one too many":                {plain, marathon.Status{Running: 3}, "3 of 2 running"},
+		"no deployment is not enough": {plain, marathon.Status{}, "0 of 2 running"},
+		"deployment":                  {plain, marathon.Status{Running: 2, Deployments: []string{"d"}}, "2 of 2 running, deployment d is under way"},
+		"old task":                    {plain, marathon.Status{Running: 2, Outdated: 1}, "1 of 2 running are of an older configuration"},
+		"tasks not read":              {plain, marathon.Status{Running: 2, Outdated: -1}, "whether tasks of an older configuration run is not known"},
+		"healthy":                     {asked, marathon.Status{Running: 2, Healthy: 2}, ""},
+		"not healthy":                 {asked, marathon.Status{Running: 2, Healthy: 1, Unhealthy: 1}, "2 of 2 running, 1 healthy"},
+		"not checked":                 {plain, marathon.Status{Running: 2, Healthy: 0}, ""},
+	} {
+		if ok, why := Converged(c.status, c.def); ok != (c.why == "") || why != c.why {
+			t.Errorf("%s: %v %q, want %q", name, ok, why, c.why)
+		}
+	}
+	pod := &manifests.Pod{Scaling: &manifests.Scaling{Instances: new(2)}}
+	if ok, _ := ConvergedPod(marathon.Status{Running: 2, Healthy: 2}, pod); !ok {
+		t.Error("a pod whose instances are all stable has not converged")
+	}
+	if ok, _ := ConvergedPod(marathon.Status{Running: 2, Healthy: 1}, pod); ok {
+		t.Error("a pod with a degraded instance has converged")
+	}
+}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	answer := func(status int) error { return &marathon.Error{Status: status, Sent: true} }
+	lockedBy := &marathon.Error{Status: 409, Sent: true, Deployments: []string{"d"}}
+	for name, c := range map[string]struct {
+		err                    error
+		create, update, remove verdict
+	}{
+		"taken":          {nil, watch, watch, watch},
+		"locked":         {lockedBy, waitLocked, waitLocked, waitLocked},
+		"conflict":       {answer(409), lookAgain, giveUp, holdBack},
+		"bad request":    {answer(400), giveUp, giveUp, giveUp},
+		"rejected":       {answer(422), giveUp, giveUp, giveUp},
+		"too many":       {&marathon.Error{Status: 403, Sent: true, Message: "Max number (100) of"}, backOff, backOff, backOff},
+		"forbidden":      {answer(403), giveUp, giveUp, giveUp},
+		"who are you":    {answer(401), giveUpNow, giveUpNow, giveUpNow},
+		"missing":        {answer(404), lookAgain, lookAgain, gone},
+		"media type":     {answer(415), giveUp, giveUp, giveUp},
+		"500":            {answer(500), lookAgain, lookAgain, lookAgain},
+		"503":            {answer(503), lookAgain, lookAgain, lookAgain},
+		"unreadable 200": {answer(200), lookAgain, lookAgain, lookAgain},
+		"cut":            {&marathon.Error{Sent: true, Cause: errors.New("reset")}, lookAgain, lookAgain, lookAgain},
+		"not sent":       {&marathon.Error{Cause: errors.New("refused")}, retry, retry, retry},
+		"no request":     {errors.New("bad id"), giveUpNow, giveUpNow, giveUpNow},
+	} {
+		for action, want := range map[plan.Action]verdict{plan.Create: c.create, plan.Update: c.update, plan.Scale: c.update, plan.Delete: c.remove} {
+			if got := decide(action, c.err); got != want {
+				t.Errorf("%s of a %s: %d, want %d", name, action, got, want)
+			}
+		}
+		if c.err != nil && advice(c.err) == "" {
+			t.Errorf("%s: no words for it", name)
+		}
+	}
+}
+
+func TestExplanations(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC)
+	config := now.Add(-30 * time.Second)
+	asked := appOf("/a", "x", 2)
+	asked.HealthChecks = []manifests.HealthCheck{{Path: new("/health")}}
+	image := appOf("/a", "x", 2)
+	image.Container = &manifests.Container{Docker: &manifests.Docker{Image: "nginx:1"}}
+	failed := func(message string, ago time.Duration) marathon.Status {
+		return marathon.Status{LastConfigChangeAt: config, LastTaskFailure: &marathon.TaskFailure{
+			Message: message, Host: "h1", State: "TASK_FAILED", Timestamp: now.Add(-ago), Version: now.Add(-ago - time.Second)}}
+	}
+	refused := marathon.QueueItem{ID: "/a", App: asked}
+	refused.Delay.Overdue = true
+	refused.Summary.Processed, refused.Summary.Unused = 57, 57
+	refused.Summary.LastOffers = []marathon.RejectStage{{Reason: "InsufficientCpus", Declined: 3}}
+	unhealthyTask := marathon.Task{Health: []marathon.HealthResult{{LastFailureCause: "503 Service Unavailable", ConsecutiveFailures: 4}}}
+	readiness := marathon.Deployment{ID: "d", AffectedApps: []string{"/a"}, CurrentActions: []marathon.Action{{Action: "RestartApplication", App: "/a",
+		Readiness: []marathon.Readiness{{Name: "warm", LastResponse: &struct {
+			Status int `json:"status"`
+		}{503}}}}}}
+	turn := marathon.Deployment{ID: "d", AffectedApps: []string{"/a", "/db"}, CurrentStep: 2, TotalSteps: 3,
+		CurrentActions: []marathon.Action{{Action: "ScaleApplication", App: "/db"}}}
+	for name, c := range map[string]struct {
+		def      *manifests.App
+		status   marathon.Status
+		tasks    []marathon.Task
+		evidence evidence
+		want     string
+	}{
+		"refused offers": {asked, marathon.Status{}, nil, evidence{queue: []marathon.QueueItem{refused}},
+			"0 of 2 running: 57 of 57 offers refused, all for cpus: wants 99999"},
+		"exit code": {asked, failed("Command exited with status 127", 3*time.Second), nil, evidence{},
+			"0 of 2 running: the last task ended on h1 3s ago: exit code 127: the command is not found"},
+		"exit code with words": {asked, failed("Command exited with status 127: sh: demoap: not found", 3*time.Second), nil, evidence{},
+			"0 of 2 running: the last task ended on h1 3s ago: exit code 127: sh: demoap: not found"},
+		"other failure":                       {asked, failed("Failed to pull\nimage", 3*time.Second), nil, evidence{}, "0 of 2 running: the last task ended on h1 3s ago: Failed to pull image"},
+		"failure of the configuration before": {image, failed("Command exited with status 1", 40*time.Second), nil, evidence{}, "0 of 2 running"},
+		"health": {asked, marathon.Status{Running: 2}, []marathon.Task{{}, unhealthyTask}, evidence{},
+			"2 of 2 running, 0 healthy: health check /health answers 503 Service Unavailable"},
+		"health, not asked yet": {asked, marathon.Status{Running: 2, Healthy: 1}, []marathon.Task{{}, {Health: []marathon.HealthResult{{Alive: true}}}}, evidence{},
+			"2 of 2 running, 1 healthy: health check /health has not passed yet for 1 (grace period 300 s)"},
+		"readiness": {image, marathon.Status{Running: 2}, nil, evidence{deployments: []marathon.Deployment{readiness}}, "2 of 2 running: readiness check warm answers 503"},
+		"turn": {image, marathon.Status{}, nil, evidence{deployments: []marathon.Deployment{turn}},
+			"0 of 2 running: it waits its turn: deployment d is at step 2 of 3: ScaleApplication /db"},
+		"pulling":  {image, marathon.Status{Staged: 1}, nil, evidence{}, "0 of 2 running: 1 starting: pulling image nginx:1, perhaps"},
+		"too many": {image, marathon.Status{Running: 3}, nil, evidence{}, "3 of 2 running: 1 too many, which Marathon ends by itself"},
+		"old ones": {image, marathon.Status{Running: 2, Outdated: 2}, nil, evidence{}, "2 of 2 running (2 of an older configuration)"},
+	} {
+		c.evidence.now = now
+		if got := c.evidence.explain("/a", live{app: &marathon.App{Definition: c.def, Status: c.status, Tasks: c.tasks}}); got != c.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", name, got, c.want)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster()
+		c.has(appOf("/up", "x", 1))
+		if _, err := c.PutApp(t.Context(), appOf("/stuck", "hang", 1), false); err != nil {
+			t.Fatal(err)
+		}
+		a := New(c, Options{})
+		for id, want := range map[string]string{"/up": "", "/none": "Marathon does not have it", "/stuck": "0 of 1 running: 57 of 57 offers refused"} {
+			if got := a.Explain(t.Context(), id); !strings.HasPrefix(got, want) || want == "" && got != "" {
+				t.Errorf("%s: %q, want %q", id, got, want)
+			}
+		}
+		c.unreadable = &marathon.Error{Status: 503, Message: "away", Sent: true}
+		if got := a.Explain(t.Context(), "/up"); !strings.Contains(got, "not known") {
+			t.Errorf("unreadable: %q", got)
+		}
+	})
+}
+
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	var items []*item
+	for _, m := range []int{100, 1, 100, 2, 2, 100} {
+		items = append(items, &item{batchMax: m})
+	}
+	var sizes []int
+	for _, b := range batches(items) {
+		sizes = append(sizes, len(b))
+		for _, it := range b {
+			if len(b) > it.batchMax {
+				t.Errorf("an item that allows %d is in an array of %d", it.batchMax, len(b))
+			}
+		}
+	}
+	if total := sum(sizes); total != len(items) || len(sizes) > 3 {
+		t.Errorf("arrays of %v", sizes)
+	}
+}
+
+func sum(n []int) int {
+	s := 0
+	for _, x := range n {
+		s += x
+	}
+	return s
+}

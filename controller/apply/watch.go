@@ -1,0 +1,426 @@
+package apply
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// singleReads is up to how many apps are read one by one; a list costs Marathon
+// as much as some dozens of single ones at a thousand apps.
+const singleReads = 8
+
+// look reads all that is watched.
+func (r *run) look() {
+	start := time.Now()
+	var watched []*item
+	lists := false
+	for _, it := range r.items {
+		switch {
+		case it.phase == begun && it.change.Kind != manifests.KindGroup:
+			watched = append(watched, it)
+			lists = lists || it.change.Action == plan.Delete || it.change.Kind == manifests.KindPod
+		case it.phase == begun, it.phase == locked:
+			lists = true
+		}
+	}
+	ok := r.readItems(watched)
+	if ok && lists {
+		all, err := r.m.Deployments(r.ctx)
+		if r.lookErr = err; err == nil {
+			r.deployments = all
+		}
+	}
+	r.lastLook = time.Now()
+	r.lookTook = r.lastLook.Sub(start)
+}
+
+// readItems reads apps and pods: one by one if they are few, else all at once.
+// If anything cannot be read, nothing is known, and it says false.
+func (r *run) readItems(items []*item) bool {
+	var apps, pods []*item
+	for _, it := range items {
+		switch it.change.Kind {
+		case manifests.KindApp:
+			apps = append(apps, it)
+		case manifests.KindPod:
+			pods = append(pods, it)
+		}
+	}
+	r.lookErr = readKind(apps, func() (map[string]live, error) {
+		all, err := r.m.Apps(r.ctx)
+		found := make(map[string]live, len(all))
+		for id, a := range all {
+			found[id] = live{app: &a}
+		}
+		return found, err
+	}, r.readApp)
+	if r.lookErr == nil {
+		r.lookErr = readKind(pods, func() (map[string]live, error) {
+			all, err := r.m.Pods(r.ctx)
+			found := make(map[string]live, len(all))
+			for id, p := range all {
+				found[id] = live{pod: &p}
+			}
+			return found, err
+		}, r.readPod)
+	}
+	if r.lookErr != nil {
+		r.options.Log.Debug("look failed", "error", r.lookErr)
+	}
+	return r.lookErr == nil
+}
+
+func readKind(items []*item, list func() (map[string]live, error), one func(string) (live, error)) error {
+	if len(items) > singleReads {
+		all, err := list()
+		if err != nil {
+			return err
+		}
+		for _, it := range items {
+			it.live = all[it.id()]
+		}
+		return nil
+	}
+	for _, it := range items {
+		l, err := one(it.id())
+		if err != nil {
+			return err
+		}
+		it.live = l
+	}
+	return nil
+}
+
+// readApp reads one app; that there is none is an answer.
+func (r *run) readApp(id string) (live, error) {
+	a, err := r.m.App(r.ctx, id)
+	if err != nil {
+		return live{}, exceptMissing(err)
+	}
+	return live{app: &a}, nil
+}
+
+func (r *run) readPod(id string) (live, error) {
+	p, err := r.m.Pod(r.ctx, id)
+	if err != nil {
+		return live{}, exceptMissing(err)
+	}
+	return live{pod: &p}, nil
+}
+
+func exceptMissing(err error) error {
+	if marathon.KindOf(err) == marathon.KindNotFound {
+		return nil
+	}
+	return err
+}
+
+// judge decides for each watched item what the last look means.
+func (r *run) judge() {
+	if r.lookErr != nil {
+		r.judgeBlind()
+		return
+	}
+	for _, it := range slices.Clone(r.items) { // judging may add some
+		switch {
+		case it.phase == locked:
+			r.unlock(it)
+		case it.phase != begun:
+		case it.change.Kind == manifests.KindGroup:
+			r.judgeGroup(it)
+		case it.uncertain:
+			r.judgeUncertain(it)
+		case it.change.Action == plan.Delete:
+			r.judgeDelete(it)
+		default:
+			r.judgeRollout(it)
+		}
+	}
+	r.explainHanging()
+}
+
+// judgeBlind ends what is overdue while Marathon cannot be read: whether it
+// came up is not known.
+func (r *run) judgeBlind() {
+	for _, it := range r.items {
+		if it.phase == begun && r.late(it) || it.phase == locked && time.Since(it.lockedAt) >= it.deadline {
+			r.finish(it, Unknown, "Marathon could not be read: "+r.lookErr.Error())
+		}
+	}
+}
+
+func (r *run) late(it *item) bool { return time.Since(it.outcome.Began) >= it.deadline }
+
+// holding lists the deployments that hold an id.
+func (r *run) holding(id string) []string {
+	var ids []string
+	for _, d := range r.deployments {
+		if slices.Contains(d.AffectedApps, id) || slices.Contains(d.AffectedPods, id) {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
+}
+
+// judgeGroup: what only a group has touches no task, so it is done when its
+// deployment is. Whether an uncertain write was taken cannot be seen from
+// here; to send it again does no harm.
+func (r *run) judgeGroup(it *item) {
+	switch {
+	case it.uncertain:
+		r.again(it)
+	case !slices.ContainsFunc(r.deployments, func(d marathon.Deployment) bool { return d.ID == it.outcome.Deployment }):
+		r.finish(it, Applied, "")
+	case r.late(it):
+		r.finish(it, Failed, fmt.Sprintf("deployment %s has not ended within %s", it.outcome.Deployment, it.deadline))
+	}
+}
+
+// judgeUncertain finds out whether a write was taken.
+func (r *run) judgeUncertain(it *item) {
+	if it.change.Action == plan.Delete {
+		if it.live.missing() {
+			it.uncertain = false
+			r.judgeDelete(it)
+		} else {
+			r.again(it)
+		}
+		return
+	}
+	exists := marathon.KindOf(it.err) == marathon.KindConflict
+	it.recount()
+	differs, fields := it.live.differences(it.change.App, it.change.Pod, &r.req.Cluster)
+	switch {
+	case it.live.missing() && exists:
+		r.finish(it, Blocked, "Marathon says that it exists, and does not show it: it belongs to somebody whose apps the user of Pacer may not see")
+	case exists && differs:
+		r.finish(it, Blocked, "somebody else has made one of this id meanwhile, which differs"+inFields(fields)+": plan again")
+	case it.live.missing() || differs:
+		r.again(it)
+	default:
+		r.began(it, marathon.Receipt{Deployment: first(r.deploymentsOf(it))})
+		r.judgeRollout(it)
+	}
+}
+
+func (r *run) deploymentsOf(it *item) []string {
+	if it.live.app != nil {
+		return it.live.app.Status.Deployments
+	}
+	return r.holding(it.id())
+}
+
+func first(s []string) string {
+	if len(s) == 0 {
+		return ""
+	}
+	return s[0]
+}
+
+func inFields(fields []manifests.FieldDiff) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	var paths []string
+	for _, f := range fields[:min(len(fields), 5)] {
+		paths = append(paths, f.Path)
+	}
+	return " in " + strings.Join(paths, ", ")
+}
+
+// judgeDelete: gone is what is not there and has no deployment that still ends
+// its tasks.
+func (r *run) judgeDelete(it *item) {
+	holding := r.holding(it.id())
+	switch {
+	case it.live.missing() && len(holding) == 0:
+		r.finish(it, Applied, "")
+	case r.late(it) && it.live.missing():
+		r.finish(it, Failed, fmt.Sprintf("its tasks have not ended within %s: deployment %s is under way", it.deadline, holding[0]))
+	case r.late(it):
+		it.outcome.Transient = true
+		r.finish(it, Failed, "it is there still, or somebody else has made it again")
+	}
+}
+
+// judgeRollout is the heart: applied, failed, taken over by somebody else, half
+// done, or wait.
+func (r *run) judgeRollout(it *item) {
+	now := time.Now()
+	if it.live.pod != nil {
+		it.live.pod.Status.Deployments = r.holding(it.id())
+	}
+	if r.takenOver(it, now) {
+		return
+	}
+	ok, _ := it.live.converged()
+	if ok || it.live.status().Outdated < 0 {
+		ok = r.confirmed(it)
+	}
+	switch {
+	case ok && it.settledSince.IsZero():
+		it.settledSince, it.idleSince = now, time.Time{}
+	case !ok:
+		it.settledSince = time.Time{}
+	}
+	switch {
+	case ok && now.Sub(it.settledSince) >= r.options.Settle:
+		if !r.merge(it) {
+			r.finish(it, Applied, "")
+		}
+	case !ok && r.late(it):
+		r.finish(it, Failed, r.fullExplanation(it))
+	case !ok && len(it.live.status().Deployments) == 0:
+		r.drive(it, now)
+	default:
+		it.idleSince = time.Time{}
+	}
+}
+
+// takenOver ends an item whose definition is no longer the one that was sent.
+// While a deployment runs the definition is not compared: that is nobody's
+// work but Marathon's. It ends for good: what is to be done about it is the next
+// plan's, and where nothing is to be done there must be nothing left to watch.
+func (r *run) takenOver(it *item, now time.Time) bool {
+	if !it.live.missing() && len(it.live.status().Deployments) > 0 {
+		it.differsSince = time.Time{}
+		return false
+	}
+	it.recount()
+	differs, fields := it.live.differences(it.change.App, it.change.Pod, &r.req.Cluster)
+	switch {
+	case !differs && !it.live.missing():
+		it.differsSince = time.Time{}
+	case it.differsSince.IsZero(): // one look may have met a standby that is behind
+		it.differsSince = now
+	case now.Sub(it.differsSince) < r.options.Settle:
+	case it.live.missing():
+		it.outcome.Transient = true
+		r.finish(it, Failed, "somebody else has deleted it while it was rolled out")
+	default:
+		it.outcome.Transient = true
+		r.finish(it, Failed, "somebody else has changed it while it was rolled out"+inFields(fields))
+	}
+	return differs || it.live.missing()
+}
+
+// confirmed reads a single app where a list cannot tell that no task is of an
+// older configuration: statistics are missing, or the version is not the one
+// that our write was answered with, so that it may be a rollback's, which is
+// older than the tasks it must replace.
+func (r *run) confirmed(it *item) bool {
+	s := it.live.status()
+	if it.live.app != nil && it.live.app.Tasks == nil && (s.Outdated < 0 || s.Version != it.version) ||
+		it.live.pod != nil && s.Outdated < 0 {
+		read := r.readApp
+		if it.live.pod != nil {
+			read = r.readPod
+		}
+		l, err := read(it.id())
+		if err != nil || l.missing() {
+			return false
+		}
+		if l.pod != nil {
+			l.pod.Status.Deployments = s.Deployments
+		}
+		it.live = l
+	}
+	ok, _ := it.live.converged()
+	return ok
+}
+
+// maxDrives is how often a rollout that nothing drives is driven again.
+const maxDrives = 3
+
+// drive takes up a rollout that stands still: its definition is right and no
+// deployment works on it, because it was cancelled, or its Marathon lost it
+// when the leader changed. Only a restart replaces tasks of an older
+// configuration: putting the same definition again does nothing.
+func (r *run) drive(it *item, now time.Time) {
+	if it.idleSince.IsZero() {
+		it.idleSince = now
+	}
+	if now.Sub(it.idleSince) < max(r.options.Settle, r.options.PollInterval) || it.drives >= maxDrives || it.live.app == nil {
+		return
+	}
+	s := it.live.status()
+	stuck := s.Outdated > 0
+	if s.Running+s.Staged == 0 && it.live.instances() > 0 {
+		stuck = !r.inQueue(it.id())
+	}
+	if !stuck {
+		return // counts are Marathon's own business: it launches and kills by itself
+	}
+	it.drives++
+	it.idleSince = time.Time{}
+	ctx, cancel := r.writing()
+	receipt, err := r.m.RestartApp(ctx, it.id(), false)
+	cancel()
+	r.options.Log.Info("rollout taken up again", "id", it.id(), "deployment", receipt.Deployment, "error", err)
+	if err == nil {
+		r.began(it, receipt)
+	}
+}
+
+// HalfDone finds apps whose definition is new and of whose tasks some are old,
+// though no deployment works on them: their rollout was cancelled, whoever
+// began it and whether that was noted or not. Nothing but a restart will ever
+// replace those tasks. Given to Apply as Rollouts they are driven to their end;
+// only what Pacer manages should be.
+func HalfDone(apps map[string]marathon.App, now time.Time) map[string]Rollout {
+	found := map[string]Rollout{}
+	for id, a := range apps {
+		if a.Status.Outdated > 0 && len(a.Status.Deployments) == 0 {
+			found[id] = Rollout{Kind: manifests.KindApp, Action: plan.Update, Began: now}
+		}
+	}
+	return found
+}
+
+// inQueue says whether instances wait to be launched; if that cannot be read,
+// it is taken for granted.
+func (r *run) inQueue(id string) bool {
+	queue, err := r.m.Queue(r.ctx)
+	return err != nil || slices.ContainsFunc(queue, func(q marathon.QueueItem) bool { return q.ID == id })
+}
+
+// explainHanging tells of each rollout that takes long why it does.
+func (r *run) explainHanging() {
+	now := time.Now()
+	var hanging []*item
+	for _, it := range r.items {
+		if it.phase == begun && !it.uncertain && it.settledSince.IsZero() && !it.live.missing() && now.Sub(it.explainedAt) >= r.options.ExplainAfter {
+			hanging = append(hanging, it)
+		}
+	}
+	if len(hanging) == 0 {
+		return
+	}
+	e := r.evidence(r.ctx)
+	for i, it := range hanging {
+		it.explainedAt = now
+		if it.live.app != nil && it.live.app.Tasks == nil && i < singleReads {
+			if l, err := r.readApp(it.id()); err == nil && !l.missing() {
+				it.live = l // with what the checks of its tasks say
+			}
+		}
+		r.tell(it, e.explain(it.id(), it.live))
+	}
+}
+
+// fullExplanation reads all there is to know, for the last word on an item.
+func (r *run) fullExplanation(it *item) string {
+	l := it.live
+	if it.live.app != nil && it.live.app.Tasks == nil {
+		if again, err := r.readApp(it.id()); err == nil && !again.missing() {
+			l = again
+		}
+	}
+	return fmt.Sprintf("not up within %s: %s", it.deadline, r.evidence(r.ctx).explain(it.id(), l))
+}
