@@ -1,0 +1,85 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// format is the version of the envelope and of State in it. It grows when an
+// older Pacer would misread what a newer one saves.
+const format = 1
+
+// envelope is what a file holds: a state with what is needed to tell that it is
+// whole and the right one.
+type envelope struct {
+	Format int             `json:"format"`
+	Sync   string          `json:"sync"`
+	Sum    string          `json:"sum"` // SHA-256 of State's bytes, in hex
+	State  json.RawMessage `json:"state"`
+}
+
+// encode writes a state of a sync.
+func encode(s State, sync string) ([]byte, error) {
+	state, err := json.Marshal(s)
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(envelope{Format: format, Sync: sync, Sum: sum(state), State: state})
+	if err != nil {
+		return nil, err
+	}
+	return append(b, '\n'), nil
+}
+
+func sum(b []byte) string {
+	s := sha256.Sum256(b)
+	return hex.EncodeToString(s[:])
+}
+
+// decode reads what encode wrote for the same sync. Any other bytes are an error
+// that wraps ErrCorrupt or ErrNewer: never a state of which a part is missing.
+func decode(b []byte, sync string) (State, error) {
+	var version struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(b, &version); err != nil {
+		return State{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if version.Format > format {
+		return State{}, fmt.Errorf("%w: format %d, this Pacer knows %d: install the newer one again", ErrNewer, version.Format, format)
+	}
+	var e envelope
+	switch err := strictly(b, &e); {
+	case err != nil:
+		return State{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	case e.Format != format:
+		return State{}, fmt.Errorf("%w: format %d", ErrCorrupt, e.Format)
+	case e.Sum != sum(e.State):
+		return State{}, fmt.Errorf("%w: its checksum is wrong", ErrCorrupt)
+	case e.Sync != sync:
+		return State{}, fmt.Errorf("%w: it is the state of sync %q", ErrCorrupt, e.Sync)
+	}
+	var s State
+	if err := strictly(e.State, &s); err != nil {
+		return State{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return s, nil
+}
+
+// strictly reads exactly one JSON value, without unknown keys.
+func strictly(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more follows after the end")
+	}
+	return nil
+}

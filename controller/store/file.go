@@ -1,0 +1,213 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// What Load and OpenFile can say beside an error of the disk.
+var (
+	// ErrCorrupt: what was saved cannot be understood. It is set aside, and what
+	// the sync has applied is not known any more.
+	ErrCorrupt = errors.New("the saved state is corrupt")
+	// ErrNewer: a newer Pacer saved it. It is set aside.
+	ErrNewer = errors.New("the saved state is of a newer version")
+	// ErrLocked: another process uses the folder.
+	ErrLocked = errors.New("the state folder is in use")
+)
+
+// File is a Store in a folder: one file a sync. Only one process at a time may
+// have a folder open.
+type File struct {
+	folder string
+	lock   *flock.Flock
+	files  files
+	now    func() time.Time
+
+	mu sync.Mutex // one write at a time
+}
+
+var _ Store = (*File)(nil)
+
+const (
+	prefix    = "sync-"
+	suffix    = ".json"
+	temporary = ".tmp-"
+	lockName  = "lock"
+)
+
+// OpenFile opens a folder, made if missing, and locks it. While another process
+// has it open the error wraps ErrLocked and names that process.
+func OpenFile(folder string) (*File, error) {
+	if folder == "" {
+		return nil, errors.New("state folder: no path is given")
+	}
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	lock, err := lockFolder(folder)
+	if err != nil {
+		return nil, err
+	}
+	f := &File{folder: folder, lock: lock, files: disk{}, now: time.Now}
+	if err := f.sweep(); err != nil {
+		return nil, errors.Join(fmt.Errorf("state folder: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+// lockFolder takes the lock, which the kernel gives back when the process ends,
+// however it ends. The file stays: removing it would let two processes lock two
+// files of the same name.
+func lockFolder(folder string) (*flock.Flock, error) {
+	lock := flock.New(filepath.Join(folder, lockName))
+	taken, err := lock.TryLock()
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("state folder %s: lock: %w", folder, err)
+	case !taken:
+		holder := "another process"
+		if pid, err := os.ReadFile(lock.Path()); err == nil && len(pid) > 0 {
+			holder = "process " + strings.TrimSpace(string(pid))
+		}
+		return nil, fmt.Errorf("%w: %s by %s: stop that, or give this one a folder of its own by stateDir", ErrLocked, folder, holder)
+	}
+	// Only told to people: a pid that cannot be written does no harm.
+	_ = os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
+	return lock, nil
+}
+
+// sweep removes what writes that were killed have left.
+func (f *File) sweep() error {
+	entries, err := os.ReadDir(f.folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), temporary) {
+			if err := os.Remove(filepath.Join(f.folder, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close gives the folder free.
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lock == nil {
+		return nil
+	}
+	err := f.lock.Close()
+	f.lock = nil
+	return err
+}
+
+// Load returns what was saved, see Store. A file that cannot be understood is
+// renamed, so that nothing is lost, and the error, which wraps ErrCorrupt or
+// ErrNewer, names where it is; the next Load finds nothing.
+func (f *File) Load(ctx context.Context, sync string) (State, error) {
+	name, err := f.path(ctx, sync)
+	if err != nil {
+		return State{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lock == nil {
+		return State{}, fmt.Errorf("state of sync %q: %w", sync, os.ErrClosed)
+	}
+	b, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{}, nil
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("state of sync %q: %w", sync, err)
+	}
+	s, err := decode(b, sync)
+	if err != nil {
+		return State{}, f.setAside(name, sync, err)
+	}
+	return s, nil
+}
+
+// setAside renames a file that cannot be understood.
+func (f *File) setAside(name, sync string, why error) error {
+	mark := ".corrupt-"
+	if errors.Is(why, ErrNewer) {
+		mark = ".newer-"
+	}
+	aside := name + mark + f.now().UTC().Format("20060102T150405.000000000")
+	if err := os.Rename(name, aside); err != nil {
+		return fmt.Errorf("state of sync %q: %w; setting it aside: %w", sync, why, err)
+	}
+	if err := f.files.syncFolder(f.folder); err != nil {
+		return fmt.Errorf("state of sync %q: %w; setting it aside: %w", sync, why, err)
+	}
+	return fmt.Errorf("state of sync %q: %w: it is set aside as %s; until it is known again what the sync has applied, nothing is deleted; suspensions, approvals and history are lost with it", sync, why, aside)
+}
+
+// Save replaces what is saved of a sync, see Store. Older history than
+// MaxHistory entries is dropped.
+func (f *File) Save(ctx context.Context, sync string, s State) error {
+	name, err := f.path(ctx, sync)
+	if err != nil {
+		return err
+	}
+	if len(s.History) > MaxHistory {
+		s.History = slices.Clip(s.History[:MaxHistory])
+	}
+	b, err := encode(s, sync)
+	if err != nil {
+		return fmt.Errorf("state of sync %q: %w", sync, err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lock == nil {
+		return fmt.Errorf("state of sync %q: %w", sync, os.ErrClosed)
+	}
+	if err := replace(f.files, f.folder, filepath.Base(name), b); err != nil {
+		return fmt.Errorf("state of sync %q is not saved, the one before stays: %w", sync, err)
+	}
+	return nil
+}
+
+// longestName is what every file system takes, less what setting aside adds.
+const longestName = 200
+
+// path returns the file of a sync. Characters beside a-z, 0-9, - and _ are
+// written as %XX: names differ on file systems that do not tell A from a, too.
+func (f *File) path(ctx context.Context, sync string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", fmt.Errorf("state of sync %q: %w", sync, err)
+	}
+	var b strings.Builder
+	for _, c := range []byte(sync) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_':
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	if b.Len() == 0 || b.Len() > longestName {
+		return "", fmt.Errorf("state of sync %q: the name must have 1 to %d characters, each beside a-z, 0-9, - and _ counting as three", sync, longestName)
+	}
+	return filepath.Join(f.folder, prefix+b.String()+suffix), nil
+}

@@ -1,0 +1,308 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+func open(t *testing.T, folder string) *File {
+	t.Helper()
+	f, err := OpenFile(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// sample is a state in which every member is set.
+func sample(n int) State {
+	at := time.Date(2026, 11, 23, 20, 0, n%60, 0, time.UTC)
+	s := State{
+		Inventory: map[string]Owned{},
+		Rollouts:  map[string]Rollout{"/shop/cart": {Kind: manifests.KindApp, Deployment: "d1", Revision: "r1", Hash: "h1", Action: plan.Update, Began: at}},
+		Failed:    map[string]plan.Failure{"/shop/web": {Hash: "h2", Reason: "exit code 127 <&>\u2028"}},
+		History:   []Entry{{Revision: fmt.Sprint(n), Author: "a", Subject: "s", Began: at, Ended: at, Summary: plan.Summary{Create: n}, Result: "applied", Changes: []Done{{ID: "/shop/web", Action: plan.Scale, Outcome: "applied", Reason: "r"}}, Message: "m"}},
+		Suspended: true,
+		Approved:  map[string]string{"/shop/old": "r1"},
+	}
+	for i := range n {
+		s.Inventory[fmt.Sprintf("/shop/app-%d", i)] = Owned{Kind: manifests.KindApp, File: "apps.yaml", Revision: "r1", Hash: "h"}
+	}
+	return s
+}
+
+func TestWhatIsSavedIsLoaded(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "made", "if missing")
+	f := open(t, folder)
+	want := map[string]State{
+		"shop":                           sample(3),
+		"Shop":                           sample(4),
+		"../etc/passwd\x00\n%":           sample(5),
+		"empty but known":                {Inventory: map[string]Owned{}},
+		strings.Repeat("x", longestName): sample(0),
+	}
+	for name, s := range want {
+		if err := f.Save(t.Context(), name, sample(9)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Save(t.Context(), name, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Close()
+	f = open(t, folder)
+	for name, s := range want {
+		got, err := f.Load(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(s, got); diff != "" {
+			t.Errorf("sync %q (-saved +loaded):\n%s", name, diff)
+		}
+	}
+	entries, _ := os.ReadDir(folder)
+	if len(entries) != len(want)+1 {
+		t.Errorf("the folder holds %v: want one file a sync and the lock", entries)
+	}
+}
+
+func TestASyncThatWasNeverSavedHasNoKnownInventory(t *testing.T) {
+	s, err := open(t, t.TempDir()).Load(t.Context(), "new")
+	if err != nil || s.Inventory != nil {
+		t.Errorf("got %+v, %v: want an inventory that is not known", s, err)
+	}
+}
+
+func TestNamesThatNoFileCanHaveAreRefused(t *testing.T) {
+	f := open(t, t.TempDir())
+	for _, name := range []string{"", strings.Repeat("x", longestName+1), strings.Repeat("Ü", longestName/6+1)} {
+		if err := f.Save(t.Context(), name, sample(1)); err == nil {
+			t.Errorf("a name of %d bytes is taken", len(name))
+		}
+	}
+}
+
+func TestHistoryIsBounded(t *testing.T) {
+	f := open(t, t.TempDir())
+	var s State
+	for i := range MaxHistory + 20 {
+		s.History = append(s.History, Entry{Revision: fmt.Sprint(i)})
+	}
+	if err := f.Save(t.Context(), "shop", s); err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.Load(t.Context(), "shop")
+	if err != nil || len(got.History) != MaxHistory || got.History[0].Revision != "0" {
+		t.Errorf("%d entries, %v: want the newest %d", len(got.History), err, MaxHistory)
+	}
+	if len(s.History) != MaxHistory+20 {
+		t.Error("Save changed its argument")
+	}
+}
+
+func TestDamagedFilesAreSetAsideAndSaid(t *testing.T) {
+	whole, err := encode(sample(3), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := encode(sample(3), "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]struct {
+		content string
+		want    error
+		mark    string
+	}{
+		"empty":             {"", ErrCorrupt, ".corrupt-"},
+		"cut":               {string(whole[:len(whole)/2]), ErrCorrupt, ".corrupt-"},
+		"zeros":             {strings.Repeat("\x00", 100), ErrCorrupt, ".corrupt-"},
+		"null":              {"null", ErrCorrupt, ".corrupt-"},
+		"an empty object":   {"{}", ErrCorrupt, ".corrupt-"},
+		"changed":           {strings.Replace(string(whole), "app-2", "app-7", 1), ErrCorrupt, ".corrupt-"},
+		"twice":             {string(whole) + string(whole), ErrCorrupt, ".corrupt-"},
+		"of another sync":   {string(other), ErrCorrupt, ".corrupt-"},
+		"of format 0":       {strings.Replace(string(whole), `"format":1`, `"format":0`, 1), ErrCorrupt, ".corrupt-"},
+		"of a newer format": {`{"format":2,"anything":["else"]}`, ErrNewer, ".newer-"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			f := open(t, folder)
+			file := filepath.Join(folder, "sync-shop.json")
+			if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := f.Load(t.Context(), "shop"); !errors.Is(err, c.want) || s.Inventory != nil {
+				t.Fatalf("got %+v, %v: want %v and no state", s, err, c.want)
+			}
+			aside, _ := filepath.Glob(file + c.mark + "*")
+			if len(aside) != 1 {
+				t.Fatalf("set aside: %v, want one file", aside)
+			}
+			if kept, _ := os.ReadFile(aside[0]); string(kept) != c.content {
+				t.Error("what was set aside is not what was there")
+			}
+			if s, err := f.Load(t.Context(), "shop"); err != nil || s.Inventory != nil {
+				t.Errorf("afterwards: %+v, %v: want an inventory that is not known", s, err)
+			}
+			if err := f.Save(t.Context(), "shop", sample(1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestASecondProcessIsRefusedByName(t *testing.T) {
+	folder := t.TempDir()
+	child := startChild(t, folder, "hold")
+	child.wait(t, "ready")
+	_, err := OpenFile(folder)
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint("process ", child.cmd.Process.Pid)) {
+		t.Errorf("got %v: want ErrLocked with the process id %d", err, child.cmd.Process.Pid)
+	}
+	child.kill(t)
+	open(t, folder) // the lock of a dead process is no lock
+}
+
+func TestAClosedStoreSavesNothing(t *testing.T) {
+	folder := t.TempDir()
+	f := open(t, folder)
+	f.Close()
+	if err := f.Save(t.Context(), "shop", sample(1)); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Save: %v", err)
+	}
+	if _, err := f.Load(t.Context(), "shop"); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Load: %v", err)
+	}
+}
+
+// faulty is a disk that fails at one step.
+type faulty struct {
+	disk
+	step string
+}
+
+var errDiskFull = errors.New("no space left on device")
+
+func (d faulty) createTemp(folder, pattern string) (file, error) {
+	if d.step == "create" {
+		return nil, errDiskFull
+	}
+	f, err := d.disk.createTemp(folder, pattern)
+	return faultyFile{f, d.step}, err
+}
+
+func (d faulty) rename(from, to string) error {
+	if d.step == "rename" {
+		return errDiskFull
+	}
+	return d.disk.rename(from, to)
+}
+
+type faultyFile struct {
+	file
+	step string
+}
+
+func (f faultyFile) Write(b []byte) (int, error) {
+	if f.step == "write" {
+		n, _ := f.file.Write(b[:len(b)/2])
+		return n, errDiskFull
+	}
+	return f.file.Write(b)
+}
+
+func (f faultyFile) Sync() error {
+	if f.step == "sync" {
+		return errDiskFull
+	}
+	return f.file.Sync()
+}
+
+func (f faultyFile) Close() error {
+	err := f.file.Close()
+	if f.step == "close" {
+		return errDiskFull
+	}
+	return err
+}
+
+func TestAFullDiskLeavesTheOldState(t *testing.T) {
+	for _, step := range []string{"create", "write", "sync", "close", "rename"} {
+		t.Run(step, func(t *testing.T) {
+			folder := t.TempDir()
+			f := open(t, folder)
+			if err := f.Save(t.Context(), "shop", sample(2)); err != nil {
+				t.Fatal(err)
+			}
+			f.files = faulty{step: step}
+			if err := f.Save(t.Context(), "shop", sample(5)); !errors.Is(err, errDiskFull) {
+				t.Fatalf("Save: %v, want the disk's error", err)
+			}
+			got, err := f.Load(t.Context(), "shop")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(sample(2), got); diff != "" {
+				t.Errorf("the old state is gone (-want +got):\n%s", diff)
+			}
+			if left, _ := filepath.Glob(filepath.Join(folder, temporary+"*")); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	whole, err := encode(sample(2), "shop")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add([]byte(`{"format":1,"sync":"shop","sum":"","state":{}}`))
+	f.Add([]byte(`{"format":1e9}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := decode(b, "shop")
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer) {
+				t.Fatalf("an error that says neither corrupt nor newer: %v", err)
+			}
+			return
+		}
+		again, err := encode(s, "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decode(again, "shop")
+		if diff := cmp.Diff(s, got); err != nil || diff != "" {
+			t.Fatalf("decoded, encoded and decoded: %v\n%s", err, diff)
+		}
+	})
+}
+
+func TestEveryFlippedByteIsNoticed(t *testing.T) {
+	whole, err := encode(sample(2), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := decode(whole, "shop")
+	for i := range whole {
+		b := []byte(string(whole))
+		b[i] ^= 1
+		if got, err := decode(b, "shop"); err == nil && !cmp.Equal(want, got) {
+			t.Fatalf("byte %d flipped gives another state: %s", i, cmp.Diff(want, got))
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// childEnv makes this test binary play a process that uses the store.
+const childEnv = "PACER_TEST_STORE_CHILD"
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(childEnv); role != "" {
+		if err := playChild(role, os.Args[len(os.Args)-1]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// playChild opens the folder, says so, and holds it or saves bigger and smaller
+// states until it is killed.
+func playChild(role, folder string) error {
+	f, err := OpenFile(folder)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	for n := 0; ; n++ {
+		if role == "hold" {
+			_, err := os.Stdin.Read(make([]byte, 1)) // until the parent is gone
+			return err
+		}
+		if err := f.Save(context.Background(), "shop", sample(100+n%200)); err != nil {
+			return err
+		}
+		if n == 0 {
+			fmt.Println("saved")
+		}
+	}
+}
+
+// child is this test binary, run as another process.
+type child struct {
+	cmd   *exec.Cmd
+	lines *bufio.Scanner
+}
+
+func startChild(t *testing.T, folder, role string) *child {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], folder)
+	cmd.Env = append(os.Environ(), childEnv+"="+role)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return &child{cmd, bufio.NewScanner(stdout)}
+}
+
+// wait waits for a line of the child.
+func (c *child) wait(t *testing.T, line string) {
+	t.Helper()
+	if !c.lines.Scan() || c.lines.Text() != line {
+		t.Fatalf("the child says %q, want %q", c.lines.Text(), line)
+	}
+}
+
+func (c *child) kill(t *testing.T) {
+	t.Helper()
+	if err := c.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.cmd.Wait() // says that it was killed
+}
+
+func TestKilledAtAnyMomentTheStateIsWhole(t *testing.T) {
+	folder := t.TempDir()
+	for range 20 {
+		c := startChild(t, folder, "save")
+		c.wait(t, "ready")
+		c.wait(t, "saved")
+		// Any moment will do: the time is not waited for something, it is the
+		// moment that is tried.
+		time.Sleep(rand.N(20 * time.Millisecond))
+		c.kill(t)
+		f, err := OpenFile(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := f.Load(t.Context(), "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := s.History[0].Summary.Create; len(s.Inventory) != n {
+			t.Fatalf("%d in the inventory, %d saved with it: the state is mixed", len(s.Inventory), n)
+		}
+		f.Close()
+	}
+}

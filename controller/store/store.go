@@ -1,0 +1,87 @@
+// Package store keeps what must outlive a process: inventory, history,
+// suspensions, and which rollouts are under way or have failed.
+//
+// A lost or unreadable record is never an empty one: Load says so, and nothing
+// is deleted until the inventory is known again.
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// Store holds one State a sync. Methods may be called from several goroutines.
+type Store interface {
+	// Load returns what was saved. For a sync that was never saved it returns
+	// a State whose Inventory is nil.
+	Load(ctx context.Context, sync string) (State, error)
+	// Save replaces the state of a sync: whole or not at all, also when the
+	// process is killed in the middle.
+	Save(ctx context.Context, sync string, s State) error
+	Close() error
+}
+
+// State is what is remembered of a sync.
+type State struct {
+	// Inventory holds what the sync has applied: what it may delete. Nil: not
+	// known.
+	Inventory map[string]Owned        `json:"inventory"`
+	Rollouts  map[string]Rollout      `json:"rollouts,omitempty"` // by id: under way
+	Failed    map[string]plan.Failure `json:"failed,omitempty"`   // by id
+	History   []Entry                 `json:"history,omitempty"`  // newest first, at most MaxHistory
+	Suspended bool                    `json:"suspended,omitempty"`
+	Approved  map[string]string       `json:"approved,omitempty"` // id → revision the approval is for
+	// Healthy holds, by id, what ran well before a change that is under way or
+	// has failed. Like any definition it may hold what its author put into env.
+	Healthy map[string]plan.Healthy `json:"healthy,omitempty"`
+	// Held holds, by id, what was one of more deletes than the policy allows
+	// without an approval, and of how many.
+	Held map[string]int `json:"held,omitempty"`
+}
+
+// MaxHistory is how many entries of history are kept for a sync.
+const MaxHistory = 50
+
+// Owned is an id that a sync has applied.
+type Owned struct {
+	Kind     manifests.Kind `json:"kind"`
+	File     string         `json:"file"`
+	Revision string         `json:"revision"`
+	Hash     string         `json:"hash"` // of the definition applied last
+}
+
+// Rollout is a deployment in Marathon that Pacer began.
+type Rollout struct {
+	Kind       manifests.Kind `json:"kind"`
+	Deployment string         `json:"deployment"` // Marathon's id
+	Revision   string         `json:"revision"`
+	Hash       string         `json:"hash"`
+	Action     plan.Action    `json:"action"`
+	Began      time.Time      `json:"began"`
+	Revert     bool           `json:"revert,omitempty"` // it puts the last healthy definition back
+	New        bool           `json:"new,omitempty"`    // no rollout of the id has come up before
+}
+
+// Entry is one pass that changed something or failed.
+type Entry struct {
+	Revision string       `json:"revision"`
+	Author   string       `json:"author,omitempty"`
+	Subject  string       `json:"subject,omitempty"`
+	Began    time.Time    `json:"began"`
+	Ended    time.Time    `json:"ended"`
+	Summary  plan.Summary `json:"summary"`
+	Result   string       `json:"result"` // applied, failed, superseded
+	Changes  []Done       `json:"changes,omitempty"`
+	Message  string       `json:"message,omitempty"`
+}
+
+// Done is what became of one change.
+type Done struct {
+	ID      string      `json:"id"`
+	Action  plan.Action `json:"action"`
+	Outcome string      `json:"outcome"`
+	Reason  string      `json:"reason,omitempty"`
+}
