@@ -1,0 +1,168 @@
+package config
+
+import (
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// check tells what decoding cannot: what contradicts something else, and what
+// is not supported yet and must not be silently without effect.
+func (c *Config) check(d *decoder) {
+	if len(c.Marathon.URL) == 0 {
+		d.failAt("marathon.url", "missing: give Marathon's URL, such as http://marathon:8080 (flag --marathon, environment variable PACER_MARATHON)")
+	}
+	for _, u := range c.Marathon.URL {
+		checkMarathonURL(d, u)
+	}
+	if len(c.Sources) == 0 {
+		d.failAt("sources", "missing: give at least one, such as shop: {git: {url: …}}")
+	}
+	if c.Marathon.AgentPort < 0 || c.Marathon.AgentPort > 65535 {
+		d.failAt("marathon.agentPort", "want a port from 0 to 65535")
+	}
+	c.Marathon.Auth.check(d)
+	for name, s := range c.Sources {
+		checkName(d, "sources."+name, name)
+		s.check(d, "sources."+name)
+	}
+	if len(c.Syncs) == 0 {
+		d.failAt("syncs", "missing: give at least one, such as shop: {source: shop, scope: /shop}")
+	}
+	for name, s := range c.Syncs {
+		checkName(d, "syncs."+name, name)
+		s.check(d, "syncs."+name, c)
+	}
+	c.checkScopes(d)
+}
+
+func checkMarathonURL(d *decoder, raw string) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		d.failAt("marathon.url", "not a URL of http or https: want one such as http://marathon:8080")
+	case u.User != nil:
+		d.failAt("marathon.url", "the URL of %s has a user or password in it: they belong into auth", u.Host)
+	}
+}
+
+func (a MarathonAuth) check(d *decoder) {
+	basic := a.User != "" || a.Password.IsSet()
+	switch {
+	case basic && a.Bearer.IsSet(), basic && a.Token.IsSet(), a.Bearer.IsSet() && a.Token.IsSet():
+		d.failAt("marathon.auth", "user and password, bearer and token exclude each other: give one")
+	case basic && (a.User == "" || !a.Password.IsSet()):
+		d.failAt("marathon.auth", "user and password are only of use together")
+	}
+}
+
+// checkName refuses names that no address of the page and no log line can have.
+func checkName(d *decoder, key, name string) {
+	const longest = 60
+	if name == "" || len(name) > longest || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) }) {
+		d.failAt(key, "a name has 1 to %d bytes, no / and no control characters", longest)
+	}
+}
+
+func (s Source) check(d *decoder, key string) {
+	switch {
+	case (s.Git == nil) == (s.Directory == nil):
+		d.failAt(key, "want either git or directory")
+	case s.Directory != nil && s.Directory.Path == "":
+		d.failAt(key+".directory.path", "missing")
+	case s.Git != nil:
+		s.Git.check(d, key+".git")
+	}
+}
+
+var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
+
+func (g Git) check(d *decoder, key string) {
+	g.checkURL(d, key+".url")
+	wanted := 0
+	for _, ref := range []string{g.Branch, g.Tag, g.Commit, g.Semver, g.Ref} {
+		if ref != "" {
+			wanted++
+		}
+	}
+	if wanted > 1 {
+		d.failAt(key, "branch, tag, commit, semver and ref exclude each other: give one")
+	}
+	if g.Commit != "" && !commitPattern.MatchString(g.Commit) {
+		d.failAt(key+".commit", "want all 40 hexadecimal digits of the commit")
+	}
+	if g.Verify != "" {
+		d.failAt(key+".verify", "signatures of commits are not supported yet: leave the key away")
+	}
+}
+
+func (g Git) checkURL(d *decoder, key string) {
+	if g.URL == "" {
+		d.failAt(key, "missing: give the repository's URL")
+		return
+	}
+	location, err := sources.Parse(g.URL)
+	switch {
+	case err != nil:
+		d.failAt(key, "%v", err)
+	case location.URL == "" || location.Path != "" || location.Ref != "":
+		d.failAt(key, "want the URL of a repository, without //path and ?ref=: those are keys of their own")
+	case strings.HasPrefix(location.URL, "http:") && !g.AllowHTTP:
+		d.failAt(key, "http is open to whoever is on the way: use https, or set allowHTTP: true")
+	}
+}
+
+var scopePattern = regexp.MustCompile(`^/$|^(/[a-z0-9]([a-z0-9.-]*[a-z0-9])?)+$`)
+
+func (s Sync) check(d *decoder, key string, c *Config) {
+	if _, known := c.Sources[s.Source]; !known {
+		if s.Source == "" {
+			d.failAt(key+".source", "missing: name one of the sources")
+		} else {
+			d.failAt(key+".source", "%q is not among the sources", s.Source)
+		}
+	}
+	if !scopePattern.MatchString(s.Scope) {
+		d.failAt(key+".scope", "%q: want an absolute id such as /shop, or / for everything", s.Scope)
+	}
+	if p := path.Clean("/" + s.Path); strings.Contains(s.Path, "..") && p != "/"+strings.Trim(s.Path, "/") {
+		d.failAt(key+".path", "%q leaves the source", s.Path)
+	}
+	for i, ignore := range s.Ignore {
+		ignore.check(d, key+".ignore", i)
+	}
+	if s.MaxDeletes.Count < 0 || s.MaxDeletes.Percent < 0 || s.MaxDeletes.Percent > 100 {
+		d.failAt(key+".maxDeletes", "want a count of at least 0 and a percent from 0 to 100")
+	}
+}
+
+func (i Ignore) check(d *decoder, key string, n int) {
+	if i.ID == "" || len(i.Paths) == 0 {
+		d.failAt(key, "entry %d: want id and paths", n)
+	}
+	if _, err := path.Match(i.ID, "/"); err != nil {
+		d.failAt(key, "entry %d: id %q is not a pattern", n, i.ID)
+	}
+	for _, p := range i.Paths {
+		if !strings.HasPrefix(p, "/") {
+			d.failAt(key, "entry %d: path %q: want a JSON pointer such as /env/BUILD", n, p)
+		}
+	}
+}
+
+// checkScopes refuses syncs that could write to the same ids: they would undo
+// each other's changes for ever.
+func (c *Config) checkScopes(d *decoder) {
+	for a, one := range c.Syncs {
+		for b, other := range c.Syncs {
+			inside := strings.HasPrefix(other.Scope+"/", strings.TrimSuffix(one.Scope, "/")+"/")
+			if a != b && inside && (one.Scope != other.Scope || a < b) {
+				d.failAt("syncs."+b+".scope", "%s lies in %s, the scope of sync %s: two syncs must not write to the same ids", other.Scope, one.Scope, a)
+			}
+		}
+	}
+}

@@ -1,0 +1,132 @@
+// Package config holds Pacer's configuration: one strict file, flags and
+// environment variables, all of which are read into the same tree, checked by
+// the same code, and listed by one table, which is the tags of the types here.
+//
+// It reads and checks; it opens no connection and starts nothing. What a
+// secret is is never in it, only where it stands.
+package config
+
+import "github.com/pacer-gitops/pacer/controller/plan"
+
+// Config is one Pacer. The tags of its members are the table of options: yaml
+// is the key, jsonschema holds default and enum, jsonschema_description the
+// meaning; flag and env name the other ways to give it.
+type Config struct {
+	Marathon Marathon          `yaml:"marathon" jsonschema_description:"the Marathon that is written to"`
+	Listen   string            `yaml:"listen" flag:"listen" env:"PACER_LISTEN" jsonschema:"default=:9090" jsonschema_description:"address of the page, the API, health and metrics; empty: none"`
+	Web      Web               `yaml:"web" jsonschema_description:"who may use the page and the API"`
+	StateDir string            `yaml:"stateDir" flag:"state-dir" env:"PACER_STATE_DIR" jsonschema:"default=pacer-state" jsonschema_description:"folder of what outlives the process: inventory, history, clones of repositories"`
+	Log      Log               `yaml:"log" jsonschema_description:"what is logged, to standard error"`
+	Sources  map[string]Source `yaml:"sources" jsonschema:"required" jsonschema_description:"where manifests come from, by name"`
+	Syncs    map[string]Sync   `yaml:"syncs" jsonschema:"required" jsonschema_description:"what is kept the same, by name"`
+}
+
+// Web is who may use the page and the API.
+type Web struct {
+	Tokens WebTokens `yaml:"tokens" jsonschema_description:"without any, whoever reaches the address may see and act: then listen at 127.0.0.1, or behind a proxy that asks who it is"`
+}
+
+// WebTokens are bearer tokens, which browsers give as the password of any user.
+type WebTokens struct {
+	Read Secret `yaml:"read" jsonschema_description:"lets see: page, API, metrics; without, everybody may see"`
+	Act  Secret `yaml:"act" jsonschema_description:"lets see and act: sync, suspend, resume, approve; without, who may see may act"`
+}
+
+// Marathon is one Marathon cluster.
+type Marathon struct {
+	URL       List         `yaml:"url" flag:"marathon" env:"PACER_MARATHON" jsonschema:"required" jsonschema_description:"URLs of the Marathons of one cluster: any will do, the next is asked where one fails"`
+	Auth      MarathonAuth `yaml:"auth" jsonschema_description:"how Pacer proves who it is: user and password, bearer, or token"`
+	TLS       TLS          `yaml:"tls" jsonschema_description:"how https is spoken"`
+	Timeout   Duration     `yaml:"timeout" jsonschema:"default=1m" jsonschema_description:"of one request with its answer"`
+	AgentPort int          `yaml:"agentPort" jsonschema:"default=5051,minimum=0,maximum=65535" jsonschema_description:"port of the Mesos agents, which are asked, without credentials, for the last lines of what a failed task wrote; 0: they are not asked"`
+}
+
+// MarathonAuth is one of basic authentication, a bearer token or a DC/OS token.
+type MarathonAuth struct {
+	User     string `yaml:"user" flag:"marathon-user" env:"PACER_MARATHON_USER" jsonschema_description:"user of basic authentication"`
+	Password Secret `yaml:"password" flag:"marathon-password" env:"PACER_MARATHON_PASSWORD_FROM" jsonschema_description:"password of basic authentication"`
+	Bearer   Secret `yaml:"bearer" flag:"marathon-bearer" env:"PACER_MARATHON_BEARER_FROM" jsonschema_description:"bearer token"`
+	Token    Secret `yaml:"token" flag:"marathon-token" env:"PACER_MARATHON_TOKEN_FROM" jsonschema_description:"DC/OS token (Authorization: token=…)"`
+}
+
+// TLS is how https is spoken to Marathon.
+type TLS struct {
+	CAFile             string `yaml:"caFile" flag:"ca-file" env:"PACER_CA_FILE" jsonschema_description:"PEM certificates that Marathon's is checked against; empty: the system's"`
+	CertFile           string `yaml:"certFile" jsonschema_description:"PEM certificate of Pacer"`
+	KeyFile            string `yaml:"keyFile" jsonschema_description:"PEM key of certFile"`
+	ServerName         string `yaml:"serverName" jsonschema_description:"name expected in Marathon's certificate; empty: the host of the URL"`
+	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"take any certificate: whoever is on the way can read and change everything"`
+}
+
+// Log is what is logged.
+type Log struct {
+	Level  string `yaml:"level" flag:"log-level" env:"PACER_LOG_LEVEL" jsonschema:"enum=debug,enum=info,enum=warn,enum=error,default=info" jsonschema_description:"the least that is logged"`
+	Format string `yaml:"format" flag:"log-format" env:"PACER_LOG_FORMAT" jsonschema:"enum=text,enum=json,default=text" jsonschema_description:"form of a log line"`
+}
+
+// Source is a git repository or a directory: exactly one of the members.
+type Source struct {
+	Git       *Git       `yaml:"git" jsonschema_description:"a git repository"`
+	Directory *Directory `yaml:"directory" jsonschema_description:"a directory of this machine"`
+}
+
+// Git is a git repository and what of it is wanted: at most one of Branch, Tag,
+// Commit, Semver and Ref.
+type Git struct {
+	URL       string   `yaml:"url" jsonschema:"required" jsonschema_description:"https, ssh (ssh://git@host/path or git@host:path) or file URL; no user or password in https URLs"`
+	Branch    string   `yaml:"branch" jsonschema_description:"follow this branch; without any of branch, tag, commit and semver: the repository's default branch"`
+	Tag       string   `yaml:"tag" jsonschema_description:"follow this tag"`
+	Commit    string   `yaml:"commit" jsonschema_description:"stay at this commit (40 hexadecimal digits)"`
+	Semver    string   `yaml:"semver" jsonschema_description:"follow the highest tag in this range of versions, such as ~1.4"`
+	Ref       string   `yaml:"ref" jsonschema_description:"any of these by name: a commit, a full refs/… name, or a branch or tag"`
+	Interval  Duration `yaml:"interval" flag:"interval" env:"PACER_INTERVAL" jsonschema:"default=30s" jsonschema_description:"how often the remote's refs are looked at"`
+	Auth      GitAuth  `yaml:"auth" jsonschema_description:"how Pacer proves who it is"`
+	AllowHTTP bool     `yaml:"allowHTTP" flag:"allow-http" env:"PACER_ALLOW_HTTP" jsonschema:"default=false" jsonschema_description:"allow http URLs: whoever is on the way can change what is deployed"`
+	Verify    string   `yaml:"verify" jsonschema_description:"signatures of commits: not supported yet, refused"`
+}
+
+// GitAuth is how Pacer proves who it is to a git server, and checks the server.
+type GitAuth struct {
+	Username           string `yaml:"username" jsonschema_description:"user for https; empty: git, which the forges take beside a token"`
+	Password           Secret `yaml:"password" flag:"git-password" env:"PACER_GIT_PASSWORD_FROM" jsonschema_description:"password or token for https"`
+	Bearer             bool   `yaml:"bearer" jsonschema:"default=false" jsonschema_description:"send the password as a bearer token"`
+	Key                Secret `yaml:"key" flag:"git-key" env:"PACER_GIT_KEY_FROM" jsonschema_description:"private key for ssh; without: the agent at SSH_AUTH_SOCK"`
+	Passphrase         Secret `yaml:"passphrase" jsonschema_description:"passphrase of the key"`
+	KnownHosts         string `yaml:"knownHosts" flag:"git-known-hosts" env:"PACER_GIT_KNOWN_HOSTS" jsonschema_description:"known_hosts file that must know the ssh server; empty: those of the user and the system"`
+	CAFile             string `yaml:"caFile" jsonschema_description:"PEM certificates that https servers are checked against; empty: the system's"`
+	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"take any server for the right one: whoever is on the way can deploy what they like"`
+}
+
+// Directory is a directory of this machine.
+type Directory struct {
+	Path     string   `yaml:"path" jsonschema:"required" jsonschema_description:"path; relative ones start at the configuration file's folder"`
+	Interval Duration `yaml:"interval" jsonschema:"default=30s" jsonschema_description:"how often it is looked at though the system told of no change"`
+}
+
+// Sync is one unit of reconciliation.
+type Sync struct {
+	Source     string            `yaml:"source" jsonschema:"required" jsonschema_description:"name of the source"`
+	Path       string            `yaml:"path" flag:"path" env:"PACER_PATH" jsonschema_description:"folder in the source; empty: all of it"`
+	Scope      string            `yaml:"scope" flag:"scope" env:"PACER_SCOPE" jsonschema:"default=/" jsonschema_description:"group in Marathon: relative ids resolve against it, and no id outside it is ever touched"`
+	Prune      plan.Prune        `yaml:"prune" flag:"prune" env:"PACER_PRUNE" jsonschema:"enum=off,enum=confirm,enum=on,default=confirm" jsonschema_description:"what becomes of what git no longer has: left (off), deleted when approved (confirm), deleted (on)"`
+	MaxDeletes MaxDeletes        `yaml:"maxDeletes" jsonschema_description:"more deletions than this in one pass wait for an approval"`
+	Drift      string            `yaml:"drift" jsonschema:"enum=heal,enum=report,default=heal" jsonschema_description:"what becomes of a difference that no new revision brought: undone (heal) or only shown (report)"`
+	Adopt      bool              `yaml:"adopt" jsonschema:"default=false" jsonschema_description:"change apps that Marathon already had and that differ from their manifest"`
+	Instances  Instances         `yaml:"instances" jsonschema:"default=git" jsonschema_description:"who owns the count of instances: git, live (an autoscaler), or {min, max}"`
+	Ignore     []Ignore          `yaml:"ignore" jsonschema_description:"what is neither compared nor reset"`
+	Deadline   Duration          `yaml:"deadline" flag:"deadline" env:"PACER_DEADLINE" jsonschema:"default=10m" jsonschema_description:"a rollout that is not healthy by then has failed"`
+	OnFailure  string            `yaml:"onFailure" jsonschema:"enum=report,enum=revert,default=report" jsonschema_description:"what a failed rollout leads to: it is only told (report), or what ran before is put back as well (revert)"`
+	Substitute map[string]string `yaml:"substitute" flag:"substitute" env:"PACER_SUBSTITUTE" jsonschema_description:"names that are filled in for ${NAME} in manifests"`
+}
+
+// MaxDeletes bounds the deletions of one pass.
+type MaxDeletes struct {
+	Count   int `yaml:"count" jsonschema:"default=5,minimum=0" jsonschema_description:"at most so many; 0: no bound"`
+	Percent int `yaml:"percent" jsonschema:"default=20,minimum=0,maximum=100" jsonschema_description:"at most this share of the inventory; 0: no bound"`
+}
+
+// Ignore leaves paths of matching ids alone.
+type Ignore struct {
+	ID    string   `yaml:"id" jsonschema:"required" jsonschema_description:"an id, or a pattern such as /shop/*"`
+	Paths []string `yaml:"paths" jsonschema:"required" jsonschema_description:"JSON pointers such as /env/BUILD"`
+}

@@ -1,0 +1,279 @@
+package config
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the generated docs")
+
+func load(t *testing.T, text string, given ...Given) (*Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pacer.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path, given...)
+	if err != nil {
+		err = fmt.Errorf("%s", strings.ReplaceAll(err.Error(), filepath.Dir(path)+"/", ""))
+	}
+	return c, err
+}
+
+const whole = `
+marathon:
+  url: [http://m1:8080, http://m2:8080]
+  auth: {user: pacer, password: {env: MARATHON_PASSWORD}}
+  tls: {caFile: /etc/ca.pem}
+listen: 127.0.0.1:9999
+sources:
+  shop:
+    git: {url: "https://git.example.com/shop.git", branch: main, interval: 5s, auth: {password: {file: /run/token}}}
+  local:
+    directory: {path: apps}
+syncs:
+  shop:
+    source: shop
+    path: prod
+    scope: /shop
+    prune: on
+    maxDeletes: {count: 0, percent: 50}
+    drift: report
+    instances: {min: 2, max: 10}
+    ignore: [{id: "/shop/*", paths: [/env/BUILD]}]
+    deadline: 5m
+    substitute: {ENV: prod}
+  local: {source: local, scope: /local}
+`
+
+func TestLoadReadsEveryKey(t *testing.T) {
+	c, err := load(t, whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop := c.Syncs["shop"]
+	if got, want := []string(c.Marathon.URL), []string{"http://m1:8080", "http://m2:8080"}; !cmp.Equal(got, want) {
+		t.Errorf("url = %v, want %v", got, want)
+	}
+	if shop.MaxDeletes != (MaxDeletes{Count: 0, Percent: 50}) {
+		t.Errorf("maxDeletes = %+v: a zero that was written must stay", shop.MaxDeletes)
+	}
+	if shop.Prune != "on" || shop.Drift != "report" || shop.Instances.Max != 10 || time.Duration(shop.Deadline) != 5*time.Minute {
+		t.Errorf("sync shop = %+v", shop)
+	}
+	if c.Sources["shop"].Git.Auth.Password.File != "/run/token" || c.Marathon.Auth.Password.Env != "MARATHON_PASSWORD" {
+		t.Error("places of secrets are lost")
+	}
+	if !filepath.IsAbs(c.Sources["local"].Directory.Path) {
+		t.Error("a relative directory does not start at the configuration file")
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	c, err := load(t, whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Sync{Source: "local", Scope: "/local", Prune: "confirm", MaxDeletes: MaxDeletes{Count: 5, Percent: 20},
+		Drift: "heal", Deadline: Duration(10 * time.Minute), OnFailure: "report"}
+	if diff := cmp.Diff(want, c.Syncs["local"]); diff != "" {
+		t.Error(diff)
+	}
+	if c.Log != (Log{Level: "info", Format: "text"}) || time.Duration(c.Marathon.Timeout) != time.Minute {
+		t.Errorf("defaults: %+v %v", c.Log, c.Marathon.Timeout)
+	}
+}
+
+func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
+	const ok = "marathon: {url: http://m:8080}\nsources: {a: {directory: {path: .}}}\n"
+	for name, tc := range map[string]struct{ text, want string }{
+		"unknown keys, nearest right one": {
+			"maraton: {url: http://m:8080}\nlisten: :1\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a, scop: /a}}\n",
+			"pacer.yaml:1:1: maraton: unknown key: did you mean marathon?\npacer.yaml:4:24: syncs.a.scop: unknown key: did you mean scope?"},
+		"key twice":      {ok + "syncs: {a: {source: a, scope: /a, scope: /b}}", "pacer.yaml:3:35: syncs.a.scope: the key stands here again: it was given at pacer.yaml:3:24"},
+		"enum":           {ok + "syncs: {a: {source: a, prune: yes}}", `pacer.yaml:3:31: syncs.a.prune: "yes" is none of off, confirm, on: want one of off, confirm, on`},
+		"no unit":        {ok + "syncs: {a: {source: a, deadline: 10}}", `pacer.yaml:3:34: syncs.a.deadline: "10" is not a duration: write it with its unit, such as 30s or 10m`},
+		"wrong type":     {ok + "syncs: {a: {source: a, adopt: maybe}}", "pacer.yaml:3:31: syncs.a.adopt: want true or false"},
+		"unknown source": {ok + "syncs: {a: {source: b}}", `pacer.yaml:3:21: syncs.a.source: "b" is not among the sources`},
+		"secret in the file": {
+			"marathon: {url: http://m:8080, auth: {user: u, password: hunter2}}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:1:58: marathon.auth.password: a secret does not stand in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"},
+		"password in a URL": {
+			"marathon: {url: http://u:hunter2@m:8080}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:1:17: marathon.url: the URL of m:8080 has a user or password in it: they belong into auth"},
+		"not supported yet": {
+			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: https://h/r, verify: gpg}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:2:47: sources.a.git.verify: signatures of commits are not supported yet: leave the key away"},
+		"several replicas": {
+			ok + "zookeeper: {servers: [zk:2181]}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:3:1: zookeeper: several replicas are not supported yet: leave the key away; one replica keeps its state in stateDir"},
+		"no port": {
+			"marathon: {url: http://m:8080, agentPort: 70000}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:1:43: marathon.agentPort: want a port from 0 to 65535"},
+		"a token in a URL": {
+			"marathon: {url: http://hunter2@m:8080}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:1:17: marathon.url: the URL of m:8080 has a user or password in it: they belong into auth"},
+		"two ways of proving who it is": {
+			"marathon: {url: http://m:8080, auth: {user: u, bearer: {env: B}}}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:1:38: marathon.auth: user and password, bearer and token exclude each other: give one"},
+		"half of a way": {
+			"marathon: {url: http://m:8080, auth: {user: u}}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:1:38: marathon.auth: user and password are only of use together"},
+		"git over http": {
+			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: http://h/r}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:2:26: sources.a.git.url: http is open to whoever is on the way: use https, or set allowHTTP: true"},
+		"git with a path in the URL": {
+			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: https://h/r//prod}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:2:26: sources.a.git.url: want the URL of a repository, without //path and ?ref=: those are keys of their own"},
+		"a name with a slash": {
+			ok + "syncs: {a/b: {source: a}}", "pacer.yaml:3:14: syncs.a/b: a name has 1 to 60 bytes, no / and no control characters"},
+		"a second document": {
+			ok + "syncs: {a: {source: a}}\n---\nlisten: :1", "pacer.yaml: there is more than one document: want one, without another --- after it"},
+		"a huge file": {
+			ok + "syncs: {a: {source: a}}\n#" + strings.Repeat("x", maxFile), "pacer.yaml: the file is longer than 1048576 bytes"},
+		"scopes that overlap": {
+			ok + "syncs: {a: {source: a, scope: /x}, b: {source: a, scope: /x/y}}",
+			"pacer.yaml:3:58: syncs.b.scope: /x/y lies in /x, the scope of sync a: two syncs must not write to the same ids"},
+		"scope":          {ok + "syncs: {a: {source: a, scope: shop}}", `pacer.yaml:3:31: syncs.a.scope: "shop": want an absolute id such as /shop, or / for everything`},
+		"alias":          {ok + "syncs: {a: &x {source: a}}", "pacer.yaml:3:12: syncs.a: anchors and aliases are not allowed: write the value out"},
+		"empty":          {"", "pacer.yaml: the file is empty: want at least marathon, sources and syncs"},
+		"syntax":         {"marathon: {", "pacer.yaml: line 1: did not find expected node content"},
+		"nothing needed": {"listen: :1", "pacer.yaml: marathon.url: missing: give Marathon's URL, such as http://marathon:8080 (flag --marathon, environment variable PACER_MARATHON)\npacer.yaml: sources: missing: give at least one, such as shop: {git: {url: …}}\npacer.yaml: syncs: missing: give at least one, such as shop: {source: shop, scope: /shop}"},
+		"a password in the URL of a repository": {
+			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: 'https://u:hunter2@h/r'}}}\nsyncs: {a: {source: a}}",
+			`pacer.yaml:2:26: sources.a.git.url: source "https://***@h/r": it holds a password, which others on this machine can read: give it by a file or the environment`},
+		"git and directory": {
+			"marathon: {url: http://m:8080}\nsources: {a: {directory: {path: .}, git: {url: https://h/r}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:2:14: sources.a: want either git or directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := load(t, tc.text)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if diff := cmp.Diff(tc.want, err.Error()); diff != "" {
+				t.Error(diff)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Error("the error shows a secret")
+			}
+		})
+	}
+}
+
+func TestGivenGoesBeforeTheFile(t *testing.T) {
+	c, err := load(t, whole,
+		Given{"listen", ":1", "flag --listen"},
+		Given{"marathon.url", "http://other:8080", "flag --marathon"},
+		Given{"syncs.NAME.deadline", "1m", "flag --deadline"},
+		Given{"syncs.NAME.substitute", "ENV=dev,X=1", "flag --substitute"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Listen != ":1" || c.Marathon.URL[0] != "http://other:8080" || c.Syncs["local"].Deadline.String() != "1m0s" {
+		t.Errorf("%+v", c)
+	}
+	if diff := cmp.Diff(map[string]string{"ENV": "dev", "X": "1"}, c.Syncs["shop"].Substitute); diff != "" {
+		t.Error(diff)
+	}
+	_, err = load(t, whole, Given{"syncs.NAME.prune", "sometimes", "flag --prune"})
+	if err == nil || !strings.HasPrefix(err.Error(), "flag --prune: syncs.") {
+		t.Errorf("an error of a flag names it: %v", err)
+	}
+}
+
+func TestOneSyncFromFlags(t *testing.T) {
+	c, err := One("shop", Source{Git: &Git{URL: "https://h/r", Branch: "main"}},
+		Given{"marathon.url", "http://m:8080", "flag --marathon"}, Given{"syncs.NAME.scope", "/shop", "flag --scope"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := c.Syncs["shop"]; s.Scope != "/shop" || s.Source != "shop" || s.Prune != "confirm" {
+		t.Errorf("%+v", s)
+	}
+	if g := c.Sources["shop"].Git; g.Branch != "main" || time.Duration(g.Interval) != 30*time.Second {
+		t.Errorf("%+v", g)
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	f.Add(whole)
+	f.Add("a: &x [*x]")
+	f.Fuzz(func(t *testing.T, text string) {
+		root, err := parse("pacer.yaml", []byte(text))
+		if err != nil {
+			return
+		}
+		if c, err := decode("pacer.yaml", root, nil); err == nil && len(c.Syncs) == 0 {
+			t.Error("a configuration without syncs was accepted")
+		}
+	})
+}
+
+const (
+	optionsPage = "../../docs/configuration.md"
+	schemaFile  = "../../docs/config.schema.json"
+	tableBegin  = "<!-- options: made from the code by go test ./controller/config -update -->\n"
+	tableEnd    = "<!-- end of options -->\n"
+)
+
+func TestOptionsPage(t *testing.T) {
+	page, err := os.ReadFile(optionsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(page), tableBegin)
+	_, after, foundEnd := strings.Cut(rest, tableEnd)
+	if !found || !foundEnd {
+		t.Fatalf("%s has no place for the table of options", optionsPage)
+	}
+	golden(t, optionsPage, before+tableBegin+optionsTable()+tableEnd+after)
+}
+
+func TestSchemaFile(t *testing.T) {
+	s, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, schemaFile, string(s))
+}
+
+func golden(t *testing.T, file, want string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s is stale: go test ./controller/config -update\n%s", file, diff)
+	}
+}
+
+func optionsTable() string {
+	var b strings.Builder
+	b.WriteString("\n| key | type | default | flag, environment | meaning |\n|---|---|---|---|---|\n")
+	for _, o := range Options() {
+		var others []string
+		if o.Flag != "" {
+			others = append(others, "`--"+o.Flag+"`")
+		}
+		if o.Env != "" {
+			others = append(others, "`"+o.Env+"`")
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", o.Key, o.Type, o.Default, strings.Join(others, " "), o.Doc)
+	}
+	b.WriteString("\n")
+	return b.String()
+}

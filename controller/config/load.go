@@ -1,0 +1,155 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Given is a value from outside the file: a flag or an environment variable.
+type Given struct {
+	Key    string // of the option, NAME for the name of a sync or source
+	Value  string
+	Origin string // "flag --scope", for errors
+}
+
+// Load reads a configuration file and what was given beside it, which goes
+// before the file. Everything wrong is told at once. Values for a sync hold for
+// each sync of the file.
+func Load(path string, given ...Given) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	root, err := parse(path, text)
+	if err != nil {
+		return nil, err
+	}
+	return decode(path, root, given)
+}
+
+// One is the configuration that flags alone describe: one sync of one source.
+func One(name string, s Source, given ...Given) (*Config, error) {
+	root := mapping()
+	if err := root.Encode(map[string]any{
+		"sources": map[string]any{name: map[string]any{}},
+		"syncs":   map[string]any{name: map[string]any{"source": name}},
+	}); err != nil {
+		return nil, err
+	}
+	return decode("command line", root, given, func(c *Config) { c.Sources = map[string]Source{name: overlaySource(c.Sources[name], s)} })
+}
+
+// overlaySource is the source that was named, with what flags say of it.
+func overlaySource(flags, named Source) Source {
+	if named.Directory != nil {
+		fill(reflect.ValueOf(named.Directory).Elem())
+	}
+	if named.Git != nil {
+		git := Git{}
+		if flags.Git != nil {
+			git = *flags.Git
+		}
+		fill(reflect.ValueOf(&git).Elem())
+		git.URL, git.Branch, git.Commit, git.Tag = named.Git.URL, named.Git.Branch, named.Git.Commit, named.Git.Tag
+		git.Semver, git.Ref = named.Git.Semver, named.Git.Ref
+		named.Git = &git
+	}
+	return named
+}
+
+func decode(file string, root *yaml.Node, given []Given, adjust ...func(*Config)) (*Config, error) {
+	d := &decoder{file: file, origin: map[*yaml.Node]string{}, seen: map[string]*yaml.Node{}}
+	for _, g := range given {
+		d.overlay(root, strings.Split(g.Key, "."), g)
+	}
+	c := &Config{}
+	fill(reflect.ValueOf(c).Elem())
+	d.into(root, reflect.ValueOf(c).Elem(), "")
+	for _, f := range adjust {
+		f(c)
+	}
+	if err := d.joined(); err != nil {
+		return nil, err
+	}
+	c.check(d)
+	if err := d.joined(); err != nil {
+		return nil, err
+	}
+	if file != "command line" {
+		c.relativeTo(filepath.Dir(file))
+	}
+	return c, nil
+}
+
+// relativeTo makes the directories of sources absolute.
+func (c *Config) relativeTo(folder string) {
+	for _, s := range c.Sources {
+		if s.Directory != nil && !filepath.IsAbs(s.Directory.Path) {
+			s.Directory.Path = filepath.Join(folder, s.Directory.Path)
+		}
+	}
+}
+
+// overlay puts a given value at its key, under every name where the key has NAME.
+func (d *decoder) overlay(n *yaml.Node, path []string, g Given) {
+	if n.Kind != yaml.MappingNode {
+		return // wrong itself, which decoding will tell
+	}
+	if path[0] == "NAME" {
+		for i := 1; i < len(n.Content); i += 2 {
+			d.overlay(n.Content[i], path[1:], g)
+		}
+		return
+	}
+	value := d.member(n, path[0], g.Origin)
+	if len(path) == 1 {
+		*value = d.given(g)
+		d.origin[value] = g.Origin
+		return
+	}
+	if value.Kind == 0 {
+		*value = *mapping()
+	}
+	d.overlay(value, path[1:], g)
+}
+
+// member is the value of a key, made if it is not there.
+func (d *decoder) member(n *yaml.Node, name, origin string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == name {
+			return n.Content[i+1]
+		}
+	}
+	key, value := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}, &yaml.Node{}
+	d.origin[key], d.origin[value] = origin, origin
+	n.Content = append(n.Content, key, value)
+	return value
+}
+
+// given is the node of a value: A=b,C=d for names and values, else a scalar.
+func (d *decoder) given(g Given) yaml.Node {
+	if !strings.HasSuffix(g.Key, ".substitute") {
+		return yaml.Node{Kind: yaml.ScalarNode, Value: g.Value}
+	}
+	names := *mapping()
+	for pair := range strings.SplitSeq(g.Value, ",") {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			d.errs = append(d.errs, &Error{Where: g.Origin, Message: fmt.Sprintf("%q: want NAME=VALUE", pair)})
+			continue
+		}
+		for _, s := range []string{name, value} {
+			node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+			d.origin[node] = g.Origin
+			names.Content = append(names.Content, node)
+		}
+	}
+	return names
+}
+
+func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"} }

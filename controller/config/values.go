@@ -1,0 +1,153 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/invopop/jsonschema"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
+)
+
+// Duration is written as Go writes durations: 90s, 10m, 1h30m.
+type Duration time.Duration
+
+// UnmarshalYAML reads 30s; a bare number has no unit and is refused.
+func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
+	v, err := time.ParseDuration(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil {
+		return fmt.Errorf("%q is not a duration: write it with its unit, such as 30s or 10m", n.Value)
+	}
+	if v <= 0 {
+		return fmt.Errorf("%s is not above zero", n.Value)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// String is the form that is read.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// JSONSchema describes the form that is read.
+func (Duration) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Pattern: `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`}
+}
+
+// List is one string or a list of strings; a comma separates as well, for flags
+// and environment variables.
+type List []string
+
+// UnmarshalYAML reads "a", "a,b" or [a, b].
+func (l *List) UnmarshalYAML(n *yaml.Node) error {
+	var many []string
+	switch n.Kind {
+	case yaml.ScalarNode:
+		many = strings.Split(n.Value, ",")
+	case yaml.SequenceNode:
+		if err := n.Decode(&many); err != nil {
+			return fmt.Errorf("want a list of strings: %w", err)
+		}
+	default:
+		return fmt.Errorf("want a string or a list of strings")
+	}
+	*l = nil
+	for _, s := range many {
+		if s = strings.TrimSpace(s); s != "" {
+			*l = append(*l, s)
+		}
+	}
+	return nil
+}
+
+// JSONSchema describes the forms that are read.
+func (List) JSONSchema() *jsonschema.Schema {
+	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+		{Type: "string"},
+		{Type: "array", Items: &jsonschema.Schema{Type: "string"}},
+	}}
+}
+
+// Secret says where a secret stands. The secret itself never stands in a
+// configuration, where it would be copied, shown and committed.
+type Secret struct {
+	File string
+	Env  string
+}
+
+// IsSet tells whether a place is given.
+func (s Secret) IsSet() bool { return s.File != "" || s.Env != "" }
+
+// UnmarshalYAML reads {file: path}, {env: NAME}, or the same as text, file:path
+// or env:NAME.
+func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
+	const want = "a secret does not stand in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"
+	fields := map[string]string{}
+	if n.Kind == yaml.ScalarNode {
+		kind, place, _ := strings.Cut(n.Value, ":")
+		fields[kind] = place
+	} else if n.Decode(&fields) != nil {
+		return fmt.Errorf("%s", want)
+	}
+	s.File, s.Env = fields["file"], fields["env"]
+	if len(fields) != 1 || !s.IsSet() {
+		return fmt.Errorf("%s", want)
+	}
+	return nil
+}
+
+// JSONSchema describes the forms that are read.
+func (Secret) JSONSchema() *jsonschema.Schema {
+	one := func(key string) *jsonschema.Schema {
+		properties := jsonschema.NewProperties()
+		properties.Set(key, &jsonschema.Schema{Type: "string"})
+		return &jsonschema.Schema{Type: "object", Properties: properties, Required: []string{key}, AdditionalProperties: jsonschema.FalseSchema}
+	}
+	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+		one("file"), one("env"), {Type: "string", Pattern: "^(file|env):.+"},
+	}}
+}
+
+// Instances says who owns the count of instances.
+type Instances plan.Instances
+
+// UnmarshalYAML reads git, live or {min: 2, max: 10}.
+func (i *Instances) UnmarshalYAML(n *yaml.Node) error {
+	*i = Instances{}
+	if n.Kind == yaml.ScalarNode {
+		switch n.Value {
+		case "git":
+			return nil
+		case "live":
+			i.Live = true
+			return nil
+		}
+		return fmt.Errorf("%q: want git, live or {min: 2, max: 10}", n.Value)
+	}
+	bounds := map[string]int{}
+	if err := n.Decode(&bounds); err != nil {
+		return fmt.Errorf("want git, live or {min: 2, max: 10}")
+	}
+	for key := range bounds {
+		if key != "min" && key != "max" {
+			return fmt.Errorf("unknown key %q: want min and max", key)
+		}
+	}
+	i.Min, i.Max = bounds["min"], bounds["max"]
+	if i.Min < 0 || i.Max < 1 || i.Max < i.Min {
+		return fmt.Errorf("min %d and max %d: want 0 ≤ min ≤ max, and max at least 1", i.Min, i.Max)
+	}
+	return nil
+}
+
+// JSONSchema describes the forms that are read.
+func (Instances) JSONSchema() *jsonschema.Schema {
+	properties := jsonschema.NewProperties()
+	properties.Set("min", &jsonschema.Schema{Type: "integer"})
+	properties.Set("max", &jsonschema.Schema{Type: "integer"})
+	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+		{Type: "string", Enum: []any{"git", "live"}},
+		{Type: "object", Properties: properties, Required: []string{"min", "max"}, AdditionalProperties: jsonschema.FalseSchema},
+	}}
+}
