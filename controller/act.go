@@ -1,0 +1,179 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pacer-gitops/pacer/controller/store"
+)
+
+// ErrConflict is returned where what is asked for does not fit what is there:
+// an approval of what waits for none, or of another revision.
+var ErrConflict = errors.New("not as asked for")
+
+var errNotRunning = errors.New("the controller is not running")
+
+// order is what a person asked of a sync. The next pass carries it out, since
+// passes alone change what is remembered; the one under way is ended for it.
+type order struct {
+	change func(*store.State)
+	done   chan error // told once the change is saved
+}
+
+// Suspend keeps a sync from changing anything until Resume, also after a
+// restart. It returns when that is saved; what is under way in Marathon goes on
+// there. Errors: ErrNoSync, one of the store, or the cause of ctx.
+func (c *Controller) Suspend(ctx context.Context, sync string) error {
+	return c.order(ctx, sync, func(s *store.State) { s.Suspended = true })
+}
+
+// Resume ends a Suspend.
+func (c *Controller) Resume(ctx context.Context, sync string) error {
+	return c.order(ctx, sync, func(s *store.State) { s.Suspended = false })
+}
+
+// Approve lets changes of a sync through that wait for it: each once, and for
+// one revision only. No ids: all that wait. The revision, or its beginning, must
+// be the one that was planned last; empty: whatever was. Errors: ErrNoSync,
+// ErrConflict, one of the store, or the cause of ctx.
+func (c *Controller) Approve(ctx context.Context, sync string, ids []string, revision string) error {
+	y := c.syncer(sync)
+	if y == nil {
+		return fmt.Errorf("%w: %s", ErrNoSync, sync)
+	}
+	ids, revision, err := y.approvable(ids, revision)
+	if err != nil {
+		return err
+	}
+	return c.order(ctx, sync, func(s *store.State) {
+		if s.Approved == nil {
+			s.Approved = map[string]string{}
+		}
+		maps.DeleteFunc(s.Approved, func(_, r string) bool { return r != revision })
+		for _, id := range ids {
+			s.Approved[id] = revision
+		}
+	})
+}
+
+// approvable tells which ids of which revision are meant by an approval.
+func (y *syncer) approvable(ids []string, revision string) ([]string, string, error) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	planned := y.view.PlannedRevision
+	if planned == "" || !strings.HasPrefix(planned, revision) {
+		return nil, "", fmt.Errorf("%w: revision %q is to be approved, and %q was planned last: look at what it asks for", ErrConflict, revision, planned)
+	}
+	var waiting []string
+	for _, a := range y.view.Apps {
+		if a.Approvable {
+			waiting = append(waiting, a.ID)
+		}
+	}
+	if len(ids) == 0 {
+		ids = waiting
+	}
+	for _, id := range ids {
+		if !slices.Contains(waiting, id) {
+			return nil, "", fmt.Errorf("%w: %s does not wait for an approval; these do: %s", ErrConflict, id, listed(waiting))
+		}
+	}
+	if len(ids) == 0 {
+		return nil, "", fmt.Errorf("%w: nothing waits for an approval", ErrConflict)
+	}
+	return ids, planned, nil
+}
+
+// listed names the first of many.
+func listed(ids []string) string {
+	const most = 10
+	switch n := len(ids); {
+	case n == 0:
+		return "none"
+	case n > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(ids[:most], ", "), n-most)
+	}
+	return strings.Join(ids, ", ")
+}
+
+func (c *Controller) syncer(name string) *syncer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.syncers[name]
+}
+
+// order hands a change of the memory to the next pass and waits till it is
+// saved.
+func (c *Controller) order(ctx context.Context, name string, change func(*store.State)) error {
+	c.mu.Lock()
+	y := c.syncers[name]
+	if y == nil {
+		c.mu.Unlock()
+		return fmt.Errorf("%w: %s", ErrNoSync, name)
+	}
+	if c.run == nil {
+		c.mu.Unlock()
+		return errNotRunning
+	}
+	o := &order{change: change, done: make(chan error, 1)}
+	y.put(o)
+	c.run.queue.Add(name)
+	stopped := y.ctx.Done()
+	c.mu.Unlock()
+	select {
+	case err := <-o.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("it is not saved yet: %w", context.Cause(ctx))
+	case <-stopped:
+		return fmt.Errorf("it was not saved: %w", errNotRunning)
+	}
+}
+
+// put ends the pass under way for an order.
+func (y *syncer) put(o *order) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.orders = append(y.orders, o)
+	if y.current != nil {
+		y.current.cancel(errAgain)
+	}
+}
+
+func (y *syncer) takeOrders() []*order {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	orders := y.orders
+	y.orders = nil
+	return orders
+}
+
+// obey carries out what people asked for since the last pass. Where the memory
+// cannot be had they are told so, but for a pass that was cut off: the next one
+// is queued already.
+func (p *pass) obey(ctx context.Context, lost error) {
+	if lost != nil && ctx.Err() != nil {
+		return
+	}
+	orders := p.y.takeOrders()
+	if len(orders) == 0 {
+		return
+	}
+	err := lost
+	if state := &p.y.memory.state; err == nil {
+		suspended, approved := state.Suspended, maps.Clone(state.Approved)
+		for _, o := range orders {
+			o.change(state)
+		}
+		if err = p.save(ctx); err != nil {
+			state.Suspended, state.Approved = suspended, approved // who is told that it failed may count on it
+		}
+	}
+	for _, o := range orders {
+		o.done <- err
+	}
+}

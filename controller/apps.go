@@ -1,0 +1,132 @@
+package controller
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// showPlan shows what the pass knows now.
+func (p *pass) showPlan() {
+	p.y.showApps(p.apps(), p.read)
+	note := unreadableNote(p.desired)
+	p.y.show(func(s *SyncStatus) {
+		s.Planned, s.PlannedRevision = p.c.now(), p.revision.ID
+		s.Problems, s.Summary = p.plan.Problems, p.plan.Summary
+		s.Suspended = p.y.memory.state.Suspended
+		s.Notes = slices.DeleteFunc(s.Notes, func(n string) bool { return n == note })
+		if note != "" {
+			s.Notes = append(s.Notes, note)
+		}
+	})
+}
+
+// apps is the status of all that the sync defines, owns and should delete.
+func (p *pass) apps() []AppStatus {
+	changes := map[string]*plan.Change{}
+	for i := range p.plan.Changes {
+		changes[p.plan.Changes[i].ID] = &p.plan.Changes[i]
+	}
+	broken := firstErrors(p.desired)
+	seen := map[string]bool{}
+	var apps []AppStatus
+	add := func(item manifests.Item) {
+		if !seen[item.ID] {
+			seen[item.ID] = true
+			apps = append(apps, p.app(item, changes[item.ID], broken[item.ID]))
+		}
+	}
+	for _, item := range p.desired.Items {
+		add(item)
+	}
+	for _, c := range p.plan.Changes {
+		add(manifests.Item{ID: c.ID, Kind: c.Kind, File: c.File})
+	}
+	for id := range p.desired.Broken {
+		if id != "" {
+			add(p.brokenItem(id))
+		}
+	}
+	slices.SortFunc(apps, func(a, b AppStatus) int { return cmp.Compare(a.ID, b.ID) })
+	return apps
+}
+
+// brokenItem is what is known of an id whose manifest has errors.
+func (p *pass) brokenItem(id string) manifests.Item {
+	item := manifests.Item{ID: id, Kind: manifests.KindApp, File: p.y.memory.state.Inventory[id].File}
+	if _, pod := p.state.Pods[id]; pod {
+		item.Kind = manifests.KindPod
+	}
+	for _, problem := range p.desired.Problems {
+		if problem.ID == id {
+			item.File = problem.File
+			break
+		}
+	}
+	return item
+}
+
+func (p *pass) app(item manifests.Item, change *plan.Change, broken string) AppStatus {
+	a := AppStatus{ID: item.ID, Kind: item.Kind, File: item.File}
+	a.Health, a.Instances = p.fares(item)
+	f := facts{broken: broken, change: change, health: a.Health}
+	if failure, ok := p.y.memory.state.Failed[item.ID]; ok {
+		f.failure = &failure
+	}
+	_, f.rollout = p.y.memory.state.Rollouts[item.ID]
+	a.State, a.Reason = stateOf(f)
+	if change != nil {
+		a.Action, a.Approvable = change.Action, change.Blocked != nil && change.Approvable
+	}
+	if a.Reason == "" {
+		a.Reason = reasonOf(p.state, item.ID, item.Kind, a.Health)
+	}
+	return a
+}
+
+// fares tells how an app or a pod fares in Marathon, or what git wants of one
+// that Marathon does not have.
+func (p *pass) fares(item manifests.Item) (Health, Instances) {
+	health, i := fares(p.state, item.ID, item.Kind)
+	if health == HealthMissing {
+		i = wants(item)
+	}
+	return health, i
+}
+
+// wants counts what a definition asks for.
+func wants(item manifests.Item) Instances {
+	if item.Kind == manifests.KindPod {
+		return Instances{Wanted: podWants(item.Pod), Checked: podChecked(item.Pod)}
+	}
+	return Instances{Wanted: appWants(item.App), Checked: appChecked(item.App)}
+}
+
+func counts(s marathon.Status, wanted int) Instances {
+	return Instances{Wanted: wanted, Running: s.Running, Healthy: s.Healthy}
+}
+
+// appWants and podWants are the wanted instances; one where not given, which is
+// Marathon's default.
+func appWants(a *manifests.App) int {
+	if a == nil || a.Instances == nil {
+		return 1
+	}
+	return *a.Instances
+}
+
+func podWants(d *manifests.Pod) int {
+	if d == nil || d.Scaling == nil || d.Scaling.Instances == nil {
+		return 1
+	}
+	return *d.Scaling.Instances
+}
+
+func podChecked(d *manifests.Pod) bool {
+	return d != nil && slices.ContainsFunc(d.Containers, func(c manifests.PodContainer) bool { return c.HealthCheck != nil })
+}
+
+func appChecked(a *manifests.App) bool { return a != nil && len(a.HealthChecks) > 0 }

@@ -1,0 +1,357 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/pacer-gitops/pacer/controller/store"
+)
+
+// Controller keeps a set of syncs reconciled. Its methods may be called from
+// several goroutines.
+type Controller struct {
+	log      *slog.Logger
+	now      func() time.Time
+	marathon Marathon
+	applier  Applier
+	store    store.Store
+	metrics  *metrics
+	observer *observer
+	events   func(context.Context) (EventStream, error)
+	slots    chan struct{} // a place for each pass that reads and plans
+
+	reloading sync.Mutex // what was started is stopped by one at a time
+
+	mu       sync.Mutex
+	options  Options
+	watchers map[string]*watcher // by the name of the source
+	syncers  map[string]*syncer
+	reload   string // why the newest options are not in force
+	live     MarathonStatus
+	run      *run // nil: not running
+}
+
+// run is what lives as long as one call of Run.
+type run struct {
+	ctx   context.Context
+	queue workqueue.TypedRateLimitingInterface[string]
+	group sync.WaitGroup // the dispatcher and the passes it began
+}
+
+// New returns a controller that does nothing until Run.
+func New(o Options) (*Controller, error) {
+	if o.Marathon == nil || o.Applier == nil || o.Store == nil {
+		return nil, errors.New("controller: Marathon, Applier and Store are needed")
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	m, err := newMetrics(o.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("controller: cannot register metrics: %w", err)
+	}
+	c := &Controller{
+		log: o.Log, now: o.Now, marathon: o.Marathon, applier: o.Applier, store: o.Store, metrics: m, observer: newObserver(), events: o.Events,
+		slots:    make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
+		watchers: map[string]*watcher{}, syncers: map[string]*syncer{},
+	}
+	c.replace(o)
+	return c, nil
+}
+
+// Run reconciles until ctx ends, then stops in good order: no new write is
+// begun, running requests end, and what happened is saved. It may be called
+// once at a time.
+func (c *Controller) Run(ctx context.Context) error {
+	r := &run{ctx: ctx, queue: workqueue.NewTypedRateLimitingQueue(newBackoff(c.ceiling))}
+	c.mu.Lock()
+	if c.run != nil {
+		c.mu.Unlock()
+		r.queue.ShutDown()
+		return errors.New("controller: it is running already")
+	}
+	c.run = r
+	for _, w := range c.watchers {
+		c.startWatcher(w)
+	}
+	for _, y := range c.syncers {
+		c.startSyncer(y)
+	}
+	c.mu.Unlock()
+
+	r.group.Go(func() { c.dispatch(r) })
+	r.group.Go(func() { c.observe(ctx) })
+	if c.events != nil {
+		r.group.Go(func() { c.listen(ctx) })
+	}
+	<-ctx.Done()
+	r.queue.ShutDown()
+	r.group.Wait()
+
+	c.reloading.Lock()
+	defer c.reloading.Unlock()
+	c.mu.Lock()
+	watchers, syncers := slices.Collect(maps.Values(c.watchers)), slices.Collect(maps.Values(c.syncers))
+	c.mu.Unlock()
+	for _, w := range watchers {
+		w.stop()
+	}
+	for _, y := range syncers {
+		y.stop()
+	}
+	c.mu.Lock()
+	c.run = nil
+	c.mu.Unlock()
+	return nil
+}
+
+// dispatch begins a pass for each name that the queue hands out. The queue
+// hands out a name again only after Done, so there is one pass of a sync at a
+// time; passes that only wait for rollouts are no burden, so their number is
+// not bounded here but where they read and plan.
+func (c *Controller) dispatch(r *run) {
+	for {
+		name, stopped := r.queue.Get()
+		if stopped {
+			return
+		}
+		r.group.Go(func() {
+			defer r.queue.Done(name)
+			c.serve(r, name)
+		})
+	}
+}
+
+// serve runs one pass and decides when the next one is due.
+func (c *Controller) serve(r *run, name string) {
+	c.mu.Lock()
+	y := c.syncers[name]
+	if y == nil || r.ctx.Err() != nil {
+		c.mu.Unlock()
+		r.queue.Forget(name)
+		return
+	}
+	y.group.Add(1)
+	c.mu.Unlock()
+	defer y.group.Done()
+
+	end := c.pass(y)
+	if delay, missed := y.missed(); missed {
+		defer r.queue.AddAfter(name, delay)
+	}
+	switch again := retryOf(end); again {
+	case retryNever:
+		r.queue.Forget(name)
+	default:
+		y.setCeiling(again.ceiling())
+		r.queue.AddRateLimited(name)
+	}
+}
+
+// ceiling is the longest back-off for what went wrong last in a sync.
+func (c *Controller) ceiling(name string) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if y := c.syncers[name]; y != nil {
+		return y.getCeiling()
+	}
+	return maxBackoff
+}
+
+// Trigger asks for a look at the source of a sync and a pass after it. It
+// returns ErrNoSync for a name that is not configured.
+func (c *Controller) Trigger(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	y := c.syncers[name]
+	if y == nil {
+		return fmt.Errorf("%w: %s", ErrNoSync, name)
+	}
+	if c.run == nil {
+		return errNotRunning
+	}
+	y.ask()
+	y.watcher.look()
+	return nil
+}
+
+// TriggerAll asks the same for every sync.
+func (c *Controller) TriggerAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, y := range c.syncers {
+		y.ask()
+	}
+	for _, w := range c.watchers {
+		w.look()
+	}
+}
+
+// Status returns a consistent copy of what is known.
+func (c *Controller) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Status{Now: c.now(), Running: c.run != nil, Reload: c.reload, Marathon: c.live, Syncs: []SyncStatus{}}
+	for _, name := range slices.Sorted(maps.Keys(c.syncers)) {
+		s.Syncs = append(s.Syncs, c.syncers[name].status())
+	}
+	return s
+}
+
+// Reload replaces sources, syncs and intervals; what else Options hold stays as
+// New was given it. A sync that is the same in both keeps its state and its
+// running pass; one that is gone or differs is stopped before Reload returns,
+// so that sources that are no longer used may be closed then. Bad options
+// change nothing, and Status says so.
+func (c *Controller) Reload(o Options) error {
+	c.reloading.Lock()
+	defer c.reloading.Unlock()
+	if err := o.check(); err != nil {
+		c.Reject(err)
+		return err
+	}
+	c.mu.Lock()
+	c.reload = ""
+	watchers, syncers := c.replace(o)
+	c.mu.Unlock()
+	for _, y := range syncers {
+		y.stop()
+		c.metrics.forget(y.spec.Name)
+	}
+	for _, w := range watchers {
+		w.stop()
+	}
+	return nil
+}
+
+// Reject tells in Status that a newer configuration is not in force, and why:
+// for a file that could not even be read.
+func (c *Controller) Reject(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reload = err.Error()
+}
+
+// replace puts sources and syncs in force and returns what is to be stopped.
+// Called with mu held, but by New.
+func (c *Controller) replace(o Options) (oldWatchers []*watcher, oldSyncers []*syncer) {
+	c.options = o
+	watchers, syncers := map[string]*watcher{}, map[string]*syncer{}
+	for name, s := range o.Sources {
+		w := c.watchers[name]
+		if w == nil || w.source != s {
+			w = newWatcher(name, s)
+		}
+		watchers[name] = w
+	}
+	for _, spec := range o.Syncs {
+		y := c.syncers[spec.Name]
+		if y == nil || y.watcher != watchers[spec.Source] || !reflect.DeepEqual(y.spec, spec) {
+			y = newSyncer(spec, watchers[spec.Source])
+		}
+		syncers[spec.Name] = y
+	}
+	c.watchers, watchers = watchers, c.watchers
+	c.syncers, syncers = syncers, c.syncers
+	for name, y := range syncers {
+		if c.syncers[name] != y {
+			oldSyncers = append(oldSyncers, y)
+		}
+	}
+	for name, w := range watchers {
+		if c.watchers[name] != w {
+			oldWatchers = append(oldWatchers, w)
+		}
+	}
+	if c.run != nil {
+		c.startMissing()
+	}
+	return oldWatchers, oldSyncers
+}
+
+// startMissing starts what a reload has added. A sync that is new on a source
+// that is not asks for a pass, since the source may not move for long.
+func (c *Controller) startMissing() {
+	for _, y := range c.syncers {
+		if y.cancel == nil {
+			c.startSyncer(y)
+			if y.watcher.cancel != nil {
+				y.ask()
+				y.watcher.look()
+			}
+		}
+	}
+	for _, w := range c.watchers {
+		if w.cancel == nil {
+			c.startWatcher(w)
+		}
+	}
+}
+
+// startWatcher and startSyncer are called with mu held while running.
+func (c *Controller) startWatcher(w *watcher) {
+	ctx, cancel := context.WithCancel(c.run.ctx)
+	w.cancel = cancel
+	w.group.Go(func() { w.watch(ctx, c.looked) })
+}
+
+func (c *Controller) startSyncer(y *syncer) {
+	y.ctx, y.cancel = context.WithCancel(c.run.ctx)
+	ctx, queue, name := y.ctx, c.run.queue, y.spec.Name
+	interval := cmp.Or(c.options.Resync, DefaultResync)
+	y.group.Go(func() {
+		every(ctx, interval, func() {
+			if queue.NumRequeues(name) == 0 { // else a retry is due already, and not before its back-off
+				queue.Add(name)
+				y.again(false)
+			}
+		})
+	})
+}
+
+// looked is called after each look at a source: it triggers the syncs that read
+// it and supersedes the passes that work on an older revision.
+func (c *Controller) looked(w *watcher, l look) {
+	if l.err != nil {
+		c.metrics.sourceErrors.WithLabelValues(w.name).Inc()
+	}
+	w.tell(c.log, l.err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run == nil {
+		return
+	}
+	for name, y := range c.syncers {
+		if y.watcher != w {
+			continue
+		}
+		asked := y.takeAsked()
+		if l.moved {
+			c.run.queue.Forget(name) // a new revision is a new chance
+			y.supersede(l.snapshot.Revision.ID)
+		}
+		if l.moved || l.first || asked {
+			c.run.queue.Add(name)
+		}
+		if asked {
+			y.again(true)
+		}
+	}
+}

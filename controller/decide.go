@@ -1,0 +1,331 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// isAnswer tells whether an error comes from talking to Marathon at all.
+func isAnswer(err error) bool {
+	_, ok := errors.AsType[*marathon.Error](err)
+	return ok
+}
+
+// endOf sums up what became of the changes of a pass:
+//
+//	cause        outcomes                  result
+//	superseded   any                       superseded
+//	other        any                       stopped
+//	none         a failed or unknown one   failed
+//	none         an applied one            applied
+//	none         only blocked ones         unchanged
+func endOf(cause error, outcomes []apply.Outcome) passEnd {
+	end := passEnd{result: PassUnchanged}
+	for _, o := range outcomes {
+		switch o.Result {
+		case apply.Applied:
+			if end.result == PassUnchanged {
+				end.result = PassApplied
+			}
+		case apply.Failed:
+			end.result = PassFailed
+			end.transient = end.transient || o.Transient || o.Hash == ""
+		case apply.Unknown:
+			end.result, end.unknown = PassFailed, true
+		}
+	}
+	switch {
+	case errors.Is(cause, apply.ErrSuperseded):
+		end.result = PassSuperseded
+	case cause != nil:
+		end.result = PassStopped
+	}
+	return end
+}
+
+// remember notes in the state what is told of a change, and tells whether that
+// is worth a save.
+//
+// An id is in the inventory from when its change is under way: Marathon has our
+// definition then, whatever becomes of its tasks.
+func remember(s *store.State, o apply.Outcome, revision, file string) bool {
+	if o.Revert {
+		return rememberRevert(s, o, revision, file)
+	}
+	switch o.Result {
+	case "":
+		if o.Deployment == "" || s.Rollouts[o.ID].Deployment == o.Deployment {
+			return false
+		}
+		s.Rollouts[o.ID] = store.Rollout{
+			Kind: o.Kind, Deployment: o.Deployment, Revision: revision, Hash: o.Hash, Action: o.Action, Began: o.Began,
+			New: o.Action == plan.Create || isUnproven(s, o.ID),
+		}
+		if o.Action != plan.Delete {
+			s.Inventory[o.ID] = store.Owned{Kind: o.Kind, File: file, Revision: revision, Hash: o.Hash}
+		}
+		return true
+	case apply.Applied:
+		delete(s.Rollouts, o.ID)
+		delete(s.Failed, o.ID)
+		delete(s.Approved, o.ID) // it was for this change
+		if o.Action == plan.Delete {
+			delete(s.Inventory, o.ID)
+		} else {
+			s.Inventory[o.ID] = store.Owned{Kind: o.Kind, File: file, Revision: revision, Hash: o.Hash}
+		}
+		return true
+	case apply.Failed:
+		isNew := o.Action == plan.Create || isUnproven(s, o.ID)
+		delete(s.Rollouts, o.ID)
+		if o.Hash != "" && !o.Transient {
+			s.Failed[o.ID] = plan.Failure{Hash: o.Hash, Reason: o.Reason, Deployment: o.Deployment, New: isNew}
+		}
+		return true
+	default: // blocked: nothing was sent; superseded, unknown: the next pass watches what is under way
+		return false
+	}
+}
+
+// isUnproven tells whether no rollout of an id has come up yet.
+func isUnproven(s *store.State, id string) bool { return s.Failed[id].New || s.Rollouts[id].New }
+
+// unproven lists what is new and has not come up yet.
+func unproven(s *store.State) map[string]bool {
+	ids := map[string]bool{}
+	for id, f := range s.Failed {
+		if f.New {
+			ids[id] = true
+		}
+	}
+	for id, r := range s.Rollouts {
+		if r.New && r.Action != plan.Delete {
+			ids[id] = true
+		}
+	}
+	return ids
+}
+
+// carried is what Apply is told of rollouts that are under way.
+func carried(rollouts map[string]store.Rollout) map[string]apply.Rollout {
+	all := make(map[string]apply.Rollout, len(rollouts))
+	for id, r := range rollouts {
+		all[id] = apply.Rollout{Kind: r.Kind, Deployment: r.Deployment, Hash: r.Hash, Action: r.Action, Began: r.Began, Revert: r.Revert}
+	}
+	return all
+}
+
+// hanging lists the deployments of rollouts that failed. Marathon goes on with
+// them, so they may still hold the locks of what mends them.
+func hanging(failed map[string]plan.Failure) []string {
+	var deployments []string
+	for _, f := range failed {
+		if f.Deployment != "" {
+			deployments = append(deployments, f.Deployment)
+		}
+	}
+	return deployments
+}
+
+// approved holds the ids that were approved for this very revision.
+func approved(approvals map[string]string, revision string) map[string]bool {
+	ids := map[string]bool{}
+	for id, r := range approvals {
+		if r == revision {
+			ids[id] = true
+		}
+	}
+	return ids
+}
+
+// LiveOf is what the plan needs of Marathon's state.
+func LiveOf(s marathon.State) plan.Live {
+	live := plan.Live{Apps: map[string]*manifests.App{}, Pods: map[string]*manifests.Pod{}, Groups: s.Groups}
+	for id, a := range s.Apps {
+		live.Apps[id] = a.Definition
+	}
+	for id, p := range s.Pods {
+		live.Pods[id] = p.Definition
+	}
+	return live
+}
+
+// healthOf judges how an app fares from what Marathon counts:
+//
+//	found   deployments   wanted   running    healthy, where checked   health
+//	no                                                                 missing
+//	yes     some                                                       progressing
+//	yes     none          0        0                                   suspended
+//	yes     none          n        n or more  n or more                healthy
+//	yes     none          otherwise                                    degraded
+func healthOf(found bool, i Instances, deployments int) Health {
+	switch {
+	case !found:
+		return HealthMissing
+	case deployments > 0:
+		return HealthProgressing
+	case i.Wanted == 0 && i.Running == 0:
+		return HealthSuspended
+	case i.Running >= i.Wanted && (!i.Checked || i.Healthy >= i.Wanted):
+		return HealthHealthy
+	default:
+		return HealthDegraded
+	}
+}
+
+// facts is what the state of one app is judged by.
+type facts struct {
+	broken  string       // the first error of its manifest
+	change  *plan.Change // what is pending; nil: nothing
+	failure *plan.Failure
+	rollout bool // one that Pacer began is under way
+	health  Health
+}
+
+// stateOf judges the state of an app, and says why it is not synced:
+//
+//	broken   change      failure      rollout   state
+//	yes                                         broken manifest
+//	no       held back   of the same            failed
+//	no       held back   otherwise              blocked
+//	no       some                               out of sync
+//	no       none        some                   failed
+//	no       none        none         yes       progressing
+//	no       none        none         no        synced
+func stateOf(f facts) (AppState, string) {
+	switch {
+	case f.broken != "":
+		return Broken, "its manifest has an error, so nothing is changed: " + f.broken
+	case f.change != nil && f.change.Blocked != nil && f.failure != nil && f.failure.Hash == f.change.Hash:
+		return Failed, f.failure.Words()
+	case f.change != nil && f.change.Blocked != nil:
+		return Blocked, *f.change.Blocked
+	case f.change != nil:
+		return OutOfSync, f.change.Reason
+	case f.failure != nil:
+		return Failed, f.failure.Words()
+	case f.rollout || f.health == HealthProgressing:
+		return Progressing, ""
+	}
+	return Synced, ""
+}
+
+// showOutcome changes what is shown of an app by what is told of its change.
+// Wanted is what the change asks for, where that is known.
+func showOutcome(a *AppStatus, o apply.Outcome, wanted *Instances) {
+	a.Action, a.Reason = o.Action, o.Reason
+	switch o.Result {
+	case "":
+		a.State = Progressing
+	case apply.Applied:
+		a.State, a.Action = Synced, ""
+		switch {
+		case o.Revert:
+			a.State = Failed // what git has; what ran before is back
+			converged(a, wanted)
+		case o.Action == plan.Delete:
+			a.Health, a.Instances = HealthMissing, Instances{}
+		case a.Kind != manifests.KindGroup:
+			converged(a, wanted)
+		}
+	case apply.Failed:
+		a.State = Failed
+	case apply.Blocked:
+		a.State = Blocked
+	default:
+		a.State = OutOfSync
+	}
+}
+
+// recorded adds an entry to a history, newest first. A pass that failed as the
+// one before did, and changed nothing, only moves the end of that one: else a
+// night without Marathon would push out all that ever happened.
+func recorded(history []store.Entry, e *store.Entry) ([]store.Entry, bool) {
+	if e == nil {
+		return history, false
+	}
+	if len(history) > 0 && len(e.Changes) == 0 {
+		if last := history[0]; last.Result == e.Result && last.Message == e.Message && last.Revision == e.Revision && len(last.Changes) == 0 {
+			history = append([]store.Entry(nil), history...)
+			history[0].Ended = e.Ended
+			return history, true
+		}
+	}
+	return cut(append([]store.Entry{*e}, history...)), true
+}
+
+func cut(history []store.Entry) []store.Entry {
+	return history[:min(len(history), store.MaxHistory)]
+}
+
+// entry is what the history keeps of a pass; nil if it changed nothing and did
+// not fail. What is merely held back is in the status, not in the history.
+func (p *pass) entry(last PassStatus) *store.Entry {
+	e := &store.Entry{
+		Revision: p.revision.ID, Author: p.revision.Author, Subject: p.revision.Subject,
+		Began: last.Began, Ended: last.Ended, Result: string(last.Result), Message: last.Error,
+	}
+	for _, o := range p.outcomes {
+		if o.Result == apply.Blocked || (o.Result != apply.Applied && o.Result != apply.Failed && o.Began.IsZero()) {
+			continue
+		}
+		e.Changes = append(e.Changes, store.Done{ID: o.ID, Action: o.Action, Outcome: string(o.Result), Reason: o.Reason})
+		count(&e.Summary, o.Action)
+	}
+	if len(e.Changes) == 0 && last.Result != PassFailed {
+		return nil
+	}
+	return e
+}
+
+func count(s *plan.Summary, a plan.Action) {
+	switch a {
+	case plan.Create:
+		s.Create++
+	case plan.Update:
+		s.Update++
+	case plan.Scale:
+		s.Scale++
+	case plan.Delete:
+		s.Delete++
+	}
+}
+
+// firstErrors tells by id the first error of its manifest.
+func firstErrors(d manifests.Desired) map[string]string {
+	first := map[string]string{}
+	for id := range d.Broken {
+		first[id] = "see the problems"
+	}
+	told := map[string]bool{}
+	for _, problem := range d.Problems {
+		if d.Broken[problem.ID] && !told[problem.ID] && problem.Severity == manifests.SeverityError {
+			told[problem.ID], first[problem.ID] = true, problem.Message
+		}
+	}
+	return first
+}
+
+// unreadableNote says what follows from files of which nothing is known.
+func unreadableNote(d manifests.Desired) string {
+	const most = 5
+	files := d.Unreadable
+	if len(files) == 0 {
+		return ""
+	}
+	more := ""
+	if len(files) > most {
+		files, more = files[:most], " and others"
+	}
+	return "Nothing is deleted while it is not known what these files define: " + strings.Join(files, ", ") + more + "."
+}
+
+// superseded tells whether a context ended for a newer revision.
+func superseded(ctx context.Context) bool { return errors.Is(context.Cause(ctx), apply.ErrSuperseded) }

@@ -1,0 +1,177 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
+)
+
+// EventStream is an open stream of Marathon's events. *marathon.Stream is one.
+type EventStream interface {
+	// Next waits for the next event; any error ends the stream.
+	Next() (marathon.Event, error)
+	Close() error
+}
+
+// How events lead to passes. An event only says look again: it is never
+// believed, may be lost, and what is written in answer to one brings new ones.
+const (
+	eventBreath = 50 * time.Millisecond // a burst of events is one pass
+	passBreath  = 500 * time.Millisecond
+	// waitBreath is how long a pass that waits for rollouts is left alone, so
+	// that events of what it does not work on cannot keep it from its end.
+	waitBreath = 3 * time.Second
+	// echo is how long after the end of a change its events may come.
+	echo = time.Second
+
+	minReconnect = 250 * time.Millisecond
+	maxReconnect = 15 * time.Second
+	// lasting is how long a stream must have lived for the next one to be
+	// opened at once.
+	lasting = 10 * time.Second
+)
+
+// tellsOfTasks are the types of events that cannot mean that a definition was
+// changed: they are of interest to what is shown and to who waits.
+var tellsOfTasks = map[string]bool{
+	"instance_changed_event": true, "instance_health_changed_event": true, "unknown_instance_terminated_event": true,
+	"status_update_event": true, "health_status_changed_event": true,
+}
+
+// listen follows Marathon's events until ctx ends. Where it cannot, the resync
+// finds everything a little later.
+func (c *Controller) listen(ctx context.Context) {
+	for failures := 0; ; {
+		began := time.Now()
+		err := c.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if failures++; time.Since(began) >= lasting {
+			failures = 1
+		}
+		c.log.Log(ctx, levelOfLoss(failures), "no events of Marathon: what changes is found by the resync till they come again", "error", err)
+		if pause(ctx, jitter(min(minReconnect<<min(failures-1, 10), maxReconnect))) != nil {
+			return
+		}
+	}
+}
+
+// follow opens a stream and hears it to its end.
+func (c *Controller) follow(ctx context.Context) error {
+	stream, err := c.events(ctx)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	c.metrics.stream.Set(1)
+	defer c.metrics.stream.Set(0)
+	c.hear(marathon.Event{}, nil) // nothing is replayed: everything may have changed
+	for {
+		e, err := stream.Next()
+		if err != nil {
+			return err
+		}
+		c.hear(e, e.IDs())
+	}
+}
+
+// hear passes an event on to the syncs in whose scope something happened; one
+// without ids may be about anything.
+//
+// What only a group above a scope is named for is left to the resync: else each
+// write into one sync's scope would have all others read everything, and what
+// concerns tasks names their apps too.
+func (c *Controller) hear(e marathon.Event, ids []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run == nil {
+		return
+	}
+	for name, y := range c.syncers {
+		mine := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !within(id, y.spec.Policy.Scope) })
+		if len(ids) > 0 && len(mine) == 0 {
+			continue
+		}
+		if tellsOfTasks[e.Type] {
+			poke(c.observer.news)
+		}
+		if delay, due := y.hear(e.Type, mine); due && c.run.queue.NumRequeues(name) == 0 { // else a retry is due already
+			c.run.queue.AddAfter(name, delay)
+		}
+	}
+}
+
+// hear notes that something happened to ids in the scope of the sync, and tells
+// whether and when a pass is due for it. One under way is woken; it is ended
+// for a new one only for ids that it does not work on.
+func (y *syncer) hear(kind string, ids []string) (delay time.Duration, due bool) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if tellsOfTasks[kind] {
+		if y.current != nil {
+			poke(y.current.events)
+		}
+		return 0, false
+	}
+	y.heard = time.Now()
+	switch cur := y.current; {
+	case cur == nil:
+		if y.view.Last == nil || !y.heard.After(y.due) {
+			return 0, false // the first pass is still to come, or the next one is on its way
+		}
+		delay = y.breath()
+		y.due = y.heard.Add(delay)
+		return delay, true
+	case !cur.applying:
+		return 0, false // its end looks at y.heard
+	default:
+		poke(cur.events)
+		if !strings.HasPrefix(kind, "group_") && cur.again == nil && slices.ContainsFunc(ids, cur.foreign) {
+			cur.again = time.AfterFunc(max(eventBreath, waitBreath-time.Since(cur.began)), func() { y.againFor(cur) })
+		}
+		return 0, false
+	}
+}
+
+// foreign tells whether the pass is not the one that changes an id.
+func (c *current) foreign(id string) bool {
+	ended, mine := c.works[id]
+	return !mine || !ended.IsZero() && time.Since(ended) >= echo
+}
+
+// againFor ends a pass that waits, so that a new one looks at everything.
+func (y *syncer) againFor(cur *current) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.current == cur {
+		cur.cancel(errAgain)
+	}
+}
+
+// breath is how long the next pass that an event asks for is put off: the more
+// it costs to read Marathon, the longer. Called with mu held.
+func (y *syncer) breath() time.Duration {
+	return max(eventBreath, time.Until(y.lastRead.Add(max(passBreath, liveShare*y.lastTook))))
+}
+
+// missed tells whether something was heard since the last pass began to read,
+// and when to look at it.
+func (y *syncer) missed() (time.Duration, bool) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.breath(), y.heard.After(cmp.Or(y.lastRead, y.heard))
+}
+
+// levelOfLoss keeps a Marathon that is away for long out of the log.
+func levelOfLoss(failures int) slog.Level {
+	if failures > 1 {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}

@@ -1,0 +1,175 @@
+package controller
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// How often Marathon is read for what is shown while passes wait for rollouts.
+// A pass reads for itself; this reading only keeps the status from telling what
+// was true when the pass began.
+const (
+	liveInterval = 2 * time.Second        // while any pass waits
+	liveBreath   = 500 * time.Millisecond // between two reads, whatever happens
+	// liveShare: after a read, so many times as long as it took there is none,
+	// so that a Marathon of many apps is not kept busy with being looked at.
+	liveShare = 9
+)
+
+// observer says when what is shown is to be read anew: never at rest.
+type observer struct {
+	waiting atomic.Int32  // passes that carry out a plan
+	began   chan struct{} // the first of them began: the clock runs
+	ended   chan struct{} // a change ended: of interest while others are waited for
+	news    chan struct{} // Marathon said that something happened
+}
+
+func newObserver() *observer {
+	return &observer{began: make(chan struct{}, 1), ended: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+}
+
+// wait notes that a pass waits until the returned function is called.
+func (o *observer) wait() (end func()) {
+	o.waiting.Add(1)
+	poke(o.began)
+	return func() { o.waiting.Add(-1) }
+}
+
+// poke sends without waiting: one message that is not read yet is enough.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// rest waits until a read is due.
+func (o *observer) rest(ctx context.Context) error {
+	for {
+		var tick <-chan time.Time
+		if o.waiting.Load() > 0 {
+			tick = time.After(liveInterval)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-o.began:
+		case <-o.ended:
+			if err := pause(ctx, liveBreath); err != nil { // several end together, and so does the pass with the last
+				return err
+			}
+			if o.waiting.Load() > 0 {
+				return nil
+			}
+		case <-o.news:
+			return nil
+		case <-tick:
+			return nil
+		}
+	}
+}
+
+// observe keeps the counts and healths of all syncs as Marathon tells them,
+// with one reader for all, until ctx ends.
+func (c *Controller) observe(ctx context.Context) {
+	for c.observer.rest(ctx) == nil {
+		began := time.Now()
+		state, err := c.marathon.State(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		c.reached(state, err)
+		if err == nil {
+			c.mu.Lock()
+			syncers := make([]*syncer, 0, len(c.syncers))
+			for _, y := range c.syncers {
+				syncers = append(syncers, y)
+			}
+			c.mu.Unlock()
+			for _, y := range syncers {
+				y.refresh(state, began)
+			}
+		}
+		if pause(ctx, max(liveBreath, liveShare*time.Since(began))) != nil {
+			return
+		}
+	}
+}
+
+// refresh shows how the apps of a sync fare in a state whose reading began at a
+// time. What a pass has read or done since is not overwritten. The states are
+// the passes' business: they know what git wants.
+func (y *syncer) refresh(state marathon.State, began time.Time) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.read.After(began) {
+		return
+	}
+	y.read = began
+	for i := range y.view.Apps {
+		a := &y.view.Apps[i]
+		if y.ended[a.ID].After(began) {
+			continue
+		}
+		wanted := a.Instances.Wanted
+		a.Health, a.Instances = fares(state, a.ID, a.Kind)
+		if a.Health == HealthMissing {
+			a.Instances.Wanted = wanted // git's wish; Marathon knows none
+		}
+		if a.State == Synced {
+			a.Reason = reasonOf(state, a.ID, a.Kind, a.Health)
+		}
+	}
+}
+
+// fares tells how an app or a pod fares in Marathon.
+func fares(state marathon.State, id string, kind manifests.Kind) (Health, Instances) {
+	switch kind {
+	case manifests.KindGroup:
+		return HealthUnknown, Instances{}
+	case manifests.KindPod:
+		live, found := state.Pods[id]
+		i := counts(live.Status, podWants(live.Definition))
+		i.Checked = podChecked(live.Definition)
+		return healthOf(found, i, len(live.Status.Deployments)), i
+	default:
+		live, found := state.Apps[id]
+		i := counts(live.Status, appWants(live.Definition))
+		i.Checked = appChecked(live.Definition)
+		return healthOf(found, i, len(live.Status.Deployments)), i
+	}
+}
+
+// reasonOf says what is wrong with an app that is as git wants it: how its last
+// task ended, where instances are missing.
+func reasonOf(state marathon.State, id string, kind manifests.Kind, health Health) string {
+	if health != HealthDegraded {
+		return ""
+	}
+	failure := state.Apps[id].Status.LastTaskFailure
+	if kind == manifests.KindPod {
+		failure = state.Pods[id].Status.LastTaskFailure
+	}
+	if failure == nil || failure.Message == "" {
+		return ""
+	}
+	return "the last task ended: " + failure.Message
+}
+
+// converged shows of a rollout that has ended well what it ended with, without
+// waiting for the next read: as many run, and are healthy, as are wanted.
+func converged(a *AppStatus, wanted *Instances) {
+	if wanted != nil {
+		a.Instances = *wanted
+	}
+	i := &a.Instances
+	i.Running, i.Healthy = i.Wanted, 0
+	if i.Checked {
+		i.Healthy = i.Wanted
+	}
+	a.Health = healthOf(true, *i, 0)
+}

@@ -1,0 +1,262 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// saveTimeout bounds a save, also one after the end of the process was asked for.
+const saveTimeout = 10 * time.Second
+
+// inventory is what the plan may delete; nil while it is not known.
+func (m memory) inventory() map[string]plan.Owned {
+	if m.state.Inventory == nil {
+		return nil
+	}
+	owned := make(map[string]plan.Owned, len(m.state.Inventory))
+	for id, o := range m.state.Inventory {
+		owned[id] = plan.Owned(o)
+	}
+	return owned
+}
+
+// load reads the store until it could be read once: before that nothing is
+// begun, since it could not be remembered. What is lost for good is told for as
+// long as the process lives; then the inventory is not known, so nothing is
+// deleted, till a pass has found out what is as git wants it.
+func (p *pass) load(ctx context.Context) error {
+	m := &p.y.memory
+	var notes []string
+	err := p.loadOnce(ctx)
+	if m.lost != "" {
+		notes = append(notes, m.lost)
+	}
+	p.y.show(func(s *SyncStatus) { s.Notes = notes })
+	return err
+}
+
+func (p *pass) loadOnce(ctx context.Context) error {
+	m := &p.y.memory
+	if m.loaded {
+		return nil
+	}
+	state, err := p.c.store.Load(ctx, p.y.spec.Name)
+	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNewer) {
+		p.c.log.Error("what a sync has applied is lost", "sync", p.y.spec.Name, "error", err)
+		m.lost = fmt.Sprintf("What this sync had applied was lost at %s, so what git dropped before then is not deleted: %v",
+			p.began.UTC().Format(time.RFC3339), err)
+		state, err = p.c.store.Load(ctx, p.y.spec.Name) // it was set aside
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read what this sync has applied, so nothing is changed: %w", err)
+	}
+	if state.Rollouts == nil {
+		state.Rollouts = map[string]store.Rollout{}
+	}
+	if state.Failed == nil {
+		state.Failed = map[string]plan.Failure{}
+	}
+	if state.Healthy == nil {
+		state.Healthy = map[string]plan.Healthy{}
+	}
+	m.state, m.loaded = state, true
+	return nil
+}
+
+// save writes the memory, also where ctx has ended: what was done is to be
+// remembered.
+func (p *pass) save(ctx context.Context) error {
+	if !p.y.memory.loaded {
+		return nil // what is there is not to be lost
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	if err := p.c.store.Save(ctx, p.y.spec.Name, p.y.memory.state); err != nil {
+		return fmt.Errorf("cannot save what this sync did, so nothing more is changed: %w", err)
+	}
+	p.y.memory.dirty = false
+	return nil
+}
+
+// learn takes over the inventory of the plan, with what was adopted in silence
+// and without what is gone, and forgets failures that are over.
+func (p *pass) learn() {
+	memory := &p.y.memory
+	if !memory.loaded {
+		return
+	}
+	owned := make(map[string]store.Owned, len(p.plan.Owned))
+	for id, o := range p.plan.Owned {
+		owned[id] = store.Owned(o)
+	}
+	if memory.state.Inventory == nil || !maps.Equal(owned, memory.state.Inventory) {
+		memory.state.Inventory, memory.dirty = owned, true
+	}
+	if !maps.Equal(memory.state.Held, p.plan.Held) {
+		memory.state.Held, memory.dirty = p.plan.Held, true
+	}
+	if p.forgive() {
+		memory.dirty = true
+	}
+	if p.keepHealthy() {
+		memory.dirty = true
+	}
+}
+
+// hash identifies the definition that git asks for, as the plan does.
+func (p *pass) hash(item manifests.Item) string {
+	switch item.Kind {
+	case manifests.KindApp:
+		return manifests.HashApp(manifests.NormaliseApp(item.App, nil, &p.state.Cluster))
+	case manifests.KindPod:
+		return manifests.HashPod(manifests.NormalisePod(item.Pod, nil, &p.state.Cluster))
+	}
+	return ""
+}
+
+// forgive drops the failures of what has come up after all, of what git asks
+// for otherwise now, and of what is gone.
+func (p *pass) forgive() bool {
+	failed := p.y.memory.state.Failed
+	if len(failed) == 0 {
+		return false
+	}
+	changed := map[string]bool{}
+	for _, c := range p.plan.Changes {
+		changed[c.ID] = true
+	}
+	items := map[string]manifests.Item{}
+	for _, item := range p.desired.Items {
+		items[item.ID] = item
+	}
+	n := len(failed)
+	maps.DeleteFunc(failed, func(id string, f plan.Failure) bool {
+		item, wanted := items[id]
+		switch {
+		case changed[id] || p.desired.Broken[id] || len(p.desired.Unreadable) > 0:
+			return false
+		case !wanted:
+			return true
+		}
+		health, _ := p.fares(item)
+		return health == HealthHealthy && p.steady(id) || health == HealthSuspended || p.hash(item) != f.Hash
+	})
+	return len(failed) != n
+}
+
+// steadyAfter is how long ago the last failure of a task must be for an app to
+// have come up after all. A command that fails at once runs for a moment, too,
+// again and again, and whoever looks then sees all of it running.
+const steadyAfter = time.Minute
+
+// steady tells whether no task of an app failed of late.
+func (p *pass) steady(id string) bool {
+	last := p.state.Apps[id].Status.LastTaskFailure
+	return last == nil || p.c.now().Sub(last.Timestamp) >= steadyAfter
+}
+
+// keeper saves the memory while an apply goes on. What begins is saved before
+// anything else is sent, unless saving takes so long that it would hold up the
+// apply: then it is saved a little later, all at once.
+type keeper struct {
+	p     *pass
+	ctx   context.Context
+	mu    sync.Mutex
+	err   error
+	took  time.Duration
+	saved time.Time
+	end   chan struct{}
+	group sync.WaitGroup
+}
+
+// The share of the time that saving may take, and how late it may be.
+const (
+	saveShare = 10
+	saveDelay = 100 * time.Millisecond
+)
+
+func (p *pass) keep(ctx context.Context) *keeper {
+	k := &keeper{p: p, ctx: ctx, end: make(chan struct{})}
+	k.group.Go(func() {
+		ticker := time.NewTicker(saveDelay)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-k.end:
+				return
+			case <-ticker.C:
+				k.change(func() bool { return false })
+			}
+		}
+	})
+	return k
+}
+
+// change changes the memory, and saves it if that is due.
+func (k *keeper) change(f func() bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	memory := &k.p.y.memory
+	memory.dirty = f() || memory.dirty
+	if memory.dirty && time.Since(k.saved) >= saveShare*k.took {
+		k.save()
+	}
+}
+
+func (k *keeper) save() {
+	began := time.Now()
+	k.err = k.p.save(k.ctx)
+	k.saved = time.Now()
+	k.took = k.saved.Sub(began)
+}
+
+// close saves what is not saved yet and tells whether the memory is safe.
+func (k *keeper) close() error {
+	close(k.end)
+	k.group.Wait()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.p.y.memory.dirty {
+		k.save()
+	}
+	return k.err
+}
+
+// progress is told of each change that begins, hangs or ends.
+func (p *pass) progress(k *keeper, o apply.Outcome) {
+	k.change(func() bool {
+		news := remember(&p.y.memory.state, o, p.revision.ID, p.fileOf(o.ID))
+		if news {
+			p.y.moved()
+		}
+		return news
+	})
+	if o.Result == apply.Superseded && errors.Is(context.Cause(k.ctx), errAgain) {
+		return // the next pass goes on with it
+	}
+	if o.Result == "" {
+		p.y.showApp(o.ID, func(a *AppStatus) { showOutcome(a, o, nil) })
+	} else {
+		p.y.showEnd(o.ID, func(a *AppStatus) { showOutcome(a, o, p.wanted[o.ID]) })
+		p.healed(o)
+		poke(p.c.observer.ended)
+		p.c.metrics.changes.WithLabelValues(p.y.spec.Name, string(o.Action), string(o.Result)).Inc()
+	}
+}
+
+// fileOf tells where an id is defined, or was when it was applied last.
+func (p *pass) fileOf(id string) string {
+	if file, ok := p.files[id]; ok {
+		return file
+	}
+	return p.y.memory.state.Inventory[id].File
+}

@@ -1,0 +1,81 @@
+package controller
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics is all that the controller measures. The names stand here and in
+// docs/metrics.md only, and a test compares the two.
+type metrics struct {
+	passes       *prometheus.CounterVec
+	seconds      *prometheus.HistogramVec
+	changes      *prometheus.CounterVec
+	apps         *prometheus.GaugeVec
+	sourceErrors *prometheus.CounterVec
+	success      *prometheus.GaugeVec
+	stream       prometheus.Gauge
+}
+
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pacer_sync_passes_total", Help: "Passes that ended, by result.",
+		}, []string{"sync", "result"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "pacer_sync_pass_seconds", Help: "How long passes took, with the waiting for rollouts.",
+			Buckets: []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900},
+		}, []string{"sync"}),
+		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pacer_changes_total", Help: "Changes that ended, by action and result.",
+		}, []string{"sync", "action", "result"}),
+		apps: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pacer_sync_apps", Help: "Apps, pods and groups of a sync, by state.",
+		}, []string{"sync", "state"}),
+		sourceErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pacer_source_errors_total", Help: "Looks at a source that failed.",
+		}, []string{"source"}),
+		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pacer_last_success_timestamp_seconds", Help: "When a pass of a sync last ended without failure, in Unix time.",
+		}, []string{"sync"}),
+		stream: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pacer_marathon_event_stream_up", Help: "1 while Marathon's events are heard.",
+		}),
+	}
+	if r == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range m.all() {
+		errs = append(errs, r.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.passes, m.seconds, m.changes, m.apps, m.sourceErrors, m.success, m.stream}
+}
+
+// ended counts a pass.
+func (m *metrics) ended(sync string, last PassStatus, s SyncStatus) {
+	m.passes.WithLabelValues(sync, string(last.Result)).Inc()
+	m.seconds.WithLabelValues(sync).Observe(last.Ended.Sub(last.Began).Seconds())
+	if last.Result == PassApplied || last.Result == PassUnchanged {
+		m.success.WithLabelValues(sync).Set(float64(last.Ended.UnixMilli()) / 1000)
+	}
+	counts := s.Counts()
+	for _, state := range AppStates() {
+		m.apps.WithLabelValues(sync, string(state)).Set(float64(counts[state]))
+	}
+}
+
+// forget drops the series of a sync that is gone or begins anew.
+func (m *metrics) forget(sync string) {
+	match := prometheus.Labels{"sync": sync}
+	m.passes.DeletePartialMatch(match)
+	m.seconds.DeletePartialMatch(match)
+	m.changes.DeletePartialMatch(match)
+	m.apps.DeletePartialMatch(match)
+	m.success.DeletePartialMatch(match)
+}

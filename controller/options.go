@@ -1,0 +1,146 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// Marathon is what a pass reads. *marathon.Client is one.
+type Marathon interface {
+	// State returns all that Marathon holds, whole, or an error: never a part.
+	State(ctx context.Context) (marathon.State, error)
+}
+
+// Applier carries a plan out. *apply.Applier is one.
+type Applier interface {
+	Apply(ctx context.Context, p plan.Plan, r apply.Request) []apply.Outcome
+}
+
+// errAgain ends a pass that only waits for rollouts, so that the next one looks
+// at everything again: one that hangs must not keep the rest of the sync from
+// being mended. The rollouts are handed over.
+var errAgain = fmt.Errorf("%w: everything is looked at again", apply.ErrSuperseded)
+
+// Source is a source that one or more syncs read, looked at once for all of them.
+type Source struct {
+	Source sources.Source
+	// Interval is how often the source is looked at, give or take a tenth;
+	// zero: DefaultInterval. Changed only makes it sooner.
+	Interval time.Duration
+}
+
+// Sync is one unit of reconciliation.
+type Sync struct {
+	Name       string
+	Source     string // key of Options.Sources
+	Path       string // folder in the source; empty for all of it
+	Policy     plan.Policy
+	Deadline   time.Duration // of one rollout; zero: DefaultDeadline
+	Substitute map[string]string
+	Limits     manifests.Limits // of what is read; zero members: the defaults
+}
+
+// Defaults for what Options and Sync leave zero.
+const (
+	DefaultInterval = 30 * time.Second
+	DefaultResync   = 30 * time.Second
+	DefaultDeadline = 10 * time.Minute
+)
+
+// Options is all that a controller is made of.
+type Options struct {
+	Sources map[string]Source // by name; closed by the caller, after Run or Reload returned
+	Syncs   []Sync
+
+	Marathon Marathon
+	// Events opens the stream of Marathon's events (marathon.TriggerEvents),
+	// which is opened again whenever it ends; nil: changes made by others are
+	// found by the resync.
+	Events  func(context.Context) (EventStream, error)
+	Applier Applier
+	Store   store.Store
+
+	Log     *slog.Logger          // nil: nothing is logged
+	Metrics prometheus.Registerer // nil: nothing is measured
+
+	// Resync is how often live is compared with desired though nothing is
+	// known to have changed, give or take a tenth; zero: DefaultResync.
+	Resync time.Duration
+	// Concurrency bounds how many passes read and plan side by side; waiting
+	// for rollouts takes no place. Zero: as many as there are processors.
+	Concurrency int
+	Now         func() time.Time // nil: time.Now
+}
+
+// ErrNoSync is returned where a sync is named that the configuration has not.
+var ErrNoSync = errors.New("no such sync")
+
+// check tells all that is wrong with the sources and syncs.
+func (o Options) check() error {
+	var errs []error
+	for name, s := range o.Sources {
+		if s.Source == nil {
+			errs = append(errs, fmt.Errorf("source %q: it is nil", name))
+		}
+	}
+	seen := map[string]bool{}
+	for _, s := range o.Syncs {
+		if err := o.checkSync(s); err != nil {
+			errs = append(errs, fmt.Errorf("sync %q: %w", s.Name, err))
+		}
+		if seen[s.Name] {
+			errs = append(errs, fmt.Errorf("sync %q: the name is given twice: syncs need different names", s.Name))
+		}
+		seen[s.Name] = true
+	}
+	return errors.Join(append(errs, o.checkScopes()...)...)
+}
+
+// checkScopes refuses syncs that would delete each other's apps: prune on takes
+// everything in its scope that is not its own.
+func (o Options) checkScopes() []error {
+	var errs []error
+	for _, a := range o.Syncs {
+		if a.Policy.Prune != plan.PruneOn || strings.Trim(a.Policy.Scope, "/") == "" {
+			continue
+		}
+		for _, b := range o.Syncs {
+			if a.Name != b.Name && (within(a.Policy.Scope, b.Policy.Scope) || within(b.Policy.Scope, a.Policy.Scope)) {
+				errs = append(errs, fmt.Errorf("sync %q: prune: on would delete in %s what sync %q puts into %s: set prune: confirm, or scopes that lie apart",
+					a.Name, a.Policy.Scope, b.Name, b.Policy.Scope))
+			}
+		}
+	}
+	return errs
+}
+
+// within tells whether an id is a group or lies in it.
+func within(id, group string) bool {
+	id, group = strings.TrimRight(id, "/")+"/", strings.TrimRight(group, "/")+"/"
+	return strings.HasPrefix(id, group)
+}
+
+func (o Options) checkSync(s Sync) error {
+	switch _, ok := o.Sources[s.Source]; {
+	case s.Name == "":
+		return errors.New("it has no name")
+	case !ok:
+		return fmt.Errorf("source %q is not among the sources", s.Source)
+	case !strings.HasPrefix(s.Policy.Scope, "/"):
+		return fmt.Errorf("scope %q: want an absolute id such as /shop, or / for everything", s.Policy.Scope)
+	}
+	return nil
+}

@@ -1,0 +1,323 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// passEnd is how a pass ended.
+type passEnd struct {
+	result     PassResult
+	err        error // what kept the pass itself from working; nil if only changes failed
+	noSnapshot bool  // the source was never read
+	unknown    bool  // a change may or may not have been taken
+	transient  bool  // a change failed though its definition is not to blame
+	pending    bool  // what was applied differs again
+}
+
+// pass is one pass of one sync.
+type pass struct {
+	c        *Controller
+	y        *syncer
+	began    time.Time
+	revision sources.Revision
+	state    marathon.State
+	read     time.Time // when the reading of state began
+	desired  manifests.Desired
+	plan     plan.Plan
+	files    map[string]string     // where each change of the plan stands
+	wanted   map[string]*Instances // what each change of the plan wants
+	drift    map[string]bool       // what somebody changed and the plan puts back
+	outcomes []apply.Outcome
+}
+
+// pass looks at desired and live, and makes live what desired is. Whatever
+// cannot be read leaves everything as it is.
+func (c *Controller) pass(y *syncer) passEnd {
+	ctx, cancel, snapshot := y.begin()
+	defer cancel(nil)
+	p := &pass{c: c, y: y, began: c.now()}
+	end := p.run(ctx, snapshot)
+	p.finish(ctx, end)
+	return end
+}
+
+func (p *pass) run(ctx context.Context, snapshot *sources.Snapshot) passEnd {
+	lost := p.load(ctx)
+	p.obey(ctx, lost)
+	if snapshot == nil {
+		return passEnd{result: PassFailed, noSnapshot: true, err: errors.New("the source was never read: nothing is changed till then")}
+	}
+	p.revision = snapshot.Revision
+	if err := p.look(ctx, snapshot); err != nil {
+		return p.cutShort(ctx, err)
+	}
+	if lost != nil {
+		return passEnd{result: PassFailed, err: lost}
+	}
+	if p.y.memory.state.Suspended || !p.work() {
+		return passEnd{result: PassUnchanged}
+	}
+	return p.apply(ctx)
+}
+
+// look reads live and desired, plans, and shows what it saw. Only so many
+// passes do that at once.
+func (p *pass) look(ctx context.Context, snapshot *sources.Snapshot) error {
+	select {
+	case p.c.slots <- struct{}{}:
+		defer func() { <-p.c.slots }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := p.readLive(ctx); err != nil {
+		return err
+	}
+	spec := p.y.spec
+	p.desired = p.y.reader.Read(snapshot.FS, manifests.Options{
+		Path: spec.Path, Scope: spec.Policy.Scope, Substitute: spec.Substitute, Cluster: p.state.Cluster, Limits: spec.Limits,
+	})
+	p.compute()
+	p.learn()
+	p.showPlan()
+	if p.y.memory.dirty || (p.work() && !p.y.memory.state.Suspended) {
+		return p.save(ctx) // what cannot be remembered is not begun
+	}
+	return nil
+}
+
+// readLive asks Marathon for everything. Where it answers nothing, or half,
+// that is an error and never an empty Marathon.
+func (p *pass) readLive(ctx context.Context) error {
+	began := time.Now()
+	state, err := p.c.marathon.State(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	p.y.hasRead(began)
+	p.c.reached(state, err)
+	if err != nil {
+		return fmt.Errorf("cannot read Marathon, so nothing is changed: %w", err)
+	}
+	p.state, p.read = state, began
+	return nil
+}
+
+// hasRead notes when a pass last read Marathon, and how long that took.
+func (y *syncer) hasRead(began time.Time) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.lastRead, y.lastTook = began, time.Since(began)
+}
+
+// reached notes for Status whether Marathon answers.
+func (c *Controller) reached(state marathon.State, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		c.live.Error = err.Error()
+		return
+	}
+	c.live = MarathonStatus{Version: state.Cluster.Version, Reached: c.now()}
+}
+
+// compute plans on what was read last.
+func (p *pass) compute() {
+	memory := p.y.memory
+	policy := p.y.spec.Policy
+	policy.Approved = approved(memory.state.Approved, p.revision.ID)
+	p.files, p.wanted = map[string]string{}, map[string]*Instances{}
+	p.plan = plan.Compute(plan.Input{
+		Revision: p.revision.ID, Sync: p.y.spec.Name, Desired: p.desired, Live: LiveOf(p.state), Cluster: p.state.Cluster,
+		Policy: policy, Inventory: memory.inventory(), Failed: p.standing(), Healthy: memory.state.Healthy, Held: memory.state.Held, Unproven: unproven(&memory.state),
+	})
+	for _, c := range p.plan.Changes {
+		p.files[c.ID] = c.File
+		if c.App != nil || c.Pod != nil {
+			p.wanted[c.ID] = new(wants(manifests.Item{Kind: c.Kind, App: c.App, Pod: c.Pod}))
+		}
+	}
+	p.holdFights()
+}
+
+// work tells whether anything is to be sent or watched.
+func (p *pass) work() bool {
+	return p.plan.Pending() > 0 || len(p.rollouts()) > 0
+}
+
+// rollouts is what is to be watched beside the plan: what was begun before, and
+// what stands half done though its definition is right. The latter needs no
+// note, so that a rollout whose note was lost is brought to its end too. One
+// that failed is left as it is until it changes.
+func (p *pass) rollouts() map[string]apply.Rollout {
+	state := &p.y.memory.state
+	all := carried(state.Rollouts)
+	for id, r := range apply.HalfDone(p.state.Apps, p.c.now()) {
+		_, mine := state.Inventory[id]
+		_, failed := state.Failed[id]
+		if _, known := all[id]; mine && !failed && !known {
+			all[id] = r
+		}
+	}
+	return all
+}
+
+// apply carries the plan out and looks again at what it led to.
+func (p *pass) apply(ctx context.Context) passEnd {
+	events := p.y.applying(p.works())
+	waited := p.c.observer.wait()
+	keeper := p.keep(ctx)
+	p.outcomes = p.c.applier.Apply(ctx, p.plan, apply.Request{
+		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadlines: p.deadlines(),
+		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed),
+		Progress: func(o apply.Outcome) { p.progress(keeper, o) },
+		Events:   events,
+	})
+	waited()
+	cause := context.Cause(ctx)
+	again := errors.Is(cause, errAgain)
+	if again {
+		cause, p.outcomes = nil, slices.DeleteFunc(p.outcomes, func(o apply.Outcome) bool { return o.Result == apply.Superseded })
+	}
+	end := endOf(cause, p.outcomes)
+	if err := keeper.close(); err != nil {
+		end.result, end.err = PassFailed, err
+	}
+	if !again && end.result != PassStopped && end.result != PassSuperseded {
+		end.pending = p.lookAgain(ctx)
+	}
+	return end
+}
+
+// works lists what the apply changes or watches: none of it has ended.
+func (p *pass) works() map[string]time.Time {
+	ids := map[string]time.Time{}
+	for _, c := range p.plan.Changes {
+		if c.Blocked == nil {
+			ids[c.ID] = time.Time{}
+		}
+	}
+	for id := range p.rollouts() {
+		ids[id] = time.Time{}
+	}
+	return ids
+}
+
+// lookAgain shows what live is after an apply, and tells whether it differs
+// again already. A failure to look is the next pass's business.
+func (p *pass) lookAgain(ctx context.Context) bool {
+	if p.readLive(ctx) != nil {
+		return false
+	}
+	p.compute()
+	p.learn()
+	p.showPlan()
+	return p.plan.Pending() > 0
+}
+
+func (p *pass) deadlines() map[string]time.Duration {
+	deadline := p.y.spec.Deadline
+	if deadline == 0 {
+		deadline = DefaultDeadline
+	}
+	all := map[string]time.Duration{}
+	for _, c := range p.plan.Changes {
+		all[c.ID] = deadline
+	}
+	for id := range p.rollouts() {
+		all[id] = deadline
+	}
+	return all
+}
+
+// cutShort tells how a pass ended that could not be planned.
+func (p *pass) cutShort(ctx context.Context, err error) passEnd {
+	switch {
+	case superseded(ctx):
+		return passEnd{result: PassSuperseded}
+	case ctx.Err() != nil:
+		return passEnd{result: PassStopped}
+	}
+	return passEnd{result: PassFailed, err: err}
+}
+
+// finish notes how the pass ended: in the history if it changed something or
+// failed, in the store, the status, the metrics and the log.
+func (p *pass) finish(ctx context.Context, end passEnd) {
+	last := PassStatus{Began: p.began, Ended: p.c.now(), Revision: p.revision.ID, Result: end.result}
+	if end.err != nil {
+		last.Error = end.err.Error()
+	}
+	state := &p.y.memory.state
+	history, changed := recorded(state.History, p.entry(last))
+	if changed {
+		state.History, p.y.memory.dirty = history, true
+	}
+	if p.y.memory.dirty {
+		if err := p.save(ctx); err != nil {
+			p.c.log.Error("cannot save what a pass did", "sync", p.y.spec.Name, "error", err)
+			last.Result, last.Error = PassFailed, err.Error()
+		}
+	}
+	p.y.mu.Lock()
+	before := p.y.view.Last
+	if p.y.current.again != nil {
+		p.y.current.again.Stop()
+	}
+	p.y.current = nil
+	p.y.view.Running = false
+	p.y.view.Last = &last
+	p.y.view.History = append([]store.Entry(nil), state.History...)
+	p.y.view.Suspended = state.Suspended
+	apps := p.y.view.clone()
+	p.y.mu.Unlock()
+	p.c.metrics.ended(p.y.spec.Name, last, apps)
+	p.tell(ctx, before, last)
+}
+
+// tell logs how a pass ended. What a new revision brings that is not carried
+// out, errors and changes held back, is told where it is new, though nothing
+// was changed.
+func (p *pass) tell(ctx context.Context, before *PassStatus, last PassStatus) {
+	level, mistakes, held := levelOf(last.Result), 0, 0
+	for _, problem := range p.plan.Problems {
+		if problem.Severity == manifests.SeverityError {
+			mistakes++
+		}
+	}
+	for _, c := range p.plan.Changes {
+		if c.Blocked != nil {
+			held++
+		}
+	}
+	if before == nil || before.Revision != last.Revision {
+		level = max(level, slog.LevelInfo)
+		if mistakes+held > 0 {
+			level = max(level, slog.LevelWarn)
+		}
+	}
+	p.c.log.Log(ctx, level, "pass ended", "sync", p.y.spec.Name, "revision", last.Revision, "result", string(last.Result),
+		"problems", mistakes, "held", held, "took", last.Ended.Sub(last.Began), "error", last.Error)
+}
+
+// levelOf keeps what is of no interest at rest out of the log.
+func levelOf(r PassResult) slog.Level {
+	switch r {
+	case PassFailed:
+		return slog.LevelWarn
+	case PassUnchanged:
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}

@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"maps"
+	"reflect"
+
+	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// HealthyOf is what runs well now of what a plan is about to change: what is
+// put back where the change fails.
+func HealthyOf(p plan.Plan, s marathon.State) map[string]plan.Healthy {
+	healthy := map[string]plan.Healthy{}
+	for _, c := range p.Changes {
+		if c.Blocked != nil || c.Revert || c.Action == plan.Delete {
+			continue
+		}
+		owned := p.Owned[c.ID]
+		h := plan.Healthy{Revision: owned.Revision, Hash: owned.Hash}
+		up := false
+		switch c.Kind {
+		case manifests.KindApp:
+			if live, found := s.Apps[c.ID]; found {
+				h.App = live.Definition
+				up, _ = apply.Converged(live.Status, live.Definition)
+			}
+		case manifests.KindPod:
+			if live, found := s.Pods[c.ID]; found {
+				h.Pod = live.Definition
+				up, _ = apply.ConvergedPod(live.Status, live.Definition)
+			}
+		}
+		if up {
+			healthy[c.ID] = h
+		}
+	}
+	return healthy
+}
+
+// keepHealthy remembers what runs well of what is about to be changed, and
+// forgets it where the change has come up or is not wanted any more. While a
+// rollout is under way or has failed, what runs is that one's, and what ran
+// before it stays the last healthy one.
+func (p *pass) keepHealthy() bool {
+	state := &p.y.memory.state
+	before := maps.Clone(state.Healthy)
+	pending := map[string]bool{}
+	for _, c := range p.plan.Changes {
+		pending[c.ID] = true
+	}
+	touched := func(id string) bool {
+		_, failed := state.Failed[id]
+		_, begun := state.Rollouts[id]
+		return failed || begun
+	}
+	maps.DeleteFunc(state.Healthy, func(id string, _ plan.Healthy) bool { return !pending[id] && !touched(id) })
+	for id, h := range HealthyOf(p.plan, p.state) {
+		if !touched(id) {
+			state.Healthy[id] = h
+		}
+	}
+	return !reflect.DeepEqual(before, state.Healthy)
+}
+
+// standing is the failures but those of definitions that have come up after
+// all, though too late: what runs well is not undone.
+func (p *pass) standing() map[string]plan.Failure {
+	state := &p.y.memory.state
+	if len(state.Failed) == 0 || !p.y.spec.Policy.Revert {
+		return state.Failed
+	}
+	standing := maps.Clone(state.Failed)
+	for _, item := range p.desired.Items {
+		if f, failed := standing[item.ID]; failed && p.hash(item) == f.Hash && p.cameUp(item) {
+			delete(standing, item.ID)
+		}
+	}
+	return standing
+}
+
+// cameUp tells whether git's definition is what runs, and runs well.
+func (p *pass) cameUp(item manifests.Item) bool {
+	c := &p.state.Cluster
+	switch item.Kind {
+	case manifests.KindApp:
+		live, found := p.state.Apps[item.ID]
+		if !found {
+			return false
+		}
+		now := manifests.NormaliseApp(live.Definition, nil, c)
+		up, _ := apply.Converged(live.Status, live.Definition)
+		return up && p.steady(item.ID) && manifests.CompareApps(now, manifests.NormaliseApp(item.App, now, c)).Effect == manifests.EffectNone
+	case manifests.KindPod:
+		live, found := p.state.Pods[item.ID]
+		if !found {
+			return false
+		}
+		now := manifests.NormalisePod(live.Definition, nil, c)
+		up, _ := apply.ConvergedPod(live.Status, live.Definition)
+		return up && manifests.ComparePods(now, manifests.NormalisePod(item.Pod, now, c)).Effect == manifests.EffectNone
+	}
+	return false
+}
+
+// rememberRevert is remember for a change that puts the last healthy definition
+// back. Git's stays the one that failed, whatever becomes of this.
+func rememberRevert(s *store.State, o apply.Outcome, revision, file string) bool {
+	f, failed := s.Failed[o.ID]
+	if h, known := s.Healthy[o.ID]; known && h.Revision != "" {
+		revision = h.Revision
+	}
+	owned := store.Owned{Kind: o.Kind, File: file, Revision: revision, Hash: o.Hash}
+	switch o.Result {
+	case "":
+		if o.Deployment == "" || s.Rollouts[o.ID].Deployment == o.Deployment {
+			return false
+		}
+		s.Rollouts[o.ID] = store.Rollout{
+			Kind: o.Kind, Deployment: o.Deployment, Revision: revision, Hash: o.Hash, Action: o.Action, Began: o.Began, Revert: true,
+		}
+		s.Inventory[o.ID] = owned
+	case apply.Applied:
+		delete(s.Rollouts, o.ID)
+		s.Inventory[o.ID] = owned
+		f.Restored, f.Unrestored, f.Deployment = true, "", ""
+	case apply.Failed:
+		delete(s.Rollouts, o.ID)
+		if o.Transient {
+			return true
+		}
+		f.Restored, f.Unrestored, f.Deployment = false, o.Reason, o.Deployment
+	default:
+		return false
+	}
+	if failed {
+		s.Failed[o.ID] = f
+	}
+	return true
+}

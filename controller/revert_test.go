@@ -1,0 +1,231 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// reverting is a rig with onFailure: revert.
+func reverting(t *testing.T, files map[string]string) *rig {
+	g := newRig(t, files)
+	g.options.Syncs[0].Policy.Revert = true
+	return g
+}
+
+func TestFailedDefinitionIsRevertedOnceAndTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := reverting(t, files("/shop/a", "v1", "/shop/b", "v1"))
+		g.start()
+		g.world.set(func() { g.world.refused = map[string]string{"/shop/a": "bad"} })
+		g.repo.push(files("/shop/a", "bad", "/shop/b", "v2"))
+		after(time.Minute)
+		g.runs("/shop/a=v1 /shop/b=v2")
+		a := g.app("/shop/a")
+		if a.State != Failed || a.Health != HealthHealthy || !strings.Contains(a.Reason, "exit code 127: not found; the last healthy definition is back in place") {
+			t.Errorf("app a: %+v", a)
+		}
+		history := g.sync("shop").History
+		if len(history) != 3 || !strings.Contains(history[1].Changes[0].Reason, "exit code 127") || history[0].Result != "applied" || history[0].Summary.Update != 1 {
+			t.Errorf("history: %+v", history)
+		}
+		tried := g.world.writes("/shop/a")
+		after(time.Hour)
+		if n := g.world.writes("/shop/a"); n != tried {
+			t.Errorf("after the revert it was written %d times more", n-tried)
+		}
+		// What is back is kept like git's, by the next process too.
+		g.stop()
+		g.start()
+		g.world.set(func() { g.world.apps["/shop/a"] = clone(g.world.apps["/shop/a"], "by hand") })
+		after(time.Minute)
+		g.runs("/shop/a=v1 /shop/b=v2")
+		// A fix is tried at once, and nothing is left behind.
+		g.repo.push(files("/shop/a", "v3", "/shop/b", "v2"))
+		after(time.Minute)
+		g.runs("/shop/a=v3 /shop/b=v2")
+		if s := g.shelf.state(t, "shop"); g.app("/shop/a").State != Synced || len(s.Failed)+len(s.Healthy)+len(s.Rollouts) > 0 {
+			t.Errorf("after the fix: %+v, %+v", g.app("/shop/a"), s)
+		}
+		g.stop()
+	})
+}
+
+func clone(a *manifests.App, cmd string) *manifests.App {
+	changed := *a
+	changed.Cmd = &cmd
+	return &changed
+}
+
+// What ran before is remembered before anything is sent, through kills and
+// through a second bad definition over the first.
+func TestLastHealthyOutlivesTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := reverting(t, files("/shop/a", "v1"))
+		g.start()
+		g.world.set(func() { g.world.hanging = map[string]string{"/shop/a": "bad"} })
+		g.repo.push(files("/shop/a", "bad"))
+		after(time.Second)
+		g.stop()
+		g.world.set(func() {
+			g.world.hanging = map[string]string{}
+			g.world.deployments = map[string]string{}
+			g.world.refused = map[string]string{"/shop/a": "worse"}
+		})
+		g.repo.commit(files("/shop/a", "worse"))
+		g.start()
+		defer g.stop()
+		after(time.Minute)
+		g.runs("/shop/a=v1")
+	})
+}
+
+// A new app has nothing to be put back to, and a revert that fails is the end.
+func TestWhereARevertEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := reverting(t, files("/shop/b", "v1"))
+		g.start()
+		defer g.stop()
+		g.world.set(func() { g.world.refused = map[string]string{"/shop/a": "bad", "/shop/b": "bad"} })
+		g.repo.push(files("/shop/a", "bad", "/shop/b", "bad"))
+		synctest.Wait()
+		g.world.set(func() { // the port is taken meanwhile, say
+			g.world.refused["/shop/b"], g.world.fare["/shop/b"] = "v1", marathon.Status{}
+		})
+		after(time.Minute)
+		g.runs("/shop/a=bad /shop/b=v1")
+		if a := g.app("/shop/a"); a.State != Failed || strings.Contains(a.Reason, "last healthy") {
+			t.Errorf("app a: %+v", a)
+		}
+		tried := g.world.writes("/shop/b")
+		after(time.Hour)
+		if n := g.world.writes("/shop/b"); n != tried {
+			t.Errorf("b was written %d times more", n-tried)
+		}
+		if b := g.app("/shop/b"); b.State != Failed || !strings.Contains(b.Reason, "putting the last healthy definition back failed too: exit code 127") {
+			t.Errorf("app b: %+v", b)
+		}
+	})
+}
+
+// A rollout that is late but came up before anybody undid it is left alone.
+func TestWhatCameUpLateIsNotReverted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, files("/shop/a", "v1"))
+		g.start()
+		g.world.set(func() { g.world.refused = map[string]string{"/shop/a": "slow"} })
+		g.repo.push(files("/shop/a", "slow"))
+		after(time.Second)
+		if a := g.app("/shop/a"); a.State != Failed {
+			t.Fatalf("app a: %+v", a)
+		}
+		g.stop()
+		g.world.set(func() { g.world.refused = map[string]string{} })
+		g.options.Syncs[0].Policy.Revert = true
+		g.start()
+		defer g.stop()
+		after(time.Minute)
+		g.runs("/shop/a=slow")
+		if a := g.app("/shop/a"); a.State != Synced {
+			t.Errorf("app a: %+v", a)
+		}
+	})
+}
+
+func TestRememberRevert(t *testing.T) {
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	failure := plan.Failure{Hash: "bad", Reason: "exit code 1", Deployment: "d1"}
+	outcome := func(r apply.Result) apply.Outcome {
+		return apply.Outcome{ID: "/a", Kind: manifests.KindApp, Action: plan.Update, Result: r, Reason: "why", Deployment: "d2", Hash: "good", Began: began, Revert: true}
+	}
+	transient := outcome(apply.Failed)
+	transient.Transient = true
+	cases := map[string]struct {
+		o       apply.Outcome
+		failure plan.Failure
+		owned   string // revision and hash
+		rollout bool
+	}{
+		"begun":                    {outcome(""), failure, "r1 good", true},
+		"back":                     {outcome(apply.Applied), plan.Failure{Hash: "bad", Reason: "exit code 1", Restored: true}, "r1 good", false},
+		"failed as well":           {outcome(apply.Failed), plan.Failure{Hash: "bad", Reason: "exit code 1", Unrestored: "why", Deployment: "d2"}, "r2 bad", false},
+		"failed, not by its fault": {transient, failure, "r2 bad", false},
+		"cut off":                  {outcome(apply.Unknown), failure, "r2 bad", false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := store.State{
+				Inventory: map[string]store.Owned{"/a": {Kind: manifests.KindApp, Revision: "r2", Hash: "bad"}}, Rollouts: map[string]store.Rollout{},
+				Failed: map[string]plan.Failure{"/a": failure}, Healthy: map[string]plan.Healthy{"/a": {Revision: "r1", Hash: "good"}},
+			}
+			remember(&s, c.o, "r2", "a.yaml")
+			if diff := cmp.Diff(c.failure, s.Failed["/a"]); diff != "" {
+				t.Errorf("failure (-want +got):\n%s", diff)
+			}
+			if o := s.Inventory["/a"]; o.Revision+" "+o.Hash != c.owned {
+				t.Errorf("inventory: %+v, want %s", o, c.owned)
+			}
+			if r, begun := s.Rollouts["/a"]; begun != c.rollout || begun && !carried(s.Rollouts)["/a"].Revert {
+				t.Errorf("rollout: %+v", r)
+			}
+		})
+	}
+}
+
+// Approving some of too many deletions lets through those alone, whatever
+// happens to process and revision.
+func TestApprovingSomeDeletionsLeavesTheRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, files("/shop/a", "v1", "/shop/b", "v1", "/shop/c", "v1", "/shop/d", "v1"))
+		g.options.Syncs[0].Policy.MaxDeletes = plan.MaxDeletes{Count: 2}
+		g.start()
+		g.repo.push(files("/shop/a", "v1"))
+		after(time.Minute)
+		g.runs("/shop/a=v1 /shop/b=v1 /shop/c=v1 /shop/d=v1")
+		g.stop()
+		s := g.shelf.state(t, "shop")
+		s.Approved = map[string]string{"/shop/b": "commit-2"}
+		if err := g.shelf.Save(t.Context(), "shop", s); err != nil {
+			t.Fatal(err)
+		}
+		g.start()
+		defer g.stop()
+		after(time.Minute)
+		g.runs("/shop/a=v1 /shop/c=v1 /shop/d=v1")
+		g.repo.push(files("/shop/a", "v2"))
+		after(time.Hour)
+		g.runs("/shop/a=v2 /shop/c=v1 /shop/d=v1")
+		if c := g.app("/shop/c"); c.State != Blocked || !strings.Contains(c.Reason, "maxDeletes") {
+			t.Errorf("app c: %+v", c)
+		}
+	})
+}
+
+// An id is unproven from its creation till a rollout of it comes up, whichever.
+func TestUnproven(t *testing.T) {
+	s := store.State{Inventory: map[string]store.Owned{}, Rollouts: map[string]store.Rollout{}, Failed: map[string]plan.Failure{}}
+	for _, step := range []struct {
+		action plan.Action
+		result apply.Result
+		want   bool
+	}{
+		{plan.Create, "", true}, {plan.Create, apply.Failed, true}, {plan.Update, "", true}, {plan.Update, apply.Superseded, true},
+		{plan.Update, apply.Failed, true}, {plan.Update, "", true}, {plan.Update, apply.Applied, false},
+		{plan.Update, "", false}, {plan.Update, apply.Failed, false},
+	} {
+		remember(&s, apply.Outcome{ID: "/a", Action: step.action, Result: step.result, Deployment: fmt.Sprint(len(s.History), step), Hash: "h"}, "r", "f")
+		if got := unproven(&s)["/a"]; got != step.want {
+			t.Errorf("after %s %s: %v", step.action, step.result, got)
+		}
+	}
+}

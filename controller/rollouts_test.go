@@ -1,0 +1,39 @@
+package controller
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+)
+
+// What stands half done is watched though nothing was noted of it; but only
+// what is ours, what did not fail, and what nothing works on.
+func TestHalfDoneIsWatched(t *testing.T) {
+	t.Parallel()
+	half := marathon.App{Status: marathon.Status{Running: 1, Outdated: 1}}
+	driven := marathon.App{Status: marathon.Status{Running: 1, Outdated: 1, Deployments: []string{"d"}}}
+	p := &pass{c: &Controller{now: time.Now}, y: &syncer{}}
+	p.state.Apps = map[string]marathon.App{
+		"/half": half, "/theirs": half, "/failed": half, "/driven": driven, "/noted": half,
+		"/up": {Status: marathon.Status{Running: 1}}, "/unread": {Status: marathon.Status{Running: 1, Outdated: -1}},
+	}
+	p.y.memory.state = store.State{
+		Inventory: map[string]store.Owned{"/half": {}, "/failed": {}, "/driven": {}, "/noted": {}, "/up": {}, "/unread": {}},
+		Failed:    map[string]plan.Failure{"/failed": {Hash: "h"}},
+		Rollouts:  map[string]store.Rollout{"/noted": {Deployment: "noted"}},
+	}
+	got := p.rollouts()
+	if diff := cmp.Diff([]string{"/half", "/noted"}, slices.Sorted(maps.Keys(got))); diff != "" || got["/noted"].Deployment != "noted" {
+		t.Errorf("watched (-want +got):\n%s", diff)
+	}
+	if !p.work() {
+		t.Error("a half done app is no work")
+	}
+}

@@ -1,0 +1,186 @@
+package controller
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// AppState says how what git wants of an app relates to what Marathon holds.
+type AppState string
+
+// The states of an app or a pod.
+const (
+	Synced      AppState = "synced"          // live is what git wants
+	OutOfSync   AppState = "out of sync"     // a change is pending
+	Progressing AppState = "progressing"     // a rollout is under way
+	Failed      AppState = "failed"          // its rollout failed; not tried again until the definition changes
+	Blocked     AppState = "blocked"         // a change is held back; the reason says by what
+	Broken      AppState = "broken manifest" // its manifest has errors: nothing is changed under this id
+	Unknown     AppState = "unknown"         // not read yet, or not to be read now
+)
+
+// AppStates lists every state, in the order in which people want to see them.
+func AppStates() []AppState {
+	return []AppState{Failed, Broken, Blocked, Progressing, OutOfSync, Unknown, Synced}
+}
+
+// Health says how the instances of an app fare, whatever git wants of it.
+type Health string
+
+// The healths of an app or a pod.
+const (
+	HealthHealthy     Health = "healthy"     // all wanted instances run, and are healthy where they are checked
+	HealthProgressing Health = "progressing" // a deployment is bringing it to its count
+	HealthDegraded    Health = "degraded"    // instances are missing or unhealthy and nothing is under way
+	HealthSuspended   Health = "suspended"   // 0 instances are wanted and none run
+	HealthMissing     Health = "missing"     // Marathon does not have it
+	HealthUnknown     Health = "unknown"
+)
+
+// Instances counts the tasks of an app, or the instances of a pod.
+type Instances struct {
+	Wanted  int  `json:"wanted"`
+	Running int  `json:"running"`
+	Healthy int  `json:"healthy"` // only told where Checked
+	Checked bool `json:"checked"` // the app has health checks
+}
+
+// AppStatus is one app, pod or group of a sync.
+type AppStatus struct {
+	ID        string         `json:"id"`
+	Kind      manifests.Kind `json:"kind"`
+	State     AppState       `json:"state"`
+	Health    Health         `json:"health"`
+	Instances Instances      `json:"instances"`
+	Action    plan.Action    `json:"action,omitempty"` // of the change that is pending or under way
+	Reason    string         `json:"reason,omitempty"` // one sentence for people; never a secret
+	File      string         `json:"file,omitempty"`
+	// Approvable: the change is held back, and an approval lets it through.
+	Approvable bool `json:"approvable,omitempty"`
+}
+
+// PassResult is how a pass ended.
+type PassResult string
+
+// The results of a pass.
+const (
+	PassUnchanged  PassResult = "unchanged"  // there was nothing to do
+	PassApplied    PassResult = "applied"    // every change that was not held back is carried out
+	PassFailed     PassResult = "failed"     // it could not be planned or saved, or a change failed
+	PassSuperseded PassResult = "superseded" // given up for a newer revision
+	PassStopped    PassResult = "stopped"    // cut off by the end of the process
+)
+
+// PassResults lists every result of a pass.
+func PassResults() []PassResult {
+	return []PassResult{PassUnchanged, PassApplied, PassFailed, PassSuperseded, PassStopped}
+}
+
+// PassStatus is the last pass of a sync that ended.
+type PassStatus struct {
+	Began    time.Time  `json:"began"`
+	Ended    time.Time  `json:"ended"`
+	Revision string     `json:"revision,omitempty"`
+	Result   PassResult `json:"result"`
+	Error    string     `json:"error,omitempty"` // of PassFailed: what is wrong and what to do
+}
+
+// SyncStatus is what is known of one sync.
+type SyncStatus struct {
+	Name   string `json:"name"`
+	Source string `json:"source"` // for people, without secrets
+	Path   string `json:"path"`
+	Scope  string `json:"scope"`
+
+	// Revision is what the source was at when it was last read with success;
+	// its ID is empty while it never was.
+	Revision sources.Revision `json:"revision"`
+	// Looked is when the source was last looked at, with or without success.
+	Looked time.Time `json:"looked,omitzero"`
+	// SourceError says why the source cannot be read now. The revision above
+	// stays in force.
+	SourceError string `json:"sourceError,omitempty"`
+
+	Suspended bool        `json:"suspended"`
+	Running   bool        `json:"running"` // a pass is under way
+	Last      *PassStatus `json:"last"`    // nil: no pass ended yet
+	// Planned is when desired and live were last compared: zero while they
+	// never were since the process began.
+	Planned time.Time `json:"planned,omitzero"`
+	// PlannedRevision is the revision that was compared then: Apps are of it.
+	PlannedRevision string `json:"plannedRevision,omitempty"`
+	// Notes are what a person should know beside errors, such as a lost store.
+	Notes []string `json:"notes"`
+
+	Summary  plan.Summary        `json:"summary"` // of the last plan
+	Apps     []AppStatus         `json:"apps"`    // sorted by id
+	Problems []manifests.Problem `json:"problems"`
+	History  []store.Entry       `json:"history"` // newest first
+}
+
+// Counts tells how many apps of the sync are in each state.
+func (s SyncStatus) Counts() map[AppState]int {
+	counts := map[AppState]int{}
+	for _, a := range s.Apps {
+		counts[a.State]++
+	}
+	return counts
+}
+
+func (s SyncStatus) clone() SyncStatus {
+	if s.Last != nil {
+		s.Last = new(*s.Last)
+	}
+	s.Notes = append([]string{}, s.Notes...)
+	s.Apps = append([]AppStatus{}, s.Apps...)
+	s.Problems = append([]manifests.Problem{}, s.Problems...)
+	s.History = slices.Clone(s.History)
+	if s.History == nil {
+		s.History = []store.Entry{}
+	}
+	return s
+}
+
+// MarathonStatus is what is known of Marathon.
+type MarathonStatus struct {
+	Version string    `json:"version,omitempty"`
+	Reached time.Time `json:"reached,omitzero"` // last whole answer
+	Error   string    `json:"error,omitempty"`  // why it cannot be read now
+}
+
+// Status is a consistent copy of what the controller knows.
+type Status struct {
+	Now      time.Time      `json:"now"`
+	Running  bool           `json:"running"`          // Run was called and has not ended
+	Reload   string         `json:"reload,omitempty"` // why the newest configuration is not in force
+	Marathon MarathonStatus `json:"marathon"`
+	Syncs    []SyncStatus   `json:"syncs"` // sorted by name
+}
+
+// NotReady says why this process should not be relied on yet: one sentence a
+// cause, none when it is ready. A sync is ready from its first plan on, however
+// long what the plan asks for takes.
+func (s Status) NotReady() []string {
+	var why []string
+	if !s.Running {
+		why = append(why, "the controller is not running")
+	}
+	if s.Marathon.Error != "" {
+		why = append(why, "Marathon cannot be read: "+s.Marathon.Error)
+	}
+	for _, y := range s.Syncs {
+		switch {
+		case !y.Planned.IsZero():
+		case y.SourceError != "":
+			why = append(why, "sync "+y.Name+": its source was never read: "+y.SourceError)
+		default:
+			why = append(why, "sync "+y.Name+": git and Marathon were not compared yet")
+		}
+	}
+	return why
+}

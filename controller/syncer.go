@@ -1,0 +1,215 @@
+package controller
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// syncer is one sync and what is known of it.
+type syncer struct {
+	spec    Sync
+	watcher *watcher
+	reader  *manifests.Reader
+
+	ctx    context.Context    // ends with Run, or when the sync is gone
+	cancel context.CancelFunc // set when started
+	group  sync.WaitGroup     // its resync and its pass
+
+	// memory is used by the pass alone, of which there is one at a time.
+	memory memory
+	fights map[string]fight // id → its drift that was put back
+
+	mu       sync.Mutex
+	view     SyncStatus
+	rows     map[string]int       // id → index in view.Apps
+	read     time.Time            // when the reading began that the counts in view are of
+	ended    map[string]time.Time // id → when its change ended, if after read
+	lastRead time.Time            // when the last pass that read Marathon began to
+	lastTook time.Duration        // how long that took
+	heard    time.Time            // when Marathon last said that something changed
+	due      time.Time            // when the pass for what was heard was put off to
+	orders   []*order
+	asked    bool          // somebody wants a pass after the next look
+	current  *current      // the pass under way
+	longest  time.Duration // the longest back-off for what failed last
+}
+
+// current is the pass under way.
+type current struct {
+	revision string
+	applying bool                 // all is read and planned
+	began    time.Time            // when it began to
+	moved    time.Time            // when a change last began or ended
+	works    map[string]time.Time // what it changes or watches → when that ended
+	events   chan struct{}        // wakes it
+	again    *time.Timer          // set where it is to end for a new pass
+	cancel   context.CancelCauseFunc
+}
+
+// memory is what the store holds of a sync.
+type memory struct {
+	state  store.State
+	loaded bool   // it was read from the store
+	lost   string // what the store held cannot be had any more; why
+	dirty  bool   // it holds what is not saved yet
+}
+
+func newSyncer(spec Sync, w *watcher) *syncer {
+	return &syncer{
+		spec: spec, watcher: w, reader: manifests.NewReader(), fights: map[string]fight{},
+		view: SyncStatus{Name: spec.Name, Source: w.source.Source.String(), Path: spec.Path, Scope: spec.Policy.Scope},
+	}
+}
+
+func (y *syncer) stop() {
+	if y.cancel != nil {
+		y.cancel()
+		y.group.Wait()
+		y.cancel = nil
+	}
+}
+
+// begin notes that a pass has begun, and on which snapshot: the newest, or nil.
+// Both happen under the lock that supersede takes, so that a newer snapshot
+// either is the one returned here or cancels the pass.
+func (y *syncer) begin() (context.Context, context.CancelCauseFunc, *sources.Snapshot) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	snapshot := y.watcher.seen().snapshot
+	ctx, cancel := context.WithCancelCause(y.ctx)
+	y.current = &current{cancel: cancel, events: make(chan struct{}, 1)}
+	if snapshot != nil {
+		y.current.revision = snapshot.Revision.ID
+	}
+	y.view.Running = true
+	return ctx, cancel, snapshot
+}
+
+// supersede cancels the pass under way if it works on another revision.
+func (y *syncer) supersede(revision string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.current != nil && y.current.revision != revision {
+		y.current.cancel(apply.ErrSuperseded)
+	}
+}
+
+// quiet is how long nothing must have begun or ended in an apply for it to be
+// only waiting.
+const quiet = 10 * time.Second
+
+// again ends a pass that has read everything already, so that a new one may:
+// at once if a person asked, else only if it merely waits.
+func (y *syncer) again(asked bool) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.current != nil && y.current.applying && (asked || time.Since(y.current.moved) >= quiet) {
+		y.current.cancel(errAgain)
+	}
+}
+
+// applying notes that all is planned and what is changed or watched now, and
+// returns what wakes who waits.
+func (y *syncer) applying(ids map[string]time.Time) <-chan struct{} {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.current.applying, y.current.began, y.current.works = true, time.Now(), ids
+	return y.current.events
+}
+
+// moved notes that a change began or ended.
+func (y *syncer) moved() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.current.moved = time.Now()
+}
+
+func (y *syncer) ask() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.asked = true
+}
+
+func (y *syncer) takeAsked() bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	asked := y.asked
+	y.asked = false
+	return asked
+}
+
+func (y *syncer) setCeiling(d time.Duration) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.longest = d
+}
+
+func (y *syncer) getCeiling() time.Duration {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.longest
+}
+
+// status returns a copy of what is known, with the last look at the source.
+func (y *syncer) status() SyncStatus {
+	seen := y.watcher.seen()
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	s := y.view.clone()
+	s.Looked = seen.at
+	if seen.snapshot != nil {
+		s.Revision = seen.snapshot.Revision
+	}
+	if seen.err != nil {
+		s.SourceError = seen.err.Error()
+	}
+	return s
+}
+
+// show changes what status tells.
+func (y *syncer) show(change func(*SyncStatus)) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	change(&y.view)
+}
+
+// showApps replaces the apps by what follows from a reading of Marathon that
+// began at a time.
+func (y *syncer) showApps(apps []AppStatus, read time.Time) {
+	rows := make(map[string]int, len(apps))
+	for i, a := range apps {
+		rows[a.ID] = i
+	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.view.Apps, y.rows, y.read, y.ended = apps, rows, read, map[string]time.Time{}
+}
+
+// showApp changes one app, if it is shown.
+func (y *syncer) showApp(id string, change func(*AppStatus)) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if i, ok := y.rows[id]; ok {
+		change(&y.view.Apps[i])
+	}
+}
+
+// showEnd is showApp for a change that has ended now: a reading that began
+// before knows nothing of it.
+func (y *syncer) showEnd(id string, change func(*AppStatus)) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if i, ok := y.rows[id]; ok {
+		y.ended[id] = time.Now()
+		change(&y.view.Apps[i])
+	}
+	if y.current != nil && y.current.works != nil {
+		y.current.works[id] = time.Now()
+	}
+}

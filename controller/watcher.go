@@ -1,0 +1,170 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// breath is the least time between two looks at a source: a burst of triggers
+// is two looks and not a hundred.
+const breath = 100 * time.Millisecond
+
+// lookTimeout ends a look at a source that never comes back.
+const lookTimeout = 10 * time.Minute
+
+// watcher looks at one source for all syncs that read it.
+type watcher struct {
+	name   string
+	source Source
+	poke   chan struct{}
+
+	cancel context.CancelFunc // set when started
+	group  sync.WaitGroup
+
+	mu   sync.Mutex
+	last look
+	told string // the error that was logged last; empty: none since a good look
+}
+
+// look is what one look at a source has shown.
+type look struct {
+	snapshot *sources.Snapshot // the last good one; nil: there was none yet
+	err      error             // of this look: the snapshot stays in force
+	at       time.Time
+	first    bool // the first look of all
+	moved    bool // the revision is another one than before
+}
+
+// tell logs that a source cannot be read, once for each cause, and that it can
+// again.
+func (w *watcher) tell(log *slog.Logger, err error) {
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	w.mu.Lock()
+	before := w.told
+	w.told = now
+	w.mu.Unlock()
+	switch {
+	case now == before:
+	case now == "":
+		log.Info("source can be read again", "source", w.name)
+	default:
+		log.Warn("source cannot be read", "source", w.name, "error", err)
+	}
+}
+
+func newWatcher(name string, s Source) *watcher {
+	return &watcher{name: name, source: s, poke: make(chan struct{}, 1)}
+}
+
+// look asks for a look soon. One that is asked for already is enough.
+func (w *watcher) look() {
+	select {
+	case w.poke <- struct{}{}:
+	default:
+	}
+}
+
+func (w *watcher) seen() look {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last
+}
+
+func (w *watcher) stop() {
+	if w.cancel != nil {
+		w.cancel()
+		w.group.Wait()
+		w.cancel = nil
+	}
+}
+
+// watch looks at once, then whenever the source says that it changed, somebody
+// asks, or the interval is over.
+func (w *watcher) watch(ctx context.Context, looked func(*watcher, look)) {
+	changed := w.source.Source.Changed()
+	for failures := 0; ; {
+		l := w.lookNow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		looked(w, l)
+		if failures++; l.err == nil {
+			failures = 0
+		}
+		timer := time.NewTimer(nextLook(cmp.Or(w.source.Interval, DefaultInterval), failures))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-w.poke:
+		case _, open := <-changed:
+			if !open {
+				changed = nil // the source was closed: the timer still asks it
+			}
+		}
+		timer.Stop()
+		if pause(ctx, breath-time.Since(l.at)) != nil {
+			return
+		}
+	}
+}
+
+// pause waits, unless ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (w *watcher) lookNow(ctx context.Context) look {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	snapshot, err := w.source.Source.Snapshot(ctx)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next := look{snapshot: w.last.snapshot, err: err, at: time.Now(), first: w.last.at.IsZero()}
+	if err == nil && snapshot != nil {
+		next.moved = next.snapshot == nil || next.snapshot.Revision.ID != snapshot.Revision.ID
+		next.snapshot = snapshot
+	}
+	w.last = next
+	return next
+}
+
+// nextLook is when to look again: after the interval, or sooner after a
+// failure, so that a source that was away for a moment is not away for long.
+func nextLook(interval time.Duration, failures int) time.Duration {
+	if failures > 0 {
+		interval = min(interval, time.Second<<min(failures-1, 10))
+	}
+	return jitter(interval)
+}
+
+// jitter varies a duration by a tenth, so that many replicas and syncs do not
+// ask all at once.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
+}
+
+// every calls f each interval, give or take a tenth, until ctx ends.
+func every(ctx context.Context, interval time.Duration, f func()) {
+	for pause(ctx, jitter(interval)) == nil {
+		f()
+	}
+}
