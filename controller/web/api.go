@@ -1,0 +1,72 @@
+package web
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// answer is the JSON body of an action and of an error of the API.
+type answer struct {
+	Message string `json:"message"`
+}
+
+func (s *site) status() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s.writeJSON(w, http.StatusOK, s.Status())
+	})
+}
+
+func (s *site) healthz() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s.writeText(w, http.StatusOK, "ok\n")
+	})
+}
+
+func (s *site) readyz() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if why := s.Status().NotReady(); len(why) > 0 {
+			if s.Tokens.Read != nil { // the causes name what the token guards
+				why = nil
+			}
+			s.writeText(w, http.StatusServiceUnavailable, strings.Join(append([]string{"not ready"}, why...), "\n")+"\n")
+			return
+		}
+		s.writeText(w, http.StatusOK, "ready\n")
+	})
+}
+
+func (s *site) metrics() http.Handler {
+	if s.Metrics == nil {
+		return http.NotFoundHandler()
+	}
+	return promhttp.HandlerFor(s.Metrics, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 30 * time.Second})
+}
+
+func (s *site) writeJSON(w http.ResponseWriter, code int, v any) {
+	body, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		s.Log.Error("cannot write an answer as JSON", "error", err)
+		http.Error(w, "cannot write the answer as JSON", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	s.write(w, append(body, '\n'))
+}
+
+func (s *site) writeText(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	s.write(w, []byte(text))
+}
+
+// write sends a body. A caller that went away is not worth a warning.
+func (s *site) write(w http.ResponseWriter, body []byte) {
+	if _, err := w.Write(body); err != nil {
+		s.Log.Debug("an answer was not taken", "error", err)
+	}
+}

@@ -1,0 +1,92 @@
+package web
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"log/slog"
+	"net/http"
+	"strings"
+)
+
+// Tokens are what callers must prove themselves with, as a bearer token or, for
+// browsers, as the password of basic authentication with any user. Each is read
+// anew for every request, so that a changed one holds at once.
+type Tokens struct {
+	// Read lets see; nil: everybody may.
+	Read func() (string, error)
+	// Act lets see and act; nil: whoever may see may act.
+	Act func() (string, error)
+}
+
+func (t Tokens) any() bool { return t.Read != nil || t.Act != nil }
+
+// login lets through who may use a route, and asks all others for a token.
+func (s *site) login(r Route, next http.Handler) http.Handler {
+	if r.Open || !s.Tokens.any() {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch ok, err := s.Tokens.allow(r.Action, given(req)); {
+		case err != nil: // unknown is not empty: nobody is let in
+			s.Log.Error("a token of the page cannot be read, so nobody is let in", "error", err)
+			s.writeJSON(w, http.StatusServiceUnavailable, answer{"the tokens cannot be read; the log says why"})
+		case !ok:
+			level := slog.LevelDebug
+			if given(req) != "" || r.Action {
+				level = slog.LevelWarn
+			}
+			s.Log.Log(req.Context(), level, "refused without the right token", "method", req.Method, "path", req.URL.Path, "remote", req.RemoteAddr)
+			w.Header().Set("WWW-Authenticate", `Basic realm="Pacer: any user, a token as password", charset="UTF-8"`)
+			s.writeJSON(w, http.StatusUnauthorized, answer{"a token is needed for this: Authorization: Bearer …"})
+		default:
+			next.ServeHTTP(w, req)
+		}
+	})
+}
+
+// allow decides by the token that a caller gave:
+//
+//	asks to   tokens        let through
+//	see       no Read       everybody
+//	see       Read          Read or Act
+//	act       Act           Act
+//	act       Read alone    Read
+func (t Tokens) allow(act bool, token string) (bool, error) {
+	if !act && t.Read == nil {
+		return true, nil
+	}
+	var accepted []func() (string, error)
+	if t.Act != nil {
+		accepted = append(accepted, t.Act)
+	}
+	if t.Read != nil && (!act || t.Act == nil) {
+		accepted = append(accepted, t.Read)
+	}
+	ok := false
+	for _, read := range accepted {
+		want, err := read()
+		if err != nil {
+			return false, err
+		}
+		ok = same(token, want) || ok
+	}
+	return ok, nil
+}
+
+// same compares in constant time; nothing is no token.
+func same(got, want string) bool {
+	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && want != ""
+}
+
+// given is the token that a request came with.
+func given(r *http.Request) string {
+	if _, password, ok := r.BasicAuth(); ok {
+		return password
+	}
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}

@@ -1,0 +1,124 @@
+package web
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// hostile is text that a repository, a label or a task may bring: markup,
+// script in several contexts, a link that is none, and characters that turn
+// text round.
+const hostile = `<script>document.title='owned'</script><img src=x onerror="document.title='owned'">"'><a href="javascript:document.title='owned'">x</a> {{.}} ` + "\u202egnp.exe\u0007\nnext line"
+
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// sampleStatus is a realistic mixture: a sync with every state, a calm one, one
+// that is just starting, and one whose source is full of hostile text.
+func sampleStatus() controller.Status {
+	return controller.Status{
+		Now: noon, Running: true,
+		Marathon: controller.MarathonStatus{Version: "1.11.26", Reached: noon.Add(-4 * time.Second)},
+		Syncs:    []controller.SyncStatus{calmSync(), hostileSync(), shopSync(), startingSync()},
+	}
+}
+
+func app(id string, state controller.AppState, health controller.Health, i controller.Instances, file, reason string) controller.AppStatus {
+	return controller.AppStatus{ID: id, Kind: manifests.KindApp, State: state, Health: health, Instances: i, File: file, Reason: reason}
+}
+
+func approvable(id string) controller.AppStatus {
+	a := app(id, controller.Blocked, controller.HealthHealthy, controller.Instances{}, "", "prune: confirm asks first")
+	a.Action, a.Approvable = plan.Delete, true
+	return a
+}
+
+func shopSync() controller.SyncStatus {
+	checked := func(wanted, running, healthy int) controller.Instances {
+		return controller.Instances{Wanted: wanted, Running: running, Healthy: healthy, Checked: true}
+	}
+	plain := func(wanted, running int) controller.Instances {
+		return controller.Instances{Wanted: wanted, Running: running}
+	}
+	head := sources.Revision{ID: "3f9c2a71d0e84b6c5a1f7e2d9b8c4a6f0e1d2c3b", Ref: "main", Author: "Ada Lovelace", Subject: "cart: keep baskets for a week", Time: noon.Add(-6 * time.Minute)}
+	return controller.SyncStatus{
+		Name: "shop", Source: "https://git.example.com/shop.git", Path: "prod", Scope: "/shop", Revision: head, Running: true,
+		Last: &controller.PassStatus{Began: noon.Add(-95 * time.Second), Ended: noon.Add(-20 * time.Second), Revision: head.ID, Result: controller.PassFailed},
+		Apps: []controller.AppStatus{
+			app("/shop/cart", controller.Progressing, controller.HealthProgressing, checked(3, 2, 1), "prod/cart.yaml", "update: 1 of 3 new tasks are healthy"),
+			app("/shop/checkout", controller.Synced, controller.HealthHealthy, checked(4, 4, 4), "prod/checkout.yaml", ""),
+			app("/shop/legacy-import", controller.Blocked, controller.HealthHealthy, plain(1, 1), "", "git no longer has it: prune is confirm, so pacer approve has to allow its deletion"),
+			app("/shop/mailer", controller.Broken, controller.HealthHealthy, plain(1, 1), "prod/mailer.json", "its manifest has errors, which are listed below: nothing is changed until they are mended"),
+			app("/shop/pricing", controller.Failed, controller.HealthDegraded, checked(3, 0, 0), "prod/pricing.yaml", "0 of 3 running after 10 min: 57 of 57 offers refused, all for cpus: wants 99999, the largest offer has 8. The last task ended with exit code 127: sh: 1: pricing-server: not found. Not tried again until the definition changes."),
+			app("/shop/reports", controller.Synced, controller.HealthSuspended, plain(0, 0), "prod/reports.yaml", ""),
+			app("/shop/search", controller.Synced, controller.HealthHealthy, checked(2, 2, 2), "prod/search.yaml", ""),
+			{ID: "/shop/tracing", Kind: manifests.KindPod, State: controller.Synced, Health: controller.HealthHealthy, Instances: plain(1, 1), File: "prod/tracing.yaml"},
+			app("/shop/web", controller.OutOfSync, controller.HealthHealthy, checked(2, 2, 2), "prod/web.yaml", "scale: /instances 2 → 5"),
+		},
+		Problems: []manifests.Problem{
+			{File: "prod/mailer.json", Line: 7, Column: 3, ID: "/shop/mailer", Severity: manifests.SeverityError, Message: `unknown field "instnaces": instances is meant`},
+			{File: "prod/search.yaml", Line: 22, Column: 5, ID: "/shop/search", Severity: manifests.SeverityWarning, Message: "a health check without portIndex: the first port is used, say portIndex: 0"},
+		},
+		History: shopHistory(head),
+	}
+}
+
+func shopHistory(head sources.Revision) []store.Entry {
+	entries := []store.Entry{{
+		Revision: head.ID, Author: head.Author, Subject: head.Subject, Began: noon.Add(-95 * time.Second), Ended: noon.Add(-20 * time.Second),
+		Summary: plan.Summary{Update: 2, Scale: 1}, Result: "failed",
+		Changes: []store.Done{
+			{ID: "/shop/checkout", Action: plan.Scale, Outcome: "applied"},
+			{ID: "/shop/pricing", Action: plan.Update, Outcome: "failed", Reason: "0 of 3 running after 10 min: 57 of 57 offers refused, all for cpus"},
+			{ID: "/shop/cart", Action: plan.Update, Outcome: "superseded"},
+		},
+	}}
+	for i := range 7 {
+		at := noon.Add(-time.Duration(i+1) * 7 * time.Hour)
+		entries = append(entries, store.Entry{
+			Revision: fmt.Sprintf("%08x77aa0f3344", 0x1b2c3d4e*(i+1)), Author: "Grace Hopper", Subject: fmt.Sprintf("search: index %d more fields", i+2),
+			Began: at, Ended: at.Add(12 * time.Second), Summary: plan.Summary{Update: 1}, Result: "applied",
+			Changes: []store.Done{{ID: "/shop/search", Action: plan.Update, Outcome: "applied"}},
+		})
+	}
+	return entries
+}
+
+func calmSync() controller.SyncStatus {
+	y := controller.SyncStatus{
+		Name: "billing", Source: "git@git.example.com:billing.git", Path: "", Scope: "/billing",
+		Revision: sources.Revision{ID: "b81d5e0c77aa0f334455", Author: "Grace Hopper", Subject: "invoice: round half to even", Time: noon.Add(-50 * time.Hour)},
+		Planned:  noon.Add(-12 * time.Second),
+		Last:     &controller.PassStatus{Began: noon.Add(-12 * time.Second), Ended: noon.Add(-12*time.Second + 84*time.Millisecond), Result: controller.PassUnchanged},
+	}
+	for _, name := range []string{"invoice", "ledger"} {
+		y.Apps = append(y.Apps, app("/billing/"+name, controller.Synced, controller.HealthHealthy, controller.Instances{Wanted: 2, Running: 2}, name+".json", ""))
+	}
+	return y
+}
+
+func startingSync() controller.SyncStatus {
+	return controller.SyncStatus{
+		Name: "staging", Source: "https://git.example.com/shop.git", Path: "staging", Scope: "/staging",
+		SourceError: "git fetch of https://git.example.com/shop.git: dial tcp: lookup git.example.com: no such host: check the name and this machine's DNS",
+	}
+}
+
+func hostileSync() controller.SyncStatus {
+	return controller.SyncStatus{
+		Name: "evil", Source: "javascript:document.title='owned'", Path: hostile, Scope: "/evil",
+		Revision:        sources.Revision{ID: "0badc0de", Author: hostile, Subject: hostile, Time: noon.Add(time.Hour)},
+		Last:            &controller.PassStatus{Began: noon.Add(-time.Second), Ended: noon, Result: controller.PassFailed, Error: hostile},
+		Notes:           []string{hostile},
+		Apps:            []controller.AppStatus{app("/evil/"+hostile, controller.Failed, controller.HealthUnknown, controller.Instances{}, hostile, hostile), approvable("/evil/" + hostile + "2")},
+		PlannedRevision: hostile,
+		Problems:        []manifests.Problem{{File: hostile, Line: 1, Column: 1, ID: hostile, Message: hostile}},
+		History: []store.Entry{{Revision: hostile, Author: hostile, Subject: hostile, Began: noon, Ended: noon, Result: hostile, Message: hostile,
+			Changes: []store.Done{{ID: hostile, Action: plan.Action(hostile), Outcome: hostile, Reason: hostile}}}},
+	}
+}

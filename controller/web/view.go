@@ -1,0 +1,321 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// tone is the colour class of a state; the state's word always stands beside it.
+type tone string
+
+const (
+	toneGood tone = "good"
+	toneBusy tone = "busy"
+	toneWarn tone = "warn"
+	toneBad  tone = "bad"
+	toneIdle tone = "idle"
+)
+
+// chip is a state as the page shows it.
+type chip struct {
+	Word string
+	Tone tone
+}
+
+type pageView struct {
+	controller.Status
+	Version  string
+	Headline chip
+	Total    string
+	Views    []syncView
+}
+
+type syncView struct {
+	controller.SyncStatus
+	Now      time.Time
+	State    chip
+	Counts   []string
+	Rows     []appView
+	Hidden   int // rows that are left out
+	Problems []problemView
+	Recent   []entryView
+	Older    []entryView
+	Empty    string // what to do, where there are no rows
+}
+
+type appView struct {
+	controller.AppStatus
+	StateChip, HealthChip chip
+	Count                 string
+	calm                  bool // needs nobody's attention
+}
+
+type problemView struct {
+	manifests.Problem
+	Where string
+	Chip  chip
+}
+
+type entryView struct {
+	store.Entry
+	Now     time.Time
+	Chip    chip
+	Changes []doneView
+	Counts  string
+	More    int // changes that are left out
+}
+
+type doneView struct {
+	store.Done
+	Sign string
+	Chip chip
+}
+
+// The page shows so much of what can be long.
+const (
+	maxProblems = 200
+	maxRecent   = 5
+	maxDone     = 20
+)
+
+func newPageView(s controller.Status, version string, maxCalm int) pageView {
+	v := pageView{Status: s, Version: version}
+	apps := 0
+	for _, y := range s.Syncs {
+		v.Views = append(v.Views, newSyncView(y, s.Now, maxCalm))
+		apps += len(y.Apps)
+	}
+	v.Total = count(len(s.Syncs), "sync") + ", " + count(apps, "app")
+	v.Headline = headline(s, v.Views)
+	return v
+}
+
+// headline says in a few words whether somebody has to look.
+func headline(s controller.Status, views []syncView) chip {
+	tones := map[tone]int{}
+	for _, v := range views {
+		tones[v.State.Tone]++
+	}
+	need := tones[toneBad] + tones[toneWarn]
+	switch {
+	case s.Marathon.Error != "":
+		return chip{"Marathon cannot be read", toneBad}
+	case len(views) == 0:
+		return chip{"nothing to do yet", toneIdle}
+	case need > 0 && tones[toneBad] > 0:
+		return chip{fmt.Sprintf("%d of %s need attention", need, count(len(views), "sync")), toneBad}
+	case need > 0:
+		return chip{fmt.Sprintf("%d of %s need attention", need, count(len(views), "sync")), toneWarn}
+	case tones[toneBusy] > 0:
+		return chip{"working", toneBusy}
+	default:
+		return chip{"all synced", toneGood}
+	}
+}
+
+func newSyncView(s controller.SyncStatus, now time.Time, maxCalm int) syncView {
+	v := syncView{SyncStatus: s, Now: now, Empty: emptyHint(s)}
+	for _, a := range s.Apps {
+		v.Rows = append(v.Rows, newAppView(a))
+	}
+	v.State = overall(s, v.Rows)
+	v.Counts = counts(s)
+	slices.SortStableFunc(v.Rows, func(a, b appView) int {
+		return cmp.Compare(rank(a.calm), rank(b.calm))
+	})
+	if loud := len(v.Rows) - calmRows(v.Rows); maxCalm >= 0 && len(v.Rows) > loud+maxCalm {
+		v.Hidden = len(v.Rows) - loud - maxCalm
+		v.Rows = v.Rows[:loud+maxCalm]
+	}
+	for _, p := range s.Problems[:min(len(s.Problems), maxProblems)] {
+		v.Problems = append(v.Problems, newProblemView(p))
+	}
+	for i, e := range s.History {
+		if i < maxRecent {
+			v.Recent = append(v.Recent, newEntryView(e, now))
+		} else {
+			v.Older = append(v.Older, newEntryView(e, now))
+		}
+	}
+	return v
+}
+
+func rank(calm bool) int {
+	if calm {
+		return 1
+	}
+	return 0
+}
+
+func calmRows(rows []appView) int {
+	n := 0
+	for _, r := range rows {
+		n += rank(r.calm)
+	}
+	return n
+}
+
+// overall tells the state of a sync in one word: what hinders it first, then
+// its worst app.
+func overall(s controller.SyncStatus, rows []appView) chip {
+	switch {
+	case s.Revision.ID == "" && s.SourceError != "":
+		return chip{"source cannot be read", toneBad}
+	case s.Last != nil && s.Last.Result == controller.PassFailed && s.Last.Error != "":
+		return chip{"failed", toneBad}
+	case s.Suspended:
+		return chip{"suspended", toneIdle}
+	}
+	for _, t := range []tone{toneBad, toneWarn, toneBusy} {
+		for _, r := range rows {
+			if r.StateChip.Tone == t {
+				return r.StateChip
+			}
+			if r.HealthChip.Tone == t {
+				return r.HealthChip
+			}
+		}
+		switch {
+		case t == toneBad && hasErrors(s.Problems):
+			return chip{"problems in manifests", toneBad}
+		case t == toneWarn && s.SourceError != "":
+			return chip{"source cannot be read", toneWarn}
+		}
+	}
+	if s.Last == nil {
+		return chip{"starting", toneBusy}
+	}
+	return chip{"synced", toneGood}
+}
+
+func hasErrors(problems []manifests.Problem) bool {
+	return slices.ContainsFunc(problems, func(p manifests.Problem) bool {
+		return p.Severity != manifests.SeverityWarning
+	})
+}
+
+func counts(s controller.SyncStatus) []string {
+	var words []string
+	byState := s.Counts()
+	for _, state := range controller.AppStates() {
+		if n := byState[state]; n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	return words
+}
+
+func emptyHint(s controller.SyncStatus) string {
+	where := "the source"
+	if s.Path != "" {
+		where = s.Path + " of the source"
+	}
+	switch {
+	case s.Revision.ID == "" && s.SourceError != "":
+		return "Nothing is known yet: the source has to be readable first. Nothing is changed till then."
+	case s.Last == nil:
+		return "The first pass is under way."
+	case s.Last.Result == controller.PassFailed:
+		return "Nothing is known yet: the last pass could not look."
+	default:
+		return "There are no apps here yet. Put a manifest (.json, .yaml) into " + where + " and push it."
+	}
+}
+
+func newAppView(a controller.AppStatus) appView {
+	v := appView{AppStatus: a, StateChip: stateChip(a.State), HealthChip: healthChip(a.Health), Count: instances(a)}
+	v.calm = v.StateChip.Tone == toneGood && (v.HealthChip.Tone == toneGood || v.HealthChip.Tone == toneIdle)
+	return v
+}
+
+func stateChip(s controller.AppState) chip {
+	tones := map[controller.AppState]tone{
+		controller.Synced: toneGood, controller.OutOfSync: toneWarn, controller.Progressing: toneBusy,
+		controller.Failed: toneBad, controller.Blocked: toneWarn, controller.Broken: toneBad,
+	}
+	return chip{string(s), cmp.Or(tones[s], toneIdle)}
+}
+
+func healthChip(h controller.Health) chip {
+	tones := map[controller.Health]tone{
+		controller.HealthHealthy: toneGood, controller.HealthProgressing: toneBusy,
+		controller.HealthDegraded: toneBad, controller.HealthMissing: toneWarn,
+	}
+	return chip{string(h), cmp.Or(tones[h], toneIdle)}
+}
+
+func instances(a controller.AppStatus) string {
+	i := a.Instances
+	switch {
+	case a.Kind == manifests.KindGroup:
+		return ""
+	case i.Checked:
+		return fmt.Sprintf("%d of %d running, %d healthy", i.Running, i.Wanted, i.Healthy)
+	default:
+		return fmt.Sprintf("%d of %d running", i.Running, i.Wanted)
+	}
+}
+
+func newProblemView(p manifests.Problem) problemView {
+	v := problemView{Problem: p, Where: p.File, Chip: chip{"error", toneBad}}
+	if p.Severity == manifests.SeverityWarning {
+		v.Chip = chip{"warning", toneWarn}
+	}
+	if p.Line > 0 {
+		v.Where = fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+	}
+	return v
+}
+
+func newEntryView(e store.Entry, now time.Time) entryView {
+	v := entryView{Entry: e, Now: now, Chip: resultChip(e.Result), Counts: summary(e.Summary)}
+	done := e.Changes
+	if len(done) > maxDone {
+		v.More, done = len(done)-maxDone, done[:maxDone]
+	}
+	for _, d := range done {
+		v.Changes = append(v.Changes, doneView{Done: d, Sign: sign(d.Action), Chip: resultChip(d.Outcome)})
+	}
+	return v
+}
+
+func resultChip(result string) chip {
+	tones := map[string]tone{
+		"applied": toneGood, "failed": toneBad, "superseded": toneIdle,
+		"blocked": toneWarn, "unknown": toneWarn, "stopped": toneIdle,
+	}
+	return chip{result, cmp.Or(tones[result], toneIdle)}
+}
+
+// sign is the mark of an action that pacer plan prints too.
+func sign(a plan.Action) string {
+	return map[plan.Action]string{plan.Create: "+", plan.Update: "~", plan.Scale: "↕", plan.Delete: "-"}[a]
+}
+
+func summary(s plan.Summary) string {
+	var words []string
+	for _, c := range []struct {
+		n    int
+		word string
+	}{{s.Create, "created"}, {s.Update, "updated"}, {s.Scale, "scaled"}, {s.Delete, "deleted"}} {
+		if c.n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", c.n, c.word))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

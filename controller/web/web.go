@@ -1,0 +1,79 @@
+// Package web serves Pacer's page, its JSON API, health and metrics over HTTP.
+//
+// It shows and asks; what is done is the controller's.
+package web
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pacer-gitops/pacer/controller"
+)
+
+// Options is what the pages are made of.
+type Options struct {
+	Status  func() controller.Status
+	Trigger func(sync string) error // controller.ErrNoSync answers 404
+	// What people may ask of a sync beside; each returns when it is saved.
+	// controller.ErrConflict answers 409.
+	Suspend func(ctx context.Context, sync string) error
+	Resume  func(ctx context.Context, sync string) error
+	Approve func(ctx context.Context, sync string, ids []string, revision string) error
+	Tokens  Tokens              // zero: everybody who reaches the page may see and act
+	Metrics prometheus.Gatherer // nil: /metrics answers 404
+	Log     *slog.Logger        // nil: nothing is logged
+	Version string              // of Pacer
+}
+
+// Route is one address that Pacer serves. Routes lists them all; docs/api.md
+// describes each.
+type Route struct {
+	Method string // GET serves HEAD too
+	Path   string // in the notation of http.ServeMux
+	Doc    string // one line for people
+	Open   bool   // it needs no token
+	Action bool   // it changes something: guarded against requests of other sites, and each is logged
+	serve  func(*site) http.Handler
+}
+
+// Routes returns every route, in the order of the documentation.
+func Routes() []Route {
+	return []Route{
+		{Method: "GET", Path: "/{$}", Doc: "the page: syncs, apps, problems and history", serve: (*site).page},
+		{Method: "GET", Path: "/assets/{file}", Doc: "the page's style, script and icon", Open: true, serve: (*site).assets},
+		{Method: "GET", Path: "/api/v1/status", Doc: "all that the page shows, as JSON", serve: (*site).status},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/sync", Doc: "look at the source of a sync now, and begin a pass", Action: true, serve: (*site).sync},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/suspend", Doc: "change nothing for a sync until it is resumed", Action: true, serve: (*site).suspend},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/resume", Doc: "end a suspend, and begin a pass", Action: true, serve: (*site).resume},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/approve", Doc: "let changes through that wait for an approval", Action: true, serve: (*site).approve},
+		{Method: "GET", Path: "/healthz", Doc: "200 while the process serves", Open: true, serve: (*site).healthz},
+		{Method: "GET", Path: "/readyz", Doc: "200 when Pacer works, else 503 with a line for each cause", Open: true, serve: (*site).readyz},
+		{Method: "GET", Path: "/metrics", Doc: "metrics in the Prometheus text format", serve: (*site).metrics},
+	}
+}
+
+type site struct {
+	Options
+	renderer *renderer
+}
+
+// New returns the handler of every route.
+func New(o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &site{Options: o, renderer: newRenderer(o.Version)}
+	sameSite := http.NewCrossOriginProtection()
+	mux := http.NewServeMux()
+	for _, r := range Routes() {
+		h := r.serve(s)
+		if r.Action {
+			h = sameSite.Handler(h)
+		}
+		mux.Handle(r.Method+" "+r.Path, s.login(r, h))
+	}
+	return guard(mux)
+}

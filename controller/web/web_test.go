@@ -1,0 +1,453 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pacer-gitops/pacer/controller"
+)
+
+// asked collects what the handler triggers.
+type asked struct{ names []string }
+
+func (a *asked) trigger(name string) error {
+	if name == "gone" {
+		return controller.ErrNoSync
+	}
+	if name == "stopped" {
+		return errors.New("the controller is not running")
+	}
+	a.names = append(a.names, name)
+	return nil
+}
+
+// act is every other action: it notes what it is asked for.
+func (a *asked) act(verb string) func(context.Context, string) error {
+	return func(_ context.Context, name string) error { return a.trigger(verb + " " + name) }
+}
+
+func (a *asked) approve(_ context.Context, name string, ids []string, revision string) error {
+	if revision == "old" {
+		return fmt.Errorf("%w: revision old is to be approved", controller.ErrConflict)
+	}
+	return a.trigger(fmt.Sprintf("approve %s %v %s", name, ids, revision))
+}
+
+func testOptions(t *testing.T, status controller.Status) (Options, *asked) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "pacer_test", Help: "A test."}))
+	a := &asked{}
+	return Options{
+		Status: func() controller.Status { return status }, Trigger: a.trigger,
+		Suspend: a.act("suspend"), Resume: a.act("resume"), Approve: a.approve, Metrics: registry, Version: "v1.2.3",
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}, a
+}
+
+func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+	return w
+}
+
+func TestEveryRouteIsServedSafely(t *testing.T) {
+	o, _ := testOptions(t, sampleStatus())
+	h := New(o)
+	concrete := strings.NewReplacer("{$}", "", "{file}", "style.css", "{name}", "shop")
+	for _, r := range Routes() {
+		t.Run(r.Method+" "+r.Path, func(t *testing.T) {
+			path := concrete.Replace(r.Path)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest(r.Method, path, nil))
+			if w.Code >= 400 && r.Path != "/readyz" {
+				t.Errorf("%s %s answered %d: %s", r.Method, path, w.Code, w.Body)
+			}
+			for _, header := range []string{"Content-Security-Policy", "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Cache-Control", "Content-Type"} {
+				if w.Header().Get(header) == "" {
+					t.Errorf("%s %s has no %s", r.Method, path, header)
+				}
+			}
+			w = httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("DELETE", path, nil))
+			if w.Code != http.StatusMethodNotAllowed {
+				t.Errorf("DELETE %s answered %d, want 405", path, w.Code)
+			}
+			if !r.Action && r.Method != "GET" {
+				t.Errorf("%s %s changes something but is not marked as an action", r.Method, r.Path)
+			}
+		})
+	}
+}
+
+func TestPolicyAllowsNoInlineCode(t *testing.T) {
+	o, _ := testOptions(t, sampleStatus())
+	w := get(t, New(o), "/")
+	if csp := w.Header().Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.Contains(csp, "default-src 'none'") {
+		t.Errorf("policy %q lets too much in", csp)
+	}
+	for _, inline := range []string{`<script>`, `<style`, ` style=`, ` onclick=`, ` onerror="`, `href="javascript:`} {
+		if strings.Contains(w.Body.String(), inline) {
+			t.Errorf("the page holds %s", inline)
+		}
+	}
+}
+
+func TestActionsAreRefusedToOtherSites(t *testing.T) {
+	tests := map[string]struct {
+		header map[string]string
+		code   int
+	}{
+		"a command line tool":        {nil, 202},
+		"our own page":               {map[string]string{"Sec-Fetch-Site": "same-origin"}, 202},
+		"another site":               {map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		"a neighbouring host":        {map[string]string{"Sec-Fetch-Site": "same-site"}, 403},
+		"an old browser, ours":       {map[string]string{"Origin": "http://example.com"}, 202},
+		"an old browser, other site": {map[string]string{"Origin": "http://evil.example"}, 403},
+		"no origin at all":           {map[string]string{"Origin": "null"}, 403},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			o, asked := testOptions(t, sampleStatus())
+			r := httptest.NewRequest("POST", "/api/v1/syncs/shop/sync", nil)
+			for k, v := range test.header {
+				r.Header.Set(k, v)
+			}
+			w := httptest.NewRecorder()
+			New(o).ServeHTTP(w, r)
+			if w.Code != test.code {
+				t.Errorf("answered %d, want %d: %s", w.Code, test.code, w.Body)
+			}
+			if triggered := len(asked.names) > 0; triggered != (test.code == 202) {
+				t.Errorf("triggered %v although the answer was %d", asked.names, w.Code)
+			}
+		})
+	}
+}
+
+func TestSyncAction(t *testing.T) {
+	tests := map[string]struct {
+		path, accept, body string
+		code               int
+		want               []string
+	}{
+		"a form of a browser goes back to the page": {path: "shop", accept: "text/html,*/*", code: 303, want: []string{"shop"}},
+		"an unknown sync":            {path: "gone", code: 404},
+		"a controller that stops":    {path: "stopped", code: 503},
+		"a name that needs escaping": {path: "a%20b%2Fc", code: 202, want: []string{"a b/c"}},
+		"a body beyond the cap":      {path: "shop", body: strings.Repeat("x", maxBodyBytes+1), code: 413},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			o, asked := testOptions(t, sampleStatus())
+			r := httptest.NewRequest("POST", "/api/v1/syncs/"+test.path+"/sync", strings.NewReader(test.body))
+			r.Header.Set("Accept", test.accept)
+			w := httptest.NewRecorder()
+			New(o).ServeHTTP(w, r)
+			if w.Code != test.code {
+				t.Errorf("answered %d, want %d: %s", w.Code, test.code, w.Body)
+			}
+			if diff := cmp.Diff(test.want, asked.names); diff != "" {
+				t.Errorf("triggered (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestActions(t *testing.T) {
+	const form = "application/x-www-form-urlencoded"
+	tests := map[string]struct {
+		path, kind, body string
+		code             int
+		want             []string
+	}{
+		"suspend":                    {path: "shop/suspend", code: 200, want: []string{"suspend shop"}},
+		"resume":                     {path: "shop/resume", code: 200, want: []string{"resume shop"}},
+		"a button without fields":    {path: "shop/resume", kind: form, code: 200, want: []string{"resume shop"}},
+		"approve all":                {path: "shop/approve", code: 200, want: []string{"approve shop [] "}},
+		"approve some":               {path: "shop/approve", body: `{"ids": ["/a", "/b"], "revision": "3f9c"}`, code: 200, want: []string{"approve shop [/a /b] 3f9c"}},
+		"approve by the button":      {path: "shop/approve", kind: form, body: "ids=%2Fa&revision=3f9c", code: 200, want: []string{"approve shop [/a] 3f9c"}},
+		"approve what is outdated":   {path: "shop/approve", body: `{"revision": "old"}`, code: 409},
+		"a key that is misspelt":     {path: "shop/approve", body: `{"id": "/a"}`, code: 400},
+		"half a body":                {path: "shop/approve", body: `{"ids": ["/a"`, code: 400},
+		"a form that cannot be read": {path: "shop/approve", kind: form, body: "ids=%zz", code: 400},
+		"a form beyond the cap":      {path: "shop/approve", kind: form, body: "ids=" + strings.Repeat("x", maxBodyBytes+1), code: 413},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			o, asked := testOptions(t, sampleStatus())
+			var log bytes.Buffer
+			o.Log = slog.New(slog.NewTextHandler(&log, nil))
+			r := httptest.NewRequest("POST", "/api/v1/syncs/"+test.path, strings.NewReader(test.body))
+			r.Header.Set("Content-Type", test.kind)
+			w := httptest.NewRecorder()
+			New(o).ServeHTTP(w, r)
+			if w.Code != test.code || !strings.Contains(w.Body.String(), "message") {
+				t.Errorf("answered %d, want %d: %s", w.Code, test.code, w.Body)
+			}
+			if diff := cmp.Diff(test.want, asked.names); diff != "" {
+				t.Errorf("asked for (-want +got):\n%s", diff)
+			}
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "remote=192.0.2.1:1234") {
+				t.Errorf("the log says %q, want one line with who asked", text)
+			}
+		})
+	}
+}
+
+func TestActionLogCannotBeForged(t *testing.T) {
+	o, _ := testOptions(t, sampleStatus())
+	var log bytes.Buffer
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	w := httptest.NewRecorder()
+	New(o).ServeHTTP(w, httptest.NewRequest("POST", "/api/v1/syncs/a%0Alevel=ERROR%20msg=forged/sync", nil))
+	if lines := strings.Count(log.String(), "\n"); lines != 1 {
+		t.Errorf("one action wrote %d lines:\n%s", lines, log.String())
+	}
+}
+
+func TestStatusIsWhatTheControllerSays(t *testing.T) {
+	want := sampleStatus()
+	o, _ := testOptions(t, want)
+	w := get(t, New(o), "/api/v1/status")
+	var got controller.Status
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("status (-want +got):\n%s", diff)
+	}
+}
+
+func TestReadiness(t *testing.T) {
+	ready := controller.Status{Running: true, Syncs: []controller.SyncStatus{calmSync()}}
+	down := ready
+	down.Marathon.Error = "dial tcp: connection refused"
+	tests := map[string]struct {
+		status controller.Status
+		code   int
+		say    string
+	}{
+		"all is planned":      {ready, 200, "ready"},
+		"not running":         {controller.Status{}, 503, "the controller is not running"},
+		"Marathon is down":    {down, 503, "connection refused"},
+		"source never read":   {controller.Status{Running: true, Syncs: []controller.SyncStatus{startingSync()}}, 503, "sync staging: its source was never read: git fetch"},
+		"nothing planned yet": {controller.Status{Running: true, Syncs: []controller.SyncStatus{{Name: "x"}}}, 503, "sync x: git and Marathon were not compared yet"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			o, _ := testOptions(t, test.status)
+			w := get(t, New(o), "/readyz")
+			if w.Code != test.code || !strings.Contains(w.Body.String(), test.say) {
+				t.Errorf("answered %d %q, want %d with %q", w.Code, w.Body, test.code, test.say)
+			}
+		})
+	}
+}
+
+func TestPageSaysWhatIsWrong(t *testing.T) {
+	failing := sampleStatus()
+	failing.Marathon.Error = "GET http://m1:8080/v2/info: connection refused"
+	failing.Reload = `pacer.yaml:3:1: unknown key "syncz": syncs is meant`
+	broken := calmSync()
+	broken.SourceError = "remote: repository not found"
+	tests := map[string]struct {
+		status controller.Status
+		say    []string
+	}{
+		"mixed": {sampleStatus(), []string{
+			"failed", "57 of 57 offers refused", "prod/mailer.json:7:3", "Grace Hopper", "1 of 3 new tasks are healthy",
+			"2 of 3 running, 1 healthy", "scale: /instances 2 → 5", "lookup git.example.com: no such host", "3 older",
+		}},
+		"nothing configured": {controller.Status{Now: noon, Running: true}, []string{"No syncs yet", "branch: main"}},
+		"failing":            {failing, []string{"Marathon cannot be read; nothing is changed", "connection refused", "The newest configuration is not in force", "syncz"}},
+		"source lost":        {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{broken}}, []string{"the revision above stays in force", "repository not found"}},
+		"no apps": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{{Name: "x", Path: "prod", Last: &controller.PassStatus{Result: controller.PassUnchanged}}}},
+			[]string{"Put a manifest (.json, .yaml) into prod of the source"}},
+		"not running": {controller.Status{}, []string{"Pacer is not running yet"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			o, _ := testOptions(t, test.status)
+			body := get(t, New(o), "/").Body.String()
+			for _, say := range test.say {
+				if !strings.Contains(body, say) {
+					t.Errorf("the page does not say %q", say)
+				}
+			}
+		})
+	}
+}
+
+func TestPageBoundsWhatItLists(t *testing.T) {
+	y := calmSync()
+	y.Apps = nil
+	for range 5000 {
+		y.Apps = append(y.Apps, app("/a", controller.Synced, controller.HealthHealthy, controller.Instances{}, "", ""))
+	}
+	y.Apps = append(y.Apps, app("/z", controller.Failed, controller.HealthDegraded, controller.Instances{}, "", "it does not start"))
+	o, _ := testOptions(t, controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{y}})
+	h := New(o)
+	body := get(t, h, "/").Body.String()
+	if rows := strings.Count(body, `<th scope="row">`); rows != maxCalm+1 {
+		t.Errorf("%d rows, want the failed one and %d others", rows, maxCalm)
+	}
+	if !strings.Contains(body, "4900 more are synced and healthy") || !strings.Contains(body, "it does not start") {
+		t.Error("the page does not say how many rows it leaves out, or leaves out the failed one")
+	}
+	if rows := strings.Count(get(t, h, "/?all=1").Body.String(), `<th scope="row">`); rows != 5001 {
+		t.Errorf("%d rows where all are asked for, want 5001", rows)
+	}
+}
+
+func TestPageShowsTextInItsOrder(t *testing.T) {
+	o, _ := testOptions(t, sampleStatus())
+	body := get(t, New(o), "/").Body.String()
+	if strings.ContainsAny(body, "\u202e\u0007") || !strings.Contains(body, "\ufffdgnp.exe\ufffd\nnext line") {
+		t.Error("characters that turn text round, or control characters, reach the page")
+	}
+}
+
+func TestHeadline(t *testing.T) {
+	busy := calmSync()
+	busy.Apps = append(busy.Apps, app("/b", controller.Progressing, controller.HealthProgressing, controller.Instances{}, "", ""))
+	blocked := calmSync()
+	blocked.Apps = append(blocked.Apps, app("/b", controller.Blocked, controller.HealthHealthy, controller.Instances{}, "", ""))
+	for want, syncs := range map[string][]controller.SyncStatus{
+		"nothing to do yet":           nil,
+		"all synced":                  {calmSync()},
+		"working":                     {calmSync(), busy},
+		"1 of 3 syncs need attention": {calmSync(), busy, blocked},
+		"2 of 3 syncs need attention": {calmSync(), blocked, shopSync()},
+	} {
+		v := newPageView(controller.Status{Now: noon, Syncs: syncs}, "", maxCalm)
+		if v.Headline.Word != want {
+			t.Errorf("headline %q, want %q", v.Headline.Word, want)
+		}
+	}
+}
+
+func TestSafeLink(t *testing.T) {
+	for address, want := range map[string]string{
+		"https://git.example.com/shop.git": "https://git.example.com/shop.git",
+		"http://h/x":                       "http://h/x",
+		"https://user:secret@h/x":          "",
+		"javascript:alert(1)":              "",
+		"JaVaScRiPt://h/%0aalert(1)":       "",
+		"data:text/html,x":                 "",
+		"git@git.example.com:shop.git":     "",
+		"/srv/git/shop":                    "",
+		"//h/x":                            "",
+	} {
+		if got := safeLink(address); got != want {
+			t.Errorf("safeLink(%q) = %q, want %q", address, got, want)
+		}
+	}
+}
+
+func TestAgoAndSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Hour: "just now", 0: "just now", 59 * time.Second: "59 s ago", 61 * time.Second: "1 min ago",
+		25 * time.Hour: "1 day ago", 72 * time.Hour: "3 days ago", 3 * time.Hour: "3 h ago",
+	} {
+		if got := ago(noon, noon.Add(-d)); got != want {
+			t.Errorf("ago(%v) = %q, want %q", d, got, want)
+		}
+	}
+	if got := ago(noon, time.Time{}); got != "never" {
+		t.Errorf("ago(zero) = %q, want never", got)
+	}
+	if got := span(84 * time.Millisecond); got != "84 ms" {
+		t.Errorf("span(84ms) = %q", got)
+	}
+}
+
+func TestShortID(t *testing.T) {
+	for id, want := range map[string]string{
+		"3f9c2a71d0e84b6c": "3f9c2a71", "abc": "abc", "": "",
+		"sha256:0123456789abcdef": "sha256:01234567",
+	} {
+		if got := shortID(id); got != want {
+			t.Errorf("shortID(%q) = %q, want %q", id, got, want)
+		}
+	}
+}
+
+func TestSlowAndLargeRequestsAreCutOff(t *testing.T) {
+	o, _ := testOptions(t, sampleStatus())
+	server := Server(New(o), "127.0.0.1:0")
+	if server.ReadTimeout == 0 || server.WriteTimeout == 0 || server.IdleTimeout == 0 {
+		t.Error("a time-out is not set")
+	}
+	server.ReadHeaderTimeout = 50 * time.Millisecond // the same path, sooner
+	listener, err := net.Listen("tcp", server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	defer func() { _ = server.Close(); <-done }()
+
+	for name, request := range map[string]string{
+		"a header that never ends":    "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+		"a header larger than wanted": "GET / HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("x", 4*maxHeaderBytes) + "\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(conn, request); err != nil {
+				return // cut off already
+			}
+			answer, err := io.ReadAll(conn)
+			var timeout net.Error
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				t.Fatal("the server still holds the connection after 20 s")
+			}
+			if bytes.Contains(answer, []byte("200 OK")) {
+				t.Errorf("the request was served: %.80q", answer)
+			}
+		})
+	}
+}
+
+// TestDocumentedRoutes holds docs/api.md to the route table, both ways.
+func TestDocumentedRoutes(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z]+ [^`]+)` \\| (.+) \\|$").FindAllStringSubmatch(string(doc), -1) {
+		documented[m[1]] = m[2]
+	}
+	served := map[string]string{}
+	for _, r := range Routes() {
+		served[r.Method+" "+strings.ReplaceAll(r.Path, "{$}", "")] = r.Doc
+	}
+	if diff := cmp.Diff(served, documented); diff != "" {
+		t.Errorf("docs/api.md differs from the route table (-served +documented):\n%s", diff)
+	}
+}
