@@ -1,0 +1,20 @@
+# A static binary, alone, as a user that is not root. It runs on a read-only
+# root file system: what it keeps goes to the volume at /var/lib/pacer.
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+ARG VERSION=
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /pacer ./cmd/pacer \
+ && mkdir -p /state/var/lib/pacer /state/tmp && chmod 1777 /state/tmp
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /pacer /pacer
+COPY --from=build --chown=65532:65532 /state/ /
+USER 65532:65532
+VOLUME /var/lib/pacer
+EXPOSE 9090
+ENTRYPOINT ["/pacer"]
+CMD ["run", "--config", "/etc/pacer/pacer.yaml"]

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+)
+
+func newApply() *cobra.Command {
+	var o oneShot
+	var output string
+	cmd := &cobra.Command{
+		Use:   "apply SOURCE | --config FILE",
+		Short: "Carry the plan out once and wait until everything runs",
+		Long:  sourceLong,
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.within(cmd.Context(), func(ctx context.Context) error {
+				return runApply(ctx, cmd, &o, args, output)
+			})
+		},
+	}
+	o.addFlags(cmd, 30*time.Minute)
+	o.addApprove(cmd)
+	outputFlag(cmd, &output, plan.Formats()...)
+	return cmd
+}
+
+func runApply(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string, output string) error {
+	client, targets, err := o.connect(cmd, args)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	code := exitOK
+	for _, t := range targets {
+		ok, err := t.apply(ctx, cmd, client, output)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			code = exitError
+		}
+	}
+	if code != exitOK && ctx.Err() != nil {
+		return fmt.Errorf("not everything was awaited: %w", context.Cause(ctx))
+	}
+	return exitWith(code)
+}
+
+// apply carries out one target's plan, telling the progress on standard error,
+// and prints the plan with what became of it. It tells whether all went well.
+func (t target) apply(ctx context.Context, cmd *cobra.Command, client *marathon.Client, output string) (bool, error) {
+	p, state, err := t.plan(ctx, client)
+	if err != nil {
+		return false, err
+	}
+	began, memory := time.Now(), openBegun(t.marathon.URL)
+	applier := apply.New(client, apply.Options{Deadline: time.Duration(t.sync.Deadline)})
+	request := apply.Request{Cluster: state.Cluster, Groups: state.Groups, Progress: func(o apply.Outcome) {
+		memory.note(o)
+		printProgress(cmd.ErrOrStderr(), began, o)
+	}}
+	request.Rollouts, request.Deployments = notUp(state, p.Owned), memory.running(state.Deployments)
+	outcomes := applier.Apply(ctx, p, request)
+	if policyOf(t.sync).Revert {
+		t.revert(ctx, client, applier, request, p, state, outcomes)
+	}
+	if note := memory.told(); note != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), note)
+	}
+	if err := show(cmd, p, output, outcomesOf(outcomes)...); err != nil {
+		return false, err
+	}
+	for _, o := range outcomes {
+		if o.Result != apply.Applied {
+			return false, nil
+		}
+	}
+	return !hasErrors(p.Problems), nil
+}
+
+// revert puts back what ran well before a change that has failed, and says so in
+// the outcome of that.
+func (t target) revert(ctx context.Context, client *marathon.Client, a *apply.Applier, r apply.Request, p plan.Plan, before marathon.State, outcomes []apply.Outcome) {
+	failed := map[string]plan.Failure{}
+	for _, o := range outcomes {
+		if o.Result == apply.Failed && !o.Transient && o.Hash != "" {
+			failed[o.ID] = plan.Failure{Hash: o.Hash, Reason: o.Reason, Deployment: o.Deployment}
+		}
+	}
+	if len(failed) == 0 || ctx.Err() != nil {
+		return
+	}
+	t.failed, t.healthy = failed, controller.HealthyOf(p, before)
+	again, _, err := t.plan(ctx, client)
+	unrestored := ""
+	if err != nil {
+		unrestored = err.Error()
+	}
+	again.Changes = slices.DeleteFunc(again.Changes, func(c plan.Change) bool { return !c.Revert || c.Blocked != nil })
+	r.Rollouts, r.Deployments = nil, nil // what failed is known to this applier
+	for _, o := range a.Apply(ctx, again, r) {
+		f := failed[o.ID]
+		f.Restored = o.Result == apply.Applied
+		if !f.Restored {
+			f.Unrestored = o.Reason
+		}
+		failed[o.ID] = f
+	}
+	for i := range outcomes {
+		if f, is := failed[outcomes[i].ID]; is {
+			f.Unrestored = cmp.Or(f.Unrestored, unrestored)
+			outcomes[i].Reason = f.Words()
+		}
+	}
+}
+
+func outcomesOf(outcomes []apply.Outcome) []plan.Outcome {
+	var all []plan.Outcome
+	for _, o := range outcomes {
+		seconds := 0.0
+		if !o.Began.IsZero() {
+			seconds = o.Ended.Sub(o.Began).Round(time.Millisecond).Seconds()
+		}
+		all = append(all, plan.Outcome{ID: o.ID, Kind: o.Kind, Result: string(o.Result), Reason: o.Reason, Seconds: seconds})
+	}
+	return all
+}
+
+// printProgress writes one line for what began, hangs or ended.
+func printProgress(w io.Writer, began time.Time, o apply.Outcome) {
+	word := string(o.Result)
+	if word == "" {
+		word = "under way"
+	}
+	what := string(o.Action)
+	switch {
+	case o.Revert:
+		what = "revert"
+	case o.Action == plan.None:
+		what = "wait for"
+	}
+	line := fmt.Sprintf("%5.1fs  %-10s %s %s", time.Since(began).Seconds(), word, what, o.ID)
+	if o.Reason != "" {
+		line += ": " + o.Reason
+	}
+	fmt.Fprintln(w, plan.Visible(line))
+}

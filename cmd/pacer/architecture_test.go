@@ -1,0 +1,122 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pacer-gitops/pacer/"
+
+// imports is the table of what each package may import of ours. It is the flow
+// of docs/architecture.md: imports point down it only, and what only joins
+// (controller, cmd) stands at the end.
+var imports = map[string][]string{
+	"sources":                   {},
+	"manifests":                 {},
+	"controller/plan":           {"manifests"},
+	"controller/marathon":       {"manifests"},
+	"controller/apply":          {"manifests", "controller/plan", "controller/marathon"},
+	"controller/store":          {"manifests", "controller/plan"},
+	"controller/config":         {"manifests", "sources", "controller/plan"},
+	"controller/local/executor": {},
+	"controller/local":          {"manifests", "controller/local/executor"},
+	"controller":                {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store"},
+	"controller/web":            {"manifests", "controller", "controller/plan", "controller/store"},
+	// What the tests of several packages share.
+	"sources/gittest":                      {},
+	"controller/local/executor/enginetest": {},
+}
+
+// pure are the packages that take values and return values.
+var pure = []string{"manifests", "controller/plan"}
+
+// banned says what pure packages may not import, and why.
+var banned = map[string]string{
+	"os":           "no disk, no environment",
+	"net":          "no network",
+	"net/http":     "no network",
+	"log":          "no log: problems are returned",
+	"log/slog":     "no log: problems are returned",
+	"time":         "no clock: time comes in as an argument",
+	"sync":         "no goroutine, hence nothing to lock",
+	"context":      "nothing to wait for",
+	"math/rand":    "the same bytes every time",
+	"math/rand/v2": "the same bytes every time",
+	"os/exec":      "nothing of a repository reaches a shell",
+}
+
+type listed struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+}
+
+func listPackages(t *testing.T) map[string]listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	found := map[string]listed{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+		var p listed
+		if err := dec.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		found[strings.TrimPrefix(p.ImportPath, module)] = p
+	}
+	return found
+}
+
+func TestImportsPointDownTheFlow(t *testing.T) {
+	for name, p := range listPackages(t) {
+		if strings.HasPrefix(name, "cmd/") {
+			continue // cmd wires: it may import everything
+		}
+		allowed, known := imports[name]
+		if !known {
+			t.Errorf("%s is not in the table of imports: add it there and to docs/architecture.md", name)
+		}
+		for _, i := range p.Imports {
+			own, isOwn := strings.CutPrefix(i, module)
+			if isOwn && !slices.Contains(allowed, own) {
+				t.Errorf("%s imports %s, which the flow does not allow", name, own)
+			}
+		}
+	}
+}
+
+func TestPureCoreTakesValuesAndReturnsValues(t *testing.T) {
+	packages := listPackages(t)
+	for _, name := range pure {
+		for _, i := range packages[name].Imports {
+			if why, bad := banned[i]; bad {
+				t.Errorf("%s imports %s: %s", name, i, why)
+			}
+		}
+	}
+}
+
+func TestEveryPackageHasADoc(t *testing.T) {
+	for name, p := range listPackages(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment: say what lives there and what does not", name)
+		}
+	}
+}
+
+func TestArchitecturePageHasEveryPackage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range listPackages(t) {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/architecture.md has no row for %s", name)
+		}
+	}
+}

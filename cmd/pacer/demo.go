@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/controller/plan"
+)
+
+// demoScope is the group in Marathon that the demo owns.
+const demoScope = "/demo"
+
+func newDemo() *cobra.Command {
+	var o demoOptions
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Show everything on this machine: a git repository, the local Marathon, the controller, the page",
+		Long: "It needs git and nothing else. Ctrl-C leaves no process and no file behind but the folder that it names.\n" +
+			"With --play it plays its three stories by itself and exits 0 only if each came true.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.out = cmd.OutOrStdout()
+			return runDemo(cmd.Context(), o)
+		},
+	}
+	cmd.Flags().StringVar(&o.folder, "folder", "", "`FOLDER` of repository, configuration and state, made if missing; empty: a new one")
+	cmd.Flags().StringVar(&o.page, "listen", "127.0.0.1:9090", "`ADDRESS` of the page; another port is taken if this one is in use")
+	cmd.Flags().StringVar(&o.marathon, "marathon-listen", "127.0.0.1:8080", "`ADDRESS` of the local Marathon; likewise")
+	cmd.Flags().BoolVar(&o.play, "play", false, "play the three stories and end")
+	return cmd
+}
+
+type demoOptions struct {
+	folder, page, marathon string
+	play                   bool
+	out                    io.Writer
+}
+
+// runDemo starts everything, shows what happens, and stops in good order.
+func runDemo(ctx context.Context, o demoOptions) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	d, err := startDemo(ctx, o, fail)
+	if err == nil {
+		err = d.show(ctx, o.play)
+	}
+	cause := context.Cause(ctx)
+	if d != nil {
+		err = errors.Join(err, d.stop(ctx))
+		fmt.Fprintf(o.out, "\nStopped. What is left of the demo is its folder: %s\n", d.folder)
+	}
+	if cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(err, cause)
+	} else if cause != nil && o.play {
+		err = errors.Join(err, errors.New("interrupted before the stories were played"))
+	}
+	return err
+}
+
+// demo is a running demo.
+type demo struct {
+	lifecycle
+	folder  string
+	repo    *demoRepo
+	api     string // URL of the local Marathon
+	program *program
+	out     io.Writer
+}
+
+func startDemo(ctx context.Context, o demoOptions, fail func(error)) (*demo, error) {
+	d := &demo{out: o.out}
+	if err := d.makeFolder(ctx, o.folder); err != nil {
+		return nil, err
+	}
+	log, err := d.openLog()
+	if err != nil {
+		return d, err
+	}
+	addr, err := startLocal(&d.lifecycle, localOptions{
+		listen: freeAddress(o.marathon), sandboxes: filepath.Join(d.folder, "sandboxes"), log: log,
+	}, fail)
+	if err != nil {
+		return d, err
+	}
+	d.api = "http://" + addr.String()
+	file, err := d.writeConfig(freeAddress(o.page))
+	if err != nil {
+		return d, err
+	}
+	c, err := config.Load(file)
+	if err != nil {
+		return d, err
+	}
+	if d.program, err = startProgram(ctx, c, log, fail); err != nil {
+		return d, err
+	}
+	d.onStop("Pacer", d.program.stop)
+	return d, nil
+}
+
+func (d *demo) makeFolder(ctx context.Context, folder string) (err error) {
+	if folder == "" {
+		folder, err = os.MkdirTemp("", "pacer-demo-")
+	} else if folder, err = filepath.Abs(folder); err == nil {
+		err = os.MkdirAll(folder, 0o755)
+	}
+	if err != nil {
+		return fmt.Errorf("the demo needs a folder of its own: %w", err)
+	}
+	d.folder = folder
+	d.repo, err = newDemoRepo(ctx, filepath.Join(folder, "repo"))
+	return err
+}
+
+// openLog keeps the log out of the terminal, which tells the story.
+func (d *demo) openLog() (*slog.Logger, error) {
+	f, err := os.OpenFile(filepath.Join(d.folder, "pacer.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	d.onStop("the log", func(context.Context) error { return f.Close() })
+	return newLog(config.Log{Level: "info"}, f), nil
+}
+
+const demoConfig = `# The configuration of the demo: what pacer run --config would read.
+marathon: {url: %q}
+listen: %q
+stateDir: %q
+sources:
+  demo: {git: {url: %q, branch: main, interval: 500ms}}
+syncs:
+  demo:
+    source: demo
+    scope: %s
+    prune: on
+    substitute: {PACER: %q}
+`
+
+func (d *demo) writeConfig(page string) (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("the demo's web app is this binary, which cannot be found: %w", err)
+	}
+	file := filepath.Join(d.folder, "pacer.yaml")
+	text := fmt.Sprintf(demoConfig, d.api, page, filepath.Join(d.folder, "state"), "file://"+d.repo.dir, demoScope, self)
+	return file, os.WriteFile(file, []byte(text), 0o644)
+}
+
+// freeAddress is addr if nobody listens there, else the same with any free port.
+func freeAddress(addr string) string {
+	ln, err := net.Listen("tcp", addr)
+	if err == nil {
+		_ = ln.Close()
+		return addr
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	return net.JoinHostPort(host, "0")
+}
+
+// show tells what happens until the end of ctx, or of the stories.
+func (d *demo) show(ctx context.Context, play bool) error {
+	fmt.Fprintf(d.out, "Pacer demo\n\n  page      http://%s/\n  Marathon  %s\n  folder    %s\n\n", d.program.addr, d.api, d.folder)
+	ctx, cancel := context.WithCancel(ctx)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		teller{out: d.out, hints: !play, repo: d.repo.dir}.tell(ctx, d.program.controller.Status)
+	}()
+	defer func() { cancel(); <-told }()
+	if !play {
+		<-ctx.Done()
+		return nil
+	}
+	return playStories(ctx, &stage{repo: d.repo, marathon: d.api, reason: d.reason, out: d.out})
+}
+
+// reason is what Pacer says of an app.
+func (d *demo) reason(id string) string {
+	for _, s := range d.program.controller.Status().Syncs {
+		for _, a := range s.Apps {
+			if a.ID == id {
+				return a.Reason
+			}
+		}
+	}
+	return ""
+}
+
+// teller prints what changes in a status, one line an event.
+type teller struct {
+	out   io.Writer
+	hints bool
+	repo  string
+}
+
+// tellEvery is how often the status is looked at: often enough to seem at once.
+const tellEvery = 100 * time.Millisecond
+
+func (t teller) tell(ctx context.Context, status func() controller.Status) {
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	var revision string
+	last, problems := map[string]string{}, map[string]bool{}
+	hinted := !t.hints
+	for {
+		for _, s := range status().Syncs {
+			revision = t.tellRevision(s, revision)
+			t.tellApps(s, last)
+			problems = t.tellProblems(s, problems)
+			if !hinted && healthy(s) > 1 {
+				hinted = true
+				t.hint()
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// healthy counts the apps that run: all but the one that may wait for Docker.
+func healthy(s controller.SyncStatus) int {
+	n := 0
+	for _, a := range s.Apps {
+		if a.Health == controller.HealthHealthy || a.State == controller.Synced {
+			n++
+		}
+	}
+	return n
+}
+
+func (t teller) line(format string, args ...any) {
+	fmt.Fprintf(t.out, "%s  %s\n", time.Now().Format("15:04:05"), plan.Visible(fmt.Sprintf(format, args...)))
+}
+
+func (t teller) tellRevision(s controller.SyncStatus, last string) string {
+	if s.Revision.ID != last && s.Revision.ID != "" {
+		t.line("● %.7s  %s", s.Revision.ID, s.Revision.Subject)
+	}
+	return s.Revision.ID
+}
+
+// signs of the states, so that they can be told apart without colour.
+var signs = map[controller.AppState]string{
+	controller.Synced: "✔", controller.Progressing: "…", controller.OutOfSync: "~",
+	controller.Failed: "✘", controller.Blocked: "!", controller.Broken: "!", controller.Unknown: "?",
+}
+
+func (t teller) tellApps(s controller.SyncStatus, last map[string]string) {
+	now := map[string]bool{}
+	for _, a := range s.Apps {
+		now[a.ID] = true
+		said := fmt.Sprintf("%s %s  %s: %s", signs[a.State], a.ID, a.State, fares(a))
+		if last[a.ID] != said {
+			t.line("  %s", said)
+		}
+		last[a.ID] = said
+	}
+	for id := range last {
+		if !now[id] {
+			t.line("  - %s  deleted", id)
+			delete(last, id)
+		}
+	}
+}
+
+// tellProblems tells the problems in manifests that are new, and returns all.
+func (t teller) tellProblems(s controller.SyncStatus, told map[string]bool) map[string]bool {
+	now := map[string]bool{}
+	for _, p := range s.Problems {
+		said := p.String()
+		if !told[said] {
+			t.line("  ! %s", said)
+		}
+		now[said] = true
+	}
+	return now
+}
+
+// fares is how an app fares: why, where there is something to say, else counts.
+func fares(a controller.AppStatus) string {
+	if a.Reason != "" && a.State != controller.Synced {
+		return a.Reason
+	}
+	said := fmt.Sprintf("%d of %d running", a.Instances.Running, a.Instances.Wanted)
+	if a.Instances.Checked {
+		said += fmt.Sprintf(", %d healthy", a.Instances.Healthy)
+	}
+	return said
+}
+
+func (t teller) hint() {
+	fmt.Fprintf(t.out, `
+Try, in another terminal:
+  cd %s
+  # scale: the first task is kept
+  sed -i 's/instances: 1/instances: 3/' web.yaml && git commit -am 'Run three'
+  # restart, one after the other
+  sed -i 's/Hello from git/Good morning/' web.yaml && git commit -am 'Be polite'
+  # roll back
+  git revert --no-edit HEAD
+Ctrl-C ends it.
+
+`, t.repo)
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed demo
+var demoFiles embed.FS
+
+// demoRepo is the git repository of the demo, with a work tree that people edit.
+type demoRepo struct {
+	dir string
+}
+
+// newDemoRepo makes the repository with one commit that holds the demo's apps.
+func newDemoRepo(ctx context.Context, dir string) (*demoRepo, error) {
+	if _, err := exec.LookPath("git"); err != nil {
+		return nil, fmt.Errorf("the demo needs git: install it (apt-get install git) and start again: %w", err)
+	}
+	repo := &demoRepo{dir: dir}
+	if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil {
+		return repo, nil // a demo that goes on in the folder of an earlier one
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	files, err := fs.Sub(demoFiles, "demo")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.CopyFS(dir, files); err != nil {
+		return nil, fmt.Errorf("write the demo's manifests: %w", err)
+	}
+	if err := repo.git(ctx, "init", "--quiet", "--initial-branch=main"); err != nil {
+		return nil, err
+	}
+	if err := repo.identify(ctx); err != nil {
+		return nil, err
+	}
+	return repo, repo.commit(ctx, "Run the echo app, a web app and a Docker app")
+}
+
+// identify gives the repository an author of its own, so that a commit works on
+// a machine where git was never configured.
+func (r *demoRepo) identify(ctx context.Context) error {
+	if err := r.git(ctx, "config", "user.name", "Pacer demo"); err != nil {
+		return err
+	}
+	if err := r.git(ctx, "config", "user.email", "demo@pacer.invalid"); err != nil {
+		return err
+	}
+	return r.git(ctx, "config", "commit.gpgsign", "false")
+}
+
+func (r *demoRepo) git(ctx context.Context, args ...string) error {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = r.dir
+	cmd.Env = append(os.Environ(), "GIT_EDITOR=true", "GIT_TERMINAL_PROMPT=0")
+	var output bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("git %s in %s: %w: %s", strings.Join(args, " "), r.dir, err, strings.TrimSpace(output.String()))
+	}
+	return nil
+}
+
+func (r *demoRepo) commit(ctx context.Context, message string) error {
+	if err := r.git(ctx, "add", "--all"); err != nil {
+		return err
+	}
+	return r.git(ctx, "commit", "--quiet", "--message", message)
+}
+
+// replace changes text in one file of the work tree; a text that is not there
+// is an error, since the commit that follows would be empty.
+func (r *demoRepo) replace(file, old, with string) error {
+	path := filepath.Join(r.dir, file)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(content), old) {
+		return fmt.Errorf("%s: %q is not there to be replaced", path, old)
+	}
+	return os.WriteFile(path, []byte(strings.Replace(string(content), old, with, 1)), 0o644)
+}
+
+func (r *demoRepo) write(file, content string) error {
+	return os.WriteFile(filepath.Join(r.dir, file), []byte(content), 0o644)
+}

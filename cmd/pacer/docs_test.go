@@ -1,0 +1,99 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files and generated docs")
+
+const cliPage = "../../docs/cli.md"
+
+// TestCommandLineDocs keeps docs/cli.md the same as the code.
+func TestCommandLineDocs(t *testing.T) {
+	want := commandLinePage(newRoot())
+	if *update {
+		if err := os.WriteFile(cliPage, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(cliPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s is stale: go test ./cmd/pacer -run TestCommandLineDocs -update\n%s", cliPage, diff)
+	}
+}
+
+func commandLinePage(root *cobra.Command) string {
+	var b strings.Builder
+	b.WriteString("# Command line\n\nThis page is made from the code: `go test ./cmd/pacer -run TestCommandLineDocs -update`.\n\n")
+	b.WriteString("Exit codes: 0 done, or nothing to do; 1 error (bad input, refused, failed rollout); 2 changes are pending\n(`plan --detailed-exitcode`); 3 timed out waiting.\n")
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Hidden || c.Name() == "help" {
+			continue
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n%s.\n", strings.TrimPrefix(c.CommandPath(), "pacer "), strings.TrimSuffix(c.Short, "."))
+		fmt.Fprintf(&b, "\n    %s\n", c.UseLine())
+		if c.Long != "" && c.Name() != "completion" {
+			fmt.Fprintf(&b, "\n%s\n", c.Long)
+		}
+		writeFlags(&b, c)
+	}
+	return b.String()
+}
+
+func writeFlags(b *strings.Builder, c *cobra.Command) {
+	if !c.LocalFlags().HasAvailableFlags() {
+		return
+	}
+	b.WriteString("\n| flag | default | meaning |\n|---|---|---|\n")
+	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || f.Name == "help" {
+			return
+		}
+		name := "--" + f.Name
+		if f.Shorthand != "" {
+			name = "-" + f.Shorthand + ", " + name
+		}
+		kind, usage := pflag.UnquoteUsage(f)
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", strings.TrimSpace(name+" "+kind), cell(f.DefValue), cell(usage))
+	})
+}
+
+func cell(s string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(s, "[]"), "|", "\\|")
+}
+
+var link = regexp.MustCompile(`\]\(([^)#:]+)\)`)
+
+// TestLinks follows every link from one of our pages to another file of ours.
+func TestLinks(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range append(pages, "../../README.md", "../../CHANGELOG.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, m[1])
+			}
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+const exportLong = `One YAML file an app, pod or group, in folders as the groups are below --scope:
+/shop/team/cart of --scope /shop becomes team/cart.yaml, and what a group has of
+its own (dependencies, enforceRole) _group.yaml in its folder. What Marathon fills
+in by itself is left out. Ids are absolute: the files plan to no change with the
+same --scope, and with every wider one.
+
+Nothing is deleted, and no file that differs is replaced without --force. At the
+end the folder is planned: if anything would change, or a file that was there
+before has errors, that is told and the exit code is 1.
+
+Values that look like secrets are written as Marathon shows them, and named on
+standard error.`
+
+// exporting is the flags of export.
+type exporting struct {
+	oneShot
+	out       string
+	force     bool
+	keepPorts bool
+}
+
+func newExport() *cobra.Command {
+	var e exporting
+	cmd := &cobra.Command{
+		Use:   "export --out DIR",
+		Short: "Write what is live as manifests that plan to no change",
+		Long:  exportLong,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return e.within(cmd.Context(), func(ctx context.Context) error { return runExport(ctx, cmd, &e) })
+		},
+	}
+	cmd.Flags().StringVar(&e.out, "out", "", "`DIR` to write to, made if missing")
+	cmd.Flags().BoolVar(&e.force, "force", false, "replace files that differ")
+	cmd.Flags().BoolVar(&e.keepPorts, "keep-service-ports", false, "write service ports that Marathon may have assigned, so that another Marathon has the same")
+	cmd.Flags().DurationVar(&e.timeout, "timeout", 2*time.Minute, "how long it may take in all; then the exit code is 3")
+	addOptions(cmd, func(o config.Option) bool { return o.Flag == "scope" || strings.HasPrefix(o.Key, "marathon.") })
+	if err := cmd.MarkFlagRequired("out"); err != nil {
+		panic(err) // the flag is there: three lines up
+	}
+	return cmd
+}
+
+func runExport(ctx context.Context, cmd *cobra.Command, e *exporting) error {
+	const name = "export"
+	c, err := config.One(name, config.Source{Directory: &config.Directory{Path: e.out}}, givenOptions(cmd)...)
+	if err != nil {
+		return err
+	}
+	client, err := newMarathon(c.Marathon, newLog(c.Log, cmd.ErrOrStderr()), nil)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	state, err := client.State(ctx)
+	if err != nil {
+		return err
+	}
+	scope := c.Syncs[name].Scope
+	files, err := manifests.Export(liveItems(state), manifests.ExportOptions{Scope: scope, Cluster: state.Cluster, KeepServicePorts: e.keepPorts})
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("Marathon has nothing in %s that a manifest could hold: check --scope", scope)
+	}
+	written, err := writeExport(ctx, e.out, files, e.force)
+	if err != nil {
+		return err
+	}
+	warnOfSecrets(cmd.ErrOrStderr(), files)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s; %d files written, %d were the same already\n", e.out, counted(files), written, len(files)-written)
+	return checkExport(ctx, cmd, target{name: name, sync: c.Syncs[name], source: c.Sources[name]}, state)
+}
+
+// liveItems is all that Marathon has, in the words of manifests.
+func liveItems(s marathon.State) []manifests.Item {
+	items := make([]manifests.Item, 0, len(s.Apps)+len(s.Pods)+len(s.Groups))
+	for id, a := range s.Apps {
+		items = append(items, manifests.Item{ID: id, Kind: manifests.KindApp, App: a.Definition})
+	}
+	for id, p := range s.Pods {
+		items = append(items, manifests.Item{ID: id, Kind: manifests.KindPod, Pod: p.Definition})
+	}
+	for id, g := range s.Groups {
+		items = append(items, manifests.Item{ID: id, Kind: manifests.KindGroup, Group: g})
+	}
+	return items
+}
+
+// counted says how many of what there are.
+func counted(files []manifests.ExportedFile) string {
+	n := map[manifests.Kind]int{}
+	for _, f := range files {
+		n[f.Item.Kind]++
+	}
+	return fmt.Sprintf("%d apps, %d pods, %d groups", n[manifests.KindApp], n[manifests.KindPod], n[manifests.KindGroup])
+}
+
+// writeExport writes the files that are not there yet, and says how many it
+// wrote. Unless force is set nothing is written if one of them is there and
+// differs.
+func writeExport(ctx context.Context, dir string, files []manifests.ExportedFile, force bool) (written int, err error) {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return 0, fmt.Errorf("flag --out: %w", err)
+	}
+	// No link in the folder may lead what is written out of it.
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return 0, fmt.Errorf("flag --out: %w", err)
+	}
+	defer root.Close()
+	var missing []manifests.ExportedFile
+	var differ []string
+	for _, f := range files {
+		present, err := root.ReadFile(f.Name)
+		switch {
+		case err == nil && bytes.Equal(present, f.Content):
+			continue
+		case err == nil:
+			differ = append(differ, f.Name)
+		case !errors.Is(err, fs.ErrNotExist):
+			return 0, fmt.Errorf("what is at %s in %s cannot be compared: %w", f.Name, dir, err)
+		}
+		missing = append(missing, f)
+	}
+	if len(differ) > 0 && !force {
+		return 0, fmt.Errorf("%d files in %s differ from what is live, the first is %s: nothing is written; --force replaces them", len(differ), dir, differ[0])
+	}
+	for i, f := range missing {
+		if err := ctx.Err(); err != nil {
+			return i, err
+		}
+		if err := writeWhole(root, f.Name, f.Content); err != nil {
+			return i, fmt.Errorf("%d of %d files are written to %s: %w", i, len(missing), dir, err)
+		}
+	}
+	return len(missing), nil
+}
+
+// writeWhole puts a file in place all at once. What is left of it if the
+// process dies has a hidden name, so it is no manifest.
+func writeWhole(root *os.Root, name string, content []byte) error {
+	folder := path.Dir(name)
+	if err := root.MkdirAll(folder, 0o777); err != nil {
+		return err
+	}
+	temporary := path.Join(folder, ".pacer-"+uuid.NewString())
+	err := root.WriteFile(temporary, content, 0o666)
+	if err == nil {
+		err = root.Rename(temporary, name)
+	}
+	if err != nil {
+		_ = root.Remove(temporary) // it may not be there, and err says what is wrong
+	}
+	return err
+}
+
+// warnOfSecrets names, without values, what looks like a secret in the files.
+func warnOfSecrets(w io.Writer, files []manifests.ExportedFile) {
+	for _, f := range files {
+		var paths []string
+		switch f.Item.Kind {
+		case manifests.KindApp:
+			paths = plan.Confidential(f.Item.App)
+		case manifests.KindPod:
+			paths = plan.Confidential(f.Item.Pod)
+		}
+		if len(paths) > 0 {
+			fmt.Fprintf(w, "warning: %s: what looks like a secret stands there in plain text: %s\n", f.Name, plan.Visible(strings.Join(paths, ", ")))
+		}
+	}
+}
+
+// checkExport plans the folder, with all that it held before, against the state
+// that was exported, and tells what is not as it should be.
+func checkExport(ctx context.Context, cmd *cobra.Command, t target, state marathon.State) error {
+	p, err := t.against(ctx, state)
+	if err != nil {
+		return err
+	}
+	if !hasErrors(p.Problems) && len(p.Changes) == 0 {
+		return nil
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "The folder does not plan to no change:")
+	if err := (plan.Printer{}).Write(cmd.ErrOrStderr(), p, "text"); err != nil {
+		return err
+	}
+	return exitWith(exitError)
+}

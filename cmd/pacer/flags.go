@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller/config"
+)
+
+// addOptions gives a command the flags of those configuration options that
+// have one and that want selects, from the one table of options.
+func addOptions(cmd *cobra.Command, want func(config.Option) bool) {
+	for _, o := range config.Options() {
+		if o.Flag == "" || !want(o) {
+			continue
+		}
+		usage := o.Doc
+		if o.Env != "" {
+			usage += " (environment: " + o.Env + ")"
+		}
+		cmd.Flags().String(o.Flag, "", usage)
+		flag := cmd.Flags().Lookup(o.Flag)
+		flag.DefValue = o.Default
+		switch {
+		case o.Flag == "prune": // --prune alone means on
+			flag.NoOptDefVal = "on"
+		case o.Type == config.TypeSwitch:
+			flag.NoOptDefVal = "true"
+		}
+	}
+}
+
+// givenOptions collects what flags and the environment say of the options that
+// the command has flags for; flags go before the environment.
+func givenOptions(cmd *cobra.Command) []config.Given {
+	var given []config.Given
+	for _, o := range config.Options() {
+		flag := cmd.Flags().Lookup(o.Flag)
+		if o.Flag == "" || flag == nil {
+			continue
+		}
+		if flag.Changed {
+			given = append(given, config.Given{Key: o.Key, Value: flag.Value.String(), Origin: "flag --" + o.Flag})
+		} else if v := os.Getenv(o.Env); o.Env != "" && v != "" {
+			given = append(given, config.Given{Key: o.Key, Value: v, Origin: "environment variable " + o.Env})
+		}
+	}
+	return given
+}
+
+// withSync selects the options of one sync; withServer those of a process that
+// stays.
+func withSync(o config.Option) bool {
+	return !withServer(o) && o.Flag != "interval" && !strings.HasPrefix(o.Key, "log.")
+}
+
+func withServer(o config.Option) bool {
+	return slices.Contains([]string{"listen", "stateDir"}, o.Key)
+}
+
+// outputFlag adds -o with the formats that a verb can write.
+func outputFlag(cmd *cobra.Command, into *string, formats ...string) {
+	cmd.Flags().StringVarP(into, "output", "o", formats[0], "form of the output: "+strings.Join(formats, ", "))
+	check := cmd.PreRunE
+	cmd.PreRunE = func(c *cobra.Command, args []string) error {
+		if !slices.Contains(formats, *into) {
+			return fmt.Errorf("flag --output: %q is none of %s", *into, strings.Join(formats, ", "))
+		}
+		if check != nil {
+			return check(c, args)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,86 @@
+// Command pacer is GitOps for Marathon: it keeps what runs in a Marathon the
+// same as what git says should run.
+//
+// This package wires the parts together, one file a verb; what the parts do
+// lives in sources, manifests and controller.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes are a contract: scripts and pipelines branch on them.
+const (
+	exitOK      = 0
+	exitError   = 1
+	exitPending = 2 // plan --detailed-exitcode: changes are pending
+	exitTimeout = 3 // timed out waiting
+)
+
+// codedError carries an exit code through cobra. A nil err means that all there
+// is to say has been said on the output.
+type codedError struct {
+	code int
+	err  error
+}
+
+func (e *codedError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *codedError) Unwrap() error { return e.err }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return exitCode(root.ExecuteContext(ctx), stderr)
+}
+
+// exitCode prints what is left to be said and picks the exit code.
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil {
+		return exitOK
+	}
+	code := exitError
+	var coded *codedError
+	if errors.As(err, &coded) {
+		code, err = coded.code, coded.err
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "pacer: %v\n", err)
+	}
+	return code
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "pacer",
+		Short:         "GitOps for Marathon: git says what should run, Pacer keeps it so",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.AddCommand(newDemo(), newRun(), newPlan(), newApply(), newValidate(), newRender(), newExport(), newExplain(), newStatus(), newHistory(), newWait(), newSync(), newSuspend(), newResume(), newApprove(), newLocal(), newVersion(), newDemoWeb())
+	return root
+}

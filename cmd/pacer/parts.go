@@ -1,0 +1,149 @@
+package main
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// This file makes the parts of Pacer from their configuration.
+
+func newLog(c config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // the configuration allows only its words
+	options := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// newMarathon makes the client; wrap sees each request, nil: nobody does.
+func newMarathon(c config.Marathon, log *slog.Logger, wrap func(http.RoundTripper) http.RoundTripper) (*marathon.Client, error) {
+	return marathon.New(marathon.Options{
+		URLs: c.URL,
+		Auth: marathon.Auth{
+			User: c.Auth.User, Password: marathonSecret(c.Auth.Password),
+			Bearer: marathonSecret(c.Auth.Bearer), Token: marathonSecret(c.Auth.Token),
+		},
+		TLS: marathon.TLS{
+			CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
+			ServerName: c.TLS.ServerName, Insecure: c.TLS.InsecureSkipVerify,
+		},
+		Timeout:   time.Duration(c.Timeout),
+		AgentPort: cmp.Or(c.AgentPort, -1),
+		UserAgent: "pacer/" + versionString(),
+		Wrap:      wrap,
+		Log:       log,
+	})
+}
+
+func marathonSecret(s config.Secret) marathon.Secret {
+	switch {
+	case s.File != "":
+		return marathon.SecretFile(s.File)
+	case s.Env != "":
+		return marathon.SecretEnv(s.Env)
+	}
+	return nil
+}
+
+// newSource opens a source; dir is the folder of a repository's clone, empty
+// for a temporary one.
+func newSource(c config.Source, dir string, log *slog.Logger) (sources.Source, error) {
+	if c.Directory != nil {
+		return sources.NewDirectory(sources.DirectoryOptions{
+			Path: c.Directory.Path, Poll: time.Duration(c.Directory.Interval), Log: log,
+		})
+	}
+	return sources.NewGit(gitOptions(*c.Git, dir, log))
+}
+
+func gitOptions(g config.Git, dir string, log *slog.Logger) sources.GitOptions {
+	secret := func(s config.Secret) sources.Secret { return sources.Secret{File: s.File, Env: s.Env} }
+	return sources.GitOptions{
+		URL: g.URL, Branch: g.Branch, Tag: g.Tag, Commit: g.Commit, Semver: g.Semver, Ref: g.Ref,
+		Auth: sources.Auth{
+			Username: g.Auth.Username, Password: secret(g.Auth.Password), Bearer: g.Auth.Bearer,
+			Key: secret(g.Auth.Key), Passphrase: secret(g.Auth.Passphrase), KnownHosts: g.Auth.KnownHosts,
+			CAFile: g.Auth.CAFile, InsecureSkipVerify: g.Auth.InsecureSkipVerify,
+		},
+		Dir:       dir,
+		AllowHTTP: g.AllowHTTP,
+		// A file URL in a configuration is somebody's explicit wish.
+		AllowLocal: strings.HasPrefix(g.URL, "file:"),
+		Log:        log,
+	}
+}
+
+// cloneDir is where the clone of a named source stands. A source that is
+// configured differently has another folder, so that a reload can open the new
+// one while the old one is still in use.
+func cloneDir(c *config.Config, name string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", c.Sources[name].Git))
+	return filepath.Join(c.StateDir, clonesFolder, name+"-"+hex.EncodeToString(sum[:4]))
+}
+
+const clonesFolder = "git"
+
+// sweepClones removes the clones that the configuration has no use for.
+func sweepClones(c *config.Config) error {
+	folder := filepath.Join(c.StateDir, clonesFolder)
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("clones of repositories: %w", err)
+	}
+	used := map[string]bool{}
+	for name := range c.Sources {
+		used[filepath.Base(cloneDir(c, name))] = true
+	}
+	var errs []error
+	for _, e := range entries {
+		if !used[e.Name()] {
+			errs = append(errs, os.RemoveAll(filepath.Join(folder, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// interval is how often a source is looked at.
+func interval(s config.Source) time.Duration {
+	if s.Git != nil {
+		return time.Duration(s.Git.Interval)
+	}
+	return time.Duration(s.Directory.Interval)
+}
+
+// policyOf is what a sync may do, as the plan reads it.
+func policyOf(s config.Sync) plan.Policy {
+	p := plan.Policy{
+		Scope: s.Scope, Prune: s.Prune,
+		MaxDeletes:  plan.MaxDeletes{Count: s.MaxDeletes.Count, Percent: s.MaxDeletes.Percent},
+		Instances:   plan.Instances(s.Instances),
+		Adopt:       s.Adopt,
+		ReportDrift: s.Drift == "report",
+		Revert:      s.OnFailure == "revert",
+	}
+	for _, i := range s.Ignore {
+		p.Ignore = append(p.Ignore, plan.Ignore{ID: i.ID, Paths: i.Paths})
+	}
+	return p
+}

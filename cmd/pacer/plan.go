@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+const sourceLong = `SOURCE is a directory, or a git URL (https, ssh, file) with the folder after // and
+the branch, tag or commit after ?ref=: https://host/team/repo.git//prod?ref=main`
+
+func newPlan() *cobra.Command {
+	var o oneShot
+	var output string
+	var detailed bool
+	cmd := &cobra.Command{
+		Use:   "plan SOURCE | --config FILE",
+		Short: "Show what would change in Marathon; change nothing",
+		Long:  sourceLong,
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.within(cmd.Context(), func(ctx context.Context) error {
+				return runPlan(ctx, cmd, &o, args, output, detailed)
+			})
+		},
+	}
+	o.addFlags(cmd, 2*time.Minute)
+	o.addApprove(cmd)
+	outputFlag(cmd, &output, plan.Formats()...)
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit code 2 if git and Marathon differ, also where a change is held back")
+	return cmd
+}
+
+func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string, output string, detailed bool) error {
+	client, targets, err := o.connect(cmd, args)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	code := exitOK
+	for _, t := range targets {
+		p, _, err := t.plan(ctx, client)
+		if err != nil {
+			return err
+		}
+		if err := show(cmd, p, output); err != nil {
+			return err
+		}
+		if hasErrors(p.Problems) {
+			code = exitError
+		} else if detailed && len(p.Changes) > 0 && code == exitOK {
+			code = exitPending
+		}
+	}
+	return exitWith(code)
+}
+
+// show prints a plan, with what became of it if that is known, and says beside
+// it how what asks for an approval gets one.
+func show(cmd *cobra.Command, p plan.Plan, format string, outcomes ...plan.Outcome) error {
+	printer := plan.Printer{Colour: isTerminal(cmd.OutOrStdout()), Outcomes: outcomes}
+	if err := printer.Write(cmd.OutOrStdout(), p, format); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Approvable && c.Blocked != nil }) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "What asks for an approval is carried out by pacer apply --approve ID[,ID…], or --approve all.")
+	}
+	return nil
+}
+
+// plan reads both sides once and compares them. A person asked for it, so what
+// Marathon already has may be adopted, and no inventory is needed.
+func (t target) plan(ctx context.Context, client *marathon.Client) (plan.Plan, marathon.State, error) {
+	state, err := client.State(ctx)
+	if err != nil {
+		return plan.Plan{}, state, err
+	}
+	p, err := t.against(ctx, state)
+	return p, state, err
+}
+
+// against compares what the source holds now with a state of Marathon.
+func (t target) against(ctx context.Context, state marathon.State) (plan.Plan, error) {
+	revision, desired, err := t.read(ctx, state.Cluster)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	policy := policyOf(t.sync)
+	policy.Adopt, policy.ReportDrift = true, false
+	in := plan.Input{
+		Revision: revision.ID, Sync: t.name, Desired: desired, Live: controller.LiveOf(state),
+		Cluster: state.Cluster, Policy: policy, Inventory: map[string]plan.Owned{}, Failed: t.failed, Healthy: t.healthy,
+	}
+	p := plan.Compute(in)
+	if len(t.approve) > 0 {
+		in.Policy.Approved = t.approved(p)
+		p = plan.Compute(in)
+	}
+	return p, nil
+}
+
+// approved holds what of a plan --approve names.
+func (t target) approved(p plan.Plan) map[string]bool {
+	ids := map[string]bool{}
+	for _, c := range p.Changes {
+		ids[c.ID] = slices.Contains(t.approve, c.ID) || slices.Contains(t.approve, "all")
+	}
+	return ids
+}
+
+// exitWith is nil for success, else an exit code of which everything is said.
+func exitWith(code int) error {
+	if code == exitOK {
+		return nil
+	}
+	return &codedError{code: code}
+}
+
+func hasErrors(problems []manifests.Problem) bool {
+	for _, p := range problems {
+		if p.Severity == manifests.SeverityError {
+			return true
+		}
+	}
+	return false
+}
+
+// isTerminal tells whether colours are welcome: https://no-color.org.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// printProblems writes problems one a line, and how many there are.
+func printProblems(w io.Writer, problems []manifests.Problem) {
+	for _, p := range problems {
+		fmt.Fprintln(w, p)
+	}
+}

@@ -1,0 +1,7 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newResume() *cobra.Command {
+	return newAction("resume", "End a suspend")
+}

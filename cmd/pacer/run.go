@@ -1,0 +1,294 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"os/signal"
+	"reflect"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/controller/web"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+func newRun() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "Keep Marathon the same as git, until it is told to stop",
+		Long: "The configuration is read again when its file changes and on SIGHUP; one that is wrong leaves the\n" +
+			"old one in force. SIGTERM and SIGINT stop in good order.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			load := func() (*config.Config, error) { return config.Load(file, givenOptions(cmd)...) }
+			c, err := load()
+			if err != nil {
+				return err
+			}
+			return runProgram(cmd.Context(), c, newLog(c.Log, cmd.ErrOrStderr()), file, load)
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration `FILE`")
+	_ = cmd.MarkFlagRequired("config")
+	addOptions(cmd, func(config.Option) bool { return true })
+	return cmd
+}
+
+// runProgram runs until ctx ends, taking up changes of the configuration.
+func runProgram(ctx context.Context, c *config.Config, log *slog.Logger, file string, load func() (*config.Config, error)) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	p, err := startProgram(ctx, c, log, fail)
+	if err != nil {
+		return err
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	p.follow(ctx, file, hangups, load)
+	cause := context.Cause(ctx)
+	err = p.stop(ctx)
+	if !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+// program is a running Pacer.
+type program struct {
+	lifecycle
+	log        *slog.Logger
+	config     *config.Config
+	controller *controller.Controller
+	marathon   *marathon.Client
+	store      store.Store
+	metrics    *prometheus.Registry
+	sources    map[string]sources.Source
+	addr       net.Addr // of the page; nil where none is served
+}
+
+// startProgram starts everything, or nothing. fail receives the error of a part
+// that ends by itself.
+func startProgram(ctx context.Context, c *config.Config, log *slog.Logger, fail func(error)) (p *program, err error) {
+	p = &program{log: log, config: c, metrics: prometheus.NewRegistry(), sources: map[string]sources.Source{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.stop(ctx))
+			p = nil
+		}
+	}()
+	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	file, err := store.OpenFile(c.StateDir)
+	if err != nil {
+		return p, err
+	}
+	p.store = file
+	p.onStop("the state folder", func(context.Context) error { return file.Close() })
+	if err := sweepClones(c); err != nil {
+		return p, err
+	}
+	requests, err := controller.NewRequests(p.metrics)
+	if err != nil {
+		return p, err
+	}
+	if p.marathon, err = newMarathon(c.Marathon, log, requests.Wrap); err != nil {
+		return p, err
+	}
+	p.onStop("the connections to Marathon", func(context.Context) error { p.marathon.Close(); return nil })
+	p.onStop("the sources", func(context.Context) error { return closeSources(p.sources) })
+	if err := p.openSources(c, p.sources); err != nil {
+		return p, err
+	}
+	if p.controller, err = controller.New(p.controllerOptions(c, p.sources)); err != nil {
+		return p, err
+	}
+	p.runController(ctx, fail)
+	return p, p.servePage(c, fail)
+}
+
+// runController runs the loop until the program stops.
+func (p *program) runController(ctx context.Context, fail func(error)) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var done sync.WaitGroup
+	done.Go(func() {
+		if err := p.controller.Run(ctx); err != nil && ctx.Err() == nil {
+			fail(err)
+		}
+	})
+	p.onStop("the controller", func(context.Context) error {
+		cancel()
+		done.Wait()
+		return nil
+	})
+}
+
+func (p *program) servePage(c *config.Config, fail func(error)) (err error) {
+	if c.Listen == "" {
+		return nil
+	}
+	handler := web.New(web.Options{
+		Status: p.controller.Status, Trigger: p.controller.Trigger,
+		Suspend: p.controller.Suspend, Resume: p.controller.Resume, Approve: p.controller.Approve,
+		Tokens:  web.Tokens{Read: marathonSecret(c.Web.Tokens.Read), Act: marathonSecret(c.Web.Tokens.Act)},
+		Metrics: p.metrics, Log: p.log, Version: versionString(),
+	})
+	if p.addr, err = p.serve("the page", c.Listen, web.Server(handler, c.Listen), fail); err == nil {
+		p.log.Info("serving the page", "address", p.addr.String())
+	}
+	return err
+}
+
+// openSources opens the sources of c that are not yet in opened.
+func (p *program) openSources(c *config.Config, opened map[string]sources.Source) error {
+	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
+		if opened[name] != nil {
+			continue
+		}
+		s, err := newSource(c.Sources[name], cloneDir(c, name), p.log)
+		if err != nil {
+			return fmt.Errorf("source %s: %w", name, err)
+		}
+		opened[name] = s
+	}
+	return nil
+}
+
+func closeSources(all map[string]sources.Source) error {
+	var errs []error
+	for _, s := range all {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func (p *program) controllerOptions(c *config.Config, opened map[string]sources.Source) controller.Options {
+	o := controller.Options{
+		Sources: map[string]controller.Source{}, Marathon: p.marathon, Store: p.store,
+		Applier: apply.New(p.marathon, apply.Options{Log: p.log}),
+		Events:  p.events,
+		Log:     p.log, Metrics: p.metrics,
+	}
+	for name, s := range opened {
+		o.Sources[name] = controller.Source{Source: s, Interval: interval(c.Sources[name])}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Syncs)) {
+		s := c.Syncs[name]
+		o.Syncs = append(o.Syncs, controller.Sync{
+			Name: name, Source: s.Source, Path: s.Path, Policy: policyOf(s),
+			Deadline: time.Duration(s.Deadline), Substitute: s.Substitute,
+		})
+	}
+	return o
+}
+
+// events opens the stream of what says that something changed in Marathon.
+func (p *program) events(ctx context.Context) (controller.EventStream, error) {
+	stream, err := p.marathon.Events(ctx, marathon.TriggerEvents()...)
+	if err != nil {
+		return nil, err // and no stream that is nil and does not look so
+	}
+	return stream, nil
+}
+
+// configPoll is how often the configuration file is looked at. It is small and
+// local; polling sees every way of replacing a file, symlinks included.
+const configPoll = time.Second
+
+// follow takes up changes of the configuration until ctx ends. Without a file
+// there is nothing to follow but the signal, which also asks for a look at
+// every source.
+func (p *program) follow(ctx context.Context, file string, hangups <-chan os.Signal, load func() (*config.Config, error)) {
+	tick := time.NewTicker(configPoll)
+	defer tick.Stop()
+	last, _ := os.ReadFile(file)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			p.reload(load)
+			p.controller.TriggerAll()
+		case <-tick.C:
+			now, err := os.ReadFile(file)
+			if err == nil && !bytes.Equal(now, last) {
+				last = now
+				p.reload(load)
+			}
+		}
+	}
+}
+
+// reload puts a changed configuration in force, or leaves the old one and says
+// why.
+func (p *program) reload(load func() (*config.Config, error)) {
+	c, err := load()
+	if err == nil {
+		err = p.replace(c)
+	}
+	if err != nil {
+		p.log.Error("the changed configuration is not in force", "error", err)
+		p.controller.Reject(err)
+		return
+	}
+	p.log.Info("configuration reloaded", "syncs", len(c.Syncs))
+}
+
+// replace swaps sources and syncs. What is the same in both configurations
+// goes on undisturbed.
+func (p *program) replace(c *config.Config) error {
+	if !reflect.DeepEqual(c.Marathon, p.config.Marathon) || c.Listen != p.config.Listen || c.Web != p.config.Web || c.StateDir != p.config.StateDir || c.Log != p.config.Log {
+		p.log.Warn("marathon, listen, web, stateDir and log are taken up at the next start only")
+	}
+	kept, dropped := map[string]sources.Source{}, map[string]sources.Source{}
+	for name, s := range p.sources {
+		if reflect.DeepEqual(c.Sources[name], p.config.Sources[name]) {
+			kept[name] = s
+		} else {
+			dropped[name] = s
+		}
+	}
+	opened := maps.Clone(kept)
+	if err := p.openChanged(c, opened, kept); err != nil {
+		return err
+	}
+	if err := p.controller.Reload(p.controllerOptions(c, opened)); err != nil {
+		return errors.Join(err, closeSources(without(opened, kept)))
+	}
+	p.config, p.sources = c, opened
+	if err := closeSources(dropped); err != nil {
+		p.log.Warn("a source that is no longer used did not close", "error", err)
+	}
+	return nil
+}
+
+// openChanged opens what kept has not; if one fails, none is left open.
+func (p *program) openChanged(c *config.Config, opened, kept map[string]sources.Source) error {
+	if err := p.openSources(c, opened); err != nil {
+		return errors.Join(err, closeSources(without(opened, kept)))
+	}
+	return nil
+}
+
+func without(all, some map[string]sources.Source) map[string]sources.Source {
+	rest := maps.Clone(all)
+	maps.DeleteFunc(rest, func(name string, _ sources.Source) bool { return some[name] != nil })
+	return rest
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/pacer-gitops/pacer/controller/local"
+	"github.com/pacer-gitops/pacer/controller/local/executor"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"pacer": main})
+}
+
+// TestScripts plays the golden scripts: each verb, each class of error, each
+// story, as a person would type them. Beside testscript's own commands there are
+//
+//	marathon             starts a local Marathon; its URL is in $PACER_MARATHON
+//	await TEXT CMD…      runs a command, or asks a URL, until the answer has the
+//	                     text, or with ! has it no more
+//	put ID FILE          puts a file's app into Marathon by hand
+//	tasks ID             prints the ids of an app's tasks
+//
+// -update rewrites the outputs that the scripts compare with.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "../../testdata/script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setupScript,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"marathon": startMarathon,
+			"await":    await,
+			"put":      putApp,
+			"tasks":    printTasks,
+		},
+	})
+}
+
+// setupScript gives git an author, and Pacer nothing from this machine.
+func setupScript(env *testscript.Env) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	env.Setenv("PORT", port) // free a moment ago: a script's Pacer must have a known address
+	if err := ln.Close(); err != nil {
+		return err
+	}
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+	for _, who := range []string{"AUTHOR", "COMMITTER"} {
+		env.Setenv("GIT_"+who+"_NAME", "Ada")
+		env.Setenv("GIT_"+who+"_EMAIL", "ada@example.com")
+		env.Setenv("GIT_"+who+"_DATE", "2026-01-02T03:04:05Z")
+	}
+	return nil
+}
+
+func startMarathon(ts *testscript.TestScript, neg bool, args []string) {
+	m, err := local.New(local.Options{
+		Executor: func(report func(executor.Update)) (executor.Executor, error) {
+			return executor.New(executor.Options{Update: report, Docker: "unix:///nonexistent.sock", Log: slog.New(slog.DiscardHandler)})
+		},
+		Log: slog.New(slog.DiscardHandler),
+	})
+	ts.Check(err)
+	server := httptest.NewServer(m.Handler())
+	ts.Defer(func() {
+		server.CloseClientConnections()
+		if err := m.Close(); err != nil {
+			ts.Logf("close the local Marathon: %v", err)
+		}
+		server.Close()
+	})
+	ts.Setenv("PACER_MARATHON", server.URL)
+}
+
+// awaitDeadline is generous: it is only reached by what never comes.
+const awaitDeadline = 60 * time.Second
+
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: [!] await TEXT command…")
+	}
+	deadline := time.Now().Add(awaitDeadline)
+	for {
+		out := output(ts, args[1:])
+		if strings.Contains(out, args[0]) != neg {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%q did not come; the last output was:\n%s", args[0], out)
+		}
+		time.Sleep(100 * time.Millisecond) // between two looks, not for anything to happen
+	}
+}
+
+func output(ts *testscript.TestScript, args []string) string {
+	if url, found := strings.CutPrefix(args[0], "http"); found {
+		answer, err := http.Get("http" + url)
+		if err != nil {
+			return err.Error()
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		return string(body)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"), "PACER_MARATHON="+ts.Getenv("PACER_MARATHON"), "HOME="+ts.Getenv("HOME"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("%s\n%v", out, err)
+	}
+	return string(out)
+}
+
+func putApp(ts *testscript.TestScript, neg bool, args []string) {
+	body := ts.ReadFile(args[1])
+	request, err := http.NewRequest(http.MethodPut, ts.Getenv("PACER_MARATHON")+"/v2/apps"+args[0], strings.NewReader(body))
+	ts.Check(err)
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := http.DefaultClient.Do(request)
+	ts.Check(err)
+	defer answer.Body.Close()
+	text, _ := io.ReadAll(answer.Body)
+	if answer.StatusCode/100 != 2 {
+		ts.Fatalf("PUT %s: %s: %s", args[0], answer.Status, text)
+	}
+}
+
+func printTasks(ts *testscript.TestScript, neg bool, args []string) {
+	answer, err := http.Get(ts.Getenv("PACER_MARATHON") + "/v2/apps" + args[0])
+	ts.Check(err)
+	defer answer.Body.Close()
+	var found struct{ App demoApp }
+	ts.Check(json.NewDecoder(answer.Body).Decode(&found))
+	var out bytes.Buffer
+	for _, task := range found.App.Tasks {
+		fmt.Fprintln(&out, task.ID)
+	}
+	_, err = ts.Stdout().Write(out.Bytes())
+	ts.Check(err)
+}

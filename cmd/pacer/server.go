@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
+)
+
+// server is a running Pacer, as the verbs that ask or tell one see it.
+type server struct {
+	url       string
+	tokenFile string
+}
+
+const defaultServer = "http://127.0.0.1:9090"
+
+// addFlags adds what every verb that talks to a running Pacer takes.
+func (s *server) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.url, "server", "", "`URL` of the running Pacer (environment: PACER_SERVER)")
+	cmd.Flags().Lookup("server").DefValue = defaultServer
+	cmd.Flags().StringVar(&s.tokenFile, "token-file", "", "`FILE` of the token that the running Pacer asks for (the token itself: PACER_TOKEN)")
+}
+
+// token is what this caller proves itself with; empty: nothing.
+func (s *server) token() (string, error) {
+	if s.tokenFile == "" {
+		return strings.TrimSpace(os.Getenv("PACER_TOKEN")), nil
+	}
+	text, err := os.ReadFile(s.tokenFile)
+	if err != nil {
+		return "", fmt.Errorf("--token-file: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// answerLimit is how much of an answer is read: a status of ten thousand apps
+// has a few MB.
+const answerLimit = 256 << 20
+
+// refusal is an answer that is no success.
+type refusal struct {
+	status  int
+	message string
+}
+
+func (e *refusal) Error() string { return e.message }
+
+// do sends a request and decodes the answer into v, if any.
+func (s *server) do(ctx context.Context, method, path string, body, v any) error {
+	base := strings.TrimSuffix(cmp.Or(s.url, os.Getenv("PACER_SERVER"), defaultServer), "/")
+	var payload io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		payload = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, base+path, payload)
+	if err != nil {
+		return fmt.Errorf("--server: %w", err)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Content-Type", "application/json")
+	token, err := s.token()
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err
+		}
+		return fmt.Errorf("no Pacer answers at %s: %w: give its URL with --server or PACER_SERVER", base, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
+	if err != nil {
+		return fmt.Errorf("the answer of %s breaks off: %w", base, err)
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		return errors.New("this Pacer wants a token, and another one if one was given: --token-file, or PACER_TOKEN")
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		var answer struct{ Message string }
+		if method != http.MethodGet { // what is asked for by GET is always there
+			_ = json.Unmarshal(text, &answer) // else the status has to do
+		}
+		return &refusal{resp.StatusCode, plan.Visible(cmp.Or(answer.Message, base+path+" answers "+resp.Status+": is this a Pacer?"))}
+	}
+	if v == nil {
+		return nil
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("the answer of %s cannot be used: %w: is this a Pacer?", base, err)
+	}
+	return nil
+}
+
+// status asks for what is known of the named syncs; of all where none is named.
+func (s *server) status(ctx context.Context, names []string) (controller.Status, error) {
+	var st controller.Status
+	if err := s.do(ctx, http.MethodGet, "/api/v1/status", nil, &st); err != nil {
+		return st, err
+	}
+	if st.Now.IsZero() {
+		return st, errors.New("the answer is not a status: is this URL a Pacer?")
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(st.Syncs, func(y controller.SyncStatus) bool { return y.Name == name }) {
+			var known []string
+			for _, y := range st.Syncs {
+				known = append(known, y.Name)
+			}
+			return st, fmt.Errorf("no sync is named %q; there are: %s", name, plan.Visible(strings.Join(known, ", ")))
+		}
+	}
+	if len(names) > 0 {
+		st.Syncs = slices.DeleteFunc(st.Syncs, func(y controller.SyncStatus) bool { return !slices.Contains(names, y.Name) })
+	}
+	return st, nil
+}
+
+// act asks for an action and prints what the answer says.
+func (s *server) act(cmd *cobra.Command, sync, verb string, body any) error {
+	var answer struct{ Message string }
+	ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
+	defer cancel()
+	if err := s.do(ctx, http.MethodPost, "/api/v1/syncs/"+url.PathEscape(sync)+"/"+verb, body, &answer); err != nil {
+		return err
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), plan.Visible(answer.Message))
+	return nil
+}
+
+// newAction is a verb that asks the same of each named sync.
+func newAction(verb, short string) *cobra.Command {
+	var s server
+	cmd := &cobra.Command{
+		Use:   verb + " SYNC…",
+		Short: short,
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range args {
+				if err := s.act(cmd, name, verb, nil); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	s.addFlags(cmd)
+	return cmd
+}
+
+// printJSON writes what a running Pacer answered.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// This file is what the one-shot verbs share: which syncs are meant, and what
+// their sources hold now.
+
+// readSnapshot looks at a source once and lets go of it.
+func readSnapshot(ctx context.Context, c config.Source) (*sources.Snapshot, func() error, error) {
+	source, err := newSource(c, "", slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, nil, err
+	}
+	snapshot, err := source.Snapshot(ctx)
+	if err != nil {
+		_ = source.Close()
+		return nil, nil, err
+	}
+	return snapshot, source.Close, nil
+}
+
+// sourceOf is the source that SOURCE names, and the path in it.
+func sourceOf(arg string) (config.Source, string, error) {
+	location, err := sources.Parse(arg)
+	if err != nil {
+		return config.Source{}, "", err
+	}
+	if location.Dir != "" {
+		return config.Source{Directory: &config.Directory{Path: location.Dir}}, "", nil
+	}
+	return config.Source{Git: &config.Git{URL: location.URL, Ref: location.Ref}}, location.Path, nil
+}
+
+// target is one sync that a one-shot verb is about.
+type target struct {
+	name     string
+	sync     config.Sync
+	source   config.Source
+	marathon config.Marathon
+	approve  []string // ids of changes that a person approved, or all
+	failed   map[string]plan.Failure
+	healthy  map[string]plan.Healthy // what ran well before what failed
+}
+
+// read reads what a target asks for.
+func (t target) read(ctx context.Context, cluster manifests.Cluster) (sources.Revision, manifests.Desired, error) {
+	snapshot, done, err := readSnapshot(ctx, t.source)
+	if err != nil {
+		return sources.Revision{}, manifests.Desired{}, err
+	}
+	desired := manifests.NewReader().Read(snapshot.FS, manifests.Options{
+		Path: t.sync.Path, Scope: t.sync.Scope, Substitute: t.sync.Substitute, Cluster: cluster,
+	})
+	return snapshot.Revision, desired, done()
+}
+
+// oneShot is the flags of the verbs that take SOURCE or --config.
+type oneShot struct {
+	configFile string
+	sync       string
+	timeout    time.Duration
+	approve    []string
+}
+
+func (o *oneShot) addFlags(cmd *cobra.Command, timeout time.Duration) {
+	cmd.Flags().StringVar(&o.configFile, "config", "", "configuration `FILE`, instead of SOURCE")
+	cmd.Flags().StringVar(&o.sync, "sync", "", "`NAME` of the one sync of the configuration that is meant; empty: all")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", timeout, "how long it may take in all; then the exit code is 3")
+	addOptions(cmd, withSync)
+}
+
+// addApprove adds the flag by which a person lets through what asks first. It
+// holds for this run alone.
+func (o *oneShot) addApprove(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&o.approve, "approve", nil,
+		"`ID,…` of changes that are held back until they are approved (more deletions than maxDeletes, persistent volumes); all: every one")
+}
+
+// load is the configuration that is meant, and its targets by name.
+func (o *oneShot) load(cmd *cobra.Command, args []string) (*config.Config, []target, error) {
+	c, err := o.config(cmd, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	names := slices.Sorted(maps.Keys(c.Syncs))
+	if o.sync != "" {
+		if _, known := c.Syncs[o.sync]; !known {
+			return nil, nil, fmt.Errorf("flag --sync: %q is none of the syncs %s", o.sync, strings.Join(names, ", "))
+		}
+		names = []string{o.sync}
+	}
+	var targets []target
+	for _, name := range names {
+		s := c.Syncs[name]
+		targets = append(targets, target{name: name, sync: s, source: c.Sources[s.Source], marathon: c.Marathon, approve: o.approve})
+	}
+	return c, targets, nil
+}
+
+// connect is what is meant, with a client of the Marathon that it is about.
+func (o *oneShot) connect(cmd *cobra.Command, args []string) (*marathon.Client, []target, error) {
+	c, targets, err := o.load(cmd, args)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := newMarathon(c.Marathon, newLog(c.Log, cmd.ErrOrStderr()), nil)
+	return client, targets, err
+}
+
+func (o *oneShot) config(cmd *cobra.Command, args []string) (*config.Config, error) {
+	given := givenOptions(cmd)
+	switch {
+	case o.configFile != "" && len(args) > 0:
+		return nil, fmt.Errorf("give either SOURCE or --config, not both")
+	case o.configFile != "":
+		return config.Load(o.configFile, given...)
+	case len(args) == 0:
+		return nil, fmt.Errorf("give SOURCE, a directory or a git URL, or --config FILE")
+	}
+	source, path, err := sourceOf(args[0])
+	if err != nil {
+		return nil, err
+	}
+	if path != "" {
+		given = append(given, config.Given{Key: "syncs.NAME.path", Value: path, Origin: "SOURCE"})
+	}
+	return config.One(nameOf(args[0]), source, given...)
+}
+
+// nameOf names the sync of a SOURCE: its last part.
+func nameOf(arg string) string {
+	arg, _, _ = strings.Cut(arg, "?")
+	name := strings.TrimSuffix(filepath.Base(arg), ".git")
+	if name == "." || name == "/" || name == ".." {
+		return "default"
+	}
+	return name
+}
+
+// within bounds the work by --timeout and tells by the exit code if it was that.
+func (o *oneShot) within(ctx context.Context, work func(context.Context) error) error {
+	if o.timeout <= 0 {
+		return work(ctx)
+	}
+	late := &codedError{code: exitTimeout, err: fmt.Errorf("timed out after %s (flag --timeout)", o.timeout)}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, late)
+	defer cancel()
+	err := work(ctx)
+	if err != nil && context.Cause(ctx) == error(late) {
+		return &codedError{code: exitTimeout, err: fmt.Errorf("%w: %w", late.err, err)}
+	}
+	return err
+}

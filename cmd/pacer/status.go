@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+func newStatus() *cobra.Command {
+	var s server
+	var output string
+	cmd := &cobra.Command{
+		Use:   "status [SYNC…]",
+		Short: "Show how the syncs of a running Pacer stand, and what each app does",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			st, err := s.status(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return printJSON(cmd.OutOrStdout(), st)
+			}
+			printStatus(cmd.OutOrStdout(), st)
+			return nil
+		},
+	}
+	s.addFlags(cmd)
+	outputFlag(cmd, &output, "text", "json")
+	return cmd
+}
+
+// printStatus writes a status for people: one line an app.
+func printStatus(w io.Writer, st controller.Status) {
+	if st.Marathon.Error != "" {
+		fmt.Fprintln(w, plan.Visible("Marathon cannot be read, so nothing is changed: "+st.Marathon.Error))
+	}
+	if st.Reload != "" {
+		fmt.Fprintln(w, plan.Visible("The newest configuration is not in force: "+st.Reload))
+	}
+	for _, y := range st.Syncs {
+		printSync(w, y)
+	}
+	if len(st.Syncs) == 0 {
+		fmt.Fprintln(w, "No sync is configured.")
+	}
+}
+
+func printSync(w io.Writer, y controller.SyncStatus) {
+	line := func(format string, args ...any) { fmt.Fprintln(w, plan.Visible(fmt.Sprintf(format, args...))) }
+	line("%s: %s", y.Name, strings.Join(syncWords(y), ", "))
+	if y.Revision.ID != "" {
+		line("  at %.12s %s", y.Revision.ID, y.Revision.Subject)
+	}
+	if y.SourceError != "" {
+		line("  the source cannot be read: %s", y.SourceError)
+	}
+	if y.Last != nil && y.Last.Error != "" {
+		line("  the last pass failed: %s", y.Last.Error)
+	}
+	for _, note := range y.Notes {
+		line("  %s", note)
+	}
+	for _, a := range y.Apps {
+		line("  %s %s  %s", signs[a.State], a.ID, strings.Join(appWords(a), ", "))
+		if a.Reason != "" {
+			line("      %s", a.Reason)
+		}
+		if a.Approvable {
+			line("      pacer approve %s %s", y.Name, a.ID)
+		}
+	}
+	for _, p := range y.Problems {
+		line("  %s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
+	}
+}
+
+// syncWords sum a sync up.
+func syncWords(y controller.SyncStatus) []string {
+	var words []string
+	if y.Suspended {
+		words = append(words, "suspended")
+	}
+	counts := y.Counts()
+	for _, state := range controller.AppStates() {
+		if n := counts[state]; n > 0 {
+			words = append(words, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	if y.Planned.IsZero() {
+		words = append(words, "not compared yet")
+	} else if len(y.Apps) == 0 {
+		words = append(words, "no apps")
+	}
+	return words
+}
+
+func appWords(a controller.AppStatus) []string {
+	words := []string{string(a.State)}
+	if a.Kind == manifests.KindGroup {
+		return words
+	}
+	words = append(words, string(a.Health), fmt.Sprintf("%d of %d running", a.Instances.Running, a.Instances.Wanted))
+	if a.Instances.Checked {
+		words = append(words, fmt.Sprintf("%d healthy", a.Instances.Healthy))
+	}
+	return words
+}

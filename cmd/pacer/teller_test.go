@@ -1,0 +1,39 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// TestTeller: the terminal of the demo tells a problem in a manifest, once, and
+// obeys nothing that stands in the repository.
+func TestTeller(t *testing.T) {
+	var out strings.Builder
+	teller := teller{out: &out}
+	s := controller.SyncStatus{
+		Revision: sources.Revision{ID: "0123456789", Subject: "a\x1b[31mb\nc"},
+		Problems: []manifests.Problem{{File: "bad.yaml", Line: 1, Column: 6, Message: "a value is missing"}},
+	}
+	told := map[string]bool{}
+	for range 2 {
+		told = teller.tellProblems(s, told)
+	}
+	teller.tellRevision(s, "")
+	s.Problems = nil
+	told = teller.tellProblems(s, told)
+	if len(told) != 0 {
+		t.Errorf("still told: %v", told)
+	}
+	times := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d`)
+	want := "TIME    ! bad.yaml:1:6: a value is missing\n" + "TIME  ● 0123456  a\\x1b[31mb\\nc\n"
+	if diff := cmp.Diff(want, times.ReplaceAllString(out.String(), "TIME")); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// offline is the flags of the verbs that ask no Marathon.
+type offline struct {
+	oneShot
+	output string
+}
+
+func (o *offline) addFlags(cmd *cobra.Command, formats ...string) {
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long it may take in all; then the exit code is 3")
+	addOptions(cmd, func(c config.Option) bool {
+		switch c.Flag {
+		case "scope", "path", "substitute", "git-password", "git-key", "git-known-hosts", "allow-http":
+			return true
+		}
+		return false
+	})
+	outputFlag(cmd, &o.output, formats...)
+}
+
+// read reads SOURCE against a Marathon with every flag at its default.
+func (o *offline) read(ctx context.Context, cmd *cobra.Command, arg string) (manifests.Desired, error) {
+	// The address is only there because every configuration has one.
+	given := append(givenOptions(cmd), config.Given{Key: "marathon.url", Value: "http://offline.invalid", Origin: "offline"})
+	source, path, err := sourceOf(arg)
+	if err != nil {
+		return manifests.Desired{}, err
+	}
+	if path != "" {
+		given = append(given, config.Given{Key: "syncs.NAME.path", Value: path, Origin: "SOURCE"})
+	}
+	c, err := config.One("offline", source, given...)
+	if err != nil {
+		return manifests.Desired{}, err
+	}
+	t := target{sync: c.Syncs["offline"], source: c.Sources["offline"]}
+	_, desired, err := t.read(ctx, manifests.DefaultCluster())
+	return desired, err
+}
+
+func newValidate() *cobra.Command {
+	var o offline
+	cmd := &cobra.Command{
+		Use:   "validate SOURCE",
+		Short: "Tell every error of every manifest, offline",
+		Long:  sourceLong,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.within(cmd.Context(), func(ctx context.Context) error {
+				desired, err := o.read(ctx, cmd, args[0])
+				if err != nil {
+					return err
+				}
+				return report(cmd.OutOrStdout(), desired, o.output)
+			})
+		},
+	}
+	o.addFlags(cmd, "text", "json", "yaml")
+	return cmd
+}
+
+// report prints what validate found.
+func report(w io.Writer, d manifests.Desired, format string) error {
+	found := struct {
+		Valid    bool                `json:"valid"`
+		Items    int                 `json:"items"`
+		Problems []manifests.Problem `json:"problems"`
+	}{!hasErrors(d.Problems), len(d.Items), append([]manifests.Problem{}, d.Problems...)}
+	var text []byte
+	var err error
+	switch format {
+	case "json":
+		text, err = json.MarshalIndent(found, "", "  ")
+	case "yaml":
+		text, err = yaml.Marshal(found)
+	default:
+		printProblems(w, d.Problems)
+		text = fmt.Appendf(nil, "Definitions: %d valid. Problems: %d.", found.Items, len(d.Problems))
+	}
+	if err != nil {
+		return err
+	}
+	if format != "yaml" {
+		text = append(text, '\n')
+	}
+	if _, err := w.Write(text); err != nil {
+		return err
+	}
+	if !found.Valid {
+		return exitWith(exitError)
+	}
+	return nil
+}
+
+func newRender() *cobra.Command {
+	var o offline
+	cmd := &cobra.Command{
+		Use:   "render SOURCE",
+		Short: "Print the desired state in normal form, the same bytes every time",
+		Long:  sourceLong + "\n\nWhat has errors is left out and told on standard error; the exit code is then 1.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.within(cmd.Context(), func(ctx context.Context) error {
+				desired, err := o.read(ctx, cmd, args[0])
+				if err != nil {
+					return err
+				}
+				text, err := manifests.Render(desired, manifests.DefaultCluster(), o.output)
+				if err != nil {
+					return err
+				}
+				if _, err := cmd.OutOrStdout().Write(text); err != nil {
+					return err
+				}
+				printProblems(cmd.ErrOrStderr(), desired.Problems)
+				if hasErrors(desired.Problems) {
+					return exitWith(exitError)
+				}
+				return nil
+			})
+		},
+	}
+	o.addFlags(cmd, "json", "yaml")
+	return cmd
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+func newWait() *cobra.Command {
+	var s server
+	var revision string
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "wait [SYNC…]",
+		Short: "Wait until everything that git asks of a running Pacer is synced and healthy",
+		Long: "Exit code 1 as soon as a change has failed or a manifest is broken, 3 after --timeout. After a push give\n" +
+			"--revision: else what was there before it may be taken for done.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			return s.wait(ctx, cmd, args, revision)
+		},
+	}
+	s.addFlags(cmd)
+	cmd.Flags().StringVar(&revision, "revision", "", "the `REVISION` to wait for, or its beginning")
+	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "give up after this, with exit code 3")
+	return cmd
+}
+
+// waitEvery is how often the status is asked for.
+const waitEvery = 500 * time.Millisecond
+
+// wait asks until all is done or one has failed. That Pacer does not answer at
+// all is an error at first, and waited out later: it may be restarted.
+func (s *server) wait(ctx context.Context, cmd *cobra.Command, names []string, revision string) error {
+	tick := time.NewTicker(waitEvery)
+	defer tick.Stop()
+	answered := false
+	missing := "no answer"
+	for {
+		st, err := s.status(ctx, names)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !answered:
+			return err
+		case err != nil:
+			missing = err.Error()
+		default:
+			answered = true
+			var failed string
+			if missing, failed = unmet(st, revision); failed != "" {
+				return errors.New(plan.Visible(failed))
+			}
+			if missing == "" {
+				fmt.Fprintln(cmd.OutOrStdout(), "everything is synced and healthy")
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return &codedError{exitTimeout, fmt.Errorf("not done in time: %s", plan.Visible(missing))}
+		case <-tick.C:
+		}
+	}
+}
+
+// unmet tells the first thing that is still missing, and the first that failed
+// and will not mend itself.
+func unmet(st controller.Status, revision string) (missing, failed string) {
+	if st.Marathon.Error != "" {
+		missing = "Marathon cannot be read: " + st.Marathon.Error
+	}
+	for _, y := range st.Syncs {
+		m, f := unmetSync(y, revision)
+		if missing == "" {
+			missing = m
+		}
+		if f != "" {
+			return missing, f
+		}
+	}
+	return missing, ""
+}
+
+func unmetSync(y controller.SyncStatus, revision string) (missing, failed string) {
+	say := func(format string, args ...any) string { return y.Name + ": " + fmt.Sprintf(format, args...) }
+	switch {
+	case y.PlannedRevision == "" && y.Last != nil && y.Last.Error != "":
+		return say("%s", y.Last.Error), ""
+	case y.Planned.IsZero():
+		return say("git and Marathon were not compared yet"), ""
+	case y.PlannedRevision != y.Revision.ID || !strings.HasPrefix(y.PlannedRevision, revision):
+		return say("it is at %.12s", y.PlannedRevision), ""
+	case y.SourceError != "":
+		missing = say("the source cannot be read: %s", y.SourceError)
+	case y.Suspended:
+		missing = say("it is suspended")
+	}
+	for _, a := range y.Apps {
+		said := say("%s %s: %s", a.ID, strings.Join(appWords(a), ", "), a.Reason)
+		if a.State == controller.Failed || a.State == controller.Broken {
+			return missing, said
+		}
+		if missing == "" && !done(a) {
+			missing = said
+		}
+	}
+	for _, p := range y.Problems {
+		if p.Severity != manifests.SeverityWarning {
+			return missing, say("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
+		}
+	}
+	return missing, ""
+}
+
+// done tells whether an app is as it should be.
+func done(a controller.AppStatus) bool {
+	return a.State == controller.Synced &&
+		(a.Kind == manifests.KindGroup || a.Health == controller.HealthHealthy || a.Health == controller.HealthSuspended)
+}
