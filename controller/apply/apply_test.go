@@ -485,7 +485,9 @@ func TestAutoscalerDuringAnApply(t *testing.T) {
 		scale := func(n int) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.apps["/web"].def.Instances = &n
+			def := *c.apps["/web"].def // which has been handed out
+			def.Instances = &n
+			c.apps["/web"].def = &def
 		}
 		web := change(plan.Update, appOf("/web", "two", 2))
 		web.App.Dependencies, web.Count = []string{"/db"}, &plan.Instances{Live: true}
