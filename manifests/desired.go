@@ -28,9 +28,9 @@ const (
 // Problem is something wrong in a manifest, told to the person who mends it.
 type Problem struct {
 	File     string   `json:"file"`
-	Line     int      `json:"line"`   // 1-based; 0: the file as a whole
-	Column   int      `json:"column"` // 1-based, in bytes
-	ID       string   `json:"id,omitempty"`
+	Line     int      `json:"line"`           // 1-based; 0: the file as a whole
+	Column   int      `json:"column"`         // 1-based, in bytes
+	ID       string   `json:"id"`             // empty: not known
 	Path     string   `json:"path,omitempty"` // in Marathon's notation: /healthChecks(0)/portIndex
 	Severity Severity `json:"severity"`
 	Message  string   `json:"message"` // what is wrong: what is meant

@@ -22,8 +22,8 @@ func newApply() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply SOURCE | --config FILE",
 		Short: "Carry the plan out once and wait until everything runs",
-		Long:  sourceLong,
-		Args:  cobra.MaximumNArgs(1),
+		Long:  sourceLong + severalLong,
+		Args:  atMostOneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
 				return runApply(ctx, cmd, &o, args, output)
@@ -42,20 +42,17 @@ func runApply(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string
 		return err
 	}
 	defer client.Close()
-	code := exitOK
-	for _, t := range targets {
+	err = eachSync(ctx, targets, func(t target) (int, error) {
 		ok, err := t.apply(ctx, cmd, client, output)
-		if err != nil {
-			return err
+		if err != nil || !ok {
+			return exitError, err
 		}
-		if !ok {
-			code = exitError
-		}
-	}
-	if code != exitOK && ctx.Err() != nil {
+		return exitOK, nil
+	})
+	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("not everything was awaited: %w", context.Cause(ctx))
 	}
-	return exitWith(code)
+	return err
 }
 
 // apply carries out one target's plan, telling the progress on standard error,
@@ -79,7 +76,7 @@ func (t target) apply(ctx context.Context, cmd *cobra.Command, client *marathon.
 	if note := memory.told(); note != "" {
 		fmt.Fprintln(cmd.ErrOrStderr(), note)
 	}
-	if err := show(cmd, p, output, outcomesOf(outcomes)...); err != nil {
+	if err := t.show(cmd, p, output, outcomesOf(outcomes)...); err != nil {
 		return false, err
 	}
 	for _, o := range outcomes {

@@ -69,7 +69,11 @@ func writeFlags(b *strings.Builder, c *cobra.Command) {
 			name = "-" + f.Shorthand + ", " + name
 		}
 		kind, usage := pflag.UnquoteUsage(f)
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", strings.TrimSpace(name+" "+kind), cell(f.DefValue), cell(usage))
+		name = strings.TrimSpace(name + " " + kind)
+		if f.NoOptDefVal != "" && kind != "" { // a value is only taken after =
+			name = strings.Replace(name, " "+kind, "[="+kind+"]", 1)
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, cell(f.DefValue), cell(usage))
 	})
 }
 

@@ -56,7 +56,7 @@ func newExport() *cobra.Command {
 	cmd.Flags().StringVar(&e.out, "out", "", "`DIR` to write to, made if missing")
 	cmd.Flags().BoolVar(&e.force, "force", false, "replace files that differ")
 	cmd.Flags().BoolVar(&e.keepPorts, "keep-service-ports", false, "write service ports that Marathon may have assigned, so that another Marathon has the same")
-	cmd.Flags().DurationVar(&e.timeout, "timeout", 2*time.Minute, "how long it may take in all; then the exit code is 3")
+	cmd.Flags().DurationVar(&e.timeout, "timeout", 2*time.Minute, timeoutUsage)
 	addOptions(cmd, func(o config.Option) bool { return o.Flag == "scope" || strings.HasPrefix(o.Key, "marathon.") })
 	if err := cmd.MarkFlagRequired("out"); err != nil {
 		panic(err) // the flag is there: three lines up

@@ -78,9 +78,11 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "pacer",
 		Short:         "GitOps for Marathon: git says what should run, Pacer keeps it so",
+		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newDemo(), newRun(), newPlan(), newApply(), newValidate(), newRender(), newExport(), newExplain(), newStatus(), newHistory(), newWait(), newSync(), newSuspend(), newResume(), newApprove(), newLocal(), newVersion(), newDemoWeb())
 	return root
 }

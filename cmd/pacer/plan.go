@@ -19,6 +19,11 @@ import (
 const sourceLong = `SOURCE is a directory, or a git URL (https, ssh, file) with the folder after // and
 the branch, tag or commit after ?ref=: https://host/team/repo.git//prod?ref=main`
 
+const severalLong = `
+
+A configuration of several syncs: each is told on its own, in -o json as one object after the other, in -o yaml
+as one document a sync. One that fails does not hold up the others.`
+
 func newPlan() *cobra.Command {
 	var o oneShot
 	var output string
@@ -26,8 +31,8 @@ func newPlan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan SOURCE | --config FILE",
 		Short: "Show what would change in Marathon; change nothing",
-		Long:  sourceLong,
-		Args:  cobra.MaximumNArgs(1),
+		Long:  sourceLong + severalLong,
+		Args:  atMostOneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
 				return runPlan(ctx, cmd, &o, args, output, detailed)
@@ -47,27 +52,30 @@ func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string,
 		return err
 	}
 	defer client.Close()
-	code := exitOK
-	for _, t := range targets {
+	return eachSync(ctx, targets, func(t target) (int, error) {
 		p, _, err := t.plan(ctx, client)
 		if err != nil {
-			return err
+			return exitError, err
 		}
-		if err := show(cmd, p, output); err != nil {
-			return err
+		if err := t.show(cmd, p, output); err != nil {
+			return exitError, err
 		}
-		if hasErrors(p.Problems) {
-			code = exitError
-		} else if detailed && len(p.Changes) > 0 && code == exitOK {
-			code = exitPending
+		switch {
+		case hasErrors(p.Problems):
+			return exitError, nil
+		case detailed && len(p.Changes) > 0:
+			return exitPending, nil
 		}
-	}
-	return exitWith(code)
+		return exitOK, nil
+	})
 }
 
 // show prints a plan, with what became of it if that is known, and says beside
 // it how what asks for an approval gets one.
-func show(cmd *cobra.Command, p plan.Plan, format string, outcomes ...plan.Outcome) error {
+func (t target) show(cmd *cobra.Command, p plan.Plan, format string, outcomes ...plan.Outcome) error {
+	if _, err := io.WriteString(cmd.OutOrStdout(), t.heading(format)); err != nil {
+		return err
+	}
 	printer := plan.Printer{Colour: isTerminal(cmd.OutOrStdout()), Outcomes: outcomes}
 	if err := printer.Write(cmd.OutOrStdout(), p, format); err != nil {
 		return err
@@ -76,6 +84,27 @@ func show(cmd *cobra.Command, p plan.Plan, format string, outcomes ...plan.Outco
 		fmt.Fprintln(cmd.ErrOrStderr(), "What asks for an approval is carried out by pacer apply --approve ID[,ID…], or --approve all.")
 	}
 	return nil
+}
+
+// heading sets what is printed of one of several syncs apart from the others.
+func (t target) heading(format string) string {
+	if t.shown == nil {
+		return ""
+	}
+	*t.shown++
+	gap := ""
+	if *t.shown > 1 {
+		gap = "\n"
+	}
+	switch format {
+	case "text":
+		return gap + "Sync " + t.name + ":\n"
+	case "markdown":
+		return gap
+	case "yaml":
+		return "---\n"
+	}
+	return ""
 }
 
 // plan reads both sides once and compares them. A person asked for it, so what

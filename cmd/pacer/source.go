@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -51,6 +52,7 @@ func sourceOf(arg string) (config.Source, string, error) {
 // target is one sync that a one-shot verb is about.
 type target struct {
 	name     string
+	shown    *int // how many plans the verb has printed; nil: it is about one sync only
 	sync     config.Sync
 	source   config.Source
 	marathon config.Marathon
@@ -71,6 +73,52 @@ func (t target) read(ctx context.Context, cluster manifests.Cluster) (sources.Re
 	return snapshot.Revision, desired, done()
 }
 
+// eachSync does the work of every target, also where that of another one fails,
+// and returns its errors and exit code as one error. An error outweighs changes
+// that are pending.
+func eachSync(ctx context.Context, targets []target, work func(target) (code int, err error)) error {
+	code := exitOK
+	var failed []error
+	for _, t := range targets {
+		c, err := work(t)
+		if err != nil && len(targets) > 1 {
+			err = fmt.Errorf("sync %s: %w", t.name, err)
+		}
+		failed = append(failed, err)
+		if c == exitError || code == exitOK {
+			code = c
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
+	return exitWith(code)
+}
+
+// atMostOneSource and oneSource are the arguments of the verbs that take SOURCE.
+func atMostOneSource(cmd *cobra.Command, args []string) error {
+	if len(args) < 2 {
+		return nil
+	}
+	message := "give one SOURCE, not " + strings.Join(args, " and ")
+	if prune := cmd.Flags().Lookup("prune"); prune != nil && prune.Changed {
+		message += "; the value of --prune is written with =, as in --prune=on"
+	}
+	return errors.New(message)
+}
+
+func oneSource(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errors.New("give SOURCE, a directory or a git URL")
+	}
+	return atMostOneSource(cmd, args)
+}
+
+const timeoutUsage = "how long it may take in all; then the exit code is 3; 0: no limit"
+
 // oneShot is the flags of the verbs that take SOURCE or --config.
 type oneShot struct {
 	configFile string
@@ -82,7 +130,7 @@ type oneShot struct {
 func (o *oneShot) addFlags(cmd *cobra.Command, timeout time.Duration) {
 	cmd.Flags().StringVar(&o.configFile, "config", "", "configuration `FILE`, instead of SOURCE")
 	cmd.Flags().StringVar(&o.sync, "sync", "", "`NAME` of the one sync of the configuration that is meant; empty: all")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", timeout, "how long it may take in all; then the exit code is 3")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", timeout, timeoutUsage)
 	addOptions(cmd, withSync)
 }
 
@@ -107,9 +155,13 @@ func (o *oneShot) load(cmd *cobra.Command, args []string) (*config.Config, []tar
 		names = []string{o.sync}
 	}
 	var targets []target
+	var shown *int
+	if len(names) > 1 {
+		shown = new(int)
+	}
 	for _, name := range names {
 		s := c.Syncs[name]
-		targets = append(targets, target{name: name, sync: s, source: c.Sources[s.Source], marathon: c.Marathon, approve: o.approve})
+		targets = append(targets, target{name: name, shown: shown, sync: s, source: c.Sources[s.Source], marathon: c.Marathon, approve: o.approve})
 	}
 	return c, targets, nil
 }
@@ -156,7 +208,10 @@ func nameOf(arg string) string {
 
 // within bounds the work by --timeout and tells by the exit code if it was that.
 func (o *oneShot) within(ctx context.Context, work func(context.Context) error) error {
-	if o.timeout <= 0 {
+	switch {
+	case o.timeout < 0:
+		return fmt.Errorf("flag --timeout: %s: want a time above zero, such as 30s, or 0 for no limit", o.timeout)
+	case o.timeout == 0:
 		return work(ctx)
 	}
 	late := &codedError{code: exitTimeout, err: fmt.Errorf("timed out after %s (flag --timeout)", o.timeout)}

@@ -21,7 +21,7 @@ type offline struct {
 }
 
 func (o *offline) addFlags(cmd *cobra.Command, formats ...string) {
-	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long it may take in all; then the exit code is 3")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, timeoutUsage)
 	addOptions(cmd, func(c config.Option) bool {
 		switch c.Flag {
 		case "scope", "path", "substitute", "git-password", "git-key", "git-known-hosts", "allow-http":
@@ -58,7 +58,7 @@ func newValidate() *cobra.Command {
 		Use:   "validate SOURCE",
 		Short: "Tell every error of every manifest, offline",
 		Long:  sourceLong,
-		Args:  cobra.ExactArgs(1),
+		Args:  oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
 				desired, err := o.read(ctx, cmd, args[0])
@@ -112,7 +112,7 @@ func newRender() *cobra.Command {
 		Use:   "render SOURCE",
 		Short: "Print the desired state in normal form, the same bytes every time",
 		Long:  sourceLong + "\n\nWhat has errors is left out and told on standard error; the exit code is then 1.",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
 				desired, err := o.read(ctx, cmd, args[0])

@@ -25,7 +25,7 @@ type Change struct {
 	Kind    manifests.Kind        `json:"kind"`
 	Action  Action                `json:"action"`
 	Restart bool                  `json:"restart"`
-	File    string                `json:"file,omitempty"`
+	File    string                `json:"file"` // empty for a delete
 	Fields  []manifests.FieldDiff `json:"fields"`
 	Reason  string                `json:"reason"`
 	// Blocked says what holds the change back and what to do; nil: nothing does.
