@@ -284,7 +284,7 @@ func TestCorruptStoreIsToldAndDeletesNothing(t *testing.T) {
 		defer g.stop()
 		after(10 * testResync)
 		g.runs("/shop/a=v1 /shop/b=v1")
-		if notes := g.sync("shop").Notes; len(notes) != 1 || !strings.Contains(notes[0], "is not deleted") {
+		if notes := g.sync("shop").Notes; len(notes) != 1 || !strings.Contains(notes[0], "no longer counts as its own") {
 			t.Errorf("notes: %q", notes)
 		}
 	})

@@ -592,6 +592,9 @@ func TestCutOff(t *testing.T) {
 		if got[0].Deployment == "" || noted == "" || c.writes["/b"] != 0 {
 			t.Errorf("%+v, noted %q, writes %v", got, noted, c.writes)
 		}
+		if a, b := reason(got, "/a"), reason(got, "/b"); a != "cut off: Pacer was stopped" || b != a+", not begun" {
+			t.Errorf("told %q and %q", a, b)
+		}
 	})
 }
 

@@ -175,9 +175,13 @@ func (r *run) any(phases ...phase) bool {
 
 // stop ends every item because ctx has ended.
 func (r *run) stop() {
-	result, reason := Unknown, "cut off: "+context.Cause(r.ctx).Error()
-	if errors.Is(context.Cause(r.ctx), ErrSuperseded) {
+	cause := context.Cause(r.ctx)
+	result, reason := Unknown, "cut off: "+cause.Error()
+	switch {
+	case errors.Is(cause, ErrSuperseded):
 		result, reason = Superseded, ErrSuperseded.Error()
+	case cause == context.Canceled:
+		reason = "cut off: Pacer was stopped"
 	}
 	for _, it := range r.items {
 		switch it.phase {
