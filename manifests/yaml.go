@@ -310,6 +310,14 @@ var (
 	yamlAnchor = regexp.MustCompile(`(^|[\s\[{,])&`)
 )
 
+// YAMLFault says where and why a text is no YAML, given the parser's error: for
+// files that are no manifests. Line and column count from 1.
+func YAMLFault(text string, err error) (line, column int, message string) {
+	r := &yamlReader{text: text, file: newLines(text)}
+	f := r.syntaxFault(err)
+	return f.place.line, f.place.column, f.message
+}
+
 // syntaxFault turns the parser's error, which knows a line only, into a fault
 // at the first character of that line.
 func (r *yamlReader) syntaxFault(err error) *fault {

@@ -9,9 +9,12 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/agext/levenshtein"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // Error is one thing wrong in a configuration.
@@ -185,18 +188,30 @@ func parse(file string, text []byte) (*yaml.Node, error) {
 	if len(text) > maxFile {
 		return nil, &Error{Where: file, Message: fmt.Sprintf("the file is longer than %d bytes", maxFile)}
 	}
+	if !utf8.Valid(text) {
+		return nil, &Error{Where: file, Message: "is no UTF-8: save the file as UTF-8"}
+	}
 	var document, second yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	if err := decoder.Decode(&document); err != nil && !errors.Is(err, io.EOF) {
-		return nil, &Error{Where: file, Message: strings.TrimPrefix(err.Error(), "yaml: ")}
+		return nil, syntaxError(file, text, err)
 	}
 	if document.Kind == 0 || len(document.Content) == 0 {
 		return nil, &Error{Where: file, Message: "the file is empty: want at least marathon, sources and syncs"}
 	}
-	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+	switch err := decoder.Decode(&second); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		return nil, syntaxError(file, text, err)
+	default:
 		return nil, &Error{Where: file, Message: "there is more than one document: want one, without another --- after it"}
 	}
 	return document.Content[0], nil
+}
+
+func syntaxError(file string, text []byte, err error) *Error {
+	line, column, message := manifests.YAMLFault(string(text), err)
+	return &Error{Where: fmt.Sprintf("%s:%d:%d", file, line, column), Message: message}
 }
 
 func typeName(t reflect.Type) string {
