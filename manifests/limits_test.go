@@ -26,8 +26,8 @@ func TestEncodings(t *testing.T) {
 		{"Latin-1", "a.yaml", "id: a\nuser: J\xfcrg\n", "a.yaml:2:8: is no UTF-8 from here: save the file as UTF-8"},
 		{"NUL", "a.json", "{\"id\":\"a\x00\"}", "a.json:1:9: has a control character: remove it, or write it as an escape in a quoted text"},
 		{"escape sequence", "a.yaml", "id: a\n\tb: \x1b[31m", "a.yaml:2:5: has a control character: remove it, or write it as an escape in a quoted text"},
-		{"nothing", "a.yaml", "", "a.yaml: the file is empty: delete it, or write what it is to define"},
-		{"blanks", "a.json", " \n\t\n", "a.json: the file is empty: delete it, or write what it is to define"},
+		{"nothing", "a.yaml", "", "a.yaml:1:1: the file is empty: delete it, or write what it is to define"},
+		{"blanks", "a.json", " \n\t\n", "a.json:1:1: the file is empty: delete it, or write what it is to define"},
 		{"hostile name", "a\nb.json", "{", `"a\nb.json":1:2: the file ends before the end of the "{" at 1:1: is "}" missing?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

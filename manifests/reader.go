@@ -333,7 +333,7 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 		return
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		out.fault(name, fault{message: "the file is empty: delete it, or write what it is to define"}, "")
+		out.fault(name, fault{place: place{1, 1}, message: "the file is empty: delete it, or write what it is to define"}, "")
 		return
 	}
 	var values []*node
@@ -355,7 +355,7 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 		out.fault(name, f, id)
 	}
 	if len(values) == 0 && len(faults) == 0 {
-		out.fault(name, fault{message: "the file has nothing but comments: delete it, or write what it is to define"}, "")
+		out.fault(name, fault{place: place{1, 1}, message: "the file has nothing but comments: delete it, or write what it is to define"}, "")
 	}
 	p := interpreter{o: o, file: name, out: out}
 	for _, v := range values {
