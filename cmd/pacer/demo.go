@@ -30,8 +30,10 @@ func newDemo() *cobra.Command {
 			"With --play it plays its three stories by itself and exits 0 only if each came true.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.out = cmd.OutOrStdout()
-			return runDemo(cmd.Context(), o)
+			ctx, end := attended(cmd.Context())
+			defer end()
+			o.out = watched{cmd.OutOrStdout(), end}
+			return runDemo(ctx, o)
 		},
 	}
 	cmd.Flags().StringVar(&o.folder, "folder", "", "`FOLDER` of repository, configuration and state, made if missing; empty: a new one")

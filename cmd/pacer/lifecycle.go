@@ -4,11 +4,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 )
+
+// attended is ctx for as long as somebody watches: until the terminal is closed,
+// or somebody who reads the output goes away (which a watched writer finds out).
+// By default either would end the process at once, and the processes that it has
+// started would run on. What nohup has made to be ignored stays so.
+func attended(ctx context.Context) (_ context.Context, end context.CancelFunc) {
+	// Nobody reads this channel: it only makes a write to a closed pipe an error.
+	pipes := make(chan os.Signal, 1)
+	signal.Notify(pipes, syscall.SIGPIPE)
+	hangup := func() {}
+	if !signal.Ignored(syscall.SIGHUP) {
+		ctx, hangup = signal.NotifyContext(ctx, syscall.SIGHUP)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	context.AfterFunc(ctx, hangup)
+	return ctx, cancel
+}
+
+// watched is an output that calls end when nobody can read it any more.
+type watched struct {
+	io.Writer
+	end func()
+}
+
+func (w watched) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		w.end()
+	}
+	return n, err
+}
 
 // lifecycle is what a program has started, to be stopped in reverse order: who
 // starts something registers its stop on the next line.

@@ -28,8 +28,10 @@ func newLocal() *cobra.Command {
 			"is refused without --exposed. Web pages of other origins are refused in any case.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.log = newLog(config.Log{Level: "info"}, cmd.ErrOrStderr())
-			return runLocal(cmd.Context(), o, cmd.OutOrStdout())
+			ctx, end := attended(cmd.Context())
+			defer end()
+			o.log = newLog(config.Log{Level: "info"}, watched{cmd.ErrOrStderr(), end})
+			return runLocal(ctx, o, watched{cmd.OutOrStdout(), end})
 		},
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS` to listen at")

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,8 @@ func TestMain(m *testing.M) {
 //	                     text, or with ! has it no more
 //	put ID FILE          puts a file's app into Marathon by hand
 //	tasks ID             prints the ids of an app's tasks
+//	inside FOLDER        prints the command lines of the processes that run in a
+//	                     folder; fails if there are none, or with ! if there are any
 //
 // -update rewrites the outputs that the scripts compare with.
 func TestScripts(t *testing.T) {
@@ -47,6 +50,7 @@ func TestScripts(t *testing.T) {
 			"await":    await,
 			"put":      putApp,
 			"tasks":    printTasks,
+			"inside":   printInside,
 		},
 	})
 }
@@ -142,6 +146,26 @@ func putApp(ts *testscript.TestScript, neg bool, args []string) {
 	text, _ := io.ReadAll(answer.Body)
 	if answer.StatusCode/100 != 2 {
 		ts.Fatalf("PUT %s: %s: %s", args[0], answer.Status, text)
+	}
+}
+
+func printInside(ts *testscript.TestScript, neg bool, args []string) {
+	folder, err := filepath.EvalSymlinks(ts.MkAbs(args[0]))
+	ts.Check(err)
+	links, err := filepath.Glob("/proc/[0-9]*/cwd")
+	ts.Check(err)
+	found := false
+	for _, link := range links {
+		at, err := os.Readlink(link)
+		if err != nil || at != folder && !strings.HasPrefix(at, folder+"/") {
+			continue // ended meanwhile, or elsewhere
+		}
+		found = true
+		line, _ := os.ReadFile(filepath.Join(filepath.Dir(link), "cmdline"))
+		fmt.Fprintf(ts.Stdout(), "%q\n", bytes.Split(line, []byte{0}))
+	}
+	if found == neg {
+		ts.Fatalf("processes in %s: %v", folder, found)
 	}
 }
 
