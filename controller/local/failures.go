@@ -3,6 +3,7 @@ package local
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,7 +117,7 @@ func (m *Marathon) serveFailures(w http.ResponseWriter, r *http.Request, rest st
 		m.deployments = append(m.deployments, dep)
 		return &reply{status: http.StatusCreated, body: ref{dep.id}}
 	case http.MethodDelete + "/lock":
-		for _, dep := range m.deployments {
+		for _, dep := range slices.Clone(m.deployments) {
 			if dep.foreign {
 				m.cancel(dep)
 			}

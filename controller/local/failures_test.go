@@ -91,6 +91,7 @@ func TestFailuresOfTheAPI(t *testing.T) {
 	if ds := r.call(409, "PUT", "/v2/apps//x", `{"cmd":"sleep 2"}`)["deployments"].([]any); ds[0].(map[string]any)["id"] != id {
 		t.Errorf("locked by %v, want %v", ds, id)
 	}
+	r.call(201, "POST", "/local/failures/lock", `{"id":"/x"}`) // a second one: both end
 	if w := r.raw("DELETE", "/local/failures/lock", ""); w.Code != 204 {
 		t.Errorf("unlock: %d", w.Code)
 	}
