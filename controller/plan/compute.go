@@ -31,6 +31,7 @@ import (
 //	Marathon would refuse it, or has another kind           x      x      x              changing git
 //	its dependencies go round                               x      x      x              changing git
 //	this definition failed before                           x      x      x              changing git
+//	what it depends on failed, or is held for that          x      x      x              mending that
 //	a file cannot be read: the id may stand there                                x       mending the file
 //	git describes nothing at all                                                 x       putting something there
 //	the inventory is not known                                                   x       the next pass

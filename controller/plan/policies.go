@@ -17,6 +17,7 @@ var policies = []policy{
 	each(holdRefused),
 	holdCircles,
 	each(holdFailed),
+	holdDependents,
 	each(holdUnreadable),
 	each(holdEmptySource),
 	each(holdUnknownInventory),
