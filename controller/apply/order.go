@@ -142,11 +142,12 @@ func linkDeletes(deletes []*item) {
 
 // replaced returns the creation, if any, that did not come up and that may be
 // the new form of what is to be deleted: renamed in its file, or moved within
-// its group. What ran must then go on running.
+// its group. What ran must then go on running. For a creation that the plan
+// holds back, the plan has seen to that.
 func replaced(deleted *item, items []*item) *item {
 	for _, it := range items {
 		isNew := it.change.Action == plan.Create || it.resumed && it.change.Action == plan.None
-		if !isNew || it.outcome.Result == Applied || it.change.Kind == manifests.KindGroup {
+		if !isNew || it.change.Blocked != nil || it.outcome.Result == Applied || it.change.Kind == manifests.KindGroup {
 			continue
 		}
 		sameFile := it.change.File != "" && it.change.File == deleted.change.File

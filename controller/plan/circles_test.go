@@ -59,14 +59,20 @@ func TestWhatMayHaveBeenRenamedGoesOn(t *testing.T) {
 	w := world{git: map[string]string{"/shop/a/new": simple("/shop/a/new", "")}, live: live, owned: sortedKeys(live), policy: Policy{Prune: PruneOn}}
 	for _, c := range []struct {
 		unproven, approved map[string]bool
+		held               bool // the new form itself
 		blocked            string
 	}{
-		{nil, nil, ""},
-		{map[string]bool{"/shop/a/new": true}, nil, "/shop/a/old /shop/b/old "},
-		{map[string]bool{"/shop/a/new": true}, map[string]bool{"/shop/b/old": true}, "/shop/a/old "},
-		{map[string]bool{"/shop/a/gone": true}, nil, ""},
+		{nil, nil, false, ""},
+		{map[string]bool{"/shop/a/new": true}, nil, false, "/shop/a/old /shop/b/old "},
+		{map[string]bool{"/shop/a/new": true}, map[string]bool{"/shop/b/old": true}, false, "/shop/a/old "},
+		{map[string]bool{"/shop/a/gone": true}, nil, false, ""},
+		{nil, nil, true, "/shop/a/old /shop/b/old "},
+		{nil, map[string]bool{"/shop/a/old": true}, true, "/shop/b/old "},
 	} {
 		in := w.input(t)
+		if c.held {
+			in.Failed = map[string]Failure{"/shop/a/new": {Hash: newWork(in).hash(&in.Desired.Items[0]), Reason: "no offers"}}
+		}
 		in.Unproven, in.Policy.Approved = c.unproven, c.approved
 		o := in.Inventory["/shop/b/old"]
 		o.File = in.Desired.Items[0].File // it stood in the same file

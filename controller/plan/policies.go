@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pacer-gitops/pacer/manifests"
@@ -22,7 +24,7 @@ var policies = []policy{
 	each(holdEmptySource),
 	each(holdUnknownInventory),
 	each(holdPruneOff),
-	unlessApproved(holdReplaced),
+	holdReplaced,
 	unlessApproved(holdAdoption),
 	unlessApproved(holdDrift),
 	unlessApproved(holdPruneConfirm),
@@ -125,20 +127,34 @@ func holdPruneOff(w *work, d *draft) string {
 }
 
 // holdReplaced: what may have been renamed, in its file or within its group, goes
-// on running till its new form is up.
-func holdReplaced(w *work, d *draft) string {
-	if d.Action != Delete {
-		return ""
+// on running till its new form is up: one that has not come up yet, or that
+// this plan holds back.
+func holdReplaced(w *work, drafts []*draft) {
+	coming := map[string]bool{}
+	for id := range w.in.Unproven {
+		if w.wanted[id] != "" {
+			coming[id] = true
+		}
 	}
-	for _, id := range sortedKeys(w.in.Unproven) {
-		if w.wanted[id] == "" {
+	for _, d := range drafts {
+		if d.Action == Create && d.Kind != manifests.KindGroup && d.Blocked != nil {
+			coming[d.ID] = true
+		}
+	}
+	inGroup, inFile := map[string]string{}, map[string]string{} // the first of each
+	for _, id := range slices.Backward(sortedKeys(coming)) {
+		inGroup[parent(id)] = id
+		inFile[w.files()[id]] = id
+	}
+	delete(inFile, "")
+	for _, d := range drafts {
+		if d.Action != Delete || w.in.Policy.Approved[d.ID] {
 			continue
 		}
-		if parent(id) == parent(d.ID) || d.File != "" && w.files()[id] == d.File {
-			return id + " may be its new form and is not up yet: this goes on running till that is; pacer approve it to delete it now"
+		if id := cmp.Or(inGroup[parent(d.ID)], inFile[d.File]); id != "" {
+			d.ask(id + " may be its new form and is not up yet: this goes on running till that is; pacer approve it to delete it now")
 		}
 	}
-	return ""
 }
 
 // files tells in which file git has each id.
