@@ -69,18 +69,18 @@ func remember(s *store.State, o apply.Outcome, revision, file string) bool {
 			New: o.Action == plan.Create || isUnproven(s, o.ID),
 		}
 		if o.Action != plan.Delete {
-			s.Inventory[o.ID] = store.Owned{Kind: o.Kind, File: file, Revision: revision, Hash: o.Hash}
+			s.Inventory[o.ID] = appliedAt(s, o, revision, file)
 		}
 		return true
 	case apply.Applied:
-		delete(s.Rollouts, o.ID)
-		delete(s.Failed, o.ID)
-		delete(s.Approved, o.ID) // it was for this change
 		if o.Action == plan.Delete {
 			delete(s.Inventory, o.ID)
 		} else {
-			s.Inventory[o.ID] = store.Owned{Kind: o.Kind, File: file, Revision: revision, Hash: o.Hash}
+			s.Inventory[o.ID] = appliedAt(s, o, revision, file)
 		}
+		delete(s.Rollouts, o.ID)
+		delete(s.Failed, o.ID)
+		delete(s.Approved, o.ID) // it was for this change
 		return true
 	case apply.Failed:
 		isNew := o.Action == plan.Create || isUnproven(s, o.ID)
@@ -92,6 +92,20 @@ func remember(s *store.State, o apply.Outcome, revision, file string) bool {
 	default: // blocked: nothing was sent; superseded, unknown: the next pass watches what is under way
 		return false
 	}
+}
+
+// appliedAt is the entry in the inventory for what has been applied. A rollout
+// of an older revision, watched to its end, stays that one's: what git has now
+// was not applied, and does not drift. One that was only taken up again, without
+// a definition, changes no entry.
+func appliedAt(s *store.State, o apply.Outcome, revision, file string) store.Owned {
+	if owned, known := s.Inventory[o.ID]; known && o.Hash == "" {
+		return owned
+	}
+	if under := s.Rollouts[o.ID]; under.Revision != "" && under.Hash == o.Hash {
+		revision = under.Revision
+	}
+	return store.Owned{Kind: o.Kind, File: file, Revision: revision, Hash: o.Hash}
 }
 
 // isUnproven tells whether no rollout of an id has come up yet.

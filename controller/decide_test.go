@@ -154,6 +154,8 @@ func TestRemember(t *testing.T) {
 	}
 	sent, transient := outcome("", plan.Update), outcome(apply.Failed, plan.Update)
 	sent.Deployment, transient.Transient = "", true
+	older, driven := under, outcome(apply.Applied, plan.Update)
+	older.Revision, driven.Hash = "r0", ""
 	type world struct {
 		Owned   *store.Owned
 		Rollout *store.Rollout
@@ -170,6 +172,8 @@ func TestRemember(t *testing.T) {
 		"begins, new":              {world{}, outcome("", plan.Update), world{Owned: &store.Owned{Kind: manifests.KindApp, File: "b.yaml", Revision: "r2", Hash: "h2"}, Rollout: &under}, true},
 		"hangs":                    {world{Owned: &owned, Rollout: &under}, outcome("", plan.Update), world{Owned: &owned, Rollout: &under}, false},
 		"applied":                  {world{Owned: &owned, Rollout: &under, Failure: &plan.Failure{Hash: "h1"}}, outcome(apply.Applied, plan.Update), world{Owned: &store.Owned{Kind: manifests.KindApp, File: "b.yaml", Revision: "r2", Hash: "h2"}}, true},
+		"applied, of before":       {world{Owned: &owned, Rollout: &older}, outcome(apply.Applied, plan.Update), world{Owned: &store.Owned{Kind: manifests.KindApp, File: "b.yaml", Revision: "r0", Hash: "h2"}}, true},
+		"taken up again":           {world{Owned: &owned}, driven, world{Owned: &owned}, true},
 		"deleted":                  {world{Owned: &owned, Rollout: &under}, outcome(apply.Applied, plan.Delete), world{}, true},
 		"failed":                   {world{Owned: &owned, Rollout: &under}, outcome(apply.Failed, plan.Update), world{Owned: &owned, Failure: &plan.Failure{Hash: "h2", Reason: "why", Deployment: "d"}}, true},
 		"failed, not by its fault": {world{Owned: &owned, Rollout: &under}, transient, world{Owned: &owned}, true},
