@@ -21,6 +21,7 @@ var imports = map[string][]string{
 	"controller/marathon":       {"manifests"},
 	"controller/apply":          {"manifests", "controller/plan", "controller/marathon"},
 	"controller/store":          {"manifests", "controller/plan"},
+	"controller/zookeeper":      {},
 	"controller/config":         {"manifests", "sources", "controller/plan"},
 	"controller/local/executor": {},
 	"controller/local":          {"manifests", "controller/local/executor"},
@@ -28,6 +29,7 @@ var imports = map[string][]string{
 	"controller/web":            {"manifests", "controller", "controller/plan", "controller/store"},
 	// What the tests of several packages share.
 	"sources/gittest":                      {},
+	"controller/zookeeper/zktest":          {},
 	"controller/local/executor/enginetest": {},
 }
 

@@ -1,0 +1,270 @@
+package zktest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const jar = "/usr/share/java/zookeeper.jar"
+
+// classPath is ZooKeeper, which names what it needs, what that leaves out for
+// TLS, and something that writes its log.
+var classPath = strings.Join([]string{jar, "/usr/share/java/netty-codec.jar", "/usr/share/java/netty-resolver.jar",
+	"/usr/share/java/netty-transport-native-unix-common.jar", "/usr/share/java/slf4j-simple.jar"}, ":")
+
+// javaOptions make a server start fast and stay small. Nothing is forced to the
+// disk: a process that is killed loses nothing by that, only a machine would.
+var javaOptions = []string{
+	"-Xmx64m", "-Xss256k", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-XX:-UsePerfData",
+	"-Dzookeeper.forceSync=no", "-Dzookeeper.preAllocSize=1024", "-Dzookeeper.admin.enableServer=false", "-Dzookeeper.jmx.log4j.disable=true",
+	"-Dzookeeper.fastleader.maxNotificationInterval=1000", "-Dzookeeper.cnxTimeout=1000",
+	"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
+	"-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+}
+
+func checkInstalled() error {
+	if _, err := exec.LookPath("java"); err != nil {
+		return fmt.Errorf("java is missing: install it (./test.sh does; Debian: default-jre-headless): %w", err)
+	}
+	if _, err := os.Stat(jar); err != nil {
+		return fmt.Errorf("ZooKeeper is missing: install it (./test.sh does; Debian: zookeeper): %w", err)
+	}
+	return nil
+}
+
+// Server is one server of an ensemble.
+type Server struct {
+	ID    int
+	Proxy *Proxy // between it and its clients
+
+	folder                               string
+	clientPort, quorumPort, electionPort int
+	java                                 []string
+
+	mu      sync.Mutex
+	process *exec.Cmd     // nil: not running
+	gone    chan struct{} // closed when process has ended
+	killed  bool          // on purpose
+	frozen  bool
+}
+
+func newServer(id int, folder string) (*Server, error) {
+	ports, err := freePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{ID: id, folder: folder, clientPort: ports[0], quorumPort: ports[1], electionPort: ports[2]}
+	if err := os.MkdirAll(s.data(), 0o700); err != nil {
+		return nil, err
+	}
+	s.Proxy, err = newProxy(s.direct(), false)
+	return s, err
+}
+
+// freePorts are ports that were free a moment ago.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer ln.Close()
+		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+func (s *Server) data() string       { return filepath.Join(s.folder, "data") }
+func (s *Server) configFile() string { return filepath.Join(s.folder, "zoo.cfg") }
+func (s *Server) logFile() string    { return filepath.Join(s.folder, "log") }
+
+// direct is where it listens, behind the proxy.
+func (s *Server) direct() string { return s.address(s.clientPort) }
+
+func (*Server) address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+func (s *Server) writeID() error {
+	if err := os.MkdirAll(s.data(), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(s.data(), "myid"), fmt.Appendln(nil, s.ID), 0o600)
+}
+
+// Start starts it where it was killed or stopped. It does not wait for more.
+func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	if err := s.start(s.java); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Server) start(java []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process != nil {
+		return fmt.Errorf("server %d runs already", s.ID)
+	}
+	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	args := append(append([]string{}, javaOptions...), java...)
+	args = append(args, "-cp", classPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", s.configFile())
+	cmd := exec.Command("java", args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.folder, log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := launch(cmd); err != nil {
+		return err
+	}
+	gone := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended says nothing: it was killed, or the log tells
+		close(gone)
+	}()
+	s.java, s.process, s.gone, s.killed, s.frozen = java, cmd, gone, false, false
+	return nil
+}
+
+// launch starts a process from a thread that lives as long as this process does:
+// the kernel kills the child when the thread that started it ends.
+func launch(cmd *exec.Cmd) error {
+	launcher.Do(func() {
+		go func() {
+			runtime.LockOSThread() // and never unlocked
+			for l := range launches {
+				l.done <- l.cmd.Start()
+			}
+		}()
+	})
+	l := launched{cmd, make(chan error)}
+	launches <- l
+	return <-l.done
+}
+
+type launched struct {
+	cmd  *exec.Cmd
+	done chan error
+}
+
+var (
+	launcher sync.Once
+	launches = make(chan launched)
+)
+
+// Running tells whether its process is there, also where it is frozen.
+func (s *Server) Running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process != nil
+}
+
+// Kill is kill -9, awaited.
+func (s *Server) Kill() { s.signal(syscall.SIGKILL) }
+
+// Stop is SIGTERM, awaited.
+func (s *Server) Stop() {
+	s.Thaw() // it would not hear
+	s.signal(syscall.SIGTERM)
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return
+	}
+	s.killed = true
+	if err := s.process.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		panic("zktest: " + err.Error())
+	}
+	<-s.gone
+	s.process = nil
+}
+
+// Freeze is SIGSTOP: connections to it stay, and it accepts more, but nothing is
+// answered.
+func (s *Server) Freeze() { s.pause(syscall.SIGSTOP, true) }
+
+// Thaw is SIGCONT.
+func (s *Server) Thaw() { s.pause(syscall.SIGCONT, false) }
+
+func (s *Server) pause(sig syscall.Signal, frozen bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil || s.frozen == frozen {
+		return
+	}
+	must(s.process.Process.Signal(sig))
+	s.frozen = frozen
+}
+
+// exited is an error where it ended by itself.
+func (s *Server) exited() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil || s.killed {
+		return nil
+	}
+	select {
+	case <-s.gone:
+		return fmt.Errorf("server %d has ended: %s\n%s", s.ID, s.process.ProcessState, s.lastLines())
+	default:
+		return nil
+	}
+}
+
+// mode is leader, follower or standalone, and empty where it does not serve.
+func (s *Server) mode() string {
+	s.mu.Lock()
+	up := s.process != nil && !s.frozen
+	s.mu.Unlock()
+	if !up {
+		return ""
+	}
+	_, after, _ := strings.Cut(s.command("srvr"), "Mode: ")
+	mode, _, _ := strings.Cut(after, "\n")
+	return mode
+}
+
+// command is the answer to one of ZooKeeper's four-letter words, asked past the
+// proxy; empty where none comes. The library's own function does not understand
+// the answers of ZooKeeper 3.8.
+func (s *Server) command(word string) string {
+	conn, err := net.DialTimeout("tcp", s.direct(), time.Second)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	must(conn.SetDeadline(time.Now().Add(time.Second)))
+	if _, err := conn.Write([]byte(word)); err != nil {
+		return ""
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		return ""
+	}
+	return string(answer)
+}
+
+func (s *Server) lastLines() string {
+	const most = 4000
+	b, err := os.ReadFile(s.logFile())
+	if err != nil {
+		return err.Error()
+	}
+	return string(bytes.TrimSpace(b[max(0, len(b)-most):]))
+}
