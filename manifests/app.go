@@ -164,7 +164,7 @@ type HealthCheck struct {
 
 // CommandValue is the command of a COMMAND health check.
 type CommandValue struct {
-	Value string `json:"value,omitzero"`
+	Value string `json:"value"`
 }
 
 // Check is a Mesos check of an app (Marathon 1.8).

@@ -231,9 +231,10 @@ func plain(v reflect.Value) any {
 	return v.Interface()
 }
 
-// refusedAppUpdate foretells the rules for apps with persistent volumes, which
-// Marathon checks when it computes the deployment. Source:
-// AppDefinition.residentUpdateIsValid; recorded.
+// refusedAppUpdate foretells the rules for apps with persistent volumes. Marathon
+// checks the role first, and the rest, with paths that begin at the deployment,
+// when it computes that. Source: AppDefinition.validWithRoleEnforcement and
+// residentUpdateIsValid; recorded.
 func refusedAppUpdate(live, desired *App) []Violation {
 	was, _ := volumeKinds(live)
 	is, _ := volumeKinds(desired)
@@ -241,6 +242,9 @@ func refusedAppUpdate(live, desired *App) []Violation {
 		return nil
 	}
 	var r refusals
+	if is && r.role(live.ID, live.Role, desired.Role) {
+		return r.found
+	}
 	const root = "/app(0)"
 	if !samePersistent(appVolumesByPath(live), appVolumesByPath(desired)) {
 		r.refuse(root, "Persistent volumes can not be changed!", "the persistent volumes differ, which Marathon refuses: make a new app, or delete this one first")
@@ -261,7 +265,7 @@ func refusedAppUpdate(live, desired *App) []Violation {
 		r.refuse(root, "Services with persistent volumes configured may not change host ports. If you need to make this change, please create a new service.",
 			"the host ports differ, which Marathon refuses for an app with persistent volumes: make a new app")
 	}
-	r.role(live.Role, desired.Role)
+	r.overCapacity(root, desired.UpgradeStrategy)
 	return r.found
 }
 
@@ -272,6 +276,9 @@ func refusedPodUpdate(live, desired *Pod) []Violation {
 		return nil
 	}
 	var r refusals
+	if len(after) > 0 && r.role(live.ID, live.Role, desired.Role) {
+		return r.found
+	}
 	const root = "/pod(0)"
 	if !samePersistent(before, after) {
 		r.refuse(root, "persistent volumes cannot be updated", "the persistent volumes differ, which Marathon refuses: make a new pod, or delete this one first")
@@ -285,20 +292,28 @@ func refusedPodUpdate(live, desired *Pod) []Violation {
 	if !slices.Equal(podHostPorts(live), podHostPorts(desired)) {
 		r.refuse(root, "host ports cannot be updated if a pod has persistent volumes", "the host ports differ, which Marathon refuses for a pod with persistent volumes: make a new pod")
 	}
-	r.role(live.Role, desired.Role)
+	r.overCapacity(root, desired.Scheduling.Upgrade)
 	return r.found
 }
 
 type refusals struct{ findings }
 
-// role: reservations stay with the old role (RoleSettings.residentRoleChangeWarningMessage).
-func (r *refusals) role(live, desired *string) {
-	if comparePointers(live, desired) == 0 || live == nil || desired == nil {
-		return
+// role: reservations stay with the old role. Outside of groups Marathon does not
+// look for it (RoleSettings.forService, residentRoleChangeWarningMessage).
+func (r *refusals) role(id string, live, desired *string) (refused bool) {
+	if _, nested := topLevel(id); !nested || live == nil || desired == nil || *live == *desired {
+		return false
 	}
 	r.refuse("/role", "It is not possible to change the role for existing reservations. If you proceed with this change, all existing instances will continue to run under the previous role, "+
 		*live+". Only new instances will be allocated with the new role, "+*desired+". In order to continue, retry your request with ?force=true",
 		"the role differs, which Marathon takes for persistent volumes only by force: running tasks keep the role %s", *live)
+	return true
+}
+
+// overCapacity: also of what has no persistent volumes any more
+// (UpgradeStrategy.validForResidentTasks).
+func (r *refusals) overCapacity(root string, u *UpgradeStrategy) {
+	r.zeroCapacity(root+"/upgradeStrategy/maximumOverCapacity", *u.MaximumOverCapacity, "an update of a persistent volume")
 }
 
 func appVolumesByPath(a *App) map[string]Volume {

@@ -102,7 +102,7 @@ func (d *decoder) text(v any, s *shape, path string) any {
 		d.refuse(path, "error.expected.jsstring", "%s is %s: write it as a string, in quotes", last(path), s.show(v))
 		return nil
 	}
-	length := float64(len([]rune(t)))
+	length := float64(javaLength(t))
 	if s.max != nil && length > *s.max {
 		d.refuse(path, "error.maxLength", "%s has %d characters: at most %g are allowed", last(path), int(length), *s.max)
 	}
@@ -124,6 +124,9 @@ func patternWords(s *shape) string {
 		return "a name consists of lower-case letters, digits and dashes, and neither begins nor ends with a dash"
 	case networkNamePattern:
 		return "a network's name consists of lower-case letters, digits, dashes and underscores"
+	}
+	if s.pattern == executorPattern {
+		return "write //cmd, or the path of an executor"
 	}
 	return "it must match " + s.pattern.String()
 }
@@ -251,13 +254,18 @@ func (d *decoder) mapping(v any, s *shape, path string) any {
 		return nil
 	}
 	clean := make(map[string]any, len(m))
+	before := len(d.found)
 	for _, key := range sortedKeys(m) {
-		if s.pattern != nil && !s.pattern.MatchString(key) {
-			d.refuse(path, "error.pattern", "%s has the name %q: it must consist of letters, digits and underscores and not begin with a digit", last(path), key)
-			continue
-		}
 		if c := d.value(m[key], s.elem, path+"/"+key); c != nil {
 			clean[key] = c
+		}
+	}
+	if s.pattern == nil || d.refusedSince(before) {
+		return clean // Marathon looks at the keys of what else is right
+	}
+	for _, key := range sortedKeys(m) {
+		if !s.pattern.MatchString(key) {
+			d.refuse(path+"/"+key, "error.pattern", "%s has the name %q: it must consist of letters, digits and underscores and not begin with a digit", last(path), clip(key))
 		}
 	}
 	return clean

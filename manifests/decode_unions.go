@@ -1,5 +1,10 @@
 package manifests
 
+import (
+	"slices"
+	"strings"
+)
+
 // Values that Marathon reads in one of several forms (RAML unions). Play tries
 // the forms in order and answers with the complaints about the last one, which
 // often is not the one that was meant.
@@ -70,21 +75,39 @@ func trimIndex(path string) string {
 	return path
 }
 
+// command reads a shell line or, where Marathon finds none, an argument vector:
+// it complains about argv whatever was meant.
 func (d *decoder) command(v any, s *shape, path string) any {
 	m, ok := v.(map[string]any)
 	if !ok {
 		d.refuse(path+"/argv", "'argv' is undefined on object: {}", `%s is %s: write {"shell": …} or {"argv": […]}`, last(path), s.show(v))
 		return nil
 	}
-	_, shell := m["shell"]
-	_, argv := m["argv"]
+	shell, argv := m["shell"] != nil, m["argv"] != nil
 	switch {
 	case shell && argv:
 		d.mistake(path, "%s has both shell and argv: write one of them", last(path))
 	case !shell && !argv:
 		d.refuse(path+"/argv", undefined("argv", m), "%s has neither shell nor argv: write one of them", last(path))
 	}
-	return d.members(m, s, path)
+	var inner decoder
+	clean := inner.members(m, s, path)
+	if shell && !argv && inner.refusedSince(0) {
+		d.echo(path+"/argv", undefined("argv", m))
+		inner.unanswer(func(Violation) bool { return true })
+	}
+	d.found = append(d.found, inner.found...)
+	return clean
+}
+
+// unanswer marks those that Marathon does not answer with, since it reads what
+// they are about as something else.
+func (f *findings) unanswer(which func(Violation) bool) {
+	for i := range f.found {
+		if v := &f.found[i]; v.Status != 0 && which(*v) {
+			v.Status, v.Answer = 0, ""
+		}
+	}
 }
 
 // scaling is told apart by its kind, which is read as a plain string.
@@ -109,26 +132,46 @@ func (d *decoder) appVolume(v any, s *shape, path string) any {
 		d.notObject(v, s, path)
 		return nil
 	}
-	before := len(d.found)
-	clean := d.members(m, s, path)
-	needed := []string{"containerPath", "hostPath", "mode"}
+	var inner decoder
+	clean := inner.members(m, s, path)
+	host := []string{"containerPath", "hostPath", "mode"}
+	needed := host
 	switch {
-	case m["persistent"] != nil, m["external"] != nil:
+	case m["persistent"] != nil:
 		needed = []string{"containerPath", "mode"}
+	case m["external"] != nil:
+		needed = []string{"containerPath", "mode"}
+		inner.options(m["external"], path+"/external/options")
 	case m["secret"] != nil:
 		needed = []string{"containerPath"}
 	}
-	absent := func(name string) bool { return m[name] == nil }
 	for _, name := range needed {
-		if absent(name) {
-			d.refuse(path+"/"+name, undefined(name, m), "%s is missing: %s", name, lowerFirst(s.byName[name].doc))
+		if m[name] == nil {
+			inner.refuse(path+"/"+name, undefined(name, m), "%s is missing: %s", name, lowerFirst(s.byName[name].doc))
 		}
 	}
-	if d.refusedSince(before) && len(needed) < 3 && absent("hostPath") {
-		d.refuse(path+"/hostPath", undefined("hostPath", m),
-			"Marathon takes this volume for a host volume, since what it says of its own kind is not complete")
+	if inner.refusedSince(0) {
+		inner.unanswer(func(v Violation) bool { return !slices.Contains(host, strings.TrimPrefix(v.Path, path+"/")) })
+		for _, name := range host {
+			if m[name] == nil && !slices.Contains(needed, name) {
+				inner.echo(path+"/"+name, undefined(name, m))
+			}
+		}
 	}
+	d.found = append(d.found, inner.found...)
 	return clean
+}
+
+// options checks those of an external volume: text, but for csi.
+func (d *decoder) options(external any, path string) {
+	m, _ := external.(map[string]any)
+	options, _ := m["options"].(map[string]any)
+	if m["provider"] == providerCSI {
+		return
+	}
+	for _, name := range sortedKeys(options) {
+		d.text(options[name], text().confidential(), path+"/"+name)
+	}
 }
 
 // podVolume reads one of four forms. Marathon takes one that fits none of the
@@ -136,12 +179,12 @@ func (d *decoder) appVolume(v any, s *shape, path string) any {
 func (d *decoder) podVolume(v any, s *shape, path string) any {
 	var inner decoder
 	clean := inner.object(v, s, path)
-	for _, found := range inner.found {
-		if found.Status != 0 && found.Path != path+"/name" {
-			found.Status, found.Answer = 0, ""
+	for i := range inner.found {
+		if found := &inner.found[i]; found.Status != 0 && found.Path != path+"/name" {
 			found.Message += "; Marathon would take the volume as an ephemeral one"
 		}
-		d.add(found)
 	}
+	inner.unanswer(func(v Violation) bool { return v.Path != path+"/name" })
+	d.found = append(d.found, inner.found...)
 	return clean
 }

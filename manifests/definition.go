@@ -251,6 +251,9 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 	}
 	item := Item{ID: id, Kind: kind, File: p.file, Line: n.place.line}
 	for _, v := range read(&item, tree, &p.o.Cluster) {
+		if v.Message == "" {
+			continue
+		}
 		severity := SeverityError
 		if v.Warning {
 			severity = SeverityWarning

@@ -18,6 +18,12 @@ func (f *findings) fail(path, answer, format string, args ...any) {
 	f.add(Violation{Path: path, Answer: answer, Status: 500, Message: fmt.Sprintf(format, args...)})
 }
 
+// echo notes what Marathon complains of beside something noted with words for a
+// person.
+func (f *findings) echo(path, answer string) {
+	f.add(Violation{Path: path, Answer: answer, Status: 422})
+}
+
 // mistake notes what Marathon takes in silence and cannot be meant.
 func (f *findings) mistake(path, format string, args ...any) {
 	f.add(Violation{Path: path, Message: fmt.Sprintf(format, args...)})

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strings"
 )
@@ -77,9 +78,9 @@ func (s *Scheduling) normalised(resident bool) *Scheduling {
 	}
 	b := cmp.Or(s.Backoff, &Backoff{})
 	out.Backoff = &Backoff{
-		Backoff:        cmp.Or(b.Backoff, secondOfBackoff),
+		Backoff:        inMilliseconds(cmp.Or(b.Backoff, secondOfBackoff)),
 		BackoffFactor:  cmp.Or(b.BackoffFactor, defaultFactor),
-		MaxLaunchDelay: cmp.Or(b.MaxLaunchDelay, maxBackoff),
+		MaxLaunchDelay: inMilliseconds(cmp.Or(b.MaxLaunchDelay, maxBackoff)),
 	}
 	switch {
 	case s.Upgrade != nil:
@@ -97,6 +98,15 @@ func (s *Scheduling) normalised(resident bool) *Scheduling {
 		}
 	}
 	return &out
+}
+
+// inMilliseconds cuts a time off where Marathon does when it shows one
+// (PodConversion.podRamlWriter): what is finer it would lose with its leader.
+func inMilliseconds(seconds *float64) *float64 {
+	if whole := math.Trunc(math.Round(*seconds*1e9)/1e6) / 1e3; whole != *seconds {
+		return &whole
+	}
+	return seconds
 }
 
 func normalisePodConstraints(constraints []PodConstraint) []PodConstraint {

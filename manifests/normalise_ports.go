@@ -58,7 +58,7 @@ func migrateMappings(c *Container, ip *IPAddress) []Violation {
 // default one, and one for each port definition beyond the mappings
 // (AppNormalization.maybeDropPortMappings and its neighbours; recorded).
 func settleMappings(c *Container, networks []Network, definitions []PortDefinition) {
-	if !offHost(networks) {
+	if !offHost(networks) || hasMode(networks, modeHost) {
 		c.PortMappings = nil
 		return
 	}
@@ -104,12 +104,13 @@ func normaliseDefinitions(definitions []PortDefinition) []PortDefinition {
 // from. What is still zero gets a new port from Marathon, so it differs from
 // whatever live has. Source: AssignDynamicServiceLogic; recorded.
 func fillServicePorts(a, live *App, c *Cluster) {
-	ports := servicePorts(a)
-	if live == nil || !slices.ContainsFunc(ports, isZero) {
+	written := servicePorts(a)
+	if live == nil || !slices.ContainsFunc(written, isZero) {
 		return
 	}
+	ports := slices.Clone(written)
 	for _, port := range servicePorts(live) {
-		if !c.assigns(port) || slices.ContainsFunc(ports, func(p *int) bool { return p != nil && *p == *port }) {
+		if !c.assigns(port) || slices.ContainsFunc(written, func(p *int) bool { return p != nil && *p == *port }) {
 			continue
 		}
 		free := slices.IndexFunc(ports, isZero)

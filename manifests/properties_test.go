@@ -73,6 +73,8 @@ func generateText(t *rapid.T, s *shape) any {
 	switch s.pattern {
 	case pathIDPattern:
 		words = []string{"/a", "/a/b", "c/", "//d"}
+	case executorPattern:
+		words = []string{"", "//cmd", "/bin/x", "a/b c"}
 	case namePattern, networkNamePattern:
 		words = []string{"a", "b", "default", "http"}
 	default:
@@ -119,7 +121,7 @@ func generateSpecial(t *rapid.T, s *shape, depth int) any {
 		}
 		return generateObject(t, s, depth)
 	case kindConstraint:
-		return rapid.SampledFrom([]any{[]any{"hostname", "UNIQUE"}, []any{"rack", "group_by", "3"}, []any{"rack", "LIKE", "a.*"}, []any{"path", "LIKE", "x"}}).Draw(t, "constraint")
+		return rapid.SampledFrom([]any{[]any{"hostname", "UNIQUE"}, []any{"rack", "GROUP_BY", "3"}, []any{"rack", "LIKE", "a.*"}, []any{"path", "LIKE", "x"}}).Draw(t, "constraint")
 	case kindCommand:
 		if either {
 			return map[string]any{"shell": "true"}

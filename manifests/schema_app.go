@@ -2,7 +2,8 @@ package manifests
 
 import "regexp"
 
-var executorPattern = regexp.MustCompile(`^(//cmd)|(/?[^/]+(/[^/]+)*)|$`)
+// executorPattern is app.raml's, as Marathon matches it: as a whole.
+var executorPattern = regexp.MustCompile(`^(//cmd|/?[^/]+(/[^/]+)*|)$`)
 
 var appShape = object(append([]field{
 	{name: "id", shape: pathID, required: true, effect: effectIdentity, doc: "The app's path; relative ones are taken from the group that the app is in, or the root."},

@@ -18,8 +18,14 @@ func trimApp(live *App, c *Cluster, keepServicePorts bool) *App {
 	if keepServicePorts || normal.RequirePorts != nil && *normal.RequirePorts {
 		lender = nil
 	}
-	return trim(normal, appShape, func(a *App) bool { return equalApps(normal, NormaliseApp(a, lender, c)) })
+	return trim(normal, appShape, func(a *App) bool {
+		return equalApps(normal, NormaliseApp(a, lender, c)) && (normal.Container == nil || a.Container != nil || !asksForPorts(a))
+	})
 }
+
+// asksForPorts: Marathon looks for the ports of checks before it makes the
+// container that is not written.
+func asksForPorts(a *App) bool { return len(a.HealthChecks) > 0 || len(a.ReadinessChecks) > 0 }
 
 // TrimPod does for a pod what TrimApp does for an app.
 func TrimPod(live *Pod, c *Cluster) *Pod {

@@ -2,9 +2,12 @@ package manifests
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 )
 
 // ValidateApp finds what Marathon c would refuse in an app (Status 422 or 500,
@@ -123,7 +126,7 @@ func (v *appChecks) canonical(given *App) {
 	v.container(&a)
 	v.ports(&a)
 	v.networks(&a)
-	v.checks(&a)
+	v.checks(&a, fillsPortIndex(given, &a))
 	v.resources(&a)
 	v.secrets(&a)
 	v.placement(&a)
@@ -161,17 +164,16 @@ func (v *appChecks) command(a *App) {
 	switch {
 	case cmd && args:
 		v.refuse("/", answer, "both cmd and args are given: keep one of them")
-	case !cmd && !args && !hasImage(a.Container):
+	case !cmd && !args && (a.Container == nil || a.Container.isDocker() && a.Container.Docker == nil):
 		v.refuse("/", answer, "nothing says what to run: give cmd, args, or a container with an image")
 	}
-	if cmd && len(*a.Cmd) < 2 {
+	if cmd && javaLength(*a.Cmd) < 2 {
 		v.refuse("/", "must not be an empty string", "cmd has one character: Marathon takes two or more")
 	}
 }
 
-func hasImage(c *Container) bool {
-	return c != nil && c.Docker != nil
-}
+// javaLength counts characters as Marathon does.
+func javaLength(s string) int { return len(utf16.Encode([]rune(s))) }
 
 func (v *appChecks) resources(a *App) {
 	if a.GPUs != nil && *a.GPUs > 0 {
@@ -225,6 +227,15 @@ func (v *findings) needs(c *Cluster, path, name, what string) {
 	}
 }
 
+// emptyOr checks a feature where Marathon wants that or nothing at all, and
+// complains of both.
+func (v *findings) emptyOr(c *Cluster, path, name, what string) {
+	if !c.has(name) {
+		v.echo(path, "must be empty")
+	}
+	v.needs(c, path, name, what)
+}
+
 func featureAnswer(name string) string {
 	return fmt.Sprintf("Feature %s is not enabled. Enable with --enable_features %s)", name, name)
 }
@@ -247,7 +258,7 @@ func (v *appChecks) strategies(a *App) {
 		if a.Instances != nil && *a.Instances > 1 {
 			v.refuse("/", "Single instance app may only have one instance", "instances is %d, but the label %s allows one", *a.Instances, labelSingleInstance)
 		}
-	} else if persistent || external {
+	} else if persistent || usesDVDI(a) {
 		v.zeroCapacity(at+"maximumOverCapacity", *upgrade.MaximumOverCapacity, "a persistent or external volume")
 	}
 	if persistent && a.UnreachableStrategy != nil && !a.UnreachableStrategy.Disabled {
@@ -281,6 +292,9 @@ func (v *appChecks) convertible(a *App) {
 	if a.Check != nil {
 		v.convertibleCheck(a.Check)
 	}
+	for _, c := range a.Constraints {
+		v.convertibleConstraint(c)
+	}
 }
 
 // stored checks the app as Marathon will store it
@@ -293,6 +307,7 @@ func (v *appChecks) stored(given *App) {
 	v.storedChecks(a, given)
 	if a.Container != nil {
 		v.linuxInfo("/container/linuxInfo", a.Container.LinuxInfo)
+		v.storedVolumes(a.Container.Volumes)
 	}
 	if persistent, _ := volumeKinds(a); persistent && a.Role != nil && *a.Role == "*" {
 		v.refuse("/role", "Resident apps cannot have the role *", "the role is *: persistent volumes need reserved resources, hence a role of their own")
@@ -337,16 +352,48 @@ func (v *findings) ipcInfo(path string, i *IPCInfo) {
 
 // uri refuses what Java's URI does: Marathon checks no more.
 func (v *findings) uri(path, uri string) {
-	if i := strings.IndexFunc(uri, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("\"<>\\^`{|}", r) }); i >= 0 {
-		v.refuse(path, "URI has invalid syntax.", "the URI has %q in it, which must be written as %%%02X", uri[i], uri[i])
-		return
+	if fault := uriFault(uri); fault != "" {
+		v.refuse(path, "URI has invalid syntax.", "the URI %s", fault)
 	}
-	for i := range len(uri) {
-		if uri[i] == '%' && (i+2 >= len(uri) || !isHex(uri[i+1]) || !isHex(uri[i+2])) {
-			v.refuse(path, "URI has invalid syntax.", "the URI has a %% without two hexadecimal digits after it: write %%25")
-			return
+}
+
+var schemePattern = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*$`)
+
+// uriFault says why Java's URI would not parse a text; "" if it would.
+func uriFault(uri string) string {
+	for i, r := range uri {
+		switch {
+		case r <= ' ' || r == 0x7f || strings.ContainsRune("\"<>\\^`{|}", r):
+			return fmt.Sprintf("has %q in it, which must be written as %%%02X", r, r)
+		case r > 0x7f && (unicode.IsControl(r) || unicode.IsSpace(r)):
+			return fmt.Sprintf("has %q in it, which must be escaped", r)
+		case r == '%' && (i+2 >= len(uri) || !isHex(uri[i+1]) || !isHex(uri[i+2])):
+			return "has a % without two hexadecimal digits after it: write %25"
 		}
 	}
+	rest, fragment, _ := strings.Cut(uri, "#")
+	if strings.Contains(fragment, "#") {
+		return "has two # in it: write the second as %23"
+	}
+	if i := strings.IndexAny(rest, ":/?"); i >= 0 && rest[i] == ':' {
+		if !schemePattern.MatchString(rest[:i]) {
+			return "has a \":\" after what is no scheme: write %3A"
+		}
+		if rest = rest[i+1:]; rest == "" || uri[i+1:] == "//" {
+			return "has nothing after its scheme: name a host or a path"
+		}
+		if rest[0] != '/' {
+			return "" // opaque, as mailto:a@b
+		}
+	}
+	location, _, _ := strings.Cut(rest, "?")
+	if host, ok := strings.CutPrefix(location, "//"); ok {
+		_, location, _ = strings.Cut(host, "/")
+	}
+	if i := strings.IndexAny(location, "[]"); i >= 0 {
+		return fmt.Sprintf("has %q in its path, which must be written as %%%02X", location[i], location[i])
+	}
+	return ""
 }
 
 func isHex(b byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", b) >= 0 }

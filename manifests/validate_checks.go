@@ -3,19 +3,25 @@ package manifests
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // checks checks health, check and readiness (AppValidation).
-func (v *appChecks) checks(a *App) {
-	count := len(portsOf(a))
+// filled says whether Marathon fills in a missing portIndex by itself.
+func (v *appChecks) checks(a *App, filled bool) {
+	count := len(servicePorts(a))
 	mesos := 0
 	for i := range a.HealthChecks {
 		h := &a.HealthChecks[i]
 		at := "/healthChecks(" + strconv.Itoa(i) + ")"
-		if h.isMarathons() && h.Command == nil {
-			v.portIndex(at, h, count)
+		switch {
+		case !h.isMarathons() || h.Command != nil:
+		case a.Container == nil && offHost(a.Networks) && h.asksOwnPort():
+			v.refuse(at, badPortIndex, "Marathon looks for the port of this health check before it makes the container that is left out: write container, with portMappings")
+		default:
+			v.portIndex(at, h, count, filled)
 		}
-		if h.protocol() != protocolCommand && !h.isMarathons() && h.Command == nil {
+		if !h.isMarathons() && h.Command == nil {
 			mesos++
 		}
 		docker := a.Container != nil && a.Container.isDocker()
@@ -29,6 +35,9 @@ func (v *appChecks) checks(a *App) {
 	v.readiness(a)
 }
 
+// asksOwnPort reports whether the check asks one of the app's own ports.
+func (h *HealthCheck) asksOwnPort() bool { return h.Port == nil || h.PortIndex != nil }
+
 func (h *HealthCheck) protocol() string { return value(h.Protocol, schemeHTTP) }
 
 // isMarathons reports whether Marathon itself runs the check.
@@ -38,11 +47,21 @@ func (h *HealthCheck) isMarathons() bool {
 
 const badPortIndex = "Health check port indices must address an element of the ports array or container port mappings."
 
-func (v *findings) portIndex(path string, h *HealthCheck, count int) {
+// fillsPortIndex reports whether Marathon gives the health checks of an app
+// that say neither portIndex nor port the first port: only if the app names its
+// ports in the newer forms, those that migrating makes of older ones included
+// for mappings and not for ports (AppNormalization.forDeprecated).
+func fillsPortIndex(given, migrated *App) bool {
+	return len(given.PortDefinitions) > 0 || migrated.Container != nil && migrated.Container.PortMappings != nil
+}
+
+func (v *findings) portIndex(path string, h *HealthCheck, count int, filled bool) {
 	switch {
 	case h.PortIndex == nil && h.Port != nil:
 	case h.PortIndex == nil && count == 0:
 		v.refuse(path, badPortIndex, "the app has no port that the health check could ask: give it a port, or the check a protocol COMMAND")
+	case h.PortIndex == nil && count > 1 && !filled:
+		v.refuse(path, badPortIndex, "portIndex is missing, and the app has %s: write which one is meant", counted(count, "port"))
 	case h.PortIndex != nil && *h.PortIndex >= count:
 		v.refuse(path, badPortIndex, "portIndex is %d, but the app has %s: the first has the index 0", *h.PortIndex, counted(count, "port"))
 	}
@@ -55,25 +74,13 @@ func counted(n int, what string) string {
 	return strconv.Itoa(n) + " " + what + "s"
 }
 
-// portsOf are the service ports as far as their number is concerned. An app
-// without any settled yet gets the default ones.
-func portsOf(a *App) []*int {
-	if a.Container == nil && offHost(a.Networks) {
-		return make([]*int, len(defaultPortMappings))
-	}
-	return servicePorts(a)
-}
-
 func (v *appChecks) readiness(a *App) {
 	if n := len(a.ReadinessChecks); n > 1 {
 		v.refuse("/readinessChecks/size", "got "+strconv.Itoa(n)+", expected 1 or less", "there are %d readiness checks: Marathon takes one", n)
 	}
 	known := names(a.PortDefinitions, func(d *PortDefinition) *string { return d.Name })
-	switch {
-	case a.Container != nil && a.Container.PortMappings != nil:
+	if a.Container != nil && a.Container.PortMappings != nil {
 		known = names(a.Container.PortMappings, func(m *PortMapping) *string { return m.Name })
-	case a.Container == nil && offHost(a.Networks):
-		known = []string{*defaultPortName}
 	}
 	for i, r := range normaliseReadinessChecks(a.ReadinessChecks) {
 		at := "/readinessChecks(" + strconv.Itoa(i) + ")"
@@ -114,16 +121,30 @@ func (v *findings) convertibleCheck(c *Check) {
 	if c.HTTP != nil && value(c.HTTP.Scheme, schemeHTTP) != "HTTP" {
 		v.fail("/", "HTTPS (of class mesosphere.marathon.raml.HttpScheme$Https$)", "check.http.scheme is HTTPS, which Marathon fails on: use HTTP")
 	}
+	if c.Exec != nil && c.Exec.Command != nil && c.Exec.Command.Argv != nil {
+		// CheckConversion.commandCheckWrites knows shell lines only.
+		v.mistake("/check/exec/command/argv", "check.exec.command has argv: Marathon takes it, and then fails to show this app and every list with it; write shell")
+	}
+}
+
+// convertibleConstraint: Marathon checks operators in any case, and then reads
+// them in capitals only (ConstraintConversion; measured).
+func (v *findings) convertibleConstraint(c Constraint) {
+	if op := strings.ToUpper(c.Operator); op != c.Operator {
+		v.fail("/", "illegal constraint specification "+strings.Join(c.parts(), ","),
+			"constraint [%s]: write the operator as %s, since Marathon fails on lower case", strings.Join(c.parts(), ", "), op)
+	}
 }
 
 // storedChecks looks at the ports that there will be. given tells a portIndex
-// that was written from one that was filled in.
+// that was written from one that was filled in. By now Marathon fills it in for
+// health checks whatever the ports were written as, and never for a check.
 func (v *appChecks) storedChecks(a, given *App) {
 	count := len(servicePorts(a))
 	for i := range given.HealthChecks {
-		h := given.HealthChecks[i].normalised()
+		h := &given.HealthChecks[i]
 		if !h.isMarathons() && h.protocol() != protocolCommand {
-			v.portIndex("/healthChecks("+strconv.Itoa(i)+")", &h, count)
+			v.portIndex("/healthChecks("+strconv.Itoa(i)+")", h, count, true)
 		}
 	}
 	if a.Check == nil {
@@ -132,15 +153,21 @@ func (v *appChecks) storedChecks(a, given *App) {
 	if a.Container != nil && a.Container.isDocker() {
 		v.refuse("/", "AppDefinition must not use 'checks' if using docker", "check does not work with a Docker container: use type MESOS, or healthChecks")
 	}
-	var index *int
+	var port, index *int
 	switch {
-	case a.Check.HTTP != nil:
-		index = a.Check.HTTP.PortIndex
-	case a.Check.TCP != nil:
-		index = a.Check.TCP.PortIndex
+	case given.Check.HTTP != nil:
+		port, index = given.Check.HTTP.Port, given.Check.HTTP.PortIndex
+	case given.Check.TCP != nil:
+		port, index = given.Check.TCP.Port, given.Check.TCP.PortIndex
+	default:
+		return
 	}
-	if index != nil && *index >= count {
-		v.refuse("/check", "check port index must address an element of the ports array or container port mappings.",
-			"portIndex is %d, but the app has %s: the first has the index 0", *index, counted(count, "port"))
+	// The path is Marathon's: it names the reading of an optional value.
+	const at, answer = "/check/get", "check port index must address an element of the ports array or container port mappings."
+	switch {
+	case index != nil && *index >= count:
+		v.refuse(at, answer, "portIndex is %d, but the app has %s: the first has the index 0", *index, counted(count, "port"))
+	case index == nil && port == nil && count != 1:
+		v.refuse(at, answer, "check has neither portIndex nor port, and the app has %s: write which one is meant", counted(count, "port"))
 	}
 }

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -18,11 +19,12 @@ func (v *appChecks) container(a *App) {
 	if c.Docker != nil && c.Docker.PullConfig != nil {
 		v.pullConfig(c, a.Secrets)
 	}
-	v.volumeNames(c.Volumes)
+	v.volumeNames(a.ID, c.Volumes)
+	v.secretVolumes(c.Volumes)
 	for i := range c.Volumes {
 		v.volume("/container/volumes("+strconv.Itoa(i)+")", a, &c.Volumes[i])
 	}
-	if _, external := volumeKinds(a); external && a.Instances != nil && *a.Instances > 1 {
+	if usesDVDI(a) && a.Instances != nil && *a.Instances > 1 {
 		v.refuse("/", "Number of instances is limited to 1 when declaring DVDI volumes in app ["+a.ID+"]",
 			"instances is %d: an external volume can be used by one", *a.Instances)
 	}
@@ -34,23 +36,30 @@ func (v *appChecks) pullConfig(c *Container, secrets map[string]Secret) {
 		v.refuse(at, "pullConfig is not supported with Docker containerizer", "pullConfig does not apply to a Docker container: use type MESOS")
 		return
 	}
-	v.feature(at, "secrets", "pullConfig")
+	v.emptyOr(v.c, at, "secrets", "pullConfig")
 	if _, known := secrets[c.Docker.PullConfig.Secret]; !known {
 		v.refuse(at, "pullConfig.secret must refer to an existing secret", "secrets has no entry %q", c.Docker.PullConfig.Secret)
 	}
 }
 
-func (v *appChecks) volumeNames(volumes []Volume) {
-	seen := map[string]bool{}
+func (v *appChecks) volumeNames(id string, volumes []Volume) {
+	seen, exclusive := map[string]bool{}, map[string]bool{}
 	for _, volume := range volumes {
 		if volume.External == nil || volume.External.Name == nil {
 			continue
 		}
-		if name := *volume.External.Name; seen[name] {
+		name := *volume.External.Name
+		if seen[name] {
 			v.refuse("/container/volumes", "Volume names must be unique", "two external volumes have the name %s", name)
-		} else {
-			seen[name] = true
 		}
+		seen[name] = true
+		if !isDVDI(volume) || volume.External.Shared != nil && *volume.External.Shared {
+			continue
+		}
+		if exclusive[name] {
+			v.echo("/", "Requested DVDI volume '"+name+"' is declared more than once within app "+id)
+		}
+		exclusive[name] = true
 	}
 }
 
@@ -58,14 +67,20 @@ func (v *appChecks) volume(path string, a *App, volume *Volume) {
 	switch {
 	case volume.Persistent != nil:
 		v.persistentPath(path, volume)
-		v.persistent(path+"/persistent", volume.Persistent)
+		v.persistent(path+"/persistent", volume.Persistent, value(volume.Persistent.Type, diskRoot))
 	case volume.External != nil:
 		v.external(path, a.Container, volume)
 	case volume.Secret != nil:
-		v.feature("/container/volumes", "secrets", "a secret volume")
 		if _, known := a.Secrets[*volume.Secret]; !known {
 			v.refuse(path, "volume.secret must refer to an existing secret", "secrets has no entry %q", *volume.Secret)
 		}
+	}
+}
+
+// secretVolumes: the path is Marathon's, which has no better name for them.
+func (v *appChecks) secretVolumes(volumes []Volume) {
+	if slices.ContainsFunc(volumes, func(volume Volume) bool { return volume.Secret != nil }) {
+		v.emptyOr(v.c, "/container/secretVolumes(container)", "secrets", "a secret volume")
 	}
 }
 
@@ -84,20 +99,18 @@ func (v *appChecks) persistentPath(path string, volume *Volume) {
 	}
 }
 
-// persistent checks the volume itself, of an app or a pod.
-func (v *findings) persistent(path string, p *PersistentVolume) {
+// persistent checks the volume itself, on a disk of this type.
+func (v *findings) persistent(path string, p *PersistentVolume, disk string) {
 	if p.Size != nil && *p.Size <= 0 {
 		v.refuse(path+"/size", "got "+strconv.FormatInt(*p.Size, 10)+", expected more than 0", "size is 0: give it some MiB")
 	}
-	kind := *p.normalised().Type
-	if kind == *diskRoot && len(p.Constraints) > 0 {
-		v.refuse(path, "Constraints on root volumes are not supported", "constraints need type path or mount")
+	if disk == *diskRoot && len(p.Constraints) > 0 {
+		v.refuse(path, "Constraints on root volumes are not supported", "constraints need type path or mount, written out")
 	}
-	switch {
-	case p.MaxSize == nil:
-	case kind != *diskMount:
-		v.refuse(path, "Only mount volumes can have maxSize", "maxSize needs type mount")
-	case p.Size != nil && *p.MaxSize <= *p.Size:
+	if p.MaxSize != nil && disk != *diskMount {
+		v.refuse(path, "Only mount volumes can have maxSize", "maxSize needs type mount, written out")
+	}
+	if p.MaxSize != nil && p.Size != nil && *p.MaxSize <= *p.Size {
 		v.refuse(path, "Max size must be larger than size", "maxSize is %d, not more than size, which is %d", *p.MaxSize, *p.Size)
 	}
 	for _, c := range p.Constraints {
@@ -117,7 +130,7 @@ func (v *findings) volumeConstraint(path string, c Constraint) {
 	case !isRegexp(*c.Value):
 		v.refuse(path+"/"+*c.Value, "Invalid regular expression", "constraint [%s]: %q is no regular expression", whole, *c.Value)
 	case c.Operator == "UNLIKE":
-		v.fail(path, "illegal volume constraint "+whole, "constraint [%s]: Marathon fails on UNLIKE for volumes; write LIKE", whole)
+		v.fail("/", "illegal volume constraint "+whole, "constraint [%s]: Marathon fails on UNLIKE for volumes; write LIKE", whole)
 	}
 }
 
@@ -130,24 +143,58 @@ func isRegexp(s string) bool {
 	return strings.Contains(s, "(?") || strings.Contains(s, `\`) || strings.Contains(s, "++") || strings.Contains(s, "*+") || strings.Contains(s, "&&")
 }
 
-// external checks a volume of provider dvdi (DVDIProvider); of csi Marathon
-// checks nothing more than its form.
+const (
+	providerDVDI = "dvdi"
+	driverOption = "dvdi/driver"
+	rexray       = "rexray"
+)
+
+func usesDVDI(a *App) bool {
+	return a.Container != nil && slices.ContainsFunc(a.Container.Volumes, isDVDI)
+}
+
+func isDVDI(v Volume) bool {
+	return v.External != nil && v.External.Provider != nil && *v.External.Provider == providerDVDI
+}
+
+// external checks a volume of another storage system (AppValidation's
+// validExternalVolume, ExternalVolumes); of csi Marathon checks no more than its form.
 func (v *appChecks) external(path string, c *Container, volume *Volume) {
 	e := volume.External
 	v.feature(path, "external_volumes", "an external volume")
+	at := path + "/external"
 	if e.Provider != nil && *e.Provider == providerCSI {
 		return
 	}
-	at := path + "/external"
-	if e.Name == nil || *e.Name == "" {
+	if e.Name == nil {
+		v.refuse(at+"/name", "must not be empty", "an external volume needs a name")
+	}
+	const what = "an external volume needs a provider: dvdi, or csi from Marathon 1.11"
+	switch {
+	case e.Provider == nil:
+		v.refuse(at+"/provider", "not defined", what)
+	case *e.Provider != providerDVDI:
+		v.refuse(at+"/provider", "is unknown provider", "provider is %q: %s", clip(*e.Provider), what)
+	default:
+		v.dvdi(path, c, volume)
+	}
+}
+
+var (
+	optionValue = regexp.MustCompile(`^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?$`)
+	optionName  = regexp.MustCompile(`^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?/[A-Za-z0-9](?:[-A-Za-z0-9\._:]*[A-Za-z0-9])?$`)
+)
+
+// dvdi checks a volume of that provider (DVDIProvider).
+func (v *appChecks) dvdi(path string, c *Container, volume *Volume) {
+	at, e := path+"/external", volume.External
+	switch {
+	case e.Name == nil:
 		v.refuse(at+"/name", "not defined", "an external volume needs a name")
+	case *e.Name == "":
+		v.refuse(at+"/name", "must not be empty", "an external volume needs a name")
 	}
-	if e.Provider == nil || *e.Provider != "dvdi" {
-		v.refuse(at+"/provider", "not defined", "an external volume needs a provider: dvdi, or csi from Marathon 1.11")
-	}
-	if driver, ok := e.Options["dvdi/driver"].(string); !ok || driver == "" {
-		v.refuse(at+`/options("dvdi/driver")`, "not defined", `options needs "dvdi/driver", the name of the volume driver`)
-	}
+	v.dvdiOptions(at+"/options", e.Options)
 	if isDots(volume.ContainerPath) {
 		v.refuse(path+"/containerPath", "can not be one of (.,..)", "containerPath is %q: name a directory", volume.ContainerPath)
 	}
@@ -157,10 +204,59 @@ func (v *appChecks) external(path string, c *Container, volume *Volume) {
 		}
 		return
 	}
-	if len(e.Options) > 1 {
+	if _, driver := e.Options[driverOption]; len(e.Options) > 1 || len(e.Options) == 1 && !driver {
 		v.refuse(at+"/options", "must only contain dvdi/driver", "options of an external volume of a Docker container has no more than dvdi/driver")
 	}
 	if e.Size != nil {
 		v.refuse(at+"/size", "must be undefined for Docker containers", "size does not apply to a Docker container: the volume must exist already")
+	}
+}
+
+func (v *findings) dvdiOptions(path string, options map[string]any) {
+	for _, name := range sortedKeys(options) {
+		if !optionName.MatchString(name) {
+			v.refuse(path+"/keys", "must match regular expression '"+optionName.String()+"'", "options has %q: the name of an option is like dvdi/driver", clip(name))
+		}
+	}
+	driver, _ := options[driverOption].(string)
+	switch at := path + `("dvdi/driver")`; {
+	case driver == "" && options[driverOption] == nil:
+		v.refuse(at, "not defined", `options needs "dvdi/driver", the name of the volume driver`)
+	case !optionValue.MatchString(driver):
+		v.refuse(at, "must match regular expression '"+optionValue.String()+"'", "dvdi/driver is %q: the name of a driver consists of lower-case letters, digits and dashes", clip(driver))
+	}
+	if driver != rexray {
+		return
+	}
+	for name, rule := range rexrayOptions {
+		if value, given := options[name].(string); given && !rule.holds(value) {
+			v.refuse(path+`/"`+name+`"`, strings.ReplaceAll(rule.answer, "VALUE", value), "%s is %q: %s", name, clip(value), rule.says)
+		}
+	}
+}
+
+// rexrayOptions are checked by Marathon for the driver rexray.
+var rexrayOptions = map[string]struct {
+	holds        func(string) bool
+	answer, says string
+}{
+	"dvdi/volumetype": {optionValue.MatchString, "must match regular expression '" + optionValue.String() + "'", "lower-case letters, digits and dashes are meant"},
+	"dvdi/newfstype":  {optionValue.MatchString, "must match regular expression '" + optionValue.String() + "'", "lower-case letters, digits and dashes are meant"},
+	"dvdi/iops":       {isPositive, "Expected a valid, positive integer instead of VALUE", "a whole number above 0 is meant"},
+	"dvdi/overwritefs": {func(s string) bool { return strings.EqualFold(s, "true") }, "Expected a valid boolean",
+		`Marathon takes "true" only; leave it out for false`},
+}
+
+func isPositive(s string) bool {
+	n, err := strconv.ParseInt(s, 10, 64)
+	return err == nil && n > 0
+}
+
+// storedVolumes checks what the API does not (PersistentVolumeInfo).
+func (v *appChecks) storedVolumes(volumes []Volume) {
+	for i, volume := range volumes {
+		if p := volume.Persistent; p != nil && p.ProfileName != nil && *p.ProfileName == "" {
+			v.refuse("/container/volumes("+strconv.Itoa(i)+")/volume/persistent/profileName", "must not be empty", "profileName is empty: name a profile, or leave it out")
+		}
 	}
 }

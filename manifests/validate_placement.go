@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 )
 
 // placement checks constraints and roles.
@@ -14,7 +15,9 @@ func (v *appChecks) placement(a *App) {
 		v.constraint("/constraints", c, v.c)
 	}
 	persistent, _ := volumeKinds(a)
-	v.roles(KindApp, a.ID, a.Role, a.AcceptedResourceRoles, "/acceptedResourceRoles", persistent, v.c)
+	v.role(a.ID, a.Role, v.c)
+	v.acceptedRoles(KindApp, a.AcceptedResourceRoles, persistent)
+	v.acceptedOfRole(KindApp, a.AcceptedResourceRoles, value(a.Role, v.c.defaultRole(a.ID)), v.c)
 }
 
 var operators = []string{"UNIQUE", "CLUSTER", "GROUP_BY", "LIKE", "UNLIKE", "MAX_PER", "IS"}
@@ -33,7 +36,7 @@ func (c Constraint) parts() []string {
 var isValuePattern = regexp.MustCompile(`^[a-zA-Z0-9_/.-]*$`)
 
 // constraint checks one constraint of an app or a pod (SchedulingValidation;
-// recorded). It upper-cases the operator, with which Marathon fails in lower case.
+// recorded).
 func (v *findings) constraint(path string, c Constraint, cluster *Cluster) {
 	op := strings.ToUpper(c.Operator)
 	whole := strings.Join(c.parts(), ", ")
@@ -48,9 +51,6 @@ func (v *findings) constraint(path string, c Constraint, cluster *Cluster) {
 	case op == "IS" && cluster.release() < release16:
 		v.mistake(path, "constraint [%s]: IS needs Marathon %s or newer, this one is %s: use CLUSTER or LIKE", whole, release16, cluster.Version)
 		return
-	case op != c.Operator:
-		v.add(Violation{Path: path, Warning: true, Status: 500, Answer: "illegal constraint specification " + strings.Join(c.parts(), ","),
-			Message: fmt.Sprintf("constraint [%s]: write the operator as %s, since Marathon fails on lower case; Pacer sends it so", whole, op)})
 	}
 	v.constraintValue(path, op, c.Value, whole)
 }
@@ -99,35 +99,46 @@ func isInteger(s string) bool {
 	return err == nil
 }
 
-// roles checks the role and the accepted roles of an app or pod
-// (RoleSettings.forService, ResourceRole).
-func (v *findings) roles(what Kind, id string, role *string, accepted []string, path string, resident bool, c *Cluster) {
-	own := role
-	if own == nil {
-		own = c.defaultRole(id)
-	}
-	if valid := c.validRoles(id); c.release() >= release19 && role != nil && !slices.Contains(valid, *role) && c.KeptRoles[id] != *role {
+// role checks the role of an app or pod (RoleSettings.forService).
+func (v *findings) role(id string, role *string, c *Cluster) {
+	if c.release() >= release19 && role != nil && !c.takesRole(id, *role) {
+		valid := c.validRoles(id)
 		v.refuse("/role", "got "+*role+", expected one of: ["+strings.Join(valid, ", ")+"]", "the role is %q: Marathon takes %s", *role, strings.Join(valid, " or "))
 	}
+}
+
+const acceptedPath = "/acceptedResourceRoles"
+
+// acceptedRoles checks accepted roles by themselves
+// (ResourceRole.validAcceptedResourceRoles).
+func (v *findings) acceptedRoles(what Kind, accepted []string, resident bool) {
 	if accepted == nil {
 		return
 	}
 	if len(accepted) == 0 {
-		v.refuse(path, "must not be empty", "%s is empty: name a role, or leave it out", last(path))
-		return
+		v.refuse(acceptedPath, "must not be empty", "acceptedResourceRoles is empty: name a role, or leave it out")
 	}
 	for _, r := range accepted {
-		if answer := badRole(r); answer != "" {
-			v.refuse(path, answer, "%s has %q, which is no role", last(path), r)
-		}
-	}
-	allowed := sortedSet([]string{"*", *own})
-	if slices.ContainsFunc(accepted, func(r string) bool { return !slices.Contains(allowed, r) }) && c.release() >= release110 {
-		v.refuse(path, "acceptedResourceRoles can only contain "+strings.Join(allowed, " and "), "%s has a role other than * and the %s's own, which is %s", last(path), what, *own)
+		v.roleName(acceptedPath, r)
 	}
 	if set := sortedSet(accepted); resident && (len(set) != 1 || set[0] != "*") {
-		v.refuse(path, "A resident "+string(what)+" must have `acceptedResourceRoles = [\"*\"]`.", `%s of %s with persistent volumes is ["*"] or absent`, last(path), article(what))
+		v.refuse(acceptedPath, "A resident "+string(what)+" must have `acceptedResourceRoles = [\"*\"]`.", `acceptedResourceRoles of %s with persistent volumes is ["*"] or absent`, article(what))
 	}
+}
+
+// acceptedOfRole checks accepted roles beside the role (ResourceRole.validForRole).
+func (v *findings) acceptedOfRole(what Kind, accepted []string, own string, c *Cluster) {
+	allowed := sortedSet([]string{"*", own})
+	if slices.ContainsFunc(accepted, func(r string) bool { return !slices.Contains(allowed, r) }) && c.release() >= release110 {
+		v.refuse(acceptedPath, "acceptedResourceRoles can only contain "+strings.Join(allowed, " and "), "acceptedResourceRoles has a role other than * and the %s's own, which is %s", what, own)
+	}
+}
+
+// takesRole reports whether Marathon takes a role for an id: a valid one, or in
+// a group the one that is live.
+func (c *Cluster) takesRole(id, role string) bool {
+	_, nested := topLevel(id)
+	return slices.Contains(c.validRoles(id), role) || nested && c.KeptRoles[id] == role
 }
 
 // validRoles are those that Marathon takes for an id, in the order in which it
@@ -149,16 +160,27 @@ func (c *Cluster) validRoles(id string) []string {
 	return []string{mesos, top[1:]}
 }
 
-func badRole(r string) string {
-	switch {
-	case r == "", r == ".", r == "..":
-		return fmt.Sprintf("A role name must not be %q.", r)
-	case strings.HasPrefix(r, "-"):
-		return "A role name must not start with a '-'."
-	case strings.ContainsAny(r, "\t\n\v\f\r /\x7f"):
-		return "A role name must not include a space (\\x20) character."
+// roleName checks the name of a role (ResourceRole.validResourceRole).
+func (v *findings) roleName(path, role string) {
+	refuse := func(path, answer string) {
+		v.refuse(path, answer, "%s has %q, which is no role", last(trimIndex(path)), role)
 	}
-	return ""
+	switch {
+	case role == "", role == ".", role == "..":
+		refuse(path, fmt.Sprintf("A role name must not be %q.", role))
+	case strings.HasPrefix(role, "-"):
+		refuse(path, "A role name must not start with a '-'.")
+	}
+	for i, r := range utf16.Encode([]rune(role)) {
+		if name := notInRoles[r]; name != "" {
+			refuse(path+"("+strconv.Itoa(i)+")", "A role name must not include a "+name+" character.")
+		}
+	}
+}
+
+var notInRoles = map[uint16]string{
+	'\t': `horizontal tab (\x09)`, '\n': `line feed (\x0a)`, '\v': `vertical tab (\x0b)`, '\f': `form feed (\x0c)`,
+	'\r': `carriage return (\x0d)`, ' ': `space (\x20)`, '/': `slash (\x2f)`, 0x7f: `backspace (\x7f)`,
 }
 
 // secrets checks references to secrets (EnvVarValidation, SecretValidation).
@@ -171,14 +193,17 @@ func (v *findings) secretDefs(secrets map[string]Secret, c *Cluster) {
 	if len(secrets) > 0 {
 		v.needs(c, "/secrets", "secrets", "secrets")
 	}
+	if _, unnamed := secrets[""]; unnamed && c.has("secrets") {
+		v.refuse("/secrets/keys(0)", "must not be empty", "secrets has an entry without a name")
+	}
 }
 
 func (v *findings) secretRefs(path string, env map[string]EnvValue, secrets map[string]Secret, c *Cluster) {
 	off := false
+	if _, unnamed := env[""]; unnamed {
+		v.refuse(path+"/keys(0)", "must not be empty", "%s has a variable without a name", last(path))
+	}
 	for _, name := range sortedKeys(env) {
-		if name == "" {
-			v.refuse(path, "must not be empty", "%s has a variable without a name", last(path))
-		}
 		e := env[name]
 		if !e.isSecret() {
 			continue

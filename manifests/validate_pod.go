@@ -3,32 +3,72 @@ package manifests
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // ValidatePod does for a pod what ValidateApp does for an app
-// (PodsValidation.podValidator).
+// (PodsValidation.podValidator, then podDefValidator).
 func ValidatePod(p *Pod, c *Cluster) []Violation {
 	v := podChecks{c: c, pod: p}
 	v.found = c.tooNew(p, podShape)
-	id := AbsoluteID("/", p.ID)
+	for _, stage := range []func(string){v.written, v.convertible, v.stored} {
+		before := len(v.found)
+		stage(AbsoluteID("/", p.ID))
+		if v.refusedSince(before) {
+			break
+		}
+	}
+	return v.found
+}
+
+// written checks the pod as it was sent.
+func (v *podChecks) written(id string) {
+	p, c := v.pod, v.c
 	v.id(id, nil)
 	if p.User != nil && *p.User == "" {
 		v.refuse("/user", "must not be empty", "user is empty: name a user, or leave it out")
 	}
 	v.secretRefs("/environment", p.Environment, p.Secrets, c)
-	v.secretDefs(p.Secrets, c)
+	if len(p.Secrets) > 0 {
+		v.emptyOr(c, "/secrets", "secrets", "secrets")
+	}
 	v.volumes()
 	v.containers()
 	v.endpoints()
 	v.networkRules(p.Networks, c)
-	v.scheduling(id)
+	v.scheduling()
 	if l := p.LinuxInfo; l != nil {
 		if l.Seccomp != nil {
 			v.refuse("/linuxInfo/seccomp", "Seccomp configuration on executor level is not supported", "seccomp does not stand in the pod: move it to its containers")
 		}
 		v.ipcInfo("/linuxInfo", l.IPCInfo)
 	}
-	return v.found
+}
+
+// convertible finds what Marathon fails on when it turns a checked pod into its
+// own model (VolumeConversion.volumeConstraintsReads).
+func (v *podChecks) convertible(string) {
+	for _, volume := range v.pod.Volumes {
+		if volume.Persistent == nil {
+			continue
+		}
+		for _, c := range volume.Persistent.Constraints {
+			if c.Field != "path" || c.Operator != "LIKE" || c.Value == nil {
+				whole := strings.Join(c.parts(), ",")
+				v.fail("/", "illegal volume constraint "+whole, `constraint [%s] of the volume %s: write ["path", "LIKE", regular expression]`, whole, volume.Name)
+			}
+		}
+	}
+}
+
+// stored checks what depends on the roles that the pod gets.
+func (v *podChecks) stored(id string) {
+	own := value(v.pod.Role, v.c.defaultRole(id))
+	v.role(id, v.pod.Role, v.c)
+	v.acceptedOfRole(KindPod, v.accepted(), own, v.c)
+	if v.resident() && v.c.release() >= release19 && own == "*" {
+		v.refuse("/role", "Resident pods cannot have the role *", "the role is *: persistent volumes need reserved resources, hence a role of their own")
+	}
 }
 
 type podChecks struct {
@@ -51,17 +91,48 @@ func (v *podChecks) volumes() {
 			v.refuse(at, "volume must be referenced by at least one container", "no container mounts the volume %s: add a volumeMount, or remove it", volume.Name)
 		}
 		if volume.Persistent != nil {
-			v.persistent(at+"/persistent", volume.Persistent)
-		}
-		if volume.Secret != nil {
-			v.needs(v.c, "/volumes", "secrets", "a secret volume")
-			if _, known := v.pod.Secrets[*volume.Secret]; !known {
-				v.refuse(at+"/secret", "volume.secret must refer to an existing secret", "secrets has no entry %q", *volume.Secret)
-			}
+			v.persistentVolume(at+"/persistent", volume.Persistent)
 		}
 	}
+	v.secretVolumes()
 	if name, twice := firstTwice(volumeNames); twice {
 		v.refuse("/volumes", "volume names must be unique", "two volumes have the name %s", name)
+	}
+}
+
+// persistentVolume finds what Marathon checks in apps only: it takes such a pod,
+// and never finds a disk for it.
+func (v *podChecks) persistentVolume(path string, p *PersistentVolume) {
+	var rules findings
+	rules.persistent(path, p, *p.normalised().Type)
+	for _, found := range rules.found {
+		if found.Status == 422 {
+			v.mistake(found.Path, "%s", found.Message)
+		}
+	}
+}
+
+// secretVolumes: the path is Marathon's, which has no better name for them, and
+// counts them alone.
+func (v *podChecks) secretVolumes() {
+	const path = "/podSecretVolumes(pod)"
+	secrets, empty := 0, false
+	for _, volume := range v.pod.Volumes {
+		if volume.Secret == nil {
+			continue
+		}
+		if secrets == 0 && !v.c.has("secrets") {
+			v.emptyOr(v.c, path, "secrets", "a secret volume")
+			empty = true
+		}
+		if _, known := v.pod.Secrets[*volume.Secret]; !known {
+			if !empty {
+				v.echo(path, "must be empty")
+				empty = true
+			}
+			v.refuse(path+"("+strconv.Itoa(secrets)+")/secret", "volume.secret must refer to an existing secret", "the volume %s: secrets has no entry %q", volume.Name, *volume.Secret)
+		}
+		secrets++
 	}
 }
 
@@ -89,7 +160,7 @@ func (v *podChecks) container(path string, c *PodContainer) {
 		v.refuse(path+"/resourceLimits", "resourceLimits cannot be defined if legacySharedCgroups is enabled", "resourceLimits does not go with the pod's legacySharedCgroups: keep one of them")
 	}
 	if c.Image != nil && c.Image.PullConfig != nil {
-		v.needs(v.c, path+"/image/pullConfig", "secrets", "pullConfig")
+		v.emptyOr(v.c, path+"/image/pullConfig", "secrets", "pullConfig")
 		if _, known := v.pod.Secrets[c.Image.PullConfig.Secret]; !known {
 			v.refuse(path+"/image/pullConfig", "pullConfig.secret must refer to an existing secret", "secrets has no entry %q", c.Image.PullConfig.Secret)
 		}
@@ -179,19 +250,28 @@ func (v *podChecks) endpoints() {
 	}
 }
 
-func (v *podChecks) scheduling(id string) {
+// accepted are the roles that the pod accepts; nil is the same as none.
+func (v *podChecks) accepted() []string {
+	if s := v.pod.Scheduling; s != nil && s.Placement != nil {
+		return nilIfEmpty(s.Placement.AcceptedResourceRoles)
+	}
+	return nil
+}
+
+func (v *podChecks) scheduling() {
+	v.emptyOrRight(acceptedPath, func() { v.acceptedRoles(KindPod, v.accepted(), v.resident()) })
 	s := v.pod.Scheduling
 	if s == nil {
-		s = &Scheduling{}
+		return
 	}
-	var accepted []string
 	if s.Placement != nil {
-		accepted = nilIfEmpty(s.Placement.AcceptedResourceRoles)
-		for i, c := range s.Placement.Constraints {
-			v.constraint("/scheduling/placement/constraints("+strconv.Itoa(i)+")", Constraint(c), v.c)
-		}
+		const path = "/scheduling/placement/constraints"
+		v.emptyOrRight(path, func() {
+			for i, c := range s.Placement.Constraints {
+				v.constraint(path+"("+strconv.Itoa(i)+")", Constraint(c), v.c)
+			}
+		})
 	}
-	v.roles(KindPod, id, v.pod.Role, accepted, "/acceptedResourceRoles", v.resident(), v.c)
 	if !v.resident() {
 		return
 	}
@@ -201,7 +281,13 @@ func (v *podChecks) scheduling(id string) {
 	if s.UnreachableStrategy != nil && !s.UnreachableStrategy.Disabled {
 		v.refuse("/", "unreachableStrategy must be disabled for pods with persistent volumes", `unreachableStrategy must be "disabled" for a pod with persistent volumes: write that, or leave it out`)
 	}
-	if v.c.release() >= release19 && value(v.pod.Role, v.c.defaultRole(id)) == "*" {
-		v.refuse("/role", "Resident pods cannot have the role *", "the role is *: persistent volumes need reserved resources, hence a role of their own")
+}
+
+// emptyOrRight adds Marathon's complaint about a list that it wants to be empty
+// or right, if it is neither.
+func (v *podChecks) emptyOrRight(path string, check func()) {
+	before := len(v.found)
+	if check(); v.refusedSince(before) {
+		v.echo(path, "must be empty")
 	}
 }

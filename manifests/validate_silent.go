@@ -16,16 +16,20 @@ func (v *appChecks) silent(a *App) {
 	}
 	v.silentContainer(a)
 	v.silentNetworks(a)
-	ports := countPorts(a, v.c)
-	for i := range a.HealthChecks {
-		v.silentHealthCheck("/healthChecks("+strconv.Itoa(i)+")", &a.HealthChecks[i], ports)
+	if len(a.HealthChecks) == 0 {
+		return
 	}
-}
-
-func countPorts(a *App, c *Cluster) int {
 	migrated := *a
-	_ = migrate(&migrated, c)
-	return len(portsOf(&migrated))
+	_ = migrate(&migrated, v.c)
+	ports, filled := len(servicePorts(&migrated)), fillsPortIndex(a, &migrated)
+	for i := range a.HealthChecks {
+		h := &a.HealthChecks[i]
+		at := "/healthChecks(" + strconv.Itoa(i) + ")"
+		v.silentHealthCheck(at, h)
+		if h.protocol() != protocolCommand && h.Port == nil && h.PortIndex == nil && ports > 1 && (filled || !h.isMarathons()) {
+			v.warn(at+"/portIndex", "portIndex is missing and the app has %d ports: the first, 0, is taken; write which one is meant", ports)
+		}
+	}
 }
 
 func (v *appChecks) silentContainer(a *App) {
@@ -66,18 +70,15 @@ func (v *appChecks) silentNetworks(a *App) {
 	}
 }
 
-func (v *findings) silentHealthCheck(path string, h *HealthCheck, ports int) {
+func (v *findings) silentHealthCheck(path string, h *HealthCheck) {
 	if h.protocol() == protocolCommand {
 		if h.PortIndex != nil {
 			v.warn(path+"/portIndex", "portIndex is dropped by Marathon for a COMMAND check: leave it out")
 		}
 		return
 	}
-	switch {
-	case h.Port != nil && h.PortIndex != nil:
+	if h.Port != nil && h.PortIndex != nil {
 		v.warn(path+"/port", "port and portIndex are both given: keep one of them")
-	case h.Port == nil && h.PortIndex == nil && ports > 1:
-		v.warn(path+"/portIndex", "portIndex is missing and the app has %d ports: the first, 0, is taken; write which one is meant", ports)
 	}
 	if h.IgnoreHTTP1xx != nil && *h.IgnoreHTTP1xx {
 		v.warn(path+"/ignoreHttp1xx", "ignoreHttp1xx is dropped by Marathon: leave it out")
