@@ -163,14 +163,35 @@ func (p *pass) work() bool {
 func (p *pass) rollouts() map[string]apply.Rollout {
 	state := &p.y.memory.state
 	all := carried(state.Rollouts)
-	for id, r := range apply.HalfDone(p.state.Apps, p.c.now()) {
+	half := apply.HalfDone(p.state.Apps, p.c.now())
+	if len(half) == 0 {
+		return all
+	}
+	hashes := p.asInGit()
+	for id, r := range half {
 		_, mine := state.Inventory[id]
 		_, failed := state.Failed[id]
 		if _, known := all[id]; mine && !failed && !known {
+			r.Hash = hashes[id]
 			all[id] = r
 		}
 	}
 	return all
+}
+
+// asInGit holds, by id, the hash of git's definition where the plan changes
+// nothing, so that it is that which comes up or fails.
+func (p *pass) asInGit() map[string]string {
+	hashes := make(map[string]string, len(p.desired.Items))
+	for _, item := range p.desired.Items {
+		if item.Kind != manifests.KindGroup {
+			hashes[item.ID] = p.hash(item)
+		}
+	}
+	for _, c := range p.plan.Changes {
+		delete(hashes, c.ID)
+	}
+	return hashes
 }
 
 // apply carries the plan out and looks again at what it led to.

@@ -11,6 +11,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // What stands half done is watched though nothing was noted of it; but only
@@ -29,7 +30,16 @@ func TestHalfDoneIsWatched(t *testing.T) {
 		Failed:    map[string]plan.Failure{"/failed": {Hash: "h"}},
 		Rollouts:  map[string]store.Rollout{"/noted": {Deployment: "noted"}},
 	}
+	app := &manifests.App{ID: "/half", Cmd: new("x")}
+	p.desired.Items = []manifests.Item{{ID: "/half", Kind: manifests.KindApp, App: app}}
 	got := p.rollouts()
+	if h := got["/half"].Hash; h == "" || h != p.hash(p.desired.Items[0]) {
+		t.Errorf("hash %q: should it fail, it would not be known what failed", h)
+	}
+	p.plan.Changes = []plan.Change{{ID: "/half"}} // held back: git has another definition than runs
+	if h := p.rollouts()["/half"].Hash; h != "" {
+		t.Errorf("hash %q of what does not run", h)
+	}
 	if diff := cmp.Diff([]string{"/half", "/noted"}, slices.Sorted(maps.Keys(got))); diff != "" || got["/noted"].Deployment != "noted" {
 		t.Errorf("watched (-want +got):\n%s", diff)
 	}
