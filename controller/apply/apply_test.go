@@ -271,6 +271,26 @@ func TestOnlyOwnDeploymentsAreForced(t *testing.T) {
 	}
 }
 
+// Who held the lock may have put there what git wants: then nothing is sent, and
+// what somebody else began stays theirs.
+func TestNothingIsSentWhereTheLockLeftWhatIsWanted(t *testing.T) {
+	in(t, func(t *testing.T, c *cluster) {
+		c.has(appOf("/a", "one", 1))
+		c.startup = 20 * time.Second
+		if _, err := c.PutApp(context.WithValue(t.Context(), theirs{}, true), appOf("/a", "theirs", 1), false); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(5*time.Second, func() { // rolled back
+			_, _ = c.PutApp(context.WithValue(context.Background(), theirs{}, true), appOf("/a", "one", 1), true)
+		})
+		got := New(c, Options{}).Apply(t.Context(), planOf(change(plan.Update, appOf("/a", "one", 1))), Request{})
+		want(t, got, map[string]Result{"/a": Applied})
+		if c.writes["/a"] != 0 || c.called("PUT!") != 1 || got[0].Began.IsZero() || got[0].Deployment != "" {
+			t.Errorf("%d writes, %+v, calls %v", c.writes["/a"], got[0], c.calls)
+		}
+	})
+}
+
 func TestForeignLockThatNeverEnds(t *testing.T) {
 	in(t, func(t *testing.T, c *cluster) {
 		c.has(appOf("/a", "one", 1))

@@ -41,6 +41,7 @@ type item struct {
 	err      error // of the last write
 	blockers []string
 	lockedAt time.Time
+	waited   bool // for somebody else's deployment, which may have changed it
 
 	uncertain    bool // the last write may have been taken
 	version      string

@@ -45,6 +45,10 @@ func (r *run) writing() (context.Context, context.CancelFunc) {
 
 // send sends one item and takes in what became of that.
 func (r *run) send(it *item) {
+	if r.isThere(it) {
+		r.began(it, marathon.Receipt{})
+		return
+	}
 	it.outcome.Began = time.Now()
 	ctx, cancel := r.writing()
 	receipt, err := r.write(ctx, it)
@@ -56,6 +60,24 @@ func (r *run) send(it *item) {
 	if it.force && !forced && r.ctx.Err() == nil {
 		r.send(it) // over our own deployment, at once
 	}
+}
+
+// isThere tells whether what is to be written is there already: whoever held the
+// lock may have put it there, and what differs in nothing is not sent.
+func (r *run) isThere(it *item) bool {
+	if !it.waited || it.change.App == nil && it.change.Pod == nil {
+		return false
+	}
+	it.waited = false
+	if !r.readItems([]*item{it}) || it.live.missing() {
+		return false
+	}
+	it.recount()
+	differs, _ := it.live.differences(it.change.App, it.change.Pod, &r.req.Cluster)
+	if !differs {
+		it.outcome.Began = time.Now()
+	}
+	return !differs
 }
 
 func (r *run) write(ctx context.Context, it *item) (marathon.Receipt, error) {
@@ -194,6 +216,7 @@ func (r *run) unlock(it *item) {
 		}
 	}
 	if len(foreign) > 0 {
+		it.waited = true
 		var names []string
 		for _, d := range foreign {
 			names = append(names, fmt.Sprintf("%s (of %s)", d.ID, strings.Join(d.Affected(), ", ")))
@@ -206,6 +229,7 @@ func (r *run) unlock(it *item) {
 	it.phase, it.retryAt = ready, time.Time{}
 	if len(own) == 0 {
 		// It ended between the answer and the look, or Marathon is slow to take the lock away.
+		it.waited = true
 		it.retryAt = time.Now().Add(firstDelay)
 		return
 	}
