@@ -163,7 +163,7 @@ func (p *pass) work() bool {
 func (p *pass) rollouts() map[string]apply.Rollout {
 	state := &p.y.memory.state
 	all := carried(state.Rollouts)
-	half := apply.HalfDone(p.state.Apps, p.c.now())
+	half := apply.HalfDone(p.state, p.c.now())
 	if len(half) == 0 {
 		return all
 	}

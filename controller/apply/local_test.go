@@ -20,10 +20,13 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// machine runs tasks in name only: at once, or not at all ("exit 127").
+// machine runs tasks in name only: at once, when it is let go ("hold"), or not at
+// all ("exit 127").
 type machine struct {
 	executor.Executor
 	mu      sync.Mutex
+	held    []func()
+	letGo   bool
 	reports chan executor.Update
 	running map[string]bool
 	done    chan struct{}
@@ -44,6 +47,14 @@ func (m *machine) Launch(t executor.Task) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	end := executor.Update{TaskID: t.ID, State: executor.Running}
+	if strings.HasPrefix(t.Cmd, "hold") && !m.letGo {
+		m.held = append(m.held, func() {
+			if m.running[t.ID] {
+				m.reports <- executor.Update{TaskID: t.ID, State: executor.Running, Timestamp: time.Now()}
+			}
+		})
+		end.State = executor.Starting
+	}
 	if strings.HasPrefix(t.Cmd, "exit ") {
 		end = executor.Update{TaskID: t.ID, State: executor.Failed, Message: "Command exited with status " + t.Cmd[5:]}
 	} else {
@@ -54,6 +65,16 @@ func (m *machine) Launch(t executor.Task) error {
 		m.reports <- u
 	}
 	return nil
+}
+
+// release lets all go that is held.
+func (m *machine) release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.letGo = true
+	for _, run := range m.held {
+		run()
+	}
 }
 
 func (m *machine) Kill(id string) {
@@ -87,6 +108,7 @@ func (m *machine) Close() error {
 // world is an embedded Marathon behind real HTTP, and what syncs with it.
 type world struct {
 	t       *testing.T
+	machine *machine
 	url     string
 	client  *marathon.Client
 	options apply.Options
@@ -94,8 +116,12 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Parallel()
+	var tasks *machine
 	m, err := local.New(local.Options{
-		Executor: func(report func(executor.Update)) (executor.Executor, error) { return newMachine(report), nil },
+		Executor: func(report func(executor.Update)) (executor.Executor, error) {
+			tasks = newMachine(report)
+			return tasks, nil
+		},
 		Failures: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
@@ -109,7 +135,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return &world{t: t, url: s.URL, client: c, options: apply.Options{Settle: 300 * time.Millisecond, PollInterval: 200 * time.Millisecond, ExplainAfter: time.Second}}
+	return &world{t: t, machine: tasks, url: s.URL, client: c, options: apply.Options{Settle: 300 * time.Millisecond, PollInterval: 200 * time.Millisecond, ExplainAfter: time.Second}}
 }
 
 // ask sends something to the Marathon's own API for tests.
@@ -334,5 +360,58 @@ func TestExecutorResourcesSurviveUpdates(t *testing.T) {
 		if live, err := w.client.App(t.Context(), "/a"); err != nil || live.Definition.ExecutorResources == nil || *live.Definition.ExecutorResources.CPUs != *want.ExecutorResources.CPUs {
 			t.Fatalf("%s: %+v, %v", step.name, live.Definition.ExecutorResources, err)
 		}
+	}
+}
+
+// A pod whose rollout somebody cancelled is half done, and Marathon has no
+// restart for pods: it is brought to its end all the same, its definition is
+// what it was, and once it is up nothing is left to do.
+func TestCancelledRolloutOfAPodIsTakenUpAgain(t *testing.T) {
+	w := newWorld(t)
+	pod := func(cmd string) *manifests.Pod {
+		return &manifests.Pod{ID: "/p", Scaling: &manifests.Scaling{Kind: "fixed", Instances: new(2)}, Labels: map[string]string{"a": "b"},
+			Containers: []manifests.PodContainer{{Name: "c", Resources: &manifests.Resources{CPUs: new(0.1), Mem: new(16.0)},
+				Exec: &manifests.Exec{Command: &manifests.Command{Shell: &cmd}}}}}
+	}
+	await := func(what string, ok func(marathon.State) bool) marathon.State {
+		t.Helper()
+		for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+			s, err := w.client.State(t.Context())
+			if err == nil && ok(s) {
+				return s
+			}
+			if time.Now().After(end) {
+				t.Fatalf("waited in vain for %s: %+v, %v", what, s.Pods, err)
+			}
+		}
+	}
+	if _, err := w.client.CreatePod(t.Context(), pod("sleep 1000")); err != nil {
+		t.Fatal(err)
+	}
+	await("the pod", func(s marathon.State) bool { return s.Pods["/p"].Status.Running == 2 && len(s.Deployments) == 0 })
+	receipt, err := w.client.PutPod(t.Context(), pod("hold 1000"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	await("an instance of the new form", func(s marathon.State) bool { return s.Pods["/p"].Status.Staged > 0 })
+	if err := w.client.CancelDeployment(t.Context(), receipt.Deployment); err != nil {
+		t.Fatal(err)
+	}
+	w.machine.release()
+	half := await("the pod to stand half done", func(s marathon.State) bool { return len(apply.HalfDone(s, time.Now())) == 1 })
+
+	request := apply.Request{Cluster: half.Cluster, Rollouts: apply.HalfDone(half, time.Now())}
+	for _, o := range apply.New(w.client, w.options).Apply(t.Context(), plan.Plan{}, request) {
+		if o.ID != "/p" || o.Result != apply.Applied {
+			t.Errorf("%+v", o)
+		}
+	}
+	s := await("the end", func(s marathon.State) bool { return len(s.Deployments) == 0 })
+	live := s.Pods["/p"]
+	if len(apply.HalfDone(s, time.Now())) != 0 || live.Status.Running != 2 || live.Status.Outdated != 0 {
+		t.Errorf("still half done: %+v", live.Status)
+	}
+	if got := live.Definition; *got.Containers[0].Exec.Command.Shell != "hold 1000" || len(got.Labels) != 1 {
+		t.Errorf("the definition was changed: %+v", got)
 	}
 }

@@ -57,7 +57,7 @@ func (s *syncer) pass(ctx context.Context, a *Applier, desired map[string]*manif
 	if err != nil {
 		panic(err)
 	}
-	for id, ro := range HalfDone(apps, time.Now()) {
+	for id, ro := range HalfDone(marathon.State{Apps: apps}, time.Now()) {
 		if s.inventory[id].Kind != "" && s.rollouts[id].Kind == "" {
 			s.rollouts[id] = ro
 		}

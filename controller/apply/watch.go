@@ -1,7 +1,10 @@
 package apply
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -346,7 +349,7 @@ func (r *run) drive(it *item, now time.Time) {
 	if it.idleSince.IsZero() {
 		it.idleSince = now
 	}
-	if now.Sub(it.idleSince) < max(r.options.Settle, r.options.PollInterval) || it.drives >= maxDrives || it.live.app == nil {
+	if now.Sub(it.idleSince) < max(r.options.Settle, r.options.PollInterval) || it.drives >= maxDrives {
 		return
 	}
 	s := it.live.status()
@@ -357,28 +360,63 @@ func (r *run) drive(it *item, now time.Time) {
 	if !stuck {
 		return // counts are Marathon's own business: it launches and kills by itself
 	}
-	it.drives++
 	it.idleSince = time.Time{}
 	ctx, cancel := r.writing()
-	receipt, err := r.m.RestartApp(ctx, it.id(), false)
+	receipt, err := r.restart(ctx, it)
 	cancel()
 	r.options.Log.Info("rollout taken up again", "id", it.id(), "deployment", receipt.Deployment, "error", err)
 	if err == nil {
+		it.drives++
 		r.began(it, receipt)
 	}
 }
 
-// HalfDone finds apps whose definition is new and of whose tasks some are old,
-// though no deployment works on them: their rollout was cancelled, whoever
-// began it and whether that was noted or not. Nothing but a restart will ever
-// replace those tasks. Given to Apply as Rollouts they are driven to their end;
-// only what Pacer manages should be.
-func HalfDone(apps map[string]marathon.App, now time.Time) map[string]Rollout {
+// restart replaces the tasks of an app or a pod by ones of the definition that
+// stands. Marathon has no restart for pods: theirs is changed in something of no
+// meaning and put right again at once, over the deployment of the change.
+func (r *run) restart(ctx context.Context, it *item) (marathon.Receipt, error) {
+	if it.live.pod == nil {
+		return r.m.RestartApp(ctx, it.id(), false)
+	}
+	right := it.live.pod.Definition
+	changed := *right
+	changed.Labels = maps.Clone(right.Labels)
+	if changed.Labels == nil {
+		changed.Labels = map[string]string{}
+	}
+	changed.Labels[restartLabel] = time.Now().UTC().Format(time.RFC3339)
+	first, err := r.m.PutPod(ctx, &changed, false)
+	if err != nil {
+		return marathon.Receipt{}, err
+	}
+	receipt, err := r.m.PutPod(ctx, right, false)
+	if e, locked := errors.AsType[*marathon.Error](err); locked && e.Kind() == marathon.KindLocked && slices.Equal(e.Deployments, []string{first.Deployment}) {
+		receipt, err = r.m.PutPod(ctx, right, true)
+	}
+	return receipt, err
+}
+
+// restartLabel stands in a pod for a moment. Should it stay, because the process
+// ended just then, it is a difference like any other.
+const restartLabel = "pacer-restart"
+
+// HalfDone finds apps and pods whose definition is new and of whose tasks some
+// are old, though no deployment works on them: their rollout was cancelled,
+// whoever began it and whether that was noted or not. Nothing but a restart will
+// ever replace those tasks. Given to Apply as Rollouts they are driven to their
+// end; only what Pacer manages should be.
+func HalfDone(s marathon.State, now time.Time) map[string]Rollout {
 	found := map[string]Rollout{}
-	for id, a := range apps {
-		if a.Status.Outdated > 0 && len(a.Status.Deployments) == 0 {
-			found[id] = Rollout{Kind: manifests.KindApp, Action: plan.Update, Began: now}
+	add := func(id string, kind manifests.Kind, s marathon.Status) {
+		if s.Outdated > 0 && len(s.Deployments) == 0 {
+			found[id] = Rollout{Kind: kind, Action: plan.Update, Began: now}
 		}
+	}
+	for id, a := range s.Apps {
+		add(id, manifests.KindApp, a.Status)
+	}
+	for id, p := range s.Pods {
+		add(id, manifests.KindPod, p.Status)
 	}
 	return found
 }

@@ -72,6 +72,8 @@ type Client struct {
 	http    *http.Client
 	current atomic.Int32 // index of the base that answered last
 	home    atomic.Pointer[sandboxes]
+	// versions holds what pods were in versions of before.
+	versions memo
 }
 
 // New returns a client. It asks Marathon nothing.

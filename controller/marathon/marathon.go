@@ -10,8 +10,9 @@
 // An answer that is not what was asked for is an error and never "nothing
 // there": HTML with status 200, {} without "apps", half a document, two
 // documents, a body beyond the limit, an app without an id, the same id twice.
-// State reads whole lists, each in one request; what it cannot tell from them it
-// says so (Outdated is -1), and App and Pod, which read one, then can.
+// State reads whole lists, each in one request, and for pods the versions that
+// were not read before; what it cannot tell from them it says so (Outdated is
+// -1), and App, which reads one, then can.
 //
 // # Writing
 //

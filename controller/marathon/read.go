@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -303,7 +304,13 @@ func (c *Client) Pods(ctx context.Context) (map[string]Pod, error) {
 		if status == nil { // made between the two requests
 			status = &wirePodStatus{ID: d.ID}
 		}
-		pods[d.ID] = status.pod(d)
+		pod := status.pod(d)
+		if pod.Status.Outdated < 0 {
+			if outdated, err := c.outdatedInstances(ctx, d, pod.Instances); err == nil {
+				pod.Status.Outdated = outdated // else it stays unknown
+			}
+		}
+		pods[d.ID] = pod
 	}
 	return pods, nil
 }
@@ -329,38 +336,87 @@ func (c *Client) Pod(ctx context.Context, id string) (Pod, error) {
 		return Pod{}, fmt.Errorf("GET %s: the answer is about %q and %q", p, oneLine(definition.ID), oneLine(status.ID))
 	}
 	pod := status.pod(&definition)
-	pod.Status.Outdated, err = c.outdatedInstances(ctx, p, &definition, pod.Instances)
+	pod.Status.Outdated, err = c.outdatedInstances(ctx, &definition, pod.Instances)
 	return pod, err
 }
 
 // outdatedInstances counts instances whose specification differs from the
 // present one in more than the number of instances. A pod's version moves when
-// it is scaled too, so versions that differ must be read.
-func (c *Client) outdatedInstances(ctx context.Context, podPath string, now *wirePod, instances []PodInstance) (int, error) {
-	outdated, old := 0, map[string]bool{}
+// it is scaled too, so versions that differ must be read: once each. One that is
+// no longer kept counts as present: it takes fifty writes to lose one, which an
+// autoscaler does in an hour, and a rollout that was cut off does not outlive.
+func (c *Client) outdatedInstances(ctx context.Context, now *wirePod, instances []PodInstance) (int, error) {
+	outdated, present := 0, ""
 	for _, i := range instances {
 		version := path.Base(i.SpecReference)
-		if _, known := old[version]; !known {
-			var then wirePod
-			err := c.get(ctx, podPath+"::versions/"+version, &then)
-			switch {
-			case err == nil:
-				old[version] = !sameButScale(&then.Pod, &now.Pod)
-			case KindOf(err) == KindNotFound: // no longer kept: 50 are
-				old[version] = true
-			default:
-				return 0, err
-			}
+		if sameTime(version, now.Version) {
+			continue
 		}
-		if old[version] {
+		if present == "" {
+			present = unscaled(&now.Pod)
+		}
+		then, err := c.podAt(ctx, now.ID, version)
+		if err != nil {
+			return 0, err
+		}
+		if then != "" && then != present {
 			outdated++
 		}
 	}
 	return outdated, nil
 }
 
-func sameButScale(a, b *manifests.Pod) bool {
-	x, y := *a, *b
-	x.Scaling, y.Scaling = nil, nil
-	return manifests.HashPod(&x) == manifests.HashPod(&y)
+// podAt identifies what a pod was in a version, but for its scale; empty: that
+// is no longer kept, which is so for all but the last 50.
+func (c *Client) podAt(ctx context.Context, id, version string) (string, error) {
+	podPath, err := idPath("/v2/pods", id)
+	if err != nil {
+		return "", err
+	}
+	return c.versions.get(podPath+"::versions/"+version, func(path string) (string, error) {
+		var then wirePod
+		switch err := c.get(ctx, path, &then); {
+		case err == nil:
+			return unscaled(&then.Pod), nil
+		case KindOf(err) == KindNotFound:
+			return "", nil
+		default:
+			return "", err
+		}
+	})
+}
+
+// unscaled identifies a pod but for its scale.
+func unscaled(p *manifests.Pod) string {
+	x := *p
+	x.Scaling = nil
+	return manifests.HashPod(&x)
+}
+
+// memo remembers what never changes.
+type memo struct {
+	mu    sync.Mutex
+	known map[string]string
+}
+
+const mostRemembered = 10_000
+
+func (m *memo) get(key string, find func(string) (string, error)) (string, error) {
+	m.mu.Lock()
+	value, known := m.known[key]
+	m.mu.Unlock()
+	if known {
+		return value, nil
+	}
+	value, err := find(key)
+	if err != nil {
+		return "", err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil || len(m.known) >= mostRemembered {
+		m.known = map[string]string{}
+	}
+	m.known[key] = value
+	return value, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,6 +20,7 @@ func TestStateOfRecordings(t *testing.T) {
 		"GET /v2/pods/::status": pods[15],
 		"GET /v2/groups":        pods[18],
 		"GET /v2/deployments":   locks[3],
+		"GET /v2/pods/p/one::versions/2026-01-01T00:00:10.000Z": says(404, `{"message":"gone"}`),
 	})
 	s, err := c.State(t.Context())
 	if err != nil {
@@ -136,12 +138,17 @@ func TestPodCountsOutdatedInstances(t *testing.T) {
 		"same definition":  {steps[3], 0},
 		"only scaled":      {says(200, strings.Replace(string(steps[3].Body), `"instances": 1`, `"instances": 7`, 1)), 0},
 		"other command":    {says(200, strings.Replace(string(steps[3].Body), "sleep 100", "sleep 200", 1)), 1},
-		"version not kept": {says(404, `{"message":"gone"}`), 1},
+		"version not kept": {says(404, `{"message":"gone"}`), 0},
 	} {
 		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int32 // for the version
 			client := newClient(t, Options{URLs: []string{newFake(t, func(w http.ResponseWriter, r *http.Request) {
-				table := map[string]step{"GET /v2/pods/p/one": steps[3], "GET /v2/pods/p/one::status": says(200, old)}
+				table := map[string]step{
+					"GET /v2/pods/p/one": steps[3], "GET /v2/pods/p/one::status": says(200, old),
+					"GET /v2/pods": says(200, "["+string(steps[3].Body)+"]"), "GET /v2/pods/::status": says(200, "["+old+"]"),
+				}
 				if strings.Contains(r.URL.Path, "::versions/") {
+					asked.Add(1)
 					table[r.Method+" "+r.URL.Path] = c.then
 				}
 				answers(t, table)(w, r)
@@ -152,6 +159,10 @@ func TestPodCountsOutdatedInstances(t *testing.T) {
 			}
 			if pod.Status.Outdated != c.want || pod.Status.Running != 1 {
 				t.Errorf("status %+v, want %d outdated", pod.Status, c.want)
+			}
+			all, err := client.Pods(t.Context())
+			if err != nil || all["/p/one"].Status.Outdated != c.want || asked.Load() != 1 {
+				t.Errorf("in the list: %+v, %v, want %d outdated; the version was read %d times", all["/p/one"].Status, err, c.want, asked.Load())
 			}
 		})
 	}

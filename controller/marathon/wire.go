@@ -125,7 +125,7 @@ func (w *wirePodStatus) pod(d *wirePod) Pod {
 			s.Unhealthy++
 		}
 		if !sameTime(path.Base(i.SpecReference), d.Version) {
-			s.Outdated = -1 // or only scaled since: Pod can tell
+			s.Outdated = -1 // or only scaled since: see outdatedInstances
 		}
 	}
 	s.LastTaskFailure = w.lastFailure()
