@@ -21,25 +21,37 @@ func config(t *testing.T, e *zktest.Ensemble) Config {
 	t.Helper()
 	return Config{
 		Servers: e.Addresses(), Root: zktest.Root(t), SessionTimeout: 5 * time.Second,
-		Handshake: 5 * time.Second, // this machine is busy
-		Log:       slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Handshake: 5 * time.Second, // this machine may be busy
+		Log:       slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 }
 
+// patience is what never comes is waited for.
+const patience = time.Minute
+
 func dialed(t *testing.T, c Config) *Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	conn, err := Dial(ctx, c)
+	conn, err := try(t, c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := conn.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	return conn
+}
+
+// try dials; what it gets is closed at the end of the test.
+func try(t *testing.T, c Config) (*Conn, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	conn, err := Dial(ctx, c)
+	if err == nil {
+		t.Cleanup(func() {
+			if err := conn.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return conn, err
 }
 
 func password(p string) func() (string, error) { return func() (string, error) { return p, nil } }
@@ -48,14 +60,11 @@ func TestDialGrantsASessionAndMakesTheRoot(t *testing.T) {
 	c := config(t, zktest.Shared(t))
 	c.Root += "/deep/below"
 	conn := dialed(t, c)
-	if conn.SessionTimeout() != 5*time.Second || conn.SessionID() == 0 || !conn.Connected() {
-		t.Errorf("session %d, timeout %s, connected %v", conn.SessionID(), conn.SessionTimeout(), conn.Connected())
+	if conn.SessionTimeout() != 5*time.Second || conn.SessionID() == 0 || !conn.Connected() || conn.Err() != nil {
+		t.Errorf("session %d, timeout %s, connected %v, %v", conn.SessionID(), conn.SessionTimeout(), conn.Connected(), conn.Err())
 	}
 	if _, stat, err := conn.Get(c.Root); err != nil || stat.EphemeralOwner != 0 {
 		t.Errorf("the root: %+v, %v", stat, err)
-	}
-	if conn.Err() != nil {
-		t.Error(conn.Err())
 	}
 }
 
@@ -69,18 +78,115 @@ func TestTheGrantedTimeoutIsKnown(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		config Config
+		want   string
+	}{
+		"no servers":            {Config{}, "no servers"},
+		"a path in a server":    {Config{Servers: []string{"zk1:2181/pacer"}}, `server "zk1:2181/pacer"`},
+		"no port":               {Config{Servers: []string{"zk1:"}}, "with a port"},
+		"a port beyond":         {Config{Servers: []string{"zk1:70000"}}, "with a port"},
+		"a relative root":       {Config{Servers: []string{"zk1"}, Root: "pacer"}, "want an absolute path"},
+		"the root of all":       {Config{Servers: []string{"zk1"}, Root: "/"}, "not ours to write to"},
+		"ZooKeeper's own":       {Config{Servers: []string{"zk1"}, Root: "/zookeeper/config"}, "not ours to write to"},
+		"a path that goes up":   {Config{Servers: []string{"zk1"}, Root: "/pacer/../kafka"}, "want an absolute path"},
+		"a control character":   {Config{Servers: []string{"zk1"}, Root: "/pa\x01cer"}, "no path of ZooKeeper"},
+		"half a credential":     {Config{Servers: []string{"zk1"}, Auth: Auth{User: "pacer"}}, "only of use together"},
+		"a colon in the user":   {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a:b", Password: password("x")}}, "colon"},
+		"no certificate":        {Config{Servers: []string{"zk1"}, Auth: Auth{Certificate: true}}, "needs the certificate"},
+		"TLS that is not on":    {Config{Servers: []string{"zk1"}, TLS: TLS{CAFile: "/ca.pem"}}, "not enabled"},
+		"no such authority":     {Config{Servers: []string{"zk1"}, TLS: TLS{Enabled: true, CAFile: t.TempDir() + "/none"}}, "no such file"},
+		"no readable password":  {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a", Password: func() (string, error) { return "", errors.New("file gone") }}}, "file gone"},
+		"a negative time-out":   {Config{Servers: []string{"zk1"}, SessionTimeout: -time.Second}, "session timeout"},
+		"two ways to authorize": {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a", Password: password("x"), Certificate: true}}, "exclude each other"},
+	} {
+		if _, err := Dial(t.Context(), c.config); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+func TestServerAddress(t *testing.T) {
+	for given, want := range map[string]string{
+		"zk1": "zk1:2181", "zk1:1": "zk1:1", "127.0.0.1": "127.0.0.1:2181",
+		"::1": "[::1]:2181", "[::1]": "[::1]:2181", "[::1]:99": "[::1]:99",
+	} {
+		if got, err := ServerAddress(given); err != nil || got != want {
+			t.Errorf("%s: %s, %v, want %s", given, got, err, want)
+		}
+	}
+}
+
 func TestAWrongPasswordIsToldAtOnce(t *testing.T) {
 	c := config(t, zktest.Shared(t))
 	c.Auth = Auth{User: "pacer", Password: password("right")}
 	dialed(t, c)
 	for name, auth := range map[string]Auth{"wrong": {User: "pacer", Password: password("hunter2")}, "none": {}} {
 		c.Auth = auth
-		_, err := Dial(t.Context(), c)
+		_, err := try(t, c)
 		if !errors.Is(err, ErrNotAllowed) || !errors.Is(err, zk.ErrNoAuth) {
-			t.Errorf("%s: got %v, want ErrNotAllowed", name, err)
+			t.Fatalf("%s: got %v, want ErrNotAllowed", name, err)
 		}
 		if strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("the error shows the password: %v", err)
 		}
+	}
+}
+
+func TestARootThatIsOpenToEverybodyIsRefusedWithACredential(t *testing.T) {
+	c := config(t, zktest.Shared(t))
+	dialed(t, c)
+	c.Auth = Auth{User: "pacer", Password: password("right")}
+	if _, err := try(t, c); !errors.Is(err, ErrNotAllowed) || !strings.Contains(err.Error(), "setAcl -R "+c.Root) {
+		t.Errorf("got %v, want ErrNotAllowed and what to do", err)
+	}
+}
+
+func TestTheRootOfSomebodyElseIsNotChanged(t *testing.T) {
+	c := config(t, zktest.Shared(t))
+	conn := dialed(t, c)
+	if _, err := conn.Set(c.Root, []byte("theirs"), -1); err != nil {
+		t.Fatal(err)
+	}
+	dialed(t, c)
+	if data, _, err := conn.Get(c.Root); err != nil || string(data) != "theirs" {
+		t.Errorf("the root holds %q, %v", data, err)
+	}
+}
+
+func TestARotatedPasswordIsReadByTheNextSession(t *testing.T) {
+	c := config(t, zktest.Shared(t))
+	now := "old"
+	c.Auth = Auth{User: "pacer", Password: func() (string, error) { return now, nil }}
+	conn := dialed(t, c)
+	if _, err := conn.SetACL(c.Root, zk.DigestACL(zk.PermAll, "pacer", "new"), -1); err != nil {
+		t.Fatal(err)
+	}
+	now = "new"
+	dialed(t, c)
+}
+
+func TestNodesBelongToTheCredential(t *testing.T) {
+	e := zktest.Shared(t)
+	c := config(t, e)
+	c.Auth = Auth{User: "pacer", Password: password("right")}
+	conn := dialed(t, c)
+	if err := conn.Make(c.Root + "/a/b"); err != nil {
+		t.Fatal(err)
+	}
+	other := c
+	other.Root, other.Auth = zktest.Root(t)+"other", Auth{}
+	stranger := dialed(t, other)
+	for _, node := range []string{c.Root, c.Root + "/a", c.Root + "/a/b"} {
+		if _, _, err := stranger.Get(node); !errors.Is(err, zk.ErrNoAuth) {
+			t.Errorf("a stranger reads %s: %v", node, err)
+		}
+		if _, err := stranger.Set(node, nil, -1); !errors.Is(err, zk.ErrNoAuth) {
+			t.Errorf("a stranger writes %s: %v", node, err)
+		}
+	}
+	if err := stranger.Delete(c.Root+"/a/b", -1); !errors.Is(err, zk.ErrNoAuth) {
+		t.Errorf("a stranger deletes: %v", err)
 	}
 }

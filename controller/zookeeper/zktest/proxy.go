@@ -1,6 +1,7 @@
 package zktest
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -150,7 +151,7 @@ func (p *Proxy) serve(client net.Conn) {
 	if refuse {
 		return
 	}
-	server, err := net.Dial("tcp", p.target)
+	server, err := p.dial()
 	if err != nil {
 		return // as refused as there
 	}
@@ -166,6 +167,22 @@ func (p *Proxy) serve(client net.Conn) {
 	both.Go(func() { defer c.close(); p.pump(c, ToClient) })
 	both.Wait()
 	p.change(func() { delete(p.conns, c) })
+}
+
+// startingUp is how long a server may take to listen to its peers, which were
+// told that it leads. A peer whose connection is ended tries no more; refused, it
+// would have tried again, but a proxy cannot refuse.
+const startingUp = 2 * time.Second
+
+func (p *Proxy) dial() (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startingUp)
+	defer cancel()
+	for {
+		server, err := net.Dial("tcp", p.target)
+		if err == nil || !p.raw || !pause(ctx) {
+			return server, err
+		}
+	}
 }
 
 // pump copies what one side says to the other, frame by frame, which is how

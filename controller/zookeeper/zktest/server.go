@@ -51,6 +51,7 @@ type Server struct {
 
 	folder                               string
 	clientPort, quorumPort, electionPort int
+	securePort                           int // for clients that speak TLS
 	java                                 []string
 
 	mu      sync.Mutex
@@ -60,16 +61,20 @@ type Server struct {
 	frozen  bool
 }
 
-func newServer(id int, folder string) (*Server, error) {
-	ports, err := freePorts(3)
+func newServer(id int, folder string, secure bool) (*Server, error) {
+	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{ID: id, folder: folder, clientPort: ports[0], quorumPort: ports[1], electionPort: ports[2]}
+	s := &Server{ID: id, folder: folder, clientPort: ports[0], quorumPort: ports[1], electionPort: ports[2], securePort: ports[3]}
 	if err := os.MkdirAll(s.data(), 0o700); err != nil {
 		return nil, err
 	}
-	s.Proxy, err = newProxy(s.direct(), false)
+	target := s.Direct()
+	if secure {
+		target = s.address(s.securePort)
+	}
+	s.Proxy, err = newProxy(target, false)
 	return s, err
 }
 
@@ -91,8 +96,8 @@ func (s *Server) data() string       { return filepath.Join(s.folder, "data") }
 func (s *Server) configFile() string { return filepath.Join(s.folder, "zoo.cfg") }
 func (s *Server) logFile() string    { return filepath.Join(s.folder, "log") }
 
-// direct is where it listens, behind the proxy.
-func (s *Server) direct() string { return s.address(s.clientPort) }
+// Direct is where it listens, past the proxy.
+func (s *Server) Direct() string { return s.address(s.clientPort) }
 
 func (*Server) address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
@@ -244,7 +249,7 @@ func (s *Server) mode() string {
 // proxy; empty where none comes. The library's own function does not understand
 // the answers of ZooKeeper 3.8.
 func (s *Server) command(word string) string {
-	conn, err := net.DialTimeout("tcp", s.direct(), time.Second)
+	conn, err := net.DialTimeout("tcp", s.Direct(), time.Second)
 	if err != nil {
 		return ""
 	}

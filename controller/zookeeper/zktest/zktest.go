@@ -28,6 +28,8 @@ type Options struct {
 	// QuorumProxies puts a proxy into each link between two servers as well, see
 	// Ensemble.Isolate.
 	QuorumProxies bool
+	// TLS: clients must speak it, see Ensemble.Files.
+	TLS bool
 	// Config holds further lines of zoo.cfg, Java further options of the JVM.
 	Config map[string]string
 	Java   []string
@@ -36,6 +38,8 @@ type Options struct {
 // Ensemble is a running ensemble. Its methods fail the test, or, of one that
 // tests share, panic.
 type Ensemble struct {
+	Files Files // with Options.TLS
+
 	options Options
 	folder  string
 	lock    *flock.Flock
@@ -127,8 +131,13 @@ func (e *Ensemble) start() error {
 	if err := e.makeFolder(); err != nil {
 		return err
 	}
+	if e.options.TLS {
+		if err := e.makeCertificates(); err != nil {
+			return err
+		}
+	}
 	for i := range e.options.Servers {
-		s, err := newServer(i+1, filepath.Join(e.folder, fmt.Sprint(i+1)))
+		s, err := newServer(i+1, filepath.Join(e.folder, fmt.Sprint(i+1)), e.options.TLS)
 		if err != nil {
 			return err
 		}
@@ -217,6 +226,9 @@ func (e *Ensemble) configure(s *Server) error {
 		for _, peer := range e.servers {
 			lines[fmt.Sprintf("server.%d", peer.ID)] = e.peerAddress(s, peer)
 		}
+	}
+	if e.options.TLS {
+		maps.Copy(lines, e.tlsConfig(s))
 	}
 	maps.Copy(lines, e.options.Config)
 	var b strings.Builder
