@@ -76,7 +76,7 @@ func printSync(w io.Writer, y controller.SyncStatus) {
 		}
 	}
 	for _, p := range y.Problems {
-		line("  %s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
+		line("  %s", p)
 	}
 }
 

@@ -110,10 +110,15 @@ func headline(s controller.Status, views []syncView) chip {
 		return chip{"Marathon cannot be read", toneBad}
 	case len(views) == 0:
 		return chip{"nothing to do yet", toneIdle}
-	case need > 0 && tones[toneBad] > 0:
-		return chip{fmt.Sprintf("%d of %s need attention", need, count(len(views), "sync")), toneBad}
 	case need > 0:
-		return chip{fmt.Sprintf("%d of %s need attention", need, count(len(views), "sync")), toneWarn}
+		verb, worst := "need", toneWarn
+		if need == 1 {
+			verb = "needs"
+		}
+		if tones[toneBad] > 0 {
+			worst = toneBad
+		}
+		return chip{fmt.Sprintf("%d of %s %s attention", need, count(len(views), "sync"), verb), worst}
 	case tones[toneBusy] > 0:
 		return chip{"working", toneBusy}
 	default:

@@ -334,7 +334,7 @@ func TestHeadline(t *testing.T) {
 		"nothing to do yet":           nil,
 		"all synced":                  {calmSync()},
 		"working":                     {calmSync(), busy},
-		"1 of 3 syncs need attention": {calmSync(), busy, blocked},
+		"1 of 3 syncs needs attention": {calmSync(), busy, blocked},
 		"2 of 3 syncs need attention": {calmSync(), blocked, shopSync()},
 	} {
 		v := newPageView(controller.Status{Now: noon, Syncs: syncs}, "", maxCalm)
