@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -49,7 +50,7 @@ func runApply(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string
 		}
 		return exitOK, nil
 	})
-	if err != nil && ctx.Err() != nil {
+	if coded, ok := errors.AsType[*codedError](err); ok && coded.err == nil && ctx.Err() != nil {
 		return fmt.Errorf("not everything was awaited: %w", context.Cause(ctx))
 	}
 	return err

@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 // story, as a person would type them. Beside testscript's own commands there are
 //
 //	marathon             starts a local Marathon; its URL is in $PACER_MARATHON
+//	deaf                 starts a server that takes calls and never answers; its
+//	                     URL is in $DEAF
 //	await TEXT CMD…      runs a command, or asks a URL, until the answer has the
 //	                     text, or with ! has it no more
 //	put ID FILE          puts a file's app into Marathon by hand
@@ -47,6 +49,7 @@ func TestScripts(t *testing.T) {
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"marathon": startMarathon,
+			"deaf":     startDeaf,
 			"await":    await,
 			"put":      putApp,
 			"tasks":    printTasks,
@@ -93,6 +96,13 @@ func startMarathon(ts *testscript.TestScript, neg bool, args []string) {
 		server.Close()
 	})
 	ts.Setenv("PACER_MARATHON", server.URL)
+}
+
+func startDeaf(ts *testscript.TestScript, neg bool, args []string) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0") // its backlog takes the calls
+	ts.Check(err)
+	ts.Defer(func() { _ = ln.Close() })
+	ts.Setenv("DEAF", "http://"+ln.Addr().String())
 }
 
 // awaitDeadline is generous: it is only reached by what never comes.

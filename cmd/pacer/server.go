@@ -25,6 +25,7 @@ import (
 type server struct {
 	url       string
 	tokenFile string
+	timeout   time.Duration // of one answer; 0: none but the context's
 }
 
 const defaultServer = "http://127.0.0.1:9090"
@@ -34,6 +35,9 @@ func (s *server) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.url, "server", "", "`URL` of the running Pacer (environment: PACER_SERVER)")
 	cmd.Flags().Lookup("server").DefValue = defaultServer
 	cmd.Flags().StringVar(&s.tokenFile, "token-file", "", "`FILE` of the token that the running Pacer asks for (the token itself: PACER_TOKEN)")
+	if cmd.Flags().Lookup("timeout") == nil { // wait has another one
+		cmd.Flags().DurationVar(&s.timeout, "timeout", time.Minute, "how long an answer may take; then the exit code is 3; 0: no limit")
+	}
 }
 
 // token is what this caller proves itself with; empty: nothing.
@@ -62,6 +66,10 @@ func (e *refusal) Error() string { return e.message }
 
 // do sends a request and decodes the answer into v, if any.
 func (s *server) do(ctx context.Context, method, path string, body, v any) error {
+	return within(ctx, s.timeout, func(ctx context.Context) error { return s.ask(ctx, method, path, body, v) })
+}
+
+func (s *server) ask(ctx context.Context, method, path string, body, v any) error {
 	base := strings.TrimSuffix(cmp.Or(s.url, os.Getenv("PACER_SERVER"), defaultServer), "/")
 	var payload io.Reader
 	if body != nil {
@@ -142,9 +150,7 @@ func (s *server) status(ctx context.Context, names []string) (controller.Status,
 // act asks for an action and prints what the answer says.
 func (s *server) act(cmd *cobra.Command, sync, verb string, body any) error {
 	var answer struct{ Message string }
-	ctx, cancel := context.WithTimeout(cmd.Context(), time.Minute)
-	defer cancel()
-	if err := s.do(ctx, http.MethodPost, "/api/v1/syncs/"+url.PathEscape(sync)+"/"+verb, body, &answer); err != nil {
+	if err := s.do(cmd.Context(), http.MethodPost, "/api/v1/syncs/"+url.PathEscape(sync)+"/"+verb, body, &answer); err != nil {
 		return err
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), plan.Visible(answer.Message))

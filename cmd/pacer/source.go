@@ -208,18 +208,25 @@ func nameOf(arg string) string {
 
 // within bounds the work by --timeout and tells by the exit code if it was that.
 func (o *oneShot) within(ctx context.Context, work func(context.Context) error) error {
+	return within(ctx, o.timeout, work)
+}
+
+func within(ctx context.Context, timeout time.Duration, work func(context.Context) error) error {
 	switch {
-	case o.timeout < 0:
-		return fmt.Errorf("flag --timeout: %s: want a time above zero, such as 30s, or 0 for no limit", o.timeout)
-	case o.timeout == 0:
+	case timeout < 0:
+		return fmt.Errorf("flag --timeout: %s: want a time above zero, such as 30s, or 0 for no limit", timeout)
+	case timeout == 0:
 		return work(ctx)
 	}
-	late := &codedError{code: exitTimeout, err: fmt.Errorf("timed out after %s (flag --timeout)", o.timeout)}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.timeout, late)
+	late := &codedError{code: exitTimeout, err: fmt.Errorf("timed out after %s (flag --timeout)", timeout)}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, late)
 	defer cancel()
 	err := work(ctx)
-	if err != nil && context.Cause(ctx) == error(late) {
-		return &codedError{code: exitTimeout, err: fmt.Errorf("%w: %w", late.err, err)}
+	if err == nil || context.Cause(ctx) != error(late) {
+		return err
 	}
-	return err
+	if strings.Contains(err.Error(), late.err.Error()) { // it tells the cause itself
+		return &codedError{code: exitTimeout, err: err}
+	}
+	return &codedError{code: exitTimeout, err: fmt.Errorf("%w: %w", late.err, err)}
 }

@@ -29,9 +29,9 @@ func newWait() *cobra.Command {
 			return s.wait(ctx, cmd, args, revision)
 		},
 	}
+	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "give up after this, with exit code 3")
 	s.addFlags(cmd)
 	cmd.Flags().StringVar(&revision, "revision", "", "the `REVISION` to wait for, or its beginning")
-	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "give up after this, with exit code 3")
 	return cmd
 }
 
