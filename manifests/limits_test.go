@@ -28,6 +28,12 @@ func TestEncodings(t *testing.T) {
 		{"escape sequence", "a.yaml", "id: a\n\tb: \x1b[31m", "a.yaml:2:5: has a control character: remove it, or write it as an escape in a quoted text"},
 		{"nothing", "a.yaml", "", "a.yaml:1:1: the file is empty: delete it, or write what it is to define"},
 		{"blanks", "a.json", " \n\t\n", "a.json:1:1: the file is empty: delete it, or write what it is to define"},
+		{"pointer of Git LFS", "a.json", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+			"a.json:1:1: is a pointer of Git LFS, not the file itself: keep manifests out of LFS (.gitattributes)"},
+		{"conflict in JSON", "a.json", "{\"id\": \"a\",\n<<<<<<< HEAD\n\"cmd\": \"one\"}\n=======\n\"cmd\": \"two\"}\n>>>>>>> theirs\n",
+			"a.json:2:1: /a: a merge conflict that nobody has solved: keep one side, and remove the lines of <<<<<<<, ======= and >>>>>>>"},
+		{"conflict in YAML", "a.yaml", "id: a\r\n<<<<<<< HEAD\r\ncmd: one\r\n=======\r\ncmd: two\r\n>>>>>>> theirs\r\n",
+			"a.yaml:2:1: a merge conflict that nobody has solved: keep one side, and remove the lines of <<<<<<<, ======= and >>>>>>>"},
 		{"hostile name", "a\nb.json", "{", `"a\nb.json":1:2: the file ends before the end of the "{" at 1:1: is "}" missing?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -351,6 +351,11 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 	} else {
 		values, faults = readYAML(data, o.Limits)
 	}
+	if len(faults) > 0 {
+		if f := conflict(data); f != nil {
+			faults = []fault{*f} // the others only follow from it
+		}
+	}
 	for _, f := range faults {
 		out.fault(name, f, id)
 	}
@@ -401,13 +406,28 @@ func (r *fileResult) shorten(name string) {
 	r.problems = append(kept, rest)
 }
 
-// wrongEncoding finds what is no plain UTF-8 text.
+// conflict finds the marks that git leaves in a file that it could not merge. In
+// a file that can be read they may be text.
+func conflict(data []byte) *fault {
+	line := 0
+	for text := range bytes.Lines(data) {
+		line++
+		if bytes.HasPrefix(text, []byte("<<<<<<< ")) {
+			return &fault{place{line, 1}, "a merge conflict that nobody has solved: keep one side, and remove the lines of <<<<<<<, ======= and >>>>>>>"}
+		}
+	}
+	return nil
+}
+
+// wrongEncoding finds what is no plain UTF-8 text, or stands for another file.
 func wrongEncoding(data []byte) *fault {
 	switch {
 	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
 		return &fault{place{1, 1}, "begins with a byte order mark: save the file as UTF-8 without one"}
 	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
 		return &fault{place{1, 1}, "is UTF-16: save the file as UTF-8"}
+	case bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/")):
+		return &fault{place{1, 1}, "is a pointer of Git LFS, not the file itself: keep manifests out of LFS (.gitattributes)"}
 	}
 	line := 0
 	for i, start := 0, 0; i < len(data); {
