@@ -97,6 +97,23 @@ func TestExplain(t *testing.T) {
 	if _, err := Explain("containr.docker.imge"); err == nil || !strings.Contains(err.Error(), "app.container.docker.image") {
 		t.Errorf("got %v, want the nearest right path", err)
 	}
+	for wrong, right := range map[string]string{
+		"cpu": "app.cpus", "hostPort": "app.container.portMappings.hostPort", "maxsize": "app.container.volumes.persistent.maxSize", "Instances": "app.instances",
+		"portMapings": "app.container.portMappings", "image.id": "pod.containers.image.id", "healthCheck.path": "app.healthChecks.path", "pod.cpus": "pod.containers.resources.cpus", "app.contaner": "app.container", "enforcerole": "group.enforceRole",
+		"docker.image": "app.container.docker.image", "scheduling.backof": "pod.scheduling.backoff",
+	} {
+		if _, err := Explain(wrong); err == nil || !strings.HasSuffix(err.Error(), "the nearest is "+right) {
+			t.Errorf("%s: %v, want %s", wrong, err, right)
+		}
+	}
+	for kind, member := range map[string]string{"app": "cmd", "pod": "containers", "group": "enforceRole"} {
+		if d, err := Explain(kind); err != nil || d.Path != kind || !slices.Contains(d.Members, member) {
+			t.Errorf("%s: %+v, %v", kind, d, err)
+		}
+	}
+	if d, err := Explain("residency.taskLostBehavior"); err != nil || !d.Computed || d.Effect != effectNone {
+		t.Errorf("what Marathon fills in: %+v, %v", d, err)
+	}
 	cpus, _ := Explain("cpus")
 	least := 0.001
 	if diff := cmp.Diff(FieldDoc{Path: "app.cpus", Type: "number", Unit: "shares", Default: "1.0", Min: &least, Effect: effectRestarts, Doc: "CPU of each task."}, cpus); diff != "" {

@@ -158,6 +158,7 @@ type FieldDoc struct {
 	Default  string   `json:"default,omitempty"`  // in words or as JSON; empty: none
 	Min      *float64 `json:"min,omitempty"`      // of a number; of the length of a string or list
 	Max      *float64 `json:"max,omitempty"`      // likewise
+	Length   bool     `json:"length,omitempty"`   // Min and Max are of a length
 	Enum     []string `json:"enum,omitempty"`     // the words that it may be
 	Pattern  string   `json:"pattern,omitempty"`  // of a string, or of a map's keys
 	Since    string   `json:"since,omitempty"`    // first Marathon release that knows it; empty: all supported ones
@@ -177,7 +178,7 @@ func (d FieldDoc) Range() string {
 		words = append(words, strings.Join(d.Enum, ", "))
 	}
 	what := ""
-	if d.Type == "string" || strings.HasPrefix(d.Type, "list of objects") || d.Path == "app.healthChecks" {
+	if d.Length {
 		what = " long"
 	}
 	switch {
@@ -191,10 +192,18 @@ func (d FieldDoc) Range() string {
 	return strings.Join(words, "; ")
 }
 
-var roots = []struct {
-	kind  Kind
-	shape *shape
-}{{KindApp, appShape}, {KindPod, podShape}, {KindGroup, groupShape}}
+// root is a kind of definition, the beginning of a path.
+type root struct {
+	kind        Kind
+	shape       *shape
+	effect, doc string
+}
+
+var roots = []root{
+	{KindApp, appShape, effectRestarts, "A service of which a number of equal tasks run."},
+	{KindPod, podShape, effectRestarts, "Containers that run together on one agent, a number of times."},
+	{KindGroup, groupShape, effectGroup, "A folder of apps, pods and groups."},
+}
 
 // AllFields yields every field of apps, pods and groups, in reading order. The
 // apps and pods inside a group are not repeated.
@@ -267,6 +276,7 @@ func (f field) document(path string) FieldDoc {
 		limits = limits.elem // a list of strings, numbers or words of a set
 	}
 	d.Min, d.Max, d.Enum = limits.min, limits.max, limits.enum
+	d.Length = (d.Min != nil || d.Max != nil) && (limits.kind == kindString || limits.kind == kindList)
 	if limits.pattern != nil {
 		d.Pattern = limits.pattern.String()
 	}
@@ -280,8 +290,9 @@ func (f field) document(path string) FieldDoc {
 
 // Explain finds a field by a dotted or slashed path: cpus,
 // container.docker.image, /healthChecks(0)/path, pod.containers.resources.cpus.
-// Without a kind in front, an app's field is looked for first. An unknown path
-// is an error that names the nearest right one.
+// Without a kind in front, an app's field is looked for first. A kind alone is
+// what it consists of. An unknown path is an error that names the nearest right
+// one.
 func Explain(path string) (FieldDoc, error) {
 	want := fieldPath(path)
 	if want == "" {
@@ -290,6 +301,16 @@ func Explain(path string) (FieldDoc, error) {
 	if len(want) > 10*longestShown {
 		return FieldDoc{}, fmt.Errorf("no field %q", clip(path))
 	}
+	for _, root := range roots {
+		if want == string(root.kind) {
+			whole := field{shape: root.shape, effect: root.effect, doc: root.doc}
+			return whole.document(want), nil
+		}
+	}
+	inKind, ofKind := "", want
+	if kind, rest, deeper := strings.Cut(want, "."); deeper && slices.ContainsFunc(roots, func(r root) bool { return kind == string(r.kind) }) {
+		inKind, ofKind = kind+".", rest
+	}
 	var nearest string
 	best := -1.0
 	for d := range AllFields() {
@@ -297,13 +318,27 @@ func Explain(path string) (FieldDoc, error) {
 		if d.Path == want || bare == want {
 			return d, nil
 		}
-		for _, candidate := range []string{d.Path, bare} {
-			if s := levenshtein.Similarity(strings.ToLower(candidate), strings.ToLower(want), nil); s > best {
-				best, nearest = s, d.Path
-			}
+		if s := resemblance(bare, ofKind, d.Replaced != ""); s > best && strings.HasPrefix(d.Path, inKind) {
+			best, nearest = s, d.Path
 		}
 	}
 	return FieldDoc{}, fmt.Errorf("no field %q: the nearest is %s", path, nearest)
+}
+
+// resemblance of a path to what somebody wrote, from 0 to 1. One who knows the
+// end of a path, or its last name, means that; and rather not an old form.
+func resemblance(candidate, want string, old bool) float64 {
+	candidate, want = strings.ToLower(candidate), strings.ToLower(want)
+	s := 0.8 * levenshtein.Similarity(candidate, want, nil)
+	if strings.HasSuffix("."+candidate, "."+want) {
+		s = 1
+	} else if !strings.Contains(want, ".") {
+		s = max(s, 0.9*levenshtein.Similarity(candidate[strings.LastIndexByte(candidate, '.')+1:], want, nil))
+	}
+	if old {
+		s -= 0.05
+	}
+	return s
 }
 
 var indexPattern = regexp.MustCompile(`\(\d+\)|\[\d+\]`)

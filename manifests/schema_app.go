@@ -154,7 +154,7 @@ var readinessCheckShape = object(
 	field{name: "portName", shape: legacyName, def: `"http-api"`, doc: "The name of one of the app's ports."},
 	field{name: "intervalSeconds", shape: seconds, def: "30", unit: "seconds", doc: "Time between checks."},
 	field{name: "timeoutSeconds", shape: integer().from(1), def: "10", unit: "seconds", doc: "When a check has failed; less than intervalSeconds."},
-	field{name: "httpStatusCodesForReady", shape: list(integer().from(100).to(999)).from(1), def: "[200]", doc: "The status codes that mean ready; a set."},
+	field{name: "httpStatusCodesForReady", shape: list(integer().from(100).to(999)).from(1), def: "[200]", doc: "The status codes, 100 … 999, that mean ready; a set."},
 	field{name: "preserveLastResponse", shape: boolean(), def: "false", doc: "Show the last answers in the deployment."},
 )
 

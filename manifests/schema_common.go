@@ -104,7 +104,23 @@ var (
 func computedFields(names ...string) []field {
 	fields := make([]field, 0, len(names))
 	for _, name := range names {
-		fields = append(fields, field{name: name, shape: anything(), computed: true, effect: effectNone, doc: "Filled in by Marathon; ignored in a manifest."})
+		shape := computedShapes[name]
+		if shape == nil {
+			shape = anything()
+		}
+		fields = append(fields, field{name: name, shape: shape, computed: true, effect: effectNone, doc: "Filled in by Marathon; ignored in a manifest."})
 	}
 	return fields
+}
+
+// computedShapes are of those whose members somebody may ask for.
+var computedShapes = map[string]*shape{
+	"residency": object(
+		field{name: "relaunchEscalationTimeoutSeconds", shape: long().from(0), computed: true, def: "3600", unit: "seconds", doc: "Has no effect; Marathon shows it for apps with persistent volumes."},
+		field{name: "taskLostBehavior", shape: oneOf("WAIT_FOREVER", "RELAUNCH_AFTER_TIMEOUT"), computed: true, def: `"WAIT_FOREVER"`, doc: "Has no effect; Marathon shows it for apps with persistent volumes."},
+	),
+	"versionInfo": object(
+		field{name: "lastConfigChangeAt", shape: text(), computed: true, doc: "When tasks were last replaced."},
+		field{name: "lastScalingAt", shape: text(), computed: true, doc: "When instances last changed."},
+	),
 }
