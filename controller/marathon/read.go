@@ -1,6 +1,7 @@
 package marathon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,17 +19,21 @@ import (
 // State reads all that Marathon holds: whole, or an error.
 func (c *Client) State(ctx context.Context) (State, error) {
 	var (
-		s     State
-		roles map[string]bool
+		s       State
+		roles   map[string]bool
+		infoErr error
 	)
+	whole := ctx
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) { s.Cluster, err = c.info(ctx); return err })
+	// What else fails does not stop this: a Marathon that is too old fails in many
+	// ways, and its version says why.
+	g.Go(func() error { s.Cluster, infoErr = c.info(whole); return infoErr })
 	g.Go(func() (err error) { s.Apps, err = c.Apps(ctx); return err })
 	g.Go(func() (err error) { s.Pods, err = c.Pods(ctx); return err })
 	g.Go(func() (err error) { s.Groups, roles, err = c.groups(ctx); return err })
 	g.Go(func() (err error) { s.Deployments, err = c.Deployments(ctx); return err })
 	if err := g.Wait(); err != nil {
-		return State{}, fmt.Errorf("the state of Marathon is not known: %w", err)
+		return State{}, fmt.Errorf("the state of Marathon is not known: %w", cmp.Or(infoErr, err))
 	}
 	s.Cluster.EnforceRole = roles
 	for id, a := range s.Apps {
@@ -85,6 +90,9 @@ func (c *Client) info(ctx context.Context) (manifests.Cluster, error) {
 	}
 	cluster := manifests.DefaultCluster()
 	cluster.Version = w.Version
+	if err := cluster.Supported(); err != nil {
+		return manifests.Cluster{}, err
+	}
 	cluster.Features = slices.Sorted(slices.Values(w.Config.Features))
 	for to, from := range map[*string]*string{
 		&cluster.MesosRole:          w.Config.MesosRole,

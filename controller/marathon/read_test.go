@@ -51,6 +51,40 @@ func TestStateOfRecordings(t *testing.T) {
 	}
 }
 
+// TestOtherReleases: what Pacer does not know is refused with a word that says
+// so, whatever else such a Marathon does not answer.
+func TestOtherReleases(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]string{
+		"1.3.14":                   "Marathon 1.3.14 is too old for Pacer, which knows 1.5 to 1.11: upgrade Marathon",
+		"1.4.11":                   "is too old for Pacer",
+		"1.12.0":                   "is newer than what Pacer knows",
+		"2.0.0-rc1":                "is newer than what Pacer knows",
+		"latest":                   "cannot tell which Marathon this is",
+		"1.5.12":                   "",
+		"1.11.0-SNAPSHOT-g90619da": "",
+	} {
+		t.Run(version, func(t *testing.T) {
+			table := map[string]step{
+				"GET /v2/info": says(200, `{"version":"`+version+`","marathon_config":{}}`), "GET /v2/apps": says(200, `{"apps":[]}`),
+				"GET /v2/groups": says(200, `{"id":"/"}`), "GET /v2/deployments": says(200, `[]`), "GET /v2/pods": says(200, `[]`),
+			}
+			if want != "" {
+				table["GET /v2/pods"] = says(404, `{"message":"URI not found"}`)
+			}
+			s, err := clientOf(t, table).State(t.Context())
+			switch {
+			case want == "" && err == nil:
+				if s.Cluster.MesosRole != "*" || s.Cluster.LocalPortMin != 10000 || s.Cluster.LocalPortMax != 20000 || s.Cluster.BridgeName != "mesos-bridge" || s.Cluster.DefaultNetworkName != "" {
+					t.Errorf("what is not said is at its default: %+v", s.Cluster)
+				}
+			case want == "" || err == nil || !strings.Contains(err.Error(), want):
+				t.Errorf("got %v, want %q", err, want)
+			}
+		})
+	}
+}
+
 // appOf makes an app of a list out of a single one: without tasks, with
 // statistics.
 func appOf(t *testing.T, s step) string {
