@@ -24,9 +24,26 @@ func DecodePod(tree any) (*Pod, []Violation) { return decodeAs[Pod](tree, podSha
 func DecodeGroup(tree any) (*Group, []Violation) { return decodeAs[Group](tree, groupShape) }
 
 func decodeAs[T any](tree any, s *shape) (*T, []Violation) {
+	v, found := decodeKnown[T](tree, s)
+	if slices.ContainsFunc(found, func(v Violation) bool { return !v.Warning }) {
+		return nil, found
+	}
+	return v, found
+}
+
+// decodeKnown is decodeAs for those who want to see more of what is wrong: an
+// unknown field does not keep it from reading the rest, as it does not keep
+// Marathon.
+func decodeKnown[T any](tree any, s *shape) (*T, []Violation) {
 	var d decoder
 	clean := d.value(tree, s, "")
-	if slices.ContainsFunc(d.found, func(v Violation) bool { return !v.Warning }) {
+	wrong := 0
+	for _, v := range d.found {
+		if !v.Warning {
+			wrong++
+		}
+	}
+	if wrong > d.unknowns {
 		return nil, d.found
 	}
 	b, err := json.Marshal(clean)
@@ -46,6 +63,7 @@ func decodeAs[T any](tree any, s *shape) (*T, []Violation) {
 type decoder struct {
 	findings
 	suggested int // how many unknown fields a right name was looked for
+	unknowns  int // how many unknown fields there are
 }
 
 // mostSuggested bounds the time that a definition of nothing but unknown fields
@@ -314,6 +332,7 @@ func (d *decoder) members(m map[string]any, s *shape, path string) map[string]an
 
 func (d *decoder) unknown(name string, s *shape, path string) {
 	hint := "remove it"
+	d.unknowns++
 	if d.suggested++; d.suggested <= mostSuggested {
 		if nearest := s.nearestMember(name); nearest != "" {
 			hint = "did you mean " + nearest + "?"

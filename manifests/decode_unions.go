@@ -96,8 +96,14 @@ func (d *decoder) command(v any, s *shape, path string) any {
 		d.echo(path+"/argv", undefined("argv", m))
 		inner.unanswer(func(Violation) bool { return true })
 	}
-	d.found = append(d.found, inner.found...)
+	d.take(&inner)
 	return clean
+}
+
+// take adds what another decoder found.
+func (d *decoder) take(inner *decoder) {
+	d.found = append(d.found, inner.found...)
+	d.unknowns += inner.unknowns
 }
 
 // unanswer marks those that Marathon does not answer with, since it reads what
@@ -158,7 +164,7 @@ func (d *decoder) appVolume(v any, s *shape, path string) any {
 			}
 		}
 	}
-	d.found = append(d.found, inner.found...)
+	d.take(&inner)
 	return clean
 }
 
@@ -185,6 +191,6 @@ func (d *decoder) podVolume(v any, s *shape, path string) any {
 		}
 	}
 	inner.unanswer(func(v Violation) bool { return v.Path != path+"/name" })
-	d.found = append(d.found, inner.found...)
+	d.take(&inner)
 	return clean
 }

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -258,7 +259,7 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 		if v.Warning {
 			severity = SeverityWarning
 		}
-		if at, told := n.at(v.Path); !told {
+		if at, told := n.at(cmp.Or(v.Place, v.Path)); !told {
 			p.problem(at, shown, v.Path, severity, v.Message)
 		}
 	}
@@ -293,15 +294,15 @@ func read(item *Item, tree any, c *Cluster) (violations []Violation) {
 	var more []Violation
 	switch item.Kind {
 	case KindApp:
-		if item.App, violations = DecodeApp(tree); item.App != nil {
+		if item.App, violations = decodeKnown[App](tree, appShape); item.App != nil {
 			more = ValidateApp(item.App, c)
 		}
 	case KindPod:
-		if item.Pod, violations = DecodePod(tree); item.Pod != nil {
+		if item.Pod, violations = decodeKnown[Pod](tree, podShape); item.Pod != nil {
 			more = ValidatePod(item.Pod, c)
 		}
 	case KindGroup:
-		if item.Group, violations = DecodeGroup(tree); item.Group != nil {
+		if item.Group, violations = decodeKnown[Group](tree, groupShape); item.Group != nil {
 			more = ValidateGroup(item.Group, c)
 		}
 	}

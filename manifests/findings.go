@@ -13,9 +13,9 @@ func (f *findings) refuse(path, answer, format string, args ...any) {
 	f.add(Violation{Path: path, Answer: answer, Status: 422, Message: fmt.Sprintf(format, args...)})
 }
 
-// fail notes what Marathon fails on with 500.
-func (f *findings) fail(path, answer, format string, args ...any) {
-	f.add(Violation{Path: path, Answer: answer, Status: 500, Message: fmt.Sprintf(format, args...)})
+// fail notes what Marathon fails on with 500, without saying where.
+func (f *findings) fail(place, answer, format string, args ...any) {
+	f.add(Violation{Path: "/", Place: place, Answer: answer, Status: 500, Message: fmt.Sprintf(format, args...)})
 }
 
 // echo notes what Marathon complains of beside something noted with words for a
@@ -39,6 +39,13 @@ func (f *findings) add(v Violation) {
 		v.Path = "/"
 	}
 	f.found = append(f.found, v)
+}
+
+// place says where a person finds what was found since.
+func (f *findings) place(since int, place string) {
+	for i := range f.found[since:] {
+		f.found[since+i].Place = place
+	}
 }
 
 // refusedSince reports whether Marathon refuses something found since.

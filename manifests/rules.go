@@ -3,6 +3,7 @@ package manifests
 // Violation is a rule that a definition breaks.
 type Violation struct {
 	Path    string // in Marathon's notation: /healthChecks(0)/portIndex
+	Place   string // likewise, where a person finds it, if that is not at Path
 	Message string // for a person: what is wrong: what is meant; empty: another violation says it
 	Warning bool   // Marathon takes it, but nobody means it
 	Status  int    // what Marathon answers: 422, 400 or 500; 0 where it takes it in silence

@@ -52,6 +52,9 @@ func TestWords(t *testing.T) {
 	} {
 		t.Run(row.more, func(t *testing.T) {
 			got := check(appRules, parseTree(t, []byte(`{"id": "/shop/x", "cmd": "sleep 100", `+row.more+`}`)), &c)
+			for i := range got {
+				got[i].Place = ""
+			}
 			want := Violation{Path: row.path, Message: row.says, Warning: row.warning, Status: row.status, Answer: row.answer}
 			if !slices.Contains(got, want) {
 				t.Errorf("got %+v\nwant among them %+v", got, want)
@@ -335,5 +338,53 @@ func TestNoSecretInMessages(t *testing.T) {
 	b, err := json.Marshal(tree)
 	if err != nil || !strings.Contains(string(b), secret) {
 		t.Error("the test does not test")
+	}
+}
+
+// TestUnknownFieldsHideNothing: what is wrong beside a misspelt field is told,
+// too, in the same run.
+func TestUnknownFieldsHideNothing(t *testing.T) {
+	d := NewReader().Read(oneFile("a.json", `[{"id": "/x", "cmd": "sleep 100", "instnces": 1, "constraints": [["rack", "GROUP_BY"]], "container": {"type": "MESOS", "volumes": [{"containerPath": "a", "secret": "s", "mod": "RO"}]}},
+		{"id": "/y", "containers": [{"name": "c", "resources": {"cpu": 1}, "volumeMounts": [{"name": "v", "mountPath": "a"}]}]}]`), Options{})
+	var paths []string
+	for _, p := range d.Problems {
+		paths = append(paths, p.ID+" "+p.Path)
+	}
+	slices.Sort(paths)
+	want := []string{"/x /constraints", "/x /container/secretVolumes(container)", "/x /container/volumes(0)", "/x /container/volumes(0)/mod", "/x /instnces",
+		"/y /containers(0)/resources/cpu", "/y /containers(0)/volumeMounts(0)/name"}
+	if diff := cmp.Diff(want, paths); diff != "" {
+		t.Error(diff)
+	}
+	if len(d.Items) > 0 || !d.Broken["/x"] || !d.Broken["/y"] {
+		t.Errorf("they are not taken: %+v", d)
+	}
+}
+
+// TestPlaces: a person is sent to the line, though Marathon names no place, or a
+// wider one.
+func TestPlaces(t *testing.T) {
+	d := NewReader().Read(oneFile("a.yaml", `id: /x
+cmd: sleep 100
+constraints:
+- [hostname, UNIQUE]
+- [rack, like, a]
+- [rack, GROUP_BY]
+healthChecks:
+- protocol: COMMAND
+---
+id: /y
+cmd: sleep 100
+constraints:
+- [hostname, UNIQUE]
+- [rack, MAX_PER, a]
+`), Options{})
+	got := map[string]int{}
+	for _, p := range d.Problems {
+		got[p.ID+" "+p.Path+" "+p.Message[:12]] = p.Line
+	}
+	want := map[string]int{"/x / constraint [": 5, "/x /constraints constraint [": 6, "/x / healthChecks": 8, "/y /constraints constraint [": 14}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s\n%v", diff, d.Problems)
 	}
 }

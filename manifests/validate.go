@@ -292,8 +292,8 @@ func (v *appChecks) convertible(a *App) {
 	if a.Check != nil {
 		v.convertibleCheck(a.Check)
 	}
-	for _, c := range a.Constraints {
-		v.convertibleConstraint(c)
+	for i, c := range a.Constraints {
+		v.convertibleConstraint("/constraints("+strconv.Itoa(i)+")", c)
 	}
 }
 

@@ -100,11 +100,11 @@ func (v *findings) convertibleHealthCheck(path string, h *HealthCheck) {
 	isCommand := h.protocol() == protocolCommand
 	switch {
 	case h.Command != nil && (h.Path != nil || h.Port != nil):
-		v.fail("/", "Invalid combination of HealthCheck parameters", "%s has a command beside path or port: a COMMAND check has neither", last(path))
+		v.fail(path, "Invalid combination of HealthCheck parameters", "%s has a command beside path or port: a COMMAND check has neither", last(path))
 	case h.Command != nil && !isCommand:
-		v.fail("/", "illegal protocol "+h.protocol()+" specified with command", "%s has a command, but its protocol is %s: write protocol COMMAND", last(path), h.protocol())
+		v.fail(path, "illegal protocol "+h.protocol()+" specified with command", "%s has a command, but its protocol is %s: write protocol COMMAND", last(path), h.protocol())
 	case h.Command == nil && isCommand:
-		v.fail("/", "illegal protocol COMMAND for non-command health check", "%s has protocol COMMAND but no command", last(path))
+		v.fail(path, "illegal protocol COMMAND for non-command health check", "%s has protocol COMMAND but no command", last(path))
 	}
 }
 
@@ -116,10 +116,10 @@ func (v *findings) convertibleCheck(c *Check) {
 		}
 	}
 	if kinds != 1 {
-		v.fail("/", "illegal RAML Check: expected one of http, tcp or exec checks", "check has %d of http, tcp and exec: write one of them", kinds)
+		v.fail("/check", "illegal RAML Check: expected one of http, tcp or exec checks", "check has %d of http, tcp and exec: write one of them", kinds)
 	}
 	if c.HTTP != nil && value(c.HTTP.Scheme, schemeHTTP) != "HTTP" {
-		v.fail("/", "HTTPS (of class mesosphere.marathon.raml.HttpScheme$Https$)", "check.http.scheme is HTTPS, which Marathon fails on: use HTTP")
+		v.fail("/check/http/scheme", "HTTPS (of class mesosphere.marathon.raml.HttpScheme$Https$)", "check.http.scheme is HTTPS, which Marathon fails on: use HTTP")
 	}
 	if c.Exec != nil && c.Exec.Command != nil && c.Exec.Command.Argv != nil {
 		// CheckConversion.commandCheckWrites knows shell lines only.
@@ -129,9 +129,9 @@ func (v *findings) convertibleCheck(c *Check) {
 
 // convertibleConstraint: Marathon checks operators in any case, and then reads
 // them in capitals only (ConstraintConversion; measured).
-func (v *findings) convertibleConstraint(c Constraint) {
+func (v *findings) convertibleConstraint(place string, c Constraint) {
 	if op := strings.ToUpper(c.Operator); op != c.Operator {
-		v.fail("/", "illegal constraint specification "+strings.Join(c.parts(), ","),
+		v.fail(place, "illegal constraint specification "+strings.Join(c.parts(), ","),
 			"constraint [%s]: write the operator as %s, since Marathon fails on lower case", strings.Join(c.parts(), ", "), op)
 	}
 }

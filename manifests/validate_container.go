@@ -130,7 +130,7 @@ func (v *findings) volumeConstraint(path string, c Constraint) {
 	case !isRegexp(*c.Value):
 		v.refuse(path+"/"+*c.Value, "Invalid regular expression", "constraint [%s]: %q is no regular expression", whole, *c.Value)
 	case c.Operator == "UNLIKE":
-		v.fail("/", "illegal volume constraint "+whole, "constraint [%s]: Marathon fails on UNLIKE for volumes; write LIKE", whole)
+		v.fail(path, "illegal volume constraint "+whole, "constraint [%s]: Marathon fails on UNLIKE for volumes; write LIKE", whole)
 	}
 }
 

@@ -11,8 +11,10 @@ import (
 
 // placement checks constraints and roles.
 func (v *appChecks) placement(a *App) {
-	for _, c := range a.Constraints {
+	for i, c := range a.Constraints {
+		before := len(v.found)
 		v.constraint("/constraints", c, v.c)
+		v.place(before, "/constraints("+strconv.Itoa(i)+")")
 	}
 	persistent, _ := volumeKinds(a)
 	v.role(a.ID, a.Role, v.c)

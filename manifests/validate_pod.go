@@ -48,14 +48,14 @@ func (v *podChecks) written(id string) {
 // convertible finds what Marathon fails on when it turns a checked pod into its
 // own model (VolumeConversion.volumeConstraintsReads).
 func (v *podChecks) convertible(string) {
-	for _, volume := range v.pod.Volumes {
+	for i, volume := range v.pod.Volumes {
 		if volume.Persistent == nil {
 			continue
 		}
 		for _, c := range volume.Persistent.Constraints {
 			if c.Field != "path" || c.Operator != "LIKE" || c.Value == nil {
 				whole := strings.Join(c.parts(), ",")
-				v.fail("/", "illegal volume constraint "+whole, `constraint [%s] of the volume %s: write ["path", "LIKE", regular expression]`, whole, volume.Name)
+				v.fail("/volumes("+strconv.Itoa(i)+")/persistent/constraints", "illegal volume constraint "+whole, `constraint [%s] of the volume %s: write ["path", "LIKE", regular expression]`, whole, volume.Name)
 			}
 		}
 	}
