@@ -388,3 +388,25 @@ constraints:
 		t.Errorf("%s\n%v", diff, d.Problems)
 	}
 }
+
+// TestGroupBy: the number of groups that Marathon divides by.
+func TestGroupBy(t *testing.T) {
+	for _, row := range []struct{ version, value, want string }{
+		{"1.11.26", ``, "mistake"}, {"1.11.26", `, "0"`, "mistake"}, {"1.11.26", `, "-1"`, "mistake"}, {"1.11.26", `, "3"`, ""}, {"1.10.26", ``, "mistake"},
+		{"1.9.109", ``, "warning"}, {"1.9.109", `, "3"`, ""}, {"1.9.109", `, "three"`, "422"},
+	} {
+		c := DefaultCluster()
+		c.Version = row.version
+		found := check(appRules, parseTree(t, []byte(`{"id": "/x", "cmd": "sleep 100", "constraints": [["rack", "GROUP_BY"`+row.value+`]]}`)), &c)
+		got := ""
+		switch {
+		case len(found) == 1 && found[0].Warning:
+			got = "warning"
+		case len(found) == 1:
+			got = refusal(found[0])
+		}
+		if got != row.want || len(found) > 1 {
+			t.Errorf("%s on %s: %q %+v, want %q", row.value, row.version, got, found, row.want)
+		}
+	}
+}

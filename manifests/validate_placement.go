@@ -54,11 +54,11 @@ func (v *findings) constraint(path string, c Constraint, cluster *Cluster) {
 		v.mistake(path, "constraint [%s]: IS needs Marathon %s or newer, this one is %s: use CLUSTER or LIKE", whole, release16, cluster.Version)
 		return
 	}
-	v.constraintValue(path, op, c.Value, whole)
+	v.constraintValue(path, op, c.Value, whole, cluster)
 }
 
 // constraintValue checks what the operator wants of the value.
-func (v *findings) constraintValue(path, op string, value *string, whole string) {
+func (v *findings) constraintValue(path, op string, value *string, whole string, cluster *Cluster) {
 	given := value != nil
 	switch op {
 	case "UNIQUE":
@@ -66,7 +66,7 @@ func (v *findings) constraintValue(path, op string, value *string, whole string)
 			v.refuse(path, "UNIQUE does not accept a value", "constraint [%s]: UNIQUE has no value", whole)
 		}
 	case "GROUP_BY":
-		v.groupBy(path, value, whole)
+		v.groupBy(path, value, whole, cluster)
 	case "MAX_PER":
 		if !given || !isInteger(*value) {
 			v.refuse(path, "MAX_PER requires an integer value", "constraint [%s]: MAX_PER needs a whole number, as a string", whole)
@@ -87,12 +87,20 @@ func (v *findings) constraintValue(path, op string, value *string, whole string)
 
 const groupByHint = "write the number of groups, as a string"
 
-func (v *findings) groupBy(path string, value *string, whole string) {
+// groupBy: Marathon reads no number as 0, and divides by it since 1.10
+// (Constraints.checkGroupBy; measured on 1.11.26).
+func (v *findings) groupBy(path string, value *string, whole string, c *Cluster) {
+	groups, wrong := 0, error(nil)
+	if value != nil {
+		groups, wrong = strconv.Atoi(*value)
+	}
 	switch {
-	case value == nil || *value == "0":
-		v.mistake(path, "constraint [%s]: GROUP_BY without a number of groups was seen to stop Marathon from launching anything at all (it divides by zero): %s", whole, groupByHint)
-	case !isInteger(*value):
+	case value != nil && !isInteger(*value) || wrong != nil:
 		v.refuse(path, "GROUP BY must define an integer value or else no value at all", "constraint [%s]: %s", whole, groupByHint)
+	case groups <= 0 && c.release() < release110:
+		v.warn(path, "constraint [%s]: GROUP_BY without a number of groups stops Marathon %s and newer from launching anything at all: %s", whole, release110, groupByHint)
+	case groups <= 0:
+		v.mistake(path, "constraint [%s]: GROUP_BY without a number of groups was seen to stop Marathon from launching anything at all (it divides by zero): %s", whole, groupByHint)
 	}
 }
 
