@@ -175,6 +175,10 @@ func unhealthy(l live) string {
 			silent++
 		}
 		for _, h := range t.Health {
+			if !h.Alive && h.ConsecutiveFailures == 0 && h.LastFailureCause == "" {
+				silent++ // asked, but failures of the grace period do not count
+				break
+			}
 			if !h.Alive {
 				return fmt.Sprintf("%s %s", checkName(l.app.Definition), checkFinding(h))
 			}

@@ -97,7 +97,14 @@ func TestTooManyDeploymentsAreRefused(t *testing.T) {
 			r.call(201, "POST", "/v2/apps", fmt.Sprintf(`{"id":"/m%d","cmd":"sleep 1","cpus":99999}`, n))
 		}
 		r.call(403, "POST", "/v2/apps", `{"id":"/m3","cmd":"sleep 1"}`)
-		r.call(200, "DELETE", "/v2/apps//m0", "") // forced: it takes the place of what it cancels
+		// Neither force nor a rollback nor a write that changes nothing gets past it:
+		// only a cancel makes room.
+		r.call(403, "DELETE", "/v2/apps//m0", "")
+		r.call(403, "PUT", "/v2/apps//m0?force=true", `{"cpus":1}`)
+		r.call(403, "PUT", "/v2/apps", `[]`)
+		id := r.call(200, "GET", "/v2/deployments", "")[""].([]any)[0].(map[string]any)["id"].(string)
+		r.call(403, "DELETE", "/v2/deployments/"+id, "")
+		r.call(202, "DELETE", "/v2/deployments/"+id+"?force=true", "")
 		r.call(201, "POST", "/v2/apps", `{"id":"/m3","cmd":"sleep 1"}`)
 	})
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,10 +14,10 @@ import (
 
 // serveApps is /v2/apps and all below it.
 func (m *Marathon) serveApps(w http.ResponseWriter, r *http.Request, rest string) error {
-	rest = strings.Trim(rest, "/")
-	if rest == "" {
+	if rest == "" || rest == "/" {
 		return m.serveAllApps(w, r)
 	}
+	rest = strings.Trim(rest, "/")
 	parts := strings.Split(rest, "/")
 	n := len(parts)
 	last, before := parts[n-1], ""
@@ -27,12 +28,14 @@ func (m *Marathon) serveApps(w http.ResponseWriter, r *http.Request, rest string
 	switch {
 	case last == "*":
 		return m.appsBelow(r, id(1))
-	case n > 1 && last == "restart":
+	case n > 1 && last == "restart" && r.Method != http.MethodDelete: // which deletes an app of that name
 		return m.restartApp(r, id(1))
+	case n > 1 && last == "tasks" && before == "*":
+		return m.tasksBelow(r, id(2))
 	case n > 1 && last == "tasks":
-		return m.appTasks(r, id(1), nil)
+		return m.appTasks(r, id(1), "")
 	case n > 2 && before == "tasks":
-		return m.appTasks(r, id(2), []string{last})
+		return m.appTasks(r, id(2), last)
 	case n > 1 && last == "versions":
 		return m.appVersions(r, id(1))
 	case n > 2 && before == "versions":
@@ -43,7 +46,7 @@ func (m *Marathon) serveApps(w http.ResponseWriter, r *http.Request, rest string
 
 func (m *Marathon) serveAllApps(w http.ResponseWriter, r *http.Request) error {
 	switch r.Method {
-	case http.MethodGet, http.MethodHead:
+	case http.MethodGet:
 		return m.listApps(r)
 	case http.MethodPost:
 		return m.createApp(w, r)
@@ -55,25 +58,23 @@ func (m *Marathon) serveAllApps(w http.ResponseWriter, r *http.Request) error {
 
 func (m *Marathon) serveApp(w http.ResponseWriter, r *http.Request, id string) error {
 	switch r.Method {
-	case http.MethodGet, http.MethodHead:
+	case http.MethodGet:
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		s := m.app(id)
 		if s == nil {
 			return noApp(id)
 		}
-		e := embedsOf(r.URL.Query()["embed"], "app.")
-		e.tasks, e.failure = true, true
-		return ok(map[string]any{"app": m.appView(s, e)})
+		return ok(map[string]any{"app": m.appView(s, embedsOf(r.URL.Query()["embed"]).and(usual).and(embeds{tasks: true, failure: true}))})
 	case http.MethodPut, http.MethodPatch:
 		return m.putApp(w, r, id)
 	case http.MethodDelete:
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.app(id) == nil {
-			return noAppToWrite(id)
-		}
 		return m.writeReply(http.StatusOK, edit{group: parent(id), force: flag(r, "force", true), change: func(d *draft) error {
+			if m.app(id) == nil {
+				return noAppToWrite(id)
+			}
 			d.drop(id)
 			return nil
 		}})
@@ -105,14 +106,14 @@ func (m *Marathon) listApps(r *http.Request) error {
 		return err
 	}
 	cmd, id := strings.ToLower(q.Get("cmd")), strings.ToLower(q.Get("id"))
-	e := embedsOf(q["embed"], "apps.")
+	e := embedsOf(q["embed"]).and(usual)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	apps := []json.RawMessage{}
 	for _, key := range m.root.ids() {
 		s := m.root.specs[key]
 		if s.app == nil || !strings.Contains(key, id) || !selector.matches(s.app.Labels) ||
-			cmd != "" && !strings.Contains(strings.ToLower(or(s.app.Cmd, "")), cmd) {
+			q.Has("cmd") && (s.app.Cmd == nil || !strings.Contains(strings.ToLower(*s.app.Cmd), cmd)) {
 			continue
 		}
 		apps = append(apps, m.appView(s, e))
@@ -137,22 +138,45 @@ func list(name string, items []json.RawMessage) json.RawMessage {
 	return append(text, "]}"...)
 }
 
+// appsBelow is /v2/apps/{group}/*.
 func (m *Marathon) appsBelow(r *http.Request, id string) error {
-	if r.Method != http.MethodGet {
-		return errMethod
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.root.groups[id] == nil {
-		return missing("Group '%s' does not exist", id)
+	below, err := m.below(r, id)
+	apps, e := []json.RawMessage{}, embedsOf(r.URL.Query()["embed"]).and(usual).and(embeds{tasks: true, failure: true})
+	for _, s := range below {
+		apps = append(apps, m.appView(s, e))
 	}
-	apps := []json.RawMessage{}
+	return cmp.Or[error](err, ok(list("*", apps)))
+}
+
+// tasksBelow is /v2/apps/{group}/*/tasks.
+func (m *Marathon) tasksBelow(r *http.Request, id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	below, err := m.below(r, id)
+	all := []taskView{}
+	for _, s := range below {
+		all = append(all, m.tasksOf(s.id, false)...)
+	}
+	return cmp.Or[error](err, ok(map[string]any{"tasks": all}))
+}
+
+// below are the apps of a group that a GET asks for. The caller holds the lock.
+func (m *Marathon) below(r *http.Request, id string) ([]*spec, error) {
+	if r.Method != http.MethodGet {
+		return nil, errMethod
+	}
+	if m.root.groups[id] == nil {
+		return nil, missing("Group '%s' does not exist", id)
+	}
+	var apps []*spec
 	for _, key := range m.root.under(id) {
 		if s := m.app(key); s != nil {
-			apps = append(apps, m.appView(s, embeds{tasks: true, failure: true}))
+			apps = append(apps, s)
 		}
 	}
-	return ok(list("*", apps))
+	return apps, nil
 }
 
 // readApp turns the body of a request into a checked app. base is what relative
@@ -207,30 +231,31 @@ func (m *Marathon) createApp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if s := m.root.specs[a.ID]; s != nil && s.app != nil {
-		return fail(http.StatusConflict, "An app with id [%s] already exists.", a.ID)
-	}
 	dep, err := m.write(edit{group: parent(a.ID), force: flag(r, "force", false), change: func(d *draft) error {
+		if m.app(a.ID) != nil {
+			return fail(http.StatusConflict, "An app with id [%s] already exists.", a.ID)
+		}
 		d.put(&spec{id: a.ID, app: a})
 		return nil
 	}})
 	if err != nil {
 		return err
 	}
-	m.tellPost(r, "/v2/apps", a.ID)
-	// The answer shows the service ports before they are assigned.
-	s := &spec{id: a.ID, app: normaliseApp(a, nil, cluster), version: dep.version}
+	// The answer and the event show the service ports before they are assigned.
+	plain := (&spec{id: a.ID, app: normaliseApp(a, nil, cluster), version: dep.version}).print(nil)
+	m.tellPost(r, func() json.RawMessage { return plain })
 	return &reply{status: http.StatusCreated, location: location(r, a.ID), deployed: dep.id,
-		body: extend(withDoubles(s.print(nil)), run{Deployments: []ref{{dep.id}}})}
+		body: extend(withDoubles(plain), run{runCounts: &runCounts{}, Deployments: []ref{{dep.id}}})}
 }
 
-func (m *Marathon) tellPost(r *http.Request, uri, id string) {
+func (m *Marathon) tellPost(r *http.Request, definition func() json.RawMessage) {
 	m.publish("api_post_event", func() map[string]any {
-		return map[string]any{"clientIp": clientIP(r), "uri": uri, "appDefinition": m.root.specs[id].plain()}
+		return map[string]any{"clientIp": clientIP(r), "uri": r.URL.EscapedPath(), "appDefinition": definition()}
 	})
 }
 
-// readOnly are the fields of GET that Marathon refuses in an update.
+// onlyVersion is the version that an update goes back to, if it has one, which
+// must then be all that it has.
 func onlyVersion(o map[string]any) (string, bool, error) {
 	v, given := present(o, "version")
 	if !given {
@@ -252,15 +277,13 @@ func (m *Marathon) putApp(w http.ResponseWriter, r *http.Request, id string) err
 	}
 	o := b.object()
 	o["id"] = id
-	full := r.Method == http.MethodPut && !flag(r, "partialUpdate", true)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	live := m.app(id)
-	if live == nil && r.Method == http.MethodPatch {
-		if _, err := m.readApp(o, "/", "", m.root.cluster(m.options.Cluster)); err != nil {
-			return err
-		}
-		return noAppToWrite(id)
+	// What is not there yet is read as if it were given in full.
+	full := live == nil || r.Method == http.MethodPut && !flag(r, "partialUpdate", true)
+	if _, isObject := b.tree.(map[string]any); full && !isObject {
+		return invalidShape(detail{"", []string{"error.expected.jsobject"}})
 	}
 	if !full {
 		if at, given, err := onlyVersion(o); err != nil || given {
@@ -272,13 +295,16 @@ func (m *Marathon) putApp(w http.ResponseWriter, r *http.Request, id string) err
 		return err
 	}
 	dep, err := m.write(edit{group: parent(id), force: flag(r, "force", false), change: func(d *draft) error {
+		if live == nil && r.Method == http.MethodPatch {
+			return noAppToWrite(id)
+		}
 		d.put(&spec{id: id, app: a})
 		return nil
 	}})
 	if err != nil {
 		return err
 	}
-	m.tellPost(r, r.URL.Path, id)
+	m.tellPost(r, func() json.RawMessage { return m.root.specs[id].plain() })
 	out := deployed(http.StatusOK, dep)
 	if live == nil {
 		out.status, out.location = http.StatusCreated, location(r, id)
@@ -341,18 +367,29 @@ func (m *Marathon) rollbackApp(r *http.Request, id, at string, err error) error 
 	if err != nil {
 		return err
 	}
-	when, err := parseVersion(at)
+	a, err := m.appAt(id, at, err)
 	if err != nil {
 		return err
 	}
-	was := m.versionOf(id, when)
-	if was == nil || was.app == nil {
-		return noAppToWrite(id)
-	}
 	return m.writeReply(http.StatusOK, edit{group: parent(id), force: flag(r, "force", false), change: func(d *draft) error {
-		d.put(&spec{id: id, app: was.app})
+		d.put(&spec{id: id, app: a})
 		return nil
 	}})
+}
+
+// appAt is what an app was in a version; err is passed on.
+func (m *Marathon) appAt(id, at string, err error) (*manifests.App, error) {
+	if err != nil {
+		return nil, err
+	}
+	when, err := parseVersion(at)
+	if err != nil {
+		return nil, err
+	}
+	if was := m.versionOf(id, when); was != nil && was.app != nil {
+		return was.app, nil
+	}
+	return nil, noAppToWrite(id)
 }
 
 func parseVersion(text string) (time.Time, error) {
@@ -380,7 +417,7 @@ func (m *Marathon) putApps(w http.ResponseWriter, r *http.Request) error {
 	}
 	items, isList := b.tree.([]any)
 	if !isList {
-		return invalidShape(detail{"/", []string{"error.expected.jsarray"}})
+		return invalidShape(detail{"", []string{"error.expected.jsarray"}})
 	}
 	full := r.Method == http.MethodPut && !flag(r, "partialUpdate", true)
 	m.mu.Lock()
@@ -404,12 +441,20 @@ func (m *Marathon) readOne(r *http.Request, item any, n int, full bool) (*manife
 	o, _ := item.(map[string]any)
 	given, hasID := present(o, "id")
 	id, isText := given.(string)
+	if full && !hasID {
+		return nil, invalidShape(detail{fmt.Sprintf("(%d)/id", n), []string{"'id' is undefined on object: " + printed(item)}})
+	}
 	if !hasID || !isText {
 		return nil, fail(http.StatusUnprocessableEntity, "requirement failed: App Update must have app id set")
 	}
 	live := m.app(resolve(id, "/"))
 	if live == nil && r.Method == http.MethodPatch {
 		return nil, noAppToWrite(resolve(id, "/"))
+	}
+	if !full {
+		if at, given, err := onlyVersion(o); err != nil || given && live != nil {
+			return m.appAt(resolve(id, "/"), at, err)
+		}
 	}
 	return m.readUpdate(o, live, full, fmt.Sprintf("(%d)", n))
 }
@@ -436,10 +481,10 @@ func (m *Marathon) restartApp(r *http.Request, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.app(id)
-	if s == nil {
-		return noApp(id)
-	}
 	return m.writeReply(http.StatusOK, edit{group: parent(id), force: flag(r, "force", false), change: func(d *draft) error {
+		if s == nil {
+			return noAppToWrite(id)
+		}
 		d.put(&spec{id: id, app: s.app})
 		d.restart[id] = true
 		return nil
@@ -478,7 +523,7 @@ func (m *Marathon) appVersion(r *http.Request, id, at string) error {
 	defer m.mu.Unlock()
 	s := m.versionOf(id, when)
 	if s == nil || s.app == nil {
-		return noApp(id)
+		return missing("App '%s' does not exist in version %s", id, stamp{when})
 	}
 	return ok(s.definition())
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -19,7 +20,16 @@ type deployment struct {
 	foreign  bool            // stands for somebody else's: never finishes
 
 	original, target *root
-	restarts         map[string]*restart // by id, from when their step began
+	restarts         map[string]*restart    // by id, from when their step began
+	scales           map[string]*scaling    // by id, from when their step began
+	toKill           map[string][]*instance // those that a client wants gone, by id
+}
+
+// scaling is a change of a count alone.
+type scaling struct {
+	going  []*instance        // those that have to go first
+	before map[*instance]bool // nil while they go; then what there is, which is not waited for
+	add    int                // instances that come and are waited for
 }
 
 // restart bounds a restart. It is fixed when its step begins, as Marathon does:
@@ -30,18 +40,38 @@ type restart struct {
 	old  int // instances of an older configuration at the beginning
 }
 
+func newDeployment(id string, version stamp, steps []step) *deployment {
+	return &deployment{id: id, version: version, steps: steps, affected: map[string]bool{},
+		restarts: map[string]*restart{}, scales: map[string]*scaling{}}
+}
+
 // edit is one write.
 type edit struct {
 	group  string // whose change the event tells
 	force  bool
 	revert bool // its version is that of all rollbacks
 	change func(*draft) error
-	then   func() // done before the deployment begins; may be nil
+	toKill map[string][]*instance // to go first where a count is lowered
 }
 
 // write makes the next root, locks what it changes, swaps it in and begins the
 // deployment. The caller holds the lock and answers after it returns.
 func (m *Marathon) write(e edit) (*deployment, error) {
+	dep, err := m.tryWrite(e)
+	if refused := (*apiError)(nil); errors.As(err, &refused) {
+		m.publish("group_change_failed", func() map[string]any {
+			return map[string]any{"groupId": e.group, "version": stamp{m.lastStamp}, "reason": refused.message()}
+		})
+	}
+	return dep, err
+}
+
+func (m *Marathon) tryWrite(e edit) (*deployment, error) {
+	if len(m.deployments) >= m.options.MaxRunningDeployments {
+		return nil, fail(http.StatusForbidden, "Max number (%d) of running deployments is achieved. Wait for existing deployments to complete or cancel one"+
+			"using force=true parameter. You can increase max deployment number by using --max_running_deployments parameter "+
+			"but be advised that this can have negative effects on the performance.", m.options.MaxRunningDeployments)
+	}
 	d := m.newDraft(m.stamp())
 	if e.revert {
 		if m.rollback.IsZero() {
@@ -55,10 +85,8 @@ func (m *Marathon) write(e edit) (*deployment, error) {
 	if err := d.finish(m.nextGeneration); err != nil {
 		return nil, err
 	}
-	dep := &deployment{
-		id: uuid.NewString(), version: d.version, steps: d.steps(), affected: map[string]bool{},
-		original: d.old, target: d.root, restarts: map[string]*restart{},
-	}
+	dep := newDeployment(uuid.NewString(), d.version, d.steps())
+	dep.original, dep.target, dep.toKill = d.old, d.root, e.toKill
 	for _, s := range dep.steps {
 		for _, a := range s.Actions {
 			dep.affected[a.id()] = true
@@ -73,9 +101,6 @@ func (m *Marathon) write(e edit) (*deployment, error) {
 	m.publish("group_change_success", func() map[string]any {
 		return map[string]any{"groupId": e.group, "version": d.version}
 	})
-	if e.then != nil {
-		e.then()
-	}
 	m.begin(dep)
 	return dep, nil
 }
@@ -97,27 +122,15 @@ func (m *Marathon) lock(dep *deployment, e edit) error {
 		for _, c := range conflicts {
 			ids = append(ids, c.id)
 		}
-		m.tellRefused(dep, e)
+		m.publish("deployment_failed", func() map[string]any {
+			return map[string]any{"id": dep.id, "plan": dep.plan(), "reason": lockedMessage}
+		})
 		return locked(ids)
-	}
-	if len(m.deployments)-len(conflicts) >= m.options.MaxRunningDeployments {
-		return fail(http.StatusForbidden, "Max number (%d) of running deployments is achieved. Wait for existing deployments to complete or cancel one using force=true parameter. "+
-			"You can increase max deployment number by using --max_running_deployments parameter", m.options.MaxRunningDeployments)
 	}
 	for _, c := range conflicts {
 		m.cancel(c)
 	}
 	return nil
-}
-
-func (m *Marathon) tellRefused(dep *deployment, e edit) {
-	const reason = "App is locked by one or more deployments. Override with the option '?force=true'. View details at '/v2/deployments/<DEPLOYMENT_ID>'."
-	m.publish("group_change_failed", func() map[string]any {
-		return map[string]any{"groupId": e.group, "version": dep.version, "reason": reason}
-	})
-	m.publish("deployment_failed", func() map[string]any {
-		return map[string]any{"id": dep.id, "plan": dep.plan(), "reason": reason}
-	})
 }
 
 // swap makes the draft the root, keeps the versions, and stores it.
@@ -196,10 +209,22 @@ func (m *Marathon) stepForward(dep *deployment) bool {
 
 // enter does what an action does once, when its step begins.
 func (m *Marathon) enter(dep *deployment, a action) {
-	s := m.root.specs[a.id()]
-	if s == nil || !a.is("Restart") {
-		return
+	if s := cmpSpec(dep.target.specs[a.id()], dep.original.specs[a.id()]); s != nil && s.app != nil {
+		m.tellChecks(s)
 	}
+	s := m.root.specs[a.id()]
+	switch {
+	case a.is("Stop"):
+		m.dropChecks(a.id())
+	case s == nil:
+	case a.is("Scale"):
+		dep.scales[s.id] = &scaling{going: m.scaleDown(s, s.instances(), dep.toKill[s.id])}
+	case a.is("Restart"):
+		m.enterRestart(dep, s)
+	}
+}
+
+func (m *Marathon) enterRestart(dep *deployment, s *spec) {
 	delete(m.delays, s.id) // Marathon resets the back-off, too
 	for _, i := range m.outdated(s) {
 		if i.current() == nil {
@@ -243,8 +268,7 @@ func (m *Marathon) drive(dep *deployment, a action) bool {
 	case a.is("Start") || s == nil:
 		return true
 	case a.is("Scale"):
-		m.scale(s, s.instances())
-		return m.reached(s)
+		return m.rescale(dep.scales[s.id], s)
 	default:
 		return m.restart(dep, s)
 	}
@@ -264,7 +288,7 @@ func (m *Marathon) restart(dep *deployment, s *spec) bool {
 		}
 	}
 	old := m.outdated(s)
-	m.killOrder(s, old)
+	m.replaceOrder(old)
 	for len(old) > 0 && r.old-len(old) < r.kill+up {
 		m.decommission(old[0])
 		old = old[1:]
@@ -280,6 +304,40 @@ func (m *Marathon) restart(dep *deployment, s *spec) bool {
 	}
 	m.schedule(s, min(n-fresh, r.most-total))
 	return len(m.outdated(s)) == 0 && m.reached(s)
+}
+
+// rescale brings the instances of a spec to their count, and says whether those
+// that came are up. Those that were there are not waited for, be they well or
+// not. Source: Marathon's TaskStartActor.
+func (m *Marathon) rescale(c *scaling, s *spec) bool {
+	if c == nil {
+		return true // it came after the step began, by somebody else
+	}
+	is := m.instances[s.id]
+	if slices.ContainsFunc(c.going, func(i *instance) bool { return slices.Contains(is, i) }) {
+		return false
+	}
+	if c.before == nil {
+		c.before = map[*instance]bool{}
+		for _, i := range is {
+			c.before[i] = true
+		}
+		c.add = max(0, s.instances()-len(is))
+		m.schedule(s, c.add)
+	}
+	wanted, up := 0, 0
+	for _, i := range m.instances[s.id] {
+		if i.wanted() {
+			wanted++
+		}
+		if i.wanted() && !c.before[i] && m.ready(s, i) {
+			up++
+		}
+	}
+	if up < c.add {
+		m.schedule(s, s.instances()-wanted) // what was lost on the way
+	}
+	return up >= c.add
 }
 
 // reached says whether a spec has its count of instances, each up, and none

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -113,7 +114,7 @@ func (d *draft) place(s *spec, generation func() int) error {
 	s.version, s.scaledAt, s.configAt = d.at, d.at, d.at
 	if live == nil || d.gone[s.id] || (live.app == nil) != (s.app == nil) {
 		if live != nil && !d.gone[s.id] {
-			return invalidObject(detail{"/", []string{"Applications and Pods may not share the same id"}})
+			return d.sharedID(s.id)
 		}
 		s.generation = generation()
 		d.specs[s.id] = s
@@ -152,20 +153,45 @@ func compare(live, desired *spec) manifests.Comparison {
 
 // check holds the rules across definitions.
 func (d *draft) check() error {
-	for _, s := range d.puts {
-		if d.groups[s.id] != nil {
-			return invalidObject(detail{"/groups", []string{"Groups and Applications may not have the same identifier."}})
-		}
-		for p := parent(s.id); p != "/"; p = parent(p) {
-			if d.specs[p] != nil {
-				return invalidObject(detail{"/groups", []string{"Groups and Applications may not have the same identifier."}})
+	for _, p := range d.puts {
+		for id := p.id; id != "/"; id = parent(id) {
+			s := d.specs[id]
+			if s == nil || d.groups[id] == nil {
+				continue
 			}
+			kind := "Applications"
+			if s.pod != nil {
+				kind = "Pods"
+			}
+			return invalidObject(detail{d.groupPath(parent(id)), []string{"Groups and " + kind + " may not have the same identifier."}})
 		}
 	}
 	if _, cyclic := layers(d.root); cyclic {
 		return invalidObject(detail{"/", []string{"Dependency graph has cyclic dependencies."}})
 	}
 	return nil
+}
+
+// sharedID is the answer to an app and a pod of one id. Marathon repeats it for
+// each group that they are in.
+func (d *draft) sharedID(id string) error {
+	var details []detail
+	for g := parent(id); ; g = parent(g) {
+		details = append(details, detail{d.groupPath(g), []string{"Applications and Pods may not share the same id"}})
+		if g == "/" {
+			return invalidObject(details...)
+		}
+	}
+}
+
+// groupPath is where a group stands in a complaint about the root: by a number,
+// here that in the order of ids, in Marathon that in the order of a hash map.
+func (d *draft) groupPath(id string) string {
+	if id == "/" {
+		return "/"
+	}
+	n, _ := slices.BinarySearch(slices.Sorted(maps.Keys(d.groups)), id)
+	return fmt.Sprintf("/groups(%d)", n-1) // the root is not among them
 }
 
 // assignPorts gives each zero service port the lowest number of the range that

@@ -21,6 +21,12 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("%d: %s", e.status, b)
 }
 
+// message is what the answer says in its member of that name.
+func (e *apiError) message() string {
+	m, _ := e.body.(message)
+	return m.Message
+}
+
 type message struct {
 	Message     string `json:"message"`
 	Details     any    `json:"details,omitempty"`
@@ -52,8 +58,10 @@ func noAppToWrite(id string) *apiError {
 	return fail(http.StatusNotFound, "App '%s' does not exist", id)
 }
 
-// noPod is the 404 of pods: JSON inside a string, as Marathon has it.
-func noPod(id string) *apiError { return missing(`{"message": "pod with %s does not exist"}`, id) }
+// noPath is the 404 of kills in what does not exist, or has no tasks.
+func noPath(id string) *apiError { return fail(http.StatusNotFound, "Path '%s' does not exist", id) }
+
+func noPod(id string) *apiError { return missing("Pod '%s' does not exist", id) }
 
 func invalidShape(details ...detail) *apiError {
 	return &apiError{http.StatusUnprocessableEntity, message{Message: "Invalid JSON", Details: details}}
@@ -63,8 +71,10 @@ func invalidObject(details ...detail) *apiError {
 	return &apiError{http.StatusUnprocessableEntity, message{Message: "Object is not valid", Details: details}}
 }
 
+const lockedMessage = "App is locked by one or more deployments. Override with the option '?force=true'. View details at '/v2/deployments/<DEPLOYMENT_ID>'."
+
 func locked(ids []string) *apiError {
-	m := message{Message: "App is locked by one or more deployments. Override with the option '?force=true'. View details at '/v2/deployments/<DEPLOYMENT_ID>'."}
+	m := message{Message: lockedMessage}
 	for _, id := range ids {
 		m.Deployments = append(m.Deployments, ref{id})
 	}

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -60,7 +59,8 @@ func (m *Marathon) dropStream(s *stream) {
 
 // serveEvents is GET /v2/events.
 func (m *Marathon) serveEvents(w http.ResponseWriter, r *http.Request) error {
-	if !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+	// Marathon's servlet wants just this, and no list of types.
+	if !slices.Contains(r.Header["Accept"], "text/event-stream") {
 		return fail(http.StatusMethodNotAllowed, "Method Not Allowed")
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
@@ -74,9 +74,7 @@ func (m *Marathon) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	w.WriteHeader(http.StatusOK)
 	m.mu.Lock()
 	m.streams[s] = true
-	if len(s.types) == 0 {
-		m.publish("event_stream_attached", who)
-	}
+	m.publish("event_stream_attached", who)
 	m.mu.Unlock()
 	m.follow(w, r, s)
 	m.mu.Lock()

@@ -112,8 +112,8 @@ func (m *Marathon) serveFailures(w http.ResponseWriter, r *http.Request, rest st
 		if s == nil {
 			return noApp(resolve(id, "/"))
 		}
-		dep := &deployment{id: uuid.NewString(), version: m.stamp(), steps: []step{{[]action{s.action("Restart")}}}, current: 1,
-			affected: map[string]bool{s.id: true}, foreign: true, original: m.root, target: m.root, restarts: map[string]*restart{}}
+		dep := newDeployment(uuid.NewString(), m.stamp(), []step{{[]action{s.action("Restart")}}})
+		dep.current, dep.affected[s.id], dep.foreign, dep.original, dep.target = 1, true, true, m.root, m.root
 		m.deployments = append(m.deployments, dep)
 		return &reply{status: http.StatusCreated, body: ref{dep.id}}
 	case http.MethodDelete + "/lock":

@@ -23,6 +23,8 @@ type fake struct {
 	tasks  map[string]executor.Task // alive
 	closed bool                     // the gate
 	deadly bool                     // kills pass the closed gate
+	tardy  string                   // the app whose tasks stay TASK_STARTING
+	late   []func()                 // what lets them run
 	held   []func()
 	ran    map[string]executor.Task // all that were ever launched
 	ready  func(executor.Task) error
@@ -60,7 +62,28 @@ func (f *fake) start(id string) {
 		return
 	}
 	f.report(executor.Update{TaskID: id, State: executor.Starting, Timestamp: time.Now(), IPs: []string{"127.0.0.1"}})
-	f.report(executor.Update{TaskID: id, State: executor.Running, Timestamp: time.Now(), IPs: []string{"127.0.0.1"}})
+	run := func() {
+		if _, alive := f.tasks[id]; alive {
+			f.report(executor.Update{TaskID: id, State: executor.Running, Timestamp: time.Now(), IPs: []string{"127.0.0.1"}})
+		}
+	}
+	if f.tasks[id].App == f.tardy {
+		f.late = append(f.late, run)
+		return
+	}
+	run()
+}
+
+// slow makes tasks of an app that start from now on stay TASK_STARTING, and lets
+// all run that did.
+func (f *fake) slow(app string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tardy = app
+	for _, run := range f.late {
+		run()
+	}
+	f.late = nil
 }
 
 // gate closes the gate, or opens it and lets all through that wait.
@@ -258,6 +281,9 @@ func (r *rig) app(id string) map[string]any {
 // events follows the stream of a rig until the test ends.
 func (r *rig) events(query string) *recorder {
 	r.Helper()
+	r.m.mu.Lock()
+	before := len(r.m.streams)
+	r.m.mu.Unlock()
 	ctx, cancel := context.WithCancel(r.Context())
 	rec := &recorder{header: http.Header{}}
 	q := httptest.NewRequest("GET", "/v2/events"+query, nil).WithContext(ctx)
@@ -273,7 +299,7 @@ func (r *rig) events(query string) *recorder {
 	r.await("the stream to be attached", func() bool {
 		r.m.mu.Lock()
 		defer r.m.mu.Unlock()
-		return len(r.m.streams) > 0
+		return len(r.m.streams) > before
 	})
 	return rec
 }

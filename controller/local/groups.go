@@ -15,15 +15,18 @@ import (
 // serveGroups is /v2/groups and all below it.
 func (m *Marathon) serveGroups(w http.ResponseWriter, r *http.Request, rest string) error {
 	rest = strings.Trim(rest, "/")
-	if rest == "versions" || strings.HasSuffix(rest, "/versions") {
-		return m.groupVersions(r, resolve(strings.TrimSuffix(rest, "versions"), "/"))
+	if r.Method == http.MethodGet && (rest == "apps" || strings.HasSuffix(rest, "/apps")) {
+		return m.groupApps(r, resolve(strings.TrimSuffix(rest, "apps"), "/"))
 	}
-	if at := strings.LastIndex(rest, "versions/"); at == 0 || at > 0 && rest[at-1] == '/' {
+	if r.Method == http.MethodGet && (rest == "versions" || strings.HasSuffix(rest, "/versions")) {
+		return m.groupVersions(resolve(strings.TrimSuffix(rest, "versions"), "/"))
+	}
+	if at := strings.LastIndex(rest, "versions/"); r.Method == http.MethodGet && (at == 0 || at > 0 && rest[at-1] == '/') {
 		return m.groupVersion(r, resolve(rest[:at], "/"), rest[at+len("versions/"):])
 	}
 	id := resolve(rest, "/")
 	switch r.Method {
-	case http.MethodGet, http.MethodHead:
+	case http.MethodGet:
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		return m.groupReply(m.root, id, r)
@@ -34,10 +37,10 @@ func (m *Marathon) serveGroups(w http.ResponseWriter, r *http.Request, rest stri
 	case http.MethodDelete:
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.root.groups[id] == nil {
-			return missing("Group '%s' does not exist", id)
-		}
 		return m.writeReply(http.StatusOK, edit{group: parent(id), force: flag(r, "force", false), change: func(d *draft) error {
+			if m.root.groups[id] == nil {
+				return fail(http.StatusNotFound, "Group '%s' does not exist", id)
+			}
 			d.dropGroup(id)
 			return nil
 		}})
@@ -49,14 +52,27 @@ func (m *Marathon) groupReply(of *root, id string, r *http.Request) error {
 	if of.groups[id] == nil {
 		return missing("Group '%s' does not exist", id)
 	}
-	return ok(m.groupTree(of, id, r.URL.Query()))
+	return ok(m.groupTree(of, id, groupEmbedsOf(r.URL.Query()["embed"])))
+}
+
+// groupApps are the apps of a group and below it, as a list.
+func (m *Marathon) groupApps(r *http.Request, id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	apps, e := []json.RawMessage{}, groupEmbedsOf(r.URL.Query()["embed"])
+	for _, key := range m.root.under(id) {
+		if s := m.app(key); s != nil {
+			apps = append(apps, m.appView(s, e.app))
+		}
+	}
+	return ok(apps)
 }
 
 // groupEmbeds are the parts of the tree that a client asked for; without any
 // word it gets the definitions of all.
 type groupEmbeds struct {
-	groups, apps, pods, run bool
-	app                     embeds
+	groups, apps, pods bool
+	app                embeds
 }
 
 func groupEmbedsOf(words []string) groupEmbeds {
@@ -64,11 +80,13 @@ func groupEmbedsOf(words []string) groupEmbeds {
 		return groupEmbeds{groups: true, apps: true, pods: true}
 	}
 	has := func(w string) bool { return slices.Contains(words, w) }
-	return groupEmbeds{
-		groups: has("group.groups"), apps: has("group.apps"), pods: has("group.pods"),
-		run: has("group.apps.counts") || has("group.apps.count") || has("group.apps.deployments") || has("group.apps.tasks"),
-		app: embedsOf(words, "group.apps."),
+	var ofApps []string
+	for _, w := range words {
+		if strings.HasPrefix(w, "group.apps.") {
+			ofApps = append(ofApps, w)
+		}
 	}
+	return groupEmbeds{groups: has("group.groups"), apps: has("group.apps"), pods: has("group.pods"), app: embedsOf(ofApps)}
 }
 
 type groupView struct {
@@ -82,8 +100,7 @@ type groupView struct {
 }
 
 // groupTree is the tree from a group down, made in one pass over the root.
-func (m *Marathon) groupTree(of *root, id string, q map[string][]string) *groupView {
-	e := groupEmbedsOf(q["embed"])
+func (m *Marathon) groupTree(of *root, id string, e groupEmbeds) *groupView {
 	views := map[string]*groupView{}
 	for _, g := range slices.Sorted(maps.Keys(of.groups)) {
 		if !within(g, id) {
@@ -105,19 +122,14 @@ func (m *Marathon) groupTree(of *root, id string, q map[string][]string) *groupV
 		case v == nil:
 		case s.pod != nil && e.pods:
 			v.Pods = append(v.Pods, inDoubles(m.podStatus(s, s.definition())))
-		case s.app != nil && e.apps && e.run:
-			v.Apps = append(v.Apps, m.appView(s, e.app))
 		case s.app != nil && e.apps:
-			v.Apps = append(v.Apps, s.definition())
+			v.Apps = append(v.Apps, m.appView(s, e.app))
 		}
 	}
 	return views[id]
 }
 
-func (m *Marathon) groupVersions(r *http.Request, id string) error {
-	if r.Method != http.MethodGet {
-		return errMethod
-	}
+func (m *Marathon) groupVersions(id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.root.groups[id] == nil {
@@ -133,19 +145,18 @@ func (m *Marathon) groupVersions(r *http.Request, id string) error {
 }
 
 func (m *Marathon) groupVersion(r *http.Request, id, at string) error {
-	if r.Method != http.MethodGet {
-		return errMethod
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, err := m.rootAt(at)
 	if err != nil {
 		return err
 	}
-	if old == nil {
-		return missing("Group '%s' does not exist in version %s", id, at)
+	if old == nil || old.groups[id] == nil {
+		return missing("Group '%s' does not exist", id)
 	}
-	return m.groupReply(old, id, r)
+	e := groupEmbedsOf(r.URL.Query()["embed"])
+	e.app = embeds{} // of the past there are definitions only
+	return ok(m.groupTree(old, id, e))
 }
 
 // rootAt is the root of a version; nil: not kept.
@@ -185,7 +196,7 @@ func (m *Marathon) putGroup(w http.ResponseWriter, r *http.Request, id string) e
 	if err != nil {
 		return err
 	}
-	o := b.object()
+	o, above := b.object(), parent(id)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if given, isText := o["id"].(string); isText {
@@ -209,8 +220,15 @@ func (m *Marathon) putGroup(w http.ResponseWriter, r *http.Request, id string) e
 	if r.Method == http.MethodPut && flag(r, "dryRun", false) {
 		return m.dryRun(u, change)
 	}
-	return m.writeReply(map[bool]int{true: http.StatusCreated, false: http.StatusOK}[r.Method == http.MethodPost],
-		edit{group: parent(id), force: flag(r, "force", false), change: change})
+	dep, err := m.write(edit{group: above, force: flag(r, "force", false), change: change})
+	if err != nil {
+		return err
+	}
+	out := deployed(http.StatusOK, dep)
+	if r.Method == http.MethodPost {
+		out.status, out.location = http.StatusCreated, location(r, id)
+	}
+	return out
 }
 
 // specialUpdate carries out the updates that are one field alone.

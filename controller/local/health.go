@@ -13,18 +13,19 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/local/executor"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // health is what one check of one task has found.
 type health struct {
+	seen         bool // a probe has told something
 	alive        bool
 	failures     int // in a row
 	firstSuccess stamp
 	lastSuccess  stamp
 	lastFailure  stamp
 	lastCause    string
-	changedAt    stamp // when alive was last told otherwise, or first
 }
 
 type healthView struct {
@@ -36,8 +37,6 @@ type healthView struct {
 	LastCause    string `json:"lastFailureCause,omitempty"`
 	InstanceID   string `json:"instanceId"`
 }
-
-func (h *health) known() bool { return !h.firstSuccess.IsZero() || !h.lastFailure.IsZero() }
 
 func (h *health) view(instance string) healthView {
 	v := healthView{Alive: h.alive, Failures: h.failures, LastCause: h.lastCause, InstanceID: "instance [" + instance + "]"}
@@ -55,6 +54,7 @@ func (h *health) view(instance string) healthView {
 // check is one health check of a task: apps' and pods' alike.
 type check struct {
 	protocol     string // HTTP, HTTPS, TCP or COMMAND
+	byMesos      bool   // run by the agent, which keeps failures of the grace period to itself
 	command      string
 	path         string
 	port         int
@@ -132,6 +132,31 @@ func (n network) get(ctx context.Context, address string) (int, string, string, 
 	return a.StatusCode, string(body), a.Header.Get("Content-Type"), errors.Join(err, a.Body.Close())
 }
 
+// tellChecks tells of the health checks of an app's version, once. Those of pods
+// are Mesos' affair.
+func (m *Marathon) tellChecks(s *spec) {
+	for n := range s.app.HealthChecks {
+		h := &s.app.HealthChecks[n]
+		text, err := encode(h)
+		key := s.version.String() + string(text)
+		if err != nil || slices.Contains(m.checks[s.id], key) {
+			continue
+		}
+		m.checks[s.id] = append(m.checks[s.id], key)
+		m.publish("add_health_check_event", func() map[string]any {
+			return map[string]any{"appId": s.id, "version": s.version, "healthCheck": h}
+		})
+	}
+}
+
+// dropChecks tells that no version of an app is checked any more.
+func (m *Marathon) dropChecks(id string) {
+	for range m.checks[id] {
+		m.publish("remove_health_check_event", func() map[string]any { return map[string]any{"appId": id} })
+	}
+	delete(m.checks, id)
+}
+
 // checksOf are the health checks of a task.
 func (m *Marathon) checksOf(t *task) []check {
 	s := t.instance.spec
@@ -162,9 +187,10 @@ func appCheck(h *manifests.HealthCheck, t *task) check {
 	}
 	switch c.protocol { // those that Mesos runs begin after delaySeconds
 	case "MESOS_HTTP", "MESOS_HTTPS", "MESOS_TCP":
-		c.protocol = c.protocol[len("MESOS_"):]
+		c.protocol, c.byMesos = c.protocol[len("MESOS_"):], true
 		c.delay = seconds(h.DelaySeconds, 15)
 	case "COMMAND":
+		c.byMesos = true
 		c.delay = seconds(h.DelaySeconds, 15)
 		if h.Command != nil {
 			c.command = h.Command.Value
@@ -186,7 +212,8 @@ func appCheck(h *manifests.HealthCheck, t *task) check {
 func podCheck(pc *manifests.PodContainer, t *task, networked bool) check {
 	h := pc.HealthCheck
 	c := check{
-		grace: seconds(h.GracePeriodSeconds, 300), interval: seconds(h.IntervalSeconds, 60), delay: seconds(h.DelaySeconds, 15),
+		byMesos: true,
+		grace:   seconds(h.GracePeriodSeconds, 300), interval: seconds(h.IntervalSeconds, 60), delay: seconds(h.DelaySeconds, 15),
 		timeout: seconds(h.TimeoutSeconds, 20), maxFailures: or(h.MaxConsecutiveFailures, 3), definition: h,
 	}
 	endpoint := ""
@@ -267,7 +294,7 @@ func (m *Marathon) probed(t *task, n int, c check, err error) {
 	if t.over() {
 		return
 	}
-	was, wasKnown := h.alive, h.known()
+	was := h.alive
 	switch {
 	case err == nil:
 		h.alive, h.failures, h.lastSuccess = true, 0, m.stampNow()
@@ -275,10 +302,13 @@ func (m *Marathon) probed(t *task, n int, c check, err error) {
 			h.firstSuccess = h.lastSuccess
 		}
 	case h.firstSuccess.IsZero() && time.Since(t.startedAt.Time) < c.grace:
-		return // failures do not count yet
+		if c.byMesos {
+			return
+		}
+		// It does not count yet, but Marathon shows that the task is not well.
 	default:
 		m.publish("failed_health_check_event", func() map[string]any {
-			return map[string]any{"appId": i.spec.id, "taskId": i.id, "instanceId": i.id, "healthCheck": c.definition}
+			return map[string]any{"appId": i.spec.id, "taskId": i.id, "healthCheck": c.definition}
 		})
 		tooMany := c.maxFailures > 0 && h.failures >= c.maxFailures
 		h.alive, h.lastFailure, h.lastCause = false, m.stampNow(), err.Error()
@@ -287,12 +317,7 @@ func (m *Marathon) probed(t *task, n int, c check, err error) {
 			m.killUnhealthy(t, h)
 		}
 	}
-	if was != h.alive || !wasKnown {
-		h.changedAt = m.stampNow()
-		if i.spec.pod != nil {
-			t.stateAt = h.changedAt // Mesos tells it by a new status of the task
-		}
-	}
+	h.seen = true
 	if was != h.alive {
 		m.publish("health_status_changed_event", func() map[string]any {
 			return map[string]any{"appId": i.spec.id, "instanceId": i.id, "version": i.spec.version, "alive": h.alive}
@@ -308,6 +333,9 @@ func (m *Marathon) tellHealth(i *instance) {
 		return
 	}
 	i.healthy = now
+	if i.spec.pod != nil {
+		i.since = m.stampNow() // health is part of the state of what Mesos checks
+	}
 	m.publish("instance_health_changed_event", func() map[string]any {
 		return map[string]any{"instanceId": i.id, "runSpecId": i.spec.id, "healthy": now, "runSpecVersion": i.spec.version}
 	})
@@ -319,6 +347,7 @@ func (m *Marathon) killUnhealthy(t *task, h *health) {
 	if t.killing {
 		return
 	}
+	m.noteFailure(t, executor.Killed, "Task was killed since health check failed. Reason: "+h.lastCause)
 	m.publish("unhealthy_instance_kill_event", func() map[string]any {
 		return map[string]any{"appId": i.spec.id, "taskId": t.id, "instanceId": i.id, "version": i.spec.version,
 			"reason": h.lastCause, "host": m.options.Agent.Hostname, "slaveId": m.agentID}

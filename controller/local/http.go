@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -138,6 +140,10 @@ var errMethod = fail(http.StatusMethodNotAllowed, "Method Not Allowed")
 // without a second slash (/v2/apps//a/b), which is why no ServeMux is used.
 func (m *Marathon) route(w http.ResponseWriter, r *http.Request) error {
 	path := r.URL.Path
+	if r.Method == http.MethodHead && path != "/v2/pods" && path != "/v2/events" {
+		r = r.Clone(r.Context()) // what is read by GET is asked for by HEAD, too
+		r.Method = http.MethodGet
+	}
 	if strings.HasPrefix(path, "/v2/") && path != "/v2/events" && !acceptsJSON(r) {
 		return fail(http.StatusNotAcceptable, "Not Acceptable")
 	}
@@ -155,28 +161,45 @@ func (m *Marathon) route(w http.ResponseWriter, r *http.Request) error {
 	}
 	small, found := map[string]func(http.ResponseWriter, *http.Request) error{
 		"/v2/info": m.serveInfo, "/v2/leader": m.serveLeader, "/ping": m.servePing, "/metrics": m.serveMetrics, "/v2/events": m.serveEvents,
+		"/v2/plugins": m.servePlugins,
 	}[strings.TrimSuffix(path, "/")]
 	if !found {
 		return fail(http.StatusInternalServerError, "URI not found")
 	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if r.Method != http.MethodGet {
 		return errMethod
 	}
 	return small(w, r)
 }
 
 func acceptsJSON(r *http.Request) bool {
-	accept := r.Header.Get("Accept")
-	return accept == "" || strings.Contains(accept, "json") || strings.Contains(accept, "*/*") || strings.Contains(accept, "application/*")
+	accepted := accepts(r, "application/json")
+	return len(r.Header["Accept"]) == 0 || r.Header.Get("Accept") == "" || accepted
 }
 
-// flag is a query parameter that is true or false.
+// accepts says whether a client takes a media type.
+func accepts(r *http.Request, kind string) bool {
+	major, _, _ := strings.Cut(kind, "/")
+	for one := range strings.SplitSeq(strings.Join(r.Header["Accept"], ","), ",") {
+		media, parameters, err := mime.ParseMediaType(one)
+		if weight, err := strconv.ParseFloat(cmpString(parameters["q"], "1"), 64); err != nil || weight == 0 {
+			continue
+		}
+		if err == nil && (media == kind || media == major+"/*" || media == "*/*") {
+			return true
+		}
+	}
+	return false
+}
+
+// flag is a query parameter that is true or false; as in Java all but true is
+// false.
 func flag(r *http.Request, name string, otherwise bool) bool {
 	v := r.URL.Query().Get(name)
 	if v == "" {
 		return otherwise
 	}
-	return v == "true"
+	return strings.EqualFold(v, "true")
 }
 
 // location is where a new definition is, by Marathon's own (wrong) account.

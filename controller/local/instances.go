@@ -33,8 +33,10 @@ type instance struct {
 	condition   condition
 	since       stamp
 	incarnation int     // of its tasks, from 1
-	tasks       []*task // of this incarnation: one, or one a container
+	tasks       []*task // of this incarnation: one, or one a container; none: it waits for an offer
+	past        []*task // of the incarnation before, while it waits: Marathon shows them until the next
 	unwanted    bool    // Marathon's goal Decommissioned
+	wiped       bool    // its volumes go with it
 	readied     bool    // passed its readiness checks
 	readiness   *readiness
 	healthy     *bool // as last told in an event
@@ -89,22 +91,31 @@ func (i *instance) consideredHealthy() bool {
 	return h == nil && !i.spec.checked() || h != nil && *h
 }
 
-// health is nil while nothing is known or nothing is checked.
+// health is nil while not all is known, or nothing is checked.
 func (i *instance) health() *bool {
-	var known *bool
+	seen := i.healthSeen()
+	if n := 0; len(seen) > 0 {
+		for _, t := range i.tasks {
+			n += len(t.health)
+		}
+		if n == len(seen) {
+			return new(!slices.Contains(seen, false))
+		}
+	}
+	return nil
+}
+
+// healthSeen is what each check has found that has found something.
+func (i *instance) healthSeen() []bool {
+	var seen []bool
 	for _, t := range i.tasks {
 		for _, h := range t.health {
-			switch {
-			case !h.known():
-				return nil
-			case !h.alive:
-				return new(false)
-			default:
-				known = new(true)
+			if h.seen {
+				seen = append(seen, h.alive)
 			}
 		}
 	}
-	return known
+	return seen
 }
 
 // outdated are the wanted instances of an older configuration.
@@ -118,48 +129,91 @@ func (m *Marathon) outdated(s *spec) []*instance {
 	return old
 }
 
-// killOrder sorts instances so that the first is the first to go: what was
-// never launched, then what is not healthy, then by killSelection.
+// replaceOrder sorts instances so that the first is the first to be replaced:
+// what is not healthy. killSelection has no part in it. Source: Marathon's
+// TaskReplaceActor.
+func (m *Marathon) replaceOrder(is []*instance) {
+	slices.SortStableFunc(is, func(a, b *instance) int {
+		return cmp.Compare(b2i(a.current() != nil && a.consideredHealthy()), b2i(b.current() != nil && b.consideredHealthy()))
+	})
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// killOrder sorts instances so that the first is the first to go when a count is
+// lowered: what is staging, what is starting, what runs, by killSelection; last
+// what waits for an offer, surprising as that is. Health has no part in it.
+// Source: Marathon's ScalingProposition.
 func (m *Marathon) killOrder(s *spec, is []*instance) {
-	worth := func(i *instance) int {
-		switch {
-		case i.current() == nil:
-			return 0
-		case i.condition != running:
-			return 1
-		case !i.consideredHealthy():
-			return 2
+	const waits = 3
+	weight := func(i *instance) int {
+		if at := slices.Index([]condition{staging, starting, running}, i.condition); at >= 0 {
+			return at
 		}
-		return 3
+		return waits
 	}
 	slices.SortStableFunc(is, func(a, b *instance) int {
-		age := b.since.Compare(a.since.Time)
+		age := b.activeSince().Compare(a.activeSince().Time)
 		if s.oldestFirst() {
 			age = -age
 		}
-		return cmp.Or(cmp.Compare(worth(a), worth(b)), age)
+		return cmp.Or(cmp.Compare(weight(a), weight(b)), age)
 	})
+}
+
+// activeSince is when the first task of an instance began to run, else when it
+// came to its condition.
+func (i *instance) activeSince() stamp {
+	first := stamp{}
+	for _, t := range i.tasks {
+		if !t.startedAt.IsZero() && (first.IsZero() || t.startedAt.Before(first.Time)) {
+			first = t.startedAt
+		}
+	}
+	if first.IsZero() {
+		return i.since
+	}
+	return first
 }
 
 // scale schedules or ends instances until n are wanted.
 func (m *Marathon) scale(s *spec, n int) {
-	var wanted []*instance
+	m.scaleDown(s, n, nil)
+	wanted := 0
 	for _, i := range m.instances[s.id] {
 		if i.wanted() {
-			wanted = append(wanted, i)
+			wanted++
 		}
 	}
-	m.schedule(s, n-len(wanted))
-	if len(wanted) <= n {
-		return
+	m.schedule(s, n-wanted)
+}
+
+// scaleDown ends instances until n are wanted, and those of sentenced in any
+// case, first. It returns those that it ends.
+func (m *Marathon) scaleDown(s *spec, n int, sentenced []*instance) []*instance {
+	var rest, going []*instance
+	for _, i := range m.instances[s.id] {
+		switch {
+		case !i.wanted():
+		case slices.Contains(sentenced, i):
+			going = append(going, i)
+		default:
+			rest = append(rest, i)
+		}
 	}
-	m.killOrder(s, wanted)
-	slices.SortStableFunc(wanted, func(a, b *instance) int { // older configurations first
-		return cmp.Compare(a.generation(), b.generation())
-	})
-	for _, i := range wanted[:len(wanted)-n] {
+	m.killOrder(s, rest)
+	if more := len(rest) - n; more > 0 {
+		going = append(going, rest[:more]...)
+	}
+	for _, i := range going {
 		m.decommission(i)
 	}
+	return going
 }
 
 // schedule adds n instances that wait for an offer.
@@ -193,6 +247,9 @@ func (m *Marathon) adopt(s *spec) {
 // become notes the condition of an instance and tells it.
 func (m *Marathon) become(i *instance, c condition) {
 	i.condition, i.since = c, m.stampNow()
+	if c == provisioned || c == staging || c == starting || c == running {
+		m.delayAgain(i.spec)
+	}
 	m.tellInstance(i)
 }
 
@@ -202,7 +259,7 @@ func (m *Marathon) stampNow() stamp { return stamp{time.Now().UTC().Truncate(tim
 func (m *Marathon) tellInstance(i *instance) {
 	m.publish("instance_changed_event", func() map[string]any {
 		var agent, host any
-		if i.current() != nil {
+		if len(i.tasks)+len(i.past) > 0 {
 			agent, host = m.agentID, m.options.Agent.Hostname
 		}
 		return map[string]any{
@@ -255,7 +312,7 @@ func (m *Marathon) forget(id string) {
 func (m *Marathon) remove(i *instance) {
 	id := i.spec.id
 	m.instances[id] = slices.DeleteFunc(m.instances[id], func(o *instance) bool { return o == i })
-	if i.spec.resident() && m.root.specs[id] != nil {
+	if i.spec.resident() && m.root.specs[id] != nil && !i.wiped {
 		m.park(i)
 	} else {
 		m.dropVolumes(i)
@@ -359,14 +416,20 @@ func (m *Marathon) taskOver(t *task, u executor.Update) {
 	delete(m.tasks, t.id)
 	i := t.instance
 	if u.State == executor.Failed || u.State == executor.Lost {
-		m.failures[i.spec.id] = &taskFailure{
-			AppID: i.spec.id, Host: m.options.Agent.Hostname, Message: u.Message, State: string(u.State),
-			TaskID: t.id, Timestamp: t.stateAt, Version: i.spec.version, SlaveID: m.agentID,
-		}
+		m.noteFailure(t, u.State, u.Message)
 	}
 	if u.State != executor.Killed && !t.killing {
-		m.backOff(i.spec, t)
+		m.backOff(i.spec)
 		m.killTasks(i) // the containers of a pod end together
+	}
+}
+
+// noteFailure remembers how a task ended badly, or why it is ended.
+func (m *Marathon) noteFailure(t *task, s executor.State, text string) {
+	spec := t.instance.spec
+	m.failures[spec.id] = &taskFailure{
+		AppID: spec.id, Host: m.options.Agent.Hostname, Message: text, State: string(s),
+		TaskID: t.id, Timestamp: m.stampNow(), Version: spec.version, SlaveID: m.agentID,
 	}
 }
 
@@ -406,8 +469,7 @@ func (m *Marathon) instanceOver(i *instance) {
 		m.remove(i)
 		return
 	}
-	i.tasks, i.spec, i.readied = nil, s, false
-	m.become(i, scheduled)
+	i.tasks, i.past, i.spec, i.readied = nil, i.tasks, s, false
 	m.expect(s)
 }
 

@@ -3,7 +3,6 @@ package local
 import (
 	"fmt"
 	"maps"
-	"math"
 	"net"
 	"regexp"
 	"slices"
@@ -64,12 +63,15 @@ type offerStats struct {
 type delay struct {
 	generation int
 	length     time.Duration
-	until      time.Time
+	since      time.Time // of the failure, or of what a task has reached since
+	most       time.Duration
 }
 
-// viableAfter is --minimum_viable_task_execution_duration: a task that ran so
-// long was no crash loop.
-const viableAfter = time.Minute
+func (d *delay) until() time.Time { return d.since.Add(d.length) }
+
+// forgotten says whether nothing has happened for so long that the next failure
+// is the first one again.
+func (d *delay) forgotten() bool { return time.Since(d.since) > d.most }
 
 // reoffer is how often the same offer is made again to what waits for
 // something that nobody reports, such as a container engine or a free port.
@@ -91,18 +93,33 @@ func (m *Marathon) expect(s *spec) {
 // offersChanged says that what was refused may fit now.
 func (m *Marathon) offersChanged() { m.offer++ }
 
-// backOff delays the next launch of a spec one of whose tasks failed.
-func (m *Marathon) backOff(s *spec, t *task) {
-	first, factor, most := s.backoff()
+// delayOf is the delay of a spec's launches; nil: there is none.
+func (m *Marathon) delayOf(s *spec) *delay {
 	d := m.delays[s.id]
-	ranWell := !t.startedAt.IsZero() && time.Since(t.startedAt.Time) >= viableAfter
-	if d == nil || d.generation != s.generation || ranWell {
-		d = &delay{generation: s.generation, length: min(first, most)}
-	} else {
-		d.length = min(time.Duration(float64(d.length)*factor), most)
+	if d == nil || d.generation != s.generation || d.forgotten() {
+		return nil
 	}
-	d.until = time.Now().Add(d.length)
-	m.delays[s.id] = d
+	return d
+}
+
+// backOff delays the next launch of a spec one of whose tasks ended by itself.
+// Source: Marathon's RateLimiter.
+func (m *Marathon) backOff(s *spec) {
+	first, factor, most := s.backoff()
+	length := min(first, most)
+	if d := m.delayOf(s); d != nil {
+		length = min(time.Duration(float64(d.length)*factor), most)
+	}
+	m.delays[s.id] = &delay{generation: s.generation, length: length, since: time.Now(), most: most}
+}
+
+// delayAgain begins a delay anew, as Marathon does whenever a task of the spec
+// comes further: so a task must run for maxLaunchDelay until its failures are
+// forgotten.
+func (m *Marathon) delayAgain(s *spec) {
+	if d := m.delayOf(s); d != nil {
+		d.since = time.Now()
+	}
 }
 
 // launch gives offers to all that wait, and says when to offer again.
@@ -124,7 +141,7 @@ func (m *Marathon) launch() time.Duration {
 func (m *Marathon) waiting(id string) []*instance {
 	var is []*instance
 	for _, i := range m.instances[id] {
-		if i.condition == scheduled && i.wanted() {
+		if i.current() == nil && i.wanted() {
 			is = append(is, i)
 		}
 	}
@@ -132,8 +149,8 @@ func (m *Marathon) waiting(id string) []*instance {
 }
 
 func (m *Marathon) launchSpec(s *spec, waiting []*instance) time.Duration {
-	if d := m.delays[s.id]; d != nil && d.generation == s.generation {
-		if left := time.Until(d.until); left > 0 {
+	if d := m.delayOf(s); d != nil {
+		if left := time.Until(d.until()); left > 0 {
 			return left
 		}
 	}
@@ -365,7 +382,7 @@ func (m *Marathon) waitsFor(a *ask) (why string, known bool) {
 func (m *Marathon) begins(i *instance, a *ask) {
 	i.incarnation++
 	m.used = m.used.plus(a.total)
-	i.tasks = nil
+	i.tasks, i.past = nil, nil
 	for n := range a.tasks {
 		m.addTask(i, &a.tasks[n])
 	}
@@ -404,11 +421,13 @@ func (m *Marathon) launchTask(t *task, what executor.Task) {
 	}
 }
 
-// delayLeft is how long launches of an id are held back, in whole seconds.
-func (m *Marathon) delayLeft(s *spec) int {
-	d := m.delays[s.id]
-	if d == nil || d.generation != s.generation {
-		return 0
+// delayLeft is how long launches of an id are held back, in whole seconds, and
+// whether they are no more. Source: Marathon's LaunchStats.
+func (m *Marathon) delayLeft(s *spec) (seconds int, overdue bool) {
+	d := m.delayOf(s)
+	if d == nil {
+		return 0, true
 	}
-	return max(0, int(math.Ceil(time.Until(d.until).Seconds())))
+	seconds = int(time.Until(d.until()) / time.Second)
+	return max(0, seconds), seconds < 0
 }

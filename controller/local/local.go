@@ -39,6 +39,7 @@ type Marathon struct {
 	tasks       map[string]*task
 	delays      map[string]*delay
 	failures    map[string]*taskFailure // the last of each id
+	checks      map[string][]string     // the health checks of each app that were told of
 	offers      map[string]*offerStats
 	ports       map[int]bool // host ports of tasks
 	nextPort    int          // where freePort goes on; see there
@@ -74,7 +75,7 @@ func newMarathon(o Options, p prober) (*Marathon, error) {
 		options: o, prober: p, agentID: uuid.NewString() + "-S0", started: time.Now(), counted: time.Now(),
 		root: newRoot(), history: map[string][]*spec{},
 		instances: map[string][]*instance{}, parked: map[string][]*instance{}, tasks: map[string]*task{}, delays: map[string]*delay{},
-		failures: map[string]*taskFailure{}, offers: map[string]*offerStats{}, ports: map[int]bool{},
+		failures: map[string]*taskFailure{}, offers: map[string]*offerStats{}, ports: map[int]bool{}, checks: map[string][]string{},
 		streams: map[*stream]bool{}, wake: make(chan struct{}, 1), closing: make(chan struct{}),
 	}
 	m.root.version = m.stamp()

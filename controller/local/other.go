@@ -2,6 +2,7 @@ package local
 
 import (
 	"encoding/json"
+	"io"
 	"maps"
 	"math"
 	"net/http"
@@ -77,7 +78,8 @@ func (m *Marathon) serveQueue(_ http.ResponseWriter, r *http.Request, rest strin
 }
 
 func (m *Marathon) queueItem(s *spec, n int, lastOffers bool) map[string]any {
-	o, left := m.offers[s.id], m.delayLeft(s)
+	o := m.offers[s.id]
+	left, overdue := m.delayLeft(s)
 	summary := map[string]any{
 		"processedOffersCount": o.processed, "unusedOffersCount": o.unused,
 		"rejectSummaryLastOffers": o.lastRejects(), "rejectSummaryLaunchAttempt": o.rejects(),
@@ -90,7 +92,7 @@ func (m *Marathon) queueItem(s *spec, n int, lastOffers bool) map[string]any {
 	}
 	item := map[string]any{
 		"count": n, "role": s.role(), "since": o.since, "processedOffersSummary": summary,
-		"delay": map[string]any{"timeLeftSeconds": left, "overdue": left == 0},
+		"delay": map[string]any{"timeLeftSeconds": left, "overdue": overdue},
 	}
 	if o.waitsFor != "" {
 		item["waitsFor"] = o.waitsFor
@@ -110,7 +112,10 @@ func (m *Marathon) queueItem(s *spec, n int, lastOffers bool) map[string]any {
 // refused it saw nothing.
 func (o *offerStats) lastRejects() []reject {
 	var rs []reject
-	left := min(o.processed, 1)
+	left := 0
+	if o.last != "" {
+		left = 1
+	}
 	for _, reason := range stages {
 		r := reject{reason, 0, left}
 		if reason == o.last {
@@ -168,13 +173,24 @@ func (m *Marathon) serveLeader(_ http.ResponseWriter, r *http.Request) error {
 }
 
 func (m *Marathon) servePing(w http.ResponseWriter, r *http.Request) error {
-	kind := "text/plain"
-	if strings.Contains(r.Header.Get("Accept"), "json") {
-		kind = "application/json" // though it is none: so does Marathon
+	kind, text := "text/plain", "pong"
+	switch {
+	case r.Header.Get("Accept") == "", accepts(r, kind):
+	case accepts(r, "text/html"):
+		kind = "text/html"
+	case accepts(r, "application/json"):
+		kind, text = "application/json", `"pong"`
+	default:
+		return &reply{status: http.StatusNoContent}
 	}
 	w.Header().Set("Content-Type", kind)
-	_, _ = w.Write([]byte("pong")) // a client that has gone needs no answer
+	_, _ = io.WriteString(w, text) // a client that has gone needs no answer
 	return nil
+}
+
+// servePlugins is /v2/plugins: there are none.
+func (m *Marathon) servePlugins(http.ResponseWriter, *http.Request) error {
+	return ok(map[string]any{"plugins": []any{}})
 }
 
 func (m *Marathon) serveMetrics(http.ResponseWriter, *http.Request) error {
@@ -204,127 +220,6 @@ func (m *Marathon) serveMetrics(http.ResponseWriter, *http.Request) error {
 		},
 		"counters": map[string]any{}, "histograms": map[string]any{}, "meters": map[string]any{}, "timers": map[string]any{},
 	})
-}
-
-// serveTasks is /v2/tasks.
-func (m *Marathon) serveTasks(w http.ResponseWriter, r *http.Request, rest string) error {
-	rest = strings.Trim(rest, "/")
-	if rest == "delete" && r.Method == http.MethodPost {
-		return m.killListed(w, r)
-	}
-	if rest != "" || r.Method != http.MethodGet {
-		return errMethod
-	}
-	status := append(r.URL.Query()["status"], r.URL.Query()["status[]"]...)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	all := []taskView{}
-	for _, id := range slices.Sorted(maps.Keys(m.instances)) {
-		for _, t := range m.tasksOf(id, true) {
-			if len(status) == 0 || slices.Contains(status, strings.ToLower(strings.TrimPrefix(t.State, "TASK_"))) {
-				all = append(all, t)
-			}
-		}
-	}
-	return ok(map[string]any{"tasks": all})
-}
-
-func (m *Marathon) killListed(w http.ResponseWriter, r *http.Request) error {
-	b, err := readBody(w, r)
-	if err != nil {
-		return err
-	}
-	given, _ := b.object()["ids"].([]any)
-	var ids []string
-	for _, v := range given {
-		if id, isText := v.(string); isText {
-			ids = append(ids, id)
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	bySpec := map[string][]*task{}
-	for _, id := range ids {
-		if t := m.tasks[id]; t != nil {
-			bySpec[t.instance.spec.id] = append(bySpec[t.instance.spec.id], t)
-		}
-	}
-	if !flag(r, "scale", false) {
-		views := []taskView{}
-		for _, ts := range bySpec {
-			views = append(views, m.kill(ts)...)
-		}
-		return ok(map[string]any{"tasks": views})
-	}
-	return m.killAndScale(r, bySpec)
-}
-
-// appTasks is /v2/apps/{id}/tasks; only are the tasks that a DELETE names.
-func (m *Marathon) appTasks(r *http.Request, id string, only []string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.app(id) == nil {
-		return noApp(id)
-	}
-	if r.Method == http.MethodGet && only == nil {
-		return ok(map[string]any{"tasks": m.tasksOf(id, false)})
-	}
-	if r.Method != http.MethodDelete {
-		return errMethod
-	}
-	host := r.URL.Query().Get("host")
-	var ts []*task
-	for _, i := range m.instances[id] {
-		for _, t := range i.tasks {
-			named := only == nil || slices.Contains(only, t.id)
-			if !t.over() && named && (host == "" || host == "*" || host == m.options.Agent.Hostname) {
-				ts = append(ts, t)
-			}
-		}
-	}
-	if only != nil && len(ts) == 0 {
-		return missing("No task found with id %s", strings.Join(only, ", "))
-	}
-	if flag(r, "scale", false) {
-		return m.killAndScale(r, map[string][]*task{id: ts})
-	}
-	views := m.kill(ts)
-	if only != nil {
-		return ok(map[string]any{"task": views[0]})
-	}
-	return ok(map[string]any{"tasks": views})
-}
-
-// kill ends tasks for good; their app gets new ones in their place.
-func (m *Marathon) kill(ts []*task) []taskView {
-	views := []taskView{}
-	for _, t := range ts {
-		views = append(views, m.taskView(t, false))
-		m.decommission(t.instance)
-	}
-	m.poke()
-	return views
-}
-
-// killAndScale ends tasks and lowers the counts of their apps by as many.
-func (m *Marathon) killAndScale(r *http.Request, bySpec map[string][]*task) error {
-	then := func() {
-		for _, ts := range bySpec {
-			m.kill(ts)
-		}
-	}
-	return m.writeReply(http.StatusOK, edit{group: "/", then: then, force: flag(r, "force", false), change: func(d *draft) error {
-		for id, ts := range bySpec {
-			s := d.specs[id]
-			if s == nil || s.app == nil {
-				continue
-			}
-			a := *s.app
-			a.Instances = new(max(0, s.instances()-len(ts)))
-			d.put(&spec{id: id, app: &a})
-		}
-		return nil
-	}})
 }
 
 // serveInfo is /v2/info.

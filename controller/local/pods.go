@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/pacer-gitops/pacer/controller/local/executor"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -16,21 +18,19 @@ func (m *Marathon) servePods(w http.ResponseWriter, r *http.Request, rest string
 	name = strings.Trim(name, "/")
 	id := resolve(name, "/")
 	if special {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		return m.aboutPod(r, id, name == "", about)
+		return m.aboutPod(w, r, id, name == "", about)
 	}
 	if name == "" {
 		return m.serveAllPods(w, r)
 	}
 	switch r.Method {
-	case http.MethodGet, http.MethodHead:
+	case http.MethodGet:
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if s := m.pod(id); s != nil {
 			return ok(s.definition())
 		}
-		return noPod(id)
+		return missing(`{"message": "pod with %s does not exist"}`, id) // JSON inside a string, as Marathon has it
 	case http.MethodPut:
 		return m.putPod(w, r, id)
 	case http.MethodDelete:
@@ -87,7 +87,6 @@ func (m *Marathon) readPod(b body) (*manifests.Pod, error) {
 	if p == nil {
 		return nil, shapeless(vs)
 	}
-	p.ID = resolve(p.ID, "/")
 	return p, refusal(manifests.ValidatePod(p, m.root.cluster(m.options.Cluster)), "", invalidObject)
 }
 
@@ -102,6 +101,7 @@ func (m *Marathon) createPod(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	p.ID = resolve(p.ID, "/")
 	if m.pod(p.ID) != nil {
 		return fail(http.StatusConflict, "A pod with id [%s] already exists.", p.ID)
 	}
@@ -124,9 +124,10 @@ func (m *Marathon) putPod(w http.ResponseWriter, r *http.Request, id string) err
 	if err != nil {
 		return err
 	}
-	if p.ID != id {
+	if resolve(p.ID, "/") != id {
 		return fail(http.StatusBadRequest, "'%s' does not match definition's id ('%s')", id, p.ID)
 	}
+	p.ID = id
 	out, err := m.writePod(r, p, "pod_updated_event")
 	if err != nil {
 		return err
@@ -167,16 +168,18 @@ func (m *Marathon) deletePod(r *http.Request, id string) error {
 }
 
 // aboutPod is what stands behind :: in the path.
-func (m *Marathon) aboutPod(r *http.Request, id string, all bool, about string) error {
-	if instance, isOne := strings.CutPrefix(about, "instances/"); isOne && r.Method == http.MethodDelete {
-		return m.killPod(r, id, []string{instance})
-	}
-	if about == "instances" && r.Method == http.MethodDelete {
-		return m.killPod(r, id, nil)
+func (m *Marathon) aboutPod(w http.ResponseWriter, r *http.Request, id string, all bool, about string) error {
+	if instance, isOne := strings.CutPrefix(about, "instances/"); isOne || about == "instances" {
+		if r.Method != http.MethodDelete {
+			return errMethod
+		}
+		return m.killPod(w, r, id, instance, isOne)
 	}
 	if r.Method != http.MethodGet {
 		return errMethod
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if all && about == "status" {
 		views := []any{}
 		for _, key := range m.root.ids() {
@@ -193,8 +196,6 @@ func (m *Marathon) aboutPod(r *http.Request, id string, all bool, about string) 
 	switch at, isVersion := strings.CutPrefix(about, "versions/"); {
 	case about == "status":
 		return ok(m.podStatus(s, s.slim()))
-	case about == "instances":
-		return ok(m.podStatus(s, nil).Instances)
 	case about == "versions":
 		return ok(m.versions(id))
 	case isVersion:
@@ -205,28 +206,91 @@ func (m *Marathon) aboutPod(r *http.Request, id string, all bool, about string) 
 		if was := m.versionOf(id, when); was != nil {
 			return ok(was.definition())
 		}
-		return missing("Pod '%s' does not exist in version %s", id, at)
+		return noPod(id)
 	}
 	return fail(http.StatusInternalServerError, "URI not found")
 }
 
-func (m *Marathon) killPod(_ *http.Request, id string, only []string) error {
-	s := m.pod(id)
-	if s == nil {
-		return noPod(id)
-	}
-	views := []podInstance{}
-	for _, i := range slices.Clone(m.instances[id]) {
-		if only == nil || slices.Contains(only, i.id) {
-			views = append(views, m.podInstance(i))
-			m.decommission(i)
+// killPod ends the instances that the path or the body names.
+func (m *Marathon) killPod(w http.ResponseWriter, r *http.Request, id, one string, isOne bool) error {
+	named := []string{one}
+	if !isOne {
+		b, err := readBody(w, r)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(b.raw, &named); err != nil {
+			return invalidShape(detail{"", []string{"error.expected.jsarray"}})
 		}
 	}
-	if only != nil && len(views) == 0 {
-		return missing("instance %s not found", strings.Join(only, ", "))
+	for n, name := range named {
+		if !instanceIDForm.MatchString(name) {
+			path := "/"
+			if !isOne {
+				path = fmt.Sprintf("/(%d)", n)
+			}
+			return invalidObject(detail{path, []string{fmt.Sprintf("must fully match regular expression '%s'", instanceIDForm)}})
+		}
 	}
-	m.poke()
-	return ok(views)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.pod(id) == nil {
+		return noPath(id)
+	}
+	var found []*instance
+	views := []instanceView{}
+	for _, i := range m.instances[id] {
+		if slices.Contains(named, i.id) {
+			found = append(found, i)
+			views = append(views, m.instanceView(i))
+		}
+	}
+	m.kill(found, flag(r, "wipe", false))
+	switch {
+	case !isOne:
+		return ok(views)
+	case len(views) == 0:
+		return missing("Task '%s' does not exist", one)
+	}
+	return ok(views[0])
+}
+
+// instanceIDForm is Marathon's for the ids of instances.
+var instanceIDForm = regexp.MustCompile(`^(.+)\.(instance-|marathon-)([^\.]+)$`)
+
+// instanceView is an instance as a kill answers it.
+type instanceView struct {
+	ID    string `json:"instanceId"`
+	State struct {
+		Condition   condition `json:"condition"`
+		Since       stamp     `json:"since"`
+		ActiveSince *stamp    `json:"activeSince,omitempty"`
+		Healthy     *bool     `json:"healthy,omitempty"`
+		Goal        string    `json:"goal"`
+	} `json:"state"`
+	Agent   *agentView `json:"agentInfo,omitempty"`
+	Version stamp      `json:"runSpecVersion"`
+	Lost    any        `json:"unreachableStrategy"`
+}
+
+type agentView struct {
+	Host       string `json:"host"`
+	ID         string `json:"agentId"`
+	Attributes []any  `json:"attributes"`
+}
+
+func (m *Marathon) instanceView(i *instance) instanceView {
+	v := instanceView{ID: i.id, Version: i.spec.version, Lost: or(i.spec.scheduling().UnreachableStrategy, manifests.UnreachableStrategy{})}
+	v.State.Condition, v.State.Since, v.State.Goal, v.State.Healthy = i.condition, i.since, "Running", i.health()
+	if i.unwanted {
+		v.State.Goal = "Decommissioned"
+	}
+	if i.current() != nil {
+		since := i.activeSince()
+		v.State.ActiveSince = &since
+		v.Agent = &agentView{m.options.Agent.Hostname, m.agentID, []any{}}
+	}
+	return v
 }
 
 type podStatus struct {
@@ -244,6 +308,7 @@ type podInstance struct {
 	ID          string         `json:"id"`
 	Status      string         `json:"status"`
 	Since       stamp          `json:"statusSince"`
+	Message     string         `json:"message,omitempty"`
 	Conditions  []any          `json:"conditions"`
 	Host        string         `json:"agentHostname,omitempty"`
 	AgentID     string         `json:"agentId,omitempty"`
@@ -269,7 +334,7 @@ type podContainer struct {
 	Conditions  []podVerdict  `json:"conditions"`
 	ID          string        `json:"containerId"`
 	Endpoints   []podEndpoint `json:"endpoints"`
-	Resources   resources     `json:"resources"`
+	Resources   *resources    `json:"resources,omitempty"`
 	LastUpdated stamp         `json:"lastUpdated"`
 	LastChanged stamp         `json:"lastChanged"`
 }
@@ -300,94 +365,166 @@ func (s *spec) slim() json.RawMessage {
 }
 
 func (m *Marathon) podStatus(s *spec, definition json.RawMessage) podStatus {
-	v := podStatus{ID: s.id, Spec: definition, Instances: []podInstance{}, Terminated: []any{}, LastUpdated: m.stampNow(), Since: s.version, LastChanged: s.version}
+	now := m.stampNow()
+	v := podStatus{ID: s.id, Spec: definition, Instances: []podInstance{}, Terminated: []any{}, LastUpdated: now}
 	stable := 0
 	for _, i := range m.instances[s.id] {
+		if len(i.tasks)+len(i.past) == 0 {
+			continue // it has never been anywhere
+		}
 		view := m.podInstance(i)
 		v.Instances = append(v.Instances, view)
 		if i.since.After(v.Since.Time) {
-			v.Since, v.LastChanged = i.since, i.since
+			v.Since = i.since
 		}
-		if view.Status == "STABLE" && i.wanted() && i.generation() == s.generation {
+		if view.Status == podStable {
 			stable++
 		}
+		v.Terminated = append(v.Terminated, m.terminations(i)...)
 	}
+	if len(v.Instances) == 0 {
+		v.Since = now
+	}
+	v.LastChanged = v.Since
 	switch {
 	case m.root.specs[s.id] == nil:
-		v.Status = "TERMINAL"
-	case stable == s.instances() && stable == len(v.Instances):
-		v.Status = "STABLE"
+		v.Status = podTerminal
+	case stable >= s.instances():
+		v.Status = podStable
 	default:
-		v.Status = "DEGRADED"
+		v.Status = podDegraded
 	}
 	return v
+}
+
+// The words for what a pod and its instances are at.
+const (
+	podPending  = "PENDING"
+	podStaging  = "STAGING"
+	podStable   = "STABLE"
+	podDegraded = "DEGRADED"
+	podTerminal = "TERMINAL"
+)
+
+// terminations tell of the last failure of a pod, if this instance had it.
+func (m *Marathon) terminations(i *instance) []any {
+	f := m.failures[i.spec.id]
+	for _, t := range slices.Concat(i.past, i.tasks) {
+		if f == nil || t.id != f.TaskID {
+			continue
+		}
+		started := t.startedAt
+		if started.IsZero() {
+			started = t.stagedAt
+		}
+		return []any{map[string]any{"instanceID": i.id, "startedAt": started, "terminatedAt": f.Timestamp, "message": f.Message,
+			"containers": []any{map[string]any{"containerId": t.id, "lastKnownState": f.State}}}}
+	}
+	return nil
 }
 
 func (m *Marathon) podInstance(i *instance) podInstance {
 	p := i.spec.pod
-	e := or(p.ExecutorResources, manifests.ExecutorResources{})
 	v := podInstance{
 		ID: i.id, Status: podCondition(i), Since: i.since, Conditions: []any{}, Networks: []podNetwork{}, Containers: []podContainer{},
-		Resources: resources{CPUs: or(e.CPUs, 0.1), Mem: or(e.Mem, 32), Disk: or(e.Disk, 10)},
+		// What the executor has by default, whatever the pod says: so does Marathon.
+		Resources: resources{CPUs: 0.1, Mem: 32, Disk: 10}, Host: m.options.Agent.Hostname, AgentID: m.agentID,
 		Reference: fmt.Sprintf("/v2/pods%s::versions/%s", i.spec.id, i.spec.version), Volumes: []volumeView{},
 		LastUpdated: i.since, LastChanged: i.since, Role: i.spec.role(),
 	}
-	for _, c := range p.Containers {
-		r := or(c.Resources, manifests.Resources{})
-		v.Resources = v.Resources.plus(resources{or(r.CPUs, 1), or(r.Mem, 128), or(r.Disk, 0), or(r.GPUs, 0)})
+	n := podNetwork{}
+	if len(p.Networks) > 0 {
+		n.Name = or(p.Networks[0].Name, "")
 	}
-	// cents of a share: floating point must not show
-	v.Resources.CPUs = float64(int(v.Resources.CPUs*1e6+0.5)) / 1e6
-	if t := i.current(); t != nil {
-		v.Host, v.AgentID = m.options.Agent.Hostname, m.agentID
-		n := podNetwork{Addresses: append([]string{}, t.ips...)}
-		if len(p.Networks) > 0 {
-			n.Name = or(p.Networks[0].Name, "")
+	for at, t := range slices.Concat(i.past, i.tasks) {
+		c := podContainerView(&p.Containers[at], t, len(p.Networks) > 0)
+		v.Containers = append(v.Containers, c)
+		if c.Resources != nil {
+			v.Resources = v.Resources.plus(*c.Resources)
 		}
+		if slices.ContainsFunc(c.Conditions, func(c podVerdict) bool { return c.Value == "false" }) && v.Status == podStable {
+			v.Status, v.Message = podDegraded, "at least one container is not healthy"
+		}
+		for _, ip := range t.ips {
+			if !slices.Contains(n.Addresses, ip) {
+				n.Addresses = append(n.Addresses, ip)
+			}
+		}
+	}
+	if len(n.Addresses) > 0 {
 		v.Networks = append(v.Networks, n)
 	}
-	for n, t := range i.tasks {
-		v.Containers = append(v.Containers, podContainerView(&p.Containers[n], t, len(p.Networks) > 0))
-	}
+	// millionths of a share: floating point must not show
+	v.Resources.CPUs = float64(int(v.Resources.CPUs*1e6+0.5)) / 1e6
 	return v
 }
 
 func podCondition(i *instance) string {
-	switch i.condition {
-	case scheduled, provisioned:
-		return "PENDING"
-	case staging, starting:
-		return "STAGING"
-	case running:
-		if i.consideredHealthy() {
-			return "STABLE"
-		}
-		return "DEGRADED"
+	switch {
+	case i.wanted() && (i.current() == nil || i.condition == provisioned):
+		return podPending
+	case i.condition == staging, i.condition == starting:
+		return podStaging
+	case i.condition == running:
+		return podStable
 	}
-	return "TERMINAL"
+	return podTerminal
 }
 
+// podContainerView is a container as ::status shows it. Source: Marathon's
+// PodStatusConversion.
 func podContainerView(c *manifests.PodContainer, t *task, networked bool) podContainer {
-	r := or(c.Resources, manifests.Resources{})
+	since := t.startedAt
+	if since.IsZero() {
+		since = t.stagedAt
+	}
 	v := podContainer{
-		Name: c.Name, Status: string(t.state), Since: t.stateAt, Conditions: []podVerdict{}, ID: t.id, Endpoints: []podEndpoint{},
-		Resources:   resources{or(r.CPUs, 1), or(r.Mem, 128), or(r.Disk, 0), or(r.GPUs, 0)},
-		LastUpdated: t.stateAt, LastChanged: t.stateAt,
+		Name: c.Name, Status: string(t.state), Since: since, Conditions: []podVerdict{}, ID: t.id, Endpoints: []podEndpoint{},
+		LastUpdated: since, LastChanged: since,
 	}
+	if t.over() {
+		return v
+	}
+	r := or(c.Resources, manifests.Resources{})
+	v.Resources = &resources{or(r.CPUs, 1), or(r.Mem, 128), or(r.Disk, 0), or(r.GPUs, 0)}
 	var healthy *bool
-	for _, h := range t.health {
-		if h.known() {
-			healthy = new(h.alive)
-			v.Conditions = append(v.Conditions, podVerdict{"healthy", h.changedAt, h.changedAt, fmt.Sprint(h.alive), "health-reported-by-mesos"})
-		}
+	if len(t.health) > 0 && t.health[0].seen {
+		healthy = &t.health[0].alive
 	}
+	checked := checkedEndpoint(c)
 	ports := endpointPorts(c, t, networked)
+	var last []podEndpoint // the one that is checked, at the end
 	for _, e := range c.Endpoints {
-		view := podEndpoint{Name: e.Name, Healthy: healthy}
+		view := podEndpoint{Name: e.Name}
 		if port, has := ports[e.Name]; has {
 			view.HostPort = &port
 		}
+		if e.Name == checked {
+			view.Healthy = healthy
+			last = append(last, view)
+			continue
+		}
 		v.Endpoints = append(v.Endpoints, view)
 	}
+	v.Endpoints = append(v.Endpoints, last...)
+	if c.HealthCheck != nil && t.state == executor.Running {
+		verdict := podVerdict{"healthy", since, since, "false", "health-unreported-by-mesos"}
+		if healthy != nil {
+			verdict.Value, verdict.Reason = fmt.Sprint(*healthy), "health-reported-by-mesos"
+		}
+		v.Conditions = append(v.Conditions, verdict)
+	}
 	return v
+}
+
+// checkedEndpoint is the endpoint that the health check of a container asks.
+func checkedEndpoint(c *manifests.PodContainer) string {
+	switch h := c.HealthCheck; {
+	case h == nil:
+	case h.HTTP != nil:
+		return h.HTTP.Endpoint
+	case h.TCP != nil:
+		return h.TCP.Endpoint
+	}
+	return ""
 }

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, serve(says))
 		os.Exit(3)
 	}
+	go tellRealMoments() // until the process ends
 	os.Exit(m.Run())
 }
 

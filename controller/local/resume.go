@@ -77,7 +77,7 @@ func (m *Marathon) loadDeployments() error {
 		return err
 	}
 	for _, d := range st.Deployments {
-		dep := &deployment{id: d.ID, version: d.Version, steps: d.Steps, affected: map[string]bool{}, restarts: map[string]*restart{}}
+		dep := newDeployment(d.ID, d.Version, d.Steps)
 		dep.target = &root{version: d.Version, groups: groupsOf(d.TargetGroups, nil), specs: map[string]*spec{}}
 		dep.original = &root{version: d.OriginalVersion, groups: groupsOf(d.OriginalGroups, dep.target.groups), specs: map[string]*spec{}}
 		for _, s := range d.OriginalSpecs {
@@ -92,8 +92,8 @@ func (m *Marathon) loadDeployments() error {
 				continue
 			}
 			dep.target.specs[id] = s
-			if dep.original.specs[id] != nil {
-				m.schedule(s, s.instances())
+			if was := dep.original.specs[id]; was != nil {
+				m.schedule(s, min(s.instances(), was.instances()))
 			}
 		}
 		m.deployments = append(m.deployments, dep)

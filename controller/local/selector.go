@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"net/http"
 	"regexp"
 	"slices"
@@ -17,49 +18,107 @@ type term struct {
 	values        []string
 }
 
-var termForm = regexp.MustCompile(`^\s*([A-Za-z0-9_./-]+)\s*(?:(==|!=)\s*([^,\s()]+)|(in|notin)\s*\(([^)]*)\))?\s*$`)
+// What a label query is made of. Source: Marathon's LabelSelectorParsers.
+var (
+	wordForm     = regexp.MustCompile(`^(?:\\.|[-A-Za-z0-9_.])+`)
+	escapeForm   = regexp.MustCompile(`\\(.)`)
+	operatorForm = regexp.MustCompile(`^(?:==|!=|in|notin)`)
+)
 
 // parseSelector reads Marathon's label selectors: k, k==v, k!=v, k in (a,b),
-// k notin (a,b), joined by commas.
+// k notin (a,b), joined by commas. A backslash stands before any other character
+// than letters, digits and -_. of a label or value.
 func parseSelector(text string) (selector, error) {
-	var s selector
-	if strings.TrimSpace(text) == "" {
-		return nil, nil
-	}
-	for _, part := range splitOutside(text) {
-		p := termForm.FindStringSubmatch(part)
-		if p == nil {
-			return nil, fail(http.StatusUnprocessableEntity, "Can not parse label selector: %s", text)
-		}
-		t := term{key: p[1], operator: p[4]}
-		switch p[2] {
-		case "==":
-			t.operator, t.values = "in", []string{p[3]}
-		case "!=":
-			t.operator, t.values = "notin", []string{p[3]}
-		}
-		for v := range strings.SplitSeq(p[5], ",") {
-			if v = strings.TrimSpace(v); v != "" {
-				t.values = append(t.values, v)
-			}
-		}
-		s = append(s, t)
+	p := &selectorParser{rest: text}
+	s, err := p.selector()
+	if err != nil {
+		return nil, fail(http.StatusUnprocessableEntity, "Can not parse label selector %s. Reason: %v", text, err)
 	}
 	return s, nil
 }
 
-// splitOutside splits at the commas that stand in no brackets.
-func splitOutside(text string) []string {
-	depth := 0
-	return strings.FieldsFunc(text, func(c rune) bool {
-		switch c {
-		case '(':
-			depth++
-		case ')':
-			depth--
+type selectorParser struct{ rest string }
+
+// next skips blanks and takes what a form matches; "": nothing.
+func (p *selectorParser) next(form *regexp.Regexp) string {
+	p.rest = strings.TrimLeft(p.rest, " \t\r\n\f\v")
+	found := form.FindString(p.rest)
+	p.rest = p.rest[len(found):]
+	return found
+}
+
+// skip takes a mark, if it is the next.
+func (p *selectorParser) skip(mark string) bool {
+	p.rest = strings.TrimLeft(p.rest, " \t\r\n\f\v")
+	rest, found := strings.CutPrefix(p.rest, mark)
+	p.rest = rest
+	return found
+}
+
+func (p *selectorParser) word() (string, error) {
+	w := p.next(wordForm)
+	if w == "" {
+		return "", errors.New(`string matching regex '(\\.|[-A-Za-z0-9_.])+' expected but '` + p.rest + `' found`)
+	}
+	return escapeForm.ReplaceAllString(w, "$1"), nil
+}
+
+func (p *selectorParser) selector() (selector, error) {
+	var s selector
+	if p.skip(""); p.rest == "" {
+		return nil, nil
+	}
+	for {
+		t, err := p.term()
+		if err != nil {
+			return nil, err
 		}
-		return c == ',' && depth == 0
-	})
+		s = append(s, t)
+		if !p.skip(",") {
+			break
+		}
+	}
+	if p.rest != "" {
+		return nil, errors.New("end of input expected but '" + p.rest + "' found")
+	}
+	return s, nil
+}
+
+func (p *selectorParser) term() (term, error) {
+	key, err := p.word()
+	if err != nil {
+		return term{}, err
+	}
+	t := term{key: key}
+	switch operator := p.next(operatorForm); operator {
+	case "==", "!=":
+		value, err := p.word()
+		t.operator, t.values = map[string]string{"==": "in", "!=": "notin"}[operator], []string{value}
+		return t, err
+	case "in", "notin":
+		t.operator = operator
+		t.values, err = p.set()
+	}
+	return t, err
+}
+
+// set is (a, b, …), which may be empty.
+func (p *selectorParser) set() ([]string, error) {
+	if !p.skip("(") {
+		return nil, errors.New("'(' expected but '" + p.rest + "' found")
+	}
+	var values []string
+	for !p.skip(")") {
+		if len(values) > 0 && !p.skip(",") {
+			return nil, errors.New("')' expected but '" + p.rest + "' found")
+		}
+		v, err := p.word()
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	return values, nil
 }
 
 func (s selector) matches(labels map[string]string) bool {

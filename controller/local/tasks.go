@@ -351,9 +351,9 @@ type taskView struct {
 	ServicePorts []int        `json:"servicePorts"`
 	SlaveID      string       `json:"slaveId"`
 	State        string       `json:"state"`
-	StagedAt     stamp        `json:"stagedAt"`
+	StagedAt     *stamp       `json:"stagedAt,omitempty"`
 	StartedAt    *stamp       `json:"startedAt,omitempty"`
-	Version      stamp        `json:"version"`
+	Version      *stamp       `json:"version,omitempty"`
 	LocalVolumes []volumeView `json:"localVolumes"`
 	Role         string       `json:"role"`
 }
@@ -366,15 +366,17 @@ type volumeView struct {
 func (m *Marathon) taskView(t *task, withServicePorts bool) taskView {
 	i := t.instance
 	v := taskView{
-		AppID: i.spec.id, Health: []healthView{}, Host: m.options.Agent.Hostname, ID: t.id, IPs: addresses(t.ips), Ports: t.ports,
-		ServicePorts: []int{}, SlaveID: m.agentID, State: string(t.state), StagedAt: t.stagedAt,
-		Version: i.spec.version, LocalVolumes: []volumeView{}, Role: i.spec.role(),
+		AppID: i.spec.id, Health: []healthView{}, Host: m.options.Agent.Hostname, ID: t.id, IPs: addresses(t.ips), Ports: []int{},
+		ServicePorts: []int{}, SlaveID: m.agentID, State: string(t.state), LocalVolumes: []volumeView{}, Role: i.spec.role(),
 	}
-	if !t.startedAt.IsZero() {
+	if !t.over() { // of one that ended Marathon tells less
+		v.Ports, v.StagedAt, v.Version = t.ports, &t.stagedAt, &i.spec.version
+	}
+	if !t.over() && !t.startedAt.IsZero() {
 		v.StartedAt = &t.startedAt
 	}
 	for _, h := range t.health {
-		if h.known() {
+		if h.seen && !t.over() {
 			v.Health = append(v.Health, h.view(i.id))
 		}
 	}

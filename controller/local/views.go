@@ -3,6 +3,7 @@ package local
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pacer-gitops/pacer/manifests"
@@ -84,48 +85,92 @@ func (c *counts) add(i *instance) {
 		c.Staged++
 	case running:
 		c.Running++
-		if h := i.health(); h != nil && *h {
-			c.Healthy++
-		} else if h != nil {
+		if seen := i.healthSeen(); slices.Contains(seen, false) {
 			c.Unhealthy++
+		} else if len(seen) > 0 {
+			c.Healthy++
 		}
 	}
 }
 
 type run struct {
-	Staged          int                `json:"tasksStaged"`
-	Running         int                `json:"tasksRunning"`
-	Healthy         int                `json:"tasksHealthy"`
-	Unhealthy       int                `json:"tasksUnhealthy"`
-	Deployments     []ref              `json:"deployments"`
+	*runCounts
+	Deployments     []ref              `json:"deployments,omitzero"`
 	Readiness       []any              `json:"readinessCheckResults,omitzero"`
 	Tasks           []taskView         `json:"tasks,omitzero"`
 	LastTaskFailure *taskFailure       `json:"lastTaskFailure,omitempty"`
 	TaskStats       map[string]statsOf `json:"tasksStats,omitempty"`
 }
 
-// embeds are the parts of an answer that a client asked for.
-type embeds struct{ tasks, failure, stats, readiness bool }
-
-func embedsOf(words []string, prefix string) embeds {
-	has := func(ws ...string) bool {
-		return slices.ContainsFunc(ws, func(w string) bool { return slices.Contains(words, prefix+w) })
-	}
-	all := has("failures") // the old word for counts, deployments, tasks and lastTaskFailure
-	return embeds{tasks: has("tasks") || all, failure: has("lastTaskFailure") || all, stats: has("taskStats"), readiness: has("readiness")}
+type runCounts struct {
+	Staged    int `json:"tasksStaged"`
+	Running   int `json:"tasksRunning"`
+	Healthy   int `json:"tasksHealthy"`
+	Unhealthy int `json:"tasksUnhealthy"`
 }
 
-// appView is an app with how it fares.
+// embeds are the parts of an answer that a client asked for.
+type embeds struct{ counts, deployments, tasks, failure, stats, readiness bool }
+
+// usual are the parts that apps outside of groups have in any case.
+var usual = embeds{counts: true, deployments: true}
+
+// embedsOf reads the words of a query, which may have any of three prefixes or
+// none. Source: Marathon's InfoEmbedResolver.
+func embedsOf(words []string) embeds {
+	var e embeds
+	for _, w := range words {
+		for _, prefix := range []string{"group.apps.", "apps.", "app."} {
+			if rest, has := strings.CutPrefix(w, prefix); has {
+				w = rest
+				break
+			}
+		}
+		switch w {
+		case "counts", "count":
+			e.counts = true
+		case "deployments":
+			e.deployments = true
+		case "tasks":
+			e.tasks, e.deployments = true, true
+		case "failures": // the old word for three
+			e.tasks, e.deployments, e.failure = true, true, true
+		case "lastTaskFailure":
+			e.failure = true
+		case "taskStats":
+			e.stats = true
+		case "readiness":
+			e.readiness = true
+		}
+	}
+	return e
+}
+
+// and is e with all of other.
+func (e embeds) and(other embeds) embeds {
+	return embeds{e.counts || other.counts, e.deployments || other.deployments, e.tasks || other.tasks,
+		e.failure || other.failure, e.stats || other.stats, e.readiness || other.readiness}
+}
+
+// appView is an app with what was asked for of how it fares.
 func (m *Marathon) appView(s *spec, e embeds) json.RawMessage {
-	v := run{Deployments: m.deploymentsOf(s.id)}
-	if e == (embeds{}) && len(v.Deployments)+len(m.instances[s.id]) == 0 {
+	if e == (embeds{}) {
+		return s.definition()
+	}
+	var v run
+	if e.deployments {
+		v.Deployments = m.deploymentsOf(s.id)
+	}
+	if e == usual && len(v.Deployments)+len(m.instances[s.id]) == 0 {
 		return idle(s.definition())
 	}
-	var c counts
-	for _, i := range m.instances[s.id] {
-		c.add(i)
+	if e.counts {
+		var c counts
+		for _, i := range m.instances[s.id] {
+			c.add(i)
+		}
+		v.runCounts = &runCounts{c.Staged, c.Running, c.Healthy, c.Unhealthy}
 	}
-	v.Staged, v.Running, v.Healthy, v.Unhealthy = c.Staged, c.Running, c.Healthy, c.Unhealthy
 	if e.tasks {
 		v.Tasks = m.tasksOf(s.id, false)
 	}
@@ -153,10 +198,8 @@ func idle(definition json.RawMessage) json.RawMessage {
 func (m *Marathon) tasksOf(id string, withServicePorts bool) []taskView {
 	ts := []taskView{}
 	for _, i := range m.instances[id] {
-		for _, t := range i.tasks {
-			if !t.over() {
-				ts = append(ts, m.taskView(t, withServicePorts))
-			}
+		for _, t := range slices.Concat(i.past, i.tasks) {
+			ts = append(ts, m.taskView(t, withServicePorts))
 		}
 	}
 	return ts
@@ -179,8 +222,8 @@ func (m *Marathon) stats(s *spec) map[string]statsOf {
 	for name, in := range map[string]func(*instance) bool{
 		"totalSummary":            func(*instance) bool { return true },
 		"startedAfterLastScaling": func(i *instance) bool { return !i.spec.version.Before(s.scaledAt.Time) },
-		"withLatestConfig":        func(i *instance) bool { return i.generation() == s.generation },
-		"withOutdatedConfig":      func(i *instance) bool { return i.generation() != s.generation },
+		"withLatestConfig":        func(i *instance) bool { return !i.spec.version.Before(s.configAt.Time) },
+		"withOutdatedConfig":      func(i *instance) bool { return i.spec.version.Before(s.configAt.Time) },
 	} {
 		if st, some := m.statsWhere(s.id, in); some {
 			all[name] = st
@@ -210,8 +253,7 @@ func (m *Marathon) statsWhere(id string, in func(*instance) bool) (statsOf, bool
 		for _, a := range ages {
 			sum += a
 		}
-		median := (ages[(len(ages)-1)/2] + ages[len(ages)/2]) / 2
-		st.Stats.LifeTime = &lifeTime{Average: sum / float64(len(ages)), Median: median}
+		st.Stats.LifeTime = &lifeTime{Average: sum / float64(len(ages)), Median: ages[len(ages)/2]}
 	}
 	return st, some
 }

@@ -51,7 +51,7 @@ type State struct {
 type App struct {
 	Definition *manifests.App
 	Status     Status
-	Tasks      []Task // nil where not read: only App reads them
+	Tasks      []Task // that have not ended; nil where not read: only App reads them
 }
 
 // Pod is a live pod.

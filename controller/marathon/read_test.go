@@ -161,6 +161,22 @@ func rolledBack(s step) step {
 	return s
 }
 
+// A task that has ended is shown without a version until the next is launched.
+func TestAnEndedTaskIsNoOutdatedOne(t *testing.T) {
+	t.Parallel()
+	app, err := clientOf(t, map[string]step{"GET /v2/apps/f": says(200, `{"app":{"id":"/f","cmd":"false","instances":1,"version":"2026-01-01T00:00:00.000Z",
+		"versionInfo":{"lastScalingAt":"2026-01-01T00:00:00.000Z","lastConfigChangeAt":"2026-01-01T00:00:00.000Z"},"deployments":[],
+		"tasksStaged":0,"tasksRunning":0,"tasksHealthy":0,"tasksUnhealthy":0,
+		"tasks":[{"appId":"/f","healthCheckResults":[],"host":"h","id":"f.instance-1._app.1","ipAddresses":[],"ports":[],"servicePorts":[],
+			"slaveId":"s","state":"TASK_FAILED","localVolumes":[],"role":"*"}]}}`)}).App(t.Context(), "/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if app.Status.Outdated != 0 || app.Tasks == nil || len(app.Tasks) != 0 {
+		t.Errorf("outdated %d, tasks %v", app.Status.Outdated, app.Tasks)
+	}
+}
+
 func TestPodCountsOutdatedInstances(t *testing.T) {
 	t.Parallel()
 	steps := recording(t, "pods")

@@ -2,6 +2,7 @@ package marathon
 
 import (
 	"path"
+	"slices"
 	"time"
 
 	"github.com/pacer-gitops/pacer/manifests"
@@ -38,6 +39,7 @@ type wireApp struct {
 }
 
 func (w *wireApp) app() App {
+	w.dropEnded()
 	definition := w.App // a copy, so that the rest can go
 	s := Status{
 		Version:            w.Version,
@@ -54,6 +56,13 @@ func (w *wireApp) app() App {
 		s.Deployments = append(s.Deployments, d.ID)
 	}
 	return App{Definition: &definition, Status: s, Tasks: w.Tasks}
+}
+
+// dropEnded leaves out the tasks that have ended. Until the next one of the
+// instance is launched Marathon still shows them, but without a version, which
+// would make them look outdated. Source: Marathon's TaskConversion.
+func (w *wireApp) dropEnded() {
+	w.Tasks = slices.DeleteFunc(w.Tasks, func(t Task) bool { return t.Version.IsZero() })
 }
 
 // outdated counts tasks of an older configuration. Where the tasks are there,
