@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 )
 
 // ErrConflict is returned where what is asked for does not fit what is there:
-// an approval of what waits for none, or of another revision.
+// an approval of what waits for none, a rollback to what was never applied.
 var ErrConflict = errors.New("not as asked for")
 
 var errNotRunning = errors.New("the controller is not running")
@@ -20,27 +21,34 @@ var errNotRunning = errors.New("the controller is not running")
 // order is what a person asked of a sync. The next pass carries it out, since
 // passes alone change what is remembered; the one under way is ended for it.
 type order struct {
-	change func(*store.State)
+	change func(*store.State) error // an error says why not, and nothing is changed
+	by     store.Asked
 	done   chan error // told once the change is saved
 }
 
 // Suspend keeps a sync from changing anything until Resume, also after a
 // restart. It returns when that is saved; what is under way in Marathon goes on
 // there. Errors: ErrNoSync, one of the store, or the cause of ctx.
-func (c *Controller) Suspend(ctx context.Context, sync string) error {
-	return c.order(ctx, sync, func(s *store.State) { s.Suspended = true })
+func (c *Controller) Suspend(ctx context.Context, sync string, by store.Asked) error {
+	return c.order(ctx, sync, by, func(s *store.State) error {
+		s.Suspended = true
+		return nil
+	})
 }
 
 // Resume ends a Suspend.
-func (c *Controller) Resume(ctx context.Context, sync string) error {
-	return c.order(ctx, sync, func(s *store.State) { s.Suspended = false })
+func (c *Controller) Resume(ctx context.Context, sync string, by store.Asked) error {
+	return c.order(ctx, sync, by, func(s *store.State) error {
+		s.Suspended = false
+		return nil
+	})
 }
 
 // Approve lets changes of a sync through that wait for it: each once, and for
 // one revision only. No ids: all that wait. The revision, or its beginning, must
 // be the one that was planned last; empty: whatever was. Errors: ErrNoSync,
 // ErrConflict, one of the store, or the cause of ctx.
-func (c *Controller) Approve(ctx context.Context, sync string, ids []string, revision string) error {
+func (c *Controller) Approve(ctx context.Context, sync string, ids []string, revision string, by store.Asked) error {
 	y := c.syncer(sync)
 	if y == nil {
 		return fmt.Errorf("%w: %s", ErrNoSync, sync)
@@ -49,7 +57,7 @@ func (c *Controller) Approve(ctx context.Context, sync string, ids []string, rev
 	if err != nil {
 		return err
 	}
-	return c.order(ctx, sync, func(s *store.State) {
+	return c.order(ctx, sync, by, func(s *store.State) error {
 		if s.Approved == nil {
 			s.Approved = map[string]string{}
 		}
@@ -57,6 +65,7 @@ func (c *Controller) Approve(ctx context.Context, sync string, ids []string, rev
 		for _, id := range ids {
 			s.Approved[id] = revision
 		}
+		return nil
 	})
 }
 
@@ -108,7 +117,7 @@ func (c *Controller) syncer(name string) *syncer {
 
 // order hands a change of the memory to the next pass and waits till it is
 // saved.
-func (c *Controller) order(ctx context.Context, name string, change func(*store.State)) error {
+func (c *Controller) order(ctx context.Context, name string, by store.Asked, change func(*store.State) error) error {
 	c.mu.Lock()
 	y := c.syncers[name]
 	if y == nil {
@@ -119,7 +128,7 @@ func (c *Controller) order(ctx context.Context, name string, change func(*store.
 		c.mu.Unlock()
 		return errNotRunning
 	}
-	o := &order{change: change, done: make(chan error, 1)}
+	o := &order{change: change, by: by, done: make(chan error, 1)}
 	y.put(o)
 	c.run.queue.Add(name)
 	stopped := y.ctx.Done()
@@ -163,17 +172,36 @@ func (p *pass) obey(ctx context.Context, lost error) {
 	if len(orders) == 0 {
 		return
 	}
-	err := lost
-	if state := &p.y.memory.state; err == nil {
-		suspended, approved := state.Suspended, maps.Clone(state.Approved)
-		for _, o := range orders {
-			o.change(state)
-		}
-		if err = p.save(ctx); err != nil {
-			state.Suspended, state.Approved = suspended, approved // who is told that it failed may count on it
+	answers := make([]error, len(orders))
+	for i := range orders {
+		answers[i] = lost
+	}
+	if lost == nil {
+		p.carryOut(ctx, orders, answers)
+	}
+	for i, o := range orders {
+		o.done <- answers[i]
+	}
+}
+
+// carryOut changes the memory as people asked, and notes what becomes of each.
+func (p *pass) carryOut(ctx context.Context, orders []*order, answers []error) {
+	state := &p.y.memory.state
+	suspended, approved, pin := state.Suspended, maps.Clone(state.Approved), state.Pin
+	for i, o := range orders {
+		if answers[i] = o.change(state); answers[i] == nil {
+			p.asked = p.asked.Or(o.by)
 		}
 	}
-	for _, o := range orders {
-		o.done <- err
+	if !slices.Contains(answers, nil) {
+		return
+	}
+	err := p.save(ctx)
+	if err == nil {
+		return
+	}
+	state.Suspended, state.Approved, state.Pin = suspended, approved, pin // who is told that it failed may count on it
+	for i := range answers {
+		answers[i] = cmp.Or(answers[i], err)
 	}
 }

@@ -16,7 +16,7 @@ func TestSuspendedSyncChangesNothingUntilResumed(t *testing.T) {
 		g := newRig(t, files("/shop/a", "v1", "/shop/b", "v1"))
 		g.world.hanging["/shop/b"] = "v1"
 		g.start()
-		if err := g.Suspend(t.Context(), "shop"); err != nil { // while its pass waits
+		if err := g.Suspend(t.Context(), "shop", ada); err != nil { // while its pass waits
 			t.Fatal(err)
 		}
 		if !g.shelf.state(t, "shop").Suspended {
@@ -33,7 +33,7 @@ func TestSuspendedSyncChangesNothingUntilResumed(t *testing.T) {
 		g.start()
 		after(2 * testResync)
 		g.runs("/shop/a=v1 /shop/b=v1")
-		if err := g.Resume(t.Context(), "shop"); err != nil {
+		if err := g.Resume(t.Context(), "shop", ada); err != nil {
 			t.Fatal(err)
 		}
 		after(time.Second)
@@ -57,7 +57,7 @@ func TestApprovals(t *testing.T) {
 		defer g.stop()
 		g.repo.push(files("/shop/a", "v1"))
 		after(time.Second)
-		if b := g.app("/shop/b"); b.State != Blocked || !b.Approvable {
+		if b := g.app("/shop/b"); b.Condition != Blocked || !b.Approvable {
 			t.Fatalf("b: %+v", b)
 		}
 
@@ -69,14 +69,14 @@ func TestApprovals(t *testing.T) {
 			"what does not wait": {[]string{"/shop/a"}, "", "/shop/b, /shop/c"},
 			"another revision":   {nil, "commit-1", "commit-2"},
 		} {
-			if err := g.Approve(t.Context(), "shop", test.ids, test.revision); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), test.says) {
+			if err := g.Approve(t.Context(), "shop", test.ids, test.revision, ada); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%s: %v, want a conflict that says %s", name, err, test.says)
 			}
 		}
 		after(testResync)
 		g.runs("/shop/a=v1 /shop/b=v1 /shop/c=v1")
 
-		if err := g.Approve(t.Context(), "shop", []string{"/shop/b"}, "commit-2"); err != nil {
+		if err := g.Approve(t.Context(), "shop", []string{"/shop/b"}, "commit-2", ada); err != nil {
 			t.Fatal(err)
 		}
 		after(time.Second)
@@ -87,12 +87,12 @@ func TestApprovals(t *testing.T) {
 
 		// All that waits; and what is approved of is of this revision only.
 		g.world.set(func() { g.world.deleting = func(id string) {} })
-		if err := g.Approve(t.Context(), "shop", nil, ""); err != nil {
+		if err := g.Approve(t.Context(), "shop", nil, "", ada); err != nil {
 			t.Fatal(err)
 		}
 		after(time.Second)
 		g.runs("/shop/a=v1")
-		if err := g.Approve(t.Context(), "shop", nil, ""); !errors.Is(err, ErrConflict) {
+		if err := g.Approve(t.Context(), "shop", nil, "", ada); !errors.Is(err, ErrConflict) {
 			t.Errorf("an approval of nothing: %v", err)
 		}
 	})
@@ -109,12 +109,12 @@ func TestOrdersThatCannotBeSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, files("/shop/a", "v1"))
 		g.start()
-		if err := g.Suspend(t.Context(), "nonsense"); !errors.Is(err, ErrNoSync) {
+		if err := g.Suspend(t.Context(), "nonsense", ada); !errors.Is(err, ErrNoSync) {
 			t.Errorf("an unknown sync: %v", err)
 		}
 		full := errors.New("no space left on device")
 		g.shelf.fail(full)
-		if err := g.Suspend(t.Context(), "shop"); !errors.Is(err, full) {
+		if err := g.Suspend(t.Context(), "shop", ada); !errors.Is(err, full) {
 			t.Errorf("a full disk: %v", err)
 		}
 		g.shelf.fail(nil)
@@ -124,12 +124,12 @@ func TestOrdersThatCannotBeSaved(t *testing.T) {
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := g.Resume(ended, "shop"); err != nil && !errors.Is(err, context.Canceled) {
+		if err := g.Resume(ended, "shop", ada); err != nil && !errors.Is(err, context.Canceled) {
 			t.Errorf("a caller that is gone: %v", err)
 		}
 		after(time.Second)
 		g.stop()
-		if err := g.Suspend(t.Context(), "shop"); err == nil {
+		if err := g.Suspend(t.Context(), "shop", ada); err == nil {
 			t.Error("suspended though it does not run")
 		}
 	})

@@ -16,12 +16,13 @@ func (p *pass) showPlan() {
 	p.y.show(func(s *SyncStatus) {
 		s.Planned, s.PlannedRevision = p.c.now(), p.revision.ID
 		s.Problems, s.Summary = p.plan.Problems, p.plan.Summary
-		s.Suspended = p.y.memory.state.Suspended
+		s.Suspended, s.RolledBack = p.y.memory.state.Suspended, p.y.memory.state.Pin
 		s.Notes = slices.DeleteFunc(s.Notes, func(n string) bool { return n == note })
 		if note != "" {
 			s.Notes = append(s.Notes, note)
 		}
 	})
+	p.c.metrics.stands(p.y.status())
 }
 
 // apps is the status of all that the sync defines, owns and should delete.
@@ -70,14 +71,15 @@ func (p *pass) brokenItem(id string) manifests.Item {
 }
 
 func (p *pass) app(item manifests.Item, change *plan.Change, broken string) AppStatus {
-	a := AppStatus{ID: item.ID, Kind: item.Kind, File: item.File}
-	a.Health, a.Instances = p.fares(item)
-	f := facts{broken: broken, change: change, health: a.Health}
+	a := AppStatus{ID: item.ID, Kind: item.Kind, File: item.File, Revision: p.y.memory.state.Inventory[item.ID].Revision}
+	f := facts{broken: broken, change: change}
 	if failure, ok := p.y.memory.state.Failed[item.ID]; ok {
 		f.failure = &failure
 	}
 	_, f.rollout = p.y.memory.state.Rollouts[item.ID]
-	a.State, a.Reason = stateOf(f)
+	a.State, a.Condition, a.Reason = stateOf(f)
+	a.Health, a.Instances = p.fares(item)
+	a.Health = given(a.Health, a)
 	if change != nil {
 		a.Action, a.Approvable = change.Action, change.Blocked != nil && change.Approvable
 	}

@@ -26,6 +26,7 @@ type Controller struct {
 	marathon Marathon
 	applier  Applier
 	store    store.Store
+	archive  store.Archive // nil: there is none, and no rollback
 	metrics  *metrics
 	observer *observer
 	events   func(context.Context) (EventStream, error)
@@ -68,7 +69,8 @@ func New(o Options) (*Controller, error) {
 		return nil, fmt.Errorf("controller: cannot register metrics: %w", err)
 	}
 	c := &Controller{
-		log: o.Log, now: o.Now, marathon: o.Marathon, applier: o.Applier, store: o.Store, metrics: m, observer: newObserver(), events: o.Events,
+		log: o.Log, now: o.Now, marathon: o.Marathon, applier: o.Applier, store: o.Store, archive: o.Archive,
+		metrics: m, observer: newObserver(), events: o.Events,
 		slots:    make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
 		watchers: map[string]*watcher{}, syncers: map[string]*syncer{},
 	}
@@ -154,12 +156,14 @@ func (c *Controller) serve(r *run, name string) {
 
 	end := c.pass(y)
 	if delay, missed := y.missed(); missed {
+		y.note(store.Asked{By: store.AskedByEvent})
 		defer r.queue.AddAfter(name, delay)
 	}
 	switch again := retryOf(end); again {
 	case retryNever:
 		r.queue.Forget(name)
 	default:
+		y.note(store.Asked{By: store.AskedByRetry})
 		y.setCeiling(again.ceiling())
 		r.queue.AddRateLimited(name)
 	}
@@ -177,7 +181,7 @@ func (c *Controller) ceiling(name string) time.Duration {
 
 // Trigger asks for a look at the source of a sync and a pass after it. It
 // returns ErrNoSync for a name that is not configured.
-func (c *Controller) Trigger(name string) error {
+func (c *Controller) Trigger(name string, by store.Asked) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	y := c.syncers[name]
@@ -187,17 +191,17 @@ func (c *Controller) Trigger(name string) error {
 	if c.run == nil {
 		return errNotRunning
 	}
-	y.ask()
+	y.ask(by)
 	y.watcher.look()
 	return nil
 }
 
 // TriggerAll asks the same for every sync.
-func (c *Controller) TriggerAll() {
+func (c *Controller) TriggerAll(by store.Asked) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, y := range c.syncers {
-		y.ask()
+		y.ask(by)
 	}
 	for _, w := range c.watchers {
 		w.look()
@@ -293,7 +297,7 @@ func (c *Controller) startMissing() {
 		if y.cancel == nil {
 			c.startSyncer(y)
 			if y.watcher.cancel != nil {
-				y.ask()
+				y.ask(store.Asked{By: store.AskedByConfig})
 				y.watcher.look()
 			}
 		}
@@ -319,6 +323,7 @@ func (c *Controller) startSyncer(y *syncer) {
 	y.group.Go(func() {
 		every(ctx, interval, func() {
 			if queue.NumRequeues(name) == 0 { // else a retry is due already, and not before its back-off
+				y.note(store.Asked{By: store.AskedByResync})
 				queue.Add(name)
 				y.again(false)
 			}
@@ -343,14 +348,18 @@ func (c *Controller) looked(w *watcher, l look) {
 			continue
 		}
 		asked := y.takeAsked()
+		y.note(asked)
+		if l.moved || l.first {
+			y.note(store.Asked{By: l.by})
+		}
 		if l.moved {
 			c.run.queue.Forget(name) // a new revision is a new chance
 			y.supersede(l.snapshot.Revision.ID)
 		}
-		if l.moved || l.first || asked {
+		if l.moved || l.first || asked.By != "" {
 			c.run.queue.Add(name)
 		}
-		if asked {
+		if asked.By != "" {
 			y.again(true)
 		}
 	}

@@ -162,7 +162,7 @@ func TestUnreadableStoreChangesNothing(t *testing.T) {
 		defer g.stop()
 		after(testResync)
 		g.runs("/shop/a=v1 /shop/b=v1") // nothing that could not be remembered is begun
-		if y := g.sync("shop"); y.Last.Result != PassFailed || !strings.Contains(y.Last.Error, "cannot read what this sync has applied") || len(y.Apps) != 2 || y.Apps[0].State != Blocked {
+		if y := g.sync("shop"); y.Last.Result != PassFailed || !strings.Contains(y.Last.Error, "cannot read what this sync has applied") || len(y.Apps) != 2 || y.Apps[0].Condition != Blocked {
 			t.Errorf("last pass %+v, apps %+v", y.Last, y.Apps)
 		}
 		g.shelf.fail(nil) // what was there is there again
@@ -218,7 +218,7 @@ func TestNewRevisionSupersedesAHangingRollout(t *testing.T) {
 		g.world.set(func() { g.world.hanging = map[string]string{"/shop/a": "bad", "/shop/b": "slow"} })
 		g.repo.push(files("/shop/a", "bad", "/shop/b", "slow"))
 		after(2 * testInterval)
-		if a := g.app("/shop/a"); a.State != Progressing || !g.sync("shop").Running {
+		if a := g.app("/shop/a"); a.Condition != InRollout || !g.sync("shop").Running {
 			t.Errorf("app a is %+v, want it shown as progressing while the pass waits", a)
 		}
 		if r := g.shelf.state(t, "shop").Rollouts; len(r) != 2 || r["/shop/a"].Revision != "commit-2" {
@@ -256,14 +256,14 @@ func TestHangingRolloutDoesNotHoldUpTheRest(t *testing.T) {
 		after(2 * testResync)
 		g.runs("/shop/a=bad /shop/b=v1 /shop/c=v1") // healed while a hangs
 		g.world.set(func() { delete(g.world.apps, "/shop/c") })
-		if err := g.Trigger("shop"); err != nil {
+		if err := g.Trigger("shop", ada); err != nil {
 			t.Fatal(err)
 		}
 		after(breath)
 		g.runs("/shop/a=bad /shop/b=v1 /shop/c=v1") // by the button at once
 		after(20 * testResync)
 		y := g.sync("shop")
-		if a := g.app("/shop/a"); a.State != Progressing || g.world.writes("/shop/a") != 2 {
+		if a := g.app("/shop/a"); a.Condition != InRollout || g.world.writes("/shop/a") != 2 {
 			t.Errorf("a is %+v after %d writes, want it under way as it was begun", a, g.world.writes("/shop/a"))
 		}
 		if len(y.History) != 3 {
@@ -304,7 +304,7 @@ func TestFailedDefinitionIsNotTriedAgain(t *testing.T) {
 			t.Errorf("the failed definition was written again %d times", g.world.writes("/shop/a")-tried)
 		}
 		g.runs("/shop/a=bad /shop/b=v2")
-		if a := g.app("/shop/a"); a.State != Failed || a.Health != HealthDegraded || !strings.Contains(a.Reason, "exit code 127") {
+		if a := g.app("/shop/a"); a.Condition != Failed || a.Health != HealthDegraded || !strings.Contains(a.Reason, "exit code 127") {
 			t.Errorf("app a: %+v", a)
 		}
 		if n := len(g.sync("shop").History); n != 2 {
@@ -328,7 +328,7 @@ func TestFailureIsForgottenWhenTheAppComesUp(t *testing.T) {
 		g.repo.commit(files("/shop/a", "slow"))
 		g.start()
 		defer g.stop()
-		if a := g.app("/shop/a"); a.State != Failed {
+		if a := g.app("/shop/a"); a.Condition != Failed {
 			t.Fatalf("app a: %+v", a)
 		}
 		g.world.set(func() { g.world.refused = map[string]string{} })
@@ -356,7 +356,7 @@ func TestFailureIsNotForgottenInACrashLoop(t *testing.T) {
 		}
 		for range 5 {
 			flicker(time.Now())
-			if a := g.app("/shop/a"); a.State != Failed {
+			if a := g.app("/shop/a"); a.Condition != Failed {
 				t.Fatalf("caught running for a moment, the failed app is %+v", a)
 			}
 		}
@@ -432,7 +432,7 @@ func TestTriggerLooksAtOnce(t *testing.T) {
 		g.repo.commit(files("/shop/a", "v2"))
 		asked := time.Now()
 		for range 100 { // many are one
-			if err := g.Trigger("shop"); err != nil {
+			if err := g.Trigger("shop", ada); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -443,10 +443,10 @@ func TestTriggerLooksAtOnce(t *testing.T) {
 			t.Errorf("%d looks for a hundred triggers, after %v", g.repo.count(), time.Since(asked))
 		}
 		g.world.set(func() { delete(g.world.apps, "/shop/a") })
-		g.TriggerAll() // a pass follows though the source has not moved
+		g.TriggerAll(ada) // a pass follows though the source has not moved
 		after(breath)
 		g.runs("/shop/a=v2")
-		if err := g.Trigger("nowhere"); !errors.Is(err, ErrNoSync) {
+		if err := g.Trigger("nowhere", ada); !errors.Is(err, ErrNoSync) {
 			t.Errorf("Trigger of an unknown sync: %v", err)
 		}
 	})
@@ -458,7 +458,7 @@ func TestTriggerNeedsARunningController(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Trigger("shop") == nil {
+	if c.Trigger("shop", ada) == nil {
 		t.Error("Trigger before Run has no error")
 	}
 	if why := c.Status().NotReady(); len(why) == 0 {

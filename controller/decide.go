@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -48,6 +49,19 @@ func endOf(cause error, outcomes []apply.Outcome) passEnd {
 		end.result = PassStopped
 	}
 	return end
+}
+
+// remember notes in the memory what is told of a change, and tells whether that
+// is worth a save. A rollout that an earlier pass began is of what that was for.
+func (p *pass) remember(o apply.Outcome) bool {
+	s := &p.y.memory.state
+	p.asked = p.asked.Or(s.Rollouts[o.ID].Asked)
+	news := remember(s, o, p.revision.ID, p.fileOf(o.ID))
+	if r, begun := s.Rollouts[o.ID]; begun && r.Asked.By == "" {
+		r.Asked = p.asked
+		s.Rollouts[o.ID] = r
+	}
+	return news
 }
 
 // remember notes in the state what is told of a change, and tells whether that
@@ -194,68 +208,91 @@ func healthOf(found bool, i Instances, deployments int) Health {
 	}
 }
 
-// facts is what the state of one app is judged by.
+// facts is what the status of one app is judged by, beside how it fares.
 type facts struct {
 	broken  string       // the first error of its manifest
 	change  *plan.Change // what is pending; nil: nothing
 	failure *plan.Failure
 	rollout bool // one that Pacer began is under way
-	health  Health
 }
 
-// stateOf judges the state of an app, and says why it is not synced:
+// stateOf judges the state and condition of an app, and says why:
 //
-//	broken   change      failure      rollout   state
-//	yes                                         broken manifest
-//	no       held back   of the same            failed
-//	no       held back   otherwise              blocked
-//	no       some                               out of sync
-//	no       none        some                   failed
-//	no       none        none         yes       progressing
-//	no       none        none         no        synced
-func stateOf(f facts) (AppState, string) {
+//	broken   change      failure                       rollout   state         condition
+//	yes                                                          unknown       broken manifest
+//	no       held back   of the same                             out of sync   failed
+//	no       held back   otherwise                               out of sync   blocked
+//	no       some                                                out of sync   none
+//	no       none        the last healthy one is back            out of sync   failed
+//	no       none        otherwise                               synced        failed
+//	no       none        none                          yes       synced        rollout
+//	no       none        none                          no        synced        none
+func stateOf(f facts) (AppState, Condition, string) {
 	switch {
 	case f.broken != "":
-		return Broken, "its manifest has an error, so nothing is changed: " + f.broken
+		return Unknown, Broken, "its manifest has an error, so nothing is changed: " + f.broken
 	case f.change != nil && f.change.Blocked != nil && f.failure != nil && f.failure.Hash == f.change.Hash:
-		return Failed, f.failure.Words()
+		return OutOfSync, Failed, f.failure.Words()
 	case f.change != nil && f.change.Blocked != nil:
-		return Blocked, *f.change.Blocked
+		return OutOfSync, Blocked, *f.change.Blocked
 	case f.change != nil:
-		return OutOfSync, f.change.Reason
+		return OutOfSync, "", f.change.Reason
+	case f.failure != nil && f.failure.Restored:
+		return OutOfSync, Failed, f.failure.Words()
 	case f.failure != nil:
-		return Failed, f.failure.Words()
-	case f.rollout || f.health == HealthProgressing:
-		return Progressing, ""
+		return Synced, Failed, f.failure.Words()
+	case f.rollout:
+		return Synced, InRollout, ""
 	}
-	return Synced, ""
+	return Synced, "", ""
 }
 
 // showOutcome changes what is shown of an app by what is told of its change.
 // Wanted is what the change asks for, where that is known.
 func showOutcome(a *AppStatus, o apply.Outcome, wanted *Instances) {
-	a.Action, a.Reason = o.Action, o.Reason
+	a.Action, a.Reason, a.Condition = o.Action, o.Reason, ""
+	if a.State = OutOfSync; o.Deployment != "" && o.Action != plan.Delete && !o.Revert {
+		a.State = Synced // Marathon has the definition, whatever becomes of its tasks
+	}
 	switch o.Result {
 	case "":
-		a.State = Progressing
+		a.Condition = InRollout
+		if o.Deployment != "" && a.Kind != manifests.KindGroup {
+			a.Health = HealthProgressing
+		}
 	case apply.Applied:
-		a.State, a.Action = Synced, ""
+		a.Action = ""
 		switch {
 		case o.Revert:
-			a.State = Failed // what git has; what ran before is back
+			a.Condition = Failed // what git has; what ran before is back
 			converged(a, wanted)
 		case o.Action == plan.Delete:
-			a.Health, a.Instances = HealthMissing, Instances{}
-		case a.Kind != manifests.KindGroup:
-			converged(a, wanted)
+			a.State, a.Instances = Synced, Instances{}
+			if a.Kind != manifests.KindGroup {
+				a.Health = HealthMissing
+			}
+		default:
+			a.State = Synced
+			if a.Kind != manifests.KindGroup {
+				converged(a, wanted)
+			}
 		}
 	case apply.Failed:
-		a.State = Failed
+		a.Condition = Failed
+		a.Health = given(a.Health, *a)
 	case apply.Blocked:
-		a.State = Blocked
-	default:
-		a.State = OutOfSync
+		a.Condition = Blocked
+	default: // the next pass finds out
 	}
+}
+
+// given is the health of an app in Marathon's eyes, corrected by what is known of
+// its rollout: Marathon never gives one up, Pacer does after its deadline.
+func given(h Health, a AppStatus) Health {
+	if h == HealthProgressing && a.State == Synced && a.Condition == Failed {
+		return HealthDegraded
+	}
+	return h
 }
 
 // recorded adds an entry to a history, newest first. A pass that failed as the
@@ -279,24 +316,35 @@ func cut(history []store.Entry) []store.Entry {
 	return history[:min(len(history), store.MaxHistory)]
 }
 
-// entry is what the history keeps of a pass; nil if it changed nothing and did
-// not fail. What is merely held back is in the status, not in the history.
+// entry is what the history keeps of a pass; nil if it changed nothing, did not
+// fail and was not asked for by name. What is merely held back is in the status,
+// not in the history. A change that an earlier pass began lasts from then.
 func (p *pass) entry(last PassStatus) *store.Entry {
 	e := &store.Entry{
 		Revision: p.revision.ID, Author: p.revision.Author, Subject: p.revision.Subject,
-		Began: last.Began, Ended: last.Ended, Result: string(last.Result), Message: last.Error,
+		Began: last.Began, Ended: last.Ended, Result: string(last.Result), Message: last.Error, Asked: p.asked,
 	}
 	for _, o := range p.outcomes {
 		if o.Result == apply.Blocked || (o.Result != apply.Applied && o.Result != apply.Failed && o.Began.IsZero()) {
 			continue
 		}
-		e.Changes = append(e.Changes, store.Done{ID: o.ID, Action: o.Action, Outcome: string(o.Result), Reason: o.Reason})
+		e.Changes = append(e.Changes, store.Done{ID: o.ID, Action: o.Action, Outcome: string(o.Result), Reason: cmp.Or(o.Reason, p.drift[o.ID])})
 		count(&e.Summary, o.Action)
+		if !o.Began.IsZero() && o.Began.Before(e.Began) {
+			e.Began = o.Began
+		}
 	}
-	if len(e.Changes) == 0 && last.Result != PassFailed {
+	if len(e.Changes) == 0 && last.Result != PassFailed && !p.tellsOfRollback(last.Result) {
 		return nil
 	}
 	return e
+}
+
+// tellsOfRollback tells whether a pass belongs in the history even if it found
+// nothing to change: that a rollback began or ended.
+func (p *pass) tellsOfRollback(r PassResult) bool {
+	asked := p.asked.Verb == verbRollback || p.asked.Verb == verbRelease
+	return asked && r == PassUnchanged && !p.y.memory.state.Suspended
 }
 
 func count(s *plan.Summary, a plan.Action) {

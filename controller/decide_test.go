@@ -117,29 +117,29 @@ func TestStateOf(t *testing.T) {
 	held := &plan.Change{Hash: "h2", Blocked: new("wait for pacer approve")}
 	failed := &plan.Failure{Hash: "h2", Reason: "exit code 127"}
 	older := &plan.Failure{Hash: "h1", Reason: "exit code 1"}
+	restored := &plan.Failure{Hash: "h2", Reason: "exit code 127", Restored: true}
 	tests := map[string]struct {
-		f      facts
-		state  AppState
-		reason string
+		f         facts
+		state     AppState
+		condition Condition
+		reason    string
 	}{
-		"equal":                        {facts{health: HealthHealthy}, Synced, ""},
-		"equal but not up":             {facts{health: HealthDegraded}, Synced, ""},
-		"equal, deploying":             {facts{health: HealthProgressing}, Progressing, ""},
-		"equal, our rollout":           {facts{rollout: true}, Progressing, ""},
-		"equal, its rollout failed":    {facts{failure: failed, rollout: true}, Failed, "exit code 127"},
-		"pending":                      {facts{change: pending}, OutOfSync, "image differs"},
-		"pending, older one failed":    {facts{change: pending, failure: older}, OutOfSync, "image differs"},
-		"held back":                    {facts{change: held}, Blocked, "wait for pacer approve"},
-		"held back as it failed":       {facts{change: held, failure: failed}, Failed, "exit code 127"},
-		"held back, another failed":    {facts{change: held, failure: older}, Blocked, "wait for pacer approve"},
-		"broken, whatever else":        {facts{broken: "cpus: want a number", change: pending, failure: failed}, Broken, "its manifest has an error, so nothing is changed: cpus: want a number"},
-		"missing in Marathon, pending": {facts{change: pending, health: HealthMissing}, OutOfSync, "image differs"},
+		"equal":                     {facts{}, Synced, "", ""},
+		"equal, our rollout":        {facts{rollout: true}, Synced, InRollout, ""},
+		"equal, its rollout failed": {facts{failure: failed, rollout: true}, Synced, Failed, "exit code 127"},
+		"put back":                  {facts{failure: restored}, OutOfSync, Failed, "exit code 127; the last healthy definition is back in place"},
+		"pending":                   {facts{change: pending}, OutOfSync, "", "image differs"},
+		"pending, older one failed": {facts{change: pending, failure: older}, OutOfSync, "", "image differs"},
+		"held back":                 {facts{change: held}, OutOfSync, Blocked, "wait for pacer approve"},
+		"held back as it failed":    {facts{change: held, failure: failed}, OutOfSync, Failed, "exit code 127"},
+		"held back, another failed": {facts{change: held, failure: older}, OutOfSync, Blocked, "wait for pacer approve"},
+		"broken, whatever else":     {facts{broken: "cpus: want a number", change: pending, failure: failed}, Unknown, Broken, "its manifest has an error, so nothing is changed: cpus: want a number"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			state, reason := stateOf(test.f)
-			if state != test.state || reason != test.reason {
-				t.Errorf("got %q because %q, want %q because %q", state, reason, test.state, test.reason)
+			state, condition, reason := stateOf(test.f)
+			if state != test.state || condition != test.condition || reason != test.reason {
+				t.Errorf("got %q, %q because %q, want %q, %q because %q", state, condition, reason, test.state, test.condition, test.reason)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // EventStream is an open stream of Marathon's events. *marathon.Stream is one.
@@ -77,6 +78,10 @@ func (c *Controller) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if w, ok := e.Written(); ok {
+			c.authored(w) // what it led to is told by other events
+			continue
+		}
 		c.hear(e, e.IDs())
 	}
 }
@@ -102,6 +107,7 @@ func (c *Controller) hear(e marathon.Event, ids []string) {
 			poke(c.observer.news)
 		}
 		if delay, due := y.hear(e.Type, mine); due && c.run.queue.NumRequeues(name) == 0 { // else a retry is due already
+			y.note(store.Asked{By: store.AskedByEvent})
 			c.run.queue.AddAfter(name, delay)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // The back-off of putting the same app back again and again.
@@ -35,20 +36,29 @@ func (f fight) backoff() time.Duration { return min(minFight<<min(f.healed-1, 10
 // what has stayed as it should.
 func (p *pass) holdFights() {
 	now := time.Now()
-	p.drift = map[string]bool{}
+	drift := map[string]bool{}
+	if p.drift == nil {
+		p.drift = map[string]string{}
+	}
 	for i := range p.plan.Changes {
 		c := &p.plan.Changes[i]
-		if !c.Drift || c.Blocked != nil {
+		if !c.Drift {
 			continue
 		}
-		p.drift[c.ID] = true
+		if by := p.y.authorOf(c.ID); by != "" {
+			c.Reason += "; as Marathon tells, that was written from " + by
+		}
+		if c.Blocked != nil {
+			continue
+		}
+		drift[c.ID], p.drift[c.ID] = true, c.Reason
 		if f, ok := p.y.fights[c.ID]; ok && now.Before(f.last.Add(f.backoff())) {
 			c.Blocked = new(f.words(c))
 			p.c.lookAgainAt(p.y.spec.Name, f.last.Add(f.backoff()))
 		}
 	}
 	maps.DeleteFunc(p.y.fights, func(id string, f fight) bool {
-		return !p.drift[id] && now.Sub(f.last) > max(peace, 2*f.backoff())
+		return !drift[id] && now.Sub(f.last) > max(peace, 2*f.backoff())
 	})
 }
 
@@ -59,13 +69,17 @@ func (f fight) words(c *plan.Change) string {
 		return fmt.Sprintf("somebody changed it again right after it was put back: it is put back at %s UTC", again)
 	}
 	return fmt.Sprintf("a fight: it was put back %d times since %s UTC, and something else changes it each time (%s); it is put back again at %s UTC: "+
-		"find out what writes to it, or leave it alone with ignore or instances of this sync",
+		"stop what writes to it, or leave it alone with ignore or instances of this sync",
 		f.healed, f.since.UTC().Format(time.DateTime), c.Reason, again)
 }
 
 // healed counts drift that was put back.
 func (p *pass) healed(o apply.Outcome) {
-	if o.Result != apply.Applied || !p.drift[o.ID] {
+	if o.Result != apply.Applied {
+		return
+	}
+	p.y.wroteOver(o.ID)
+	if p.drift[o.ID] == "" {
 		return
 	}
 	f := p.y.fights[o.ID]
@@ -80,7 +94,8 @@ func (p *pass) healed(o apply.Outcome) {
 func (c *Controller) lookAgainAt(name string, t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.run != nil {
+	if y := c.syncers[name]; y != nil && c.run != nil {
+		y.note(store.Asked{By: store.AskedByRetry})
 		c.run.queue.AddAfter(name, time.Until(t)+time.Millisecond)
 	}
 }

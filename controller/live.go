@@ -117,12 +117,14 @@ func (y *syncer) refresh(state marathon.State, began time.Time) {
 		}
 		wanted := a.Instances.Wanted
 		a.Health, a.Instances = fares(state, a.ID, a.Kind)
+		a.Health = given(a.Health, *a)
 		if a.Health == HealthMissing {
 			a.Instances.Wanted = wanted // git's wish; Marathon knows none
 		}
-		if a.State == Synced {
+		if a.State == Synced && a.Condition == "" {
 			a.Reason = reasonOf(state, a.ID, a.Kind, a.Health)
 		}
+		y.stamp(a)
 	}
 }
 
@@ -130,7 +132,7 @@ func (y *syncer) refresh(state marathon.State, began time.Time) {
 func fares(state marathon.State, id string, kind manifests.Kind) (Health, Instances) {
 	switch kind {
 	case manifests.KindGroup:
-		return HealthUnknown, Instances{}
+		return "", Instances{}
 	case manifests.KindPod:
 		live, found := state.Pods[id]
 		i := counts(live.Status, podWants(live.Definition))

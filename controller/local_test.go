@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -133,8 +134,21 @@ func (s *stack) definition(name, command string, instances int) string {
 }
 
 // push makes the source hold these files and no others.
+//
+// A look may come in between: each file is whole at any time, they come in the
+// order of their names, and what goes goes last.
 func (s *stack) push(tree map[string]string) {
 	s.t.Helper()
+	elsewhere := s.t.TempDir()
+	for _, name := range slices.Sorted(maps.Keys(tree)) {
+		whole := filepath.Join(elsewhere, name)
+		if err := os.WriteFile(whole, []byte(tree[name]), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := os.Rename(whole, filepath.Join(s.source, name)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	there, err := os.ReadDir(s.source)
 	if err != nil {
 		s.t.Fatal(err)
@@ -144,11 +158,6 @@ func (s *stack) push(tree map[string]string) {
 			if err := os.Remove(filepath.Join(s.source, file.Name())); err != nil {
 				s.t.Fatal(err)
 			}
-		}
-	}
-	for name, text := range tree {
-		if err := os.WriteFile(filepath.Join(s.source, name), []byte(text), 0o600); err != nil {
-			s.t.Fatal(err)
 		}
 	}
 }
@@ -215,7 +224,7 @@ func TestStoriesOnTheLocalMarathon(t *testing.T) {
 	eventually(t, "the broken rollout", func() (bool, string) {
 		for _, a := range c.Status().Syncs[0].Apps {
 			if a.ID == "/shop/web" {
-				return a.State == Progressing && a.Reason != "", fmt.Sprintf("%+v", a)
+				return a.Condition == InRollout && a.Reason != "", fmt.Sprintf("%+v", a)
 			}
 		}
 		return false, "no such app"
@@ -250,7 +259,7 @@ func TestStoriesOnTheLocalMarathon(t *testing.T) {
 	if n := testutil.ToFloat64(c.metrics.changes.WithLabelValues("shop", "delete", "applied")); n != 1 {
 		t.Errorf("pacer_changes_total for deletions is %v, want 1", n)
 	}
-	if n := testutil.ToFloat64(c.metrics.apps.WithLabelValues("shop", "synced")); n != 1 {
+	if n := testutil.ToFloat64(c.metrics.apps.WithLabelValues("shop", "synced", "healthy")); n != 1 {
 		t.Errorf("pacer_sync_apps for synced is %v, want 1", n)
 	}
 	if problems, err := testutil.GatherAndLint(s.registry); err != nil || len(problems) > 0 {

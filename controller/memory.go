@@ -69,6 +69,7 @@ func (p *pass) loadOnce(ctx context.Context) error {
 		state.Healthy = map[string]plan.Healthy{}
 	}
 	m.state, m.loaded = state, true
+	p.y.restand(state.Stands)
 	return nil
 }
 
@@ -234,7 +235,7 @@ func (k *keeper) close() error {
 // progress is told of each change that begins, hangs or ends.
 func (p *pass) progress(k *keeper, o apply.Outcome) {
 	k.change(func() bool {
-		news := remember(&p.y.memory.state, o, p.revision.ID, p.fileOf(o.ID))
+		news := p.remember(o)
 		if news {
 			p.y.moved()
 		}

@@ -13,6 +13,9 @@ type metrics struct {
 	seconds      *prometheus.HistogramVec
 	changes      *prometheus.CounterVec
 	apps         *prometheus.GaugeVec
+	conditions   *prometheus.GaugeVec
+	suspended    *prometheus.GaugeVec
+	rolledBack   *prometheus.GaugeVec
 	sourceErrors *prometheus.CounterVec
 	success      *prometheus.GaugeVec
 	stream       prometheus.Gauge
@@ -31,8 +34,17 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "pacer_changes_total", Help: "Changes that ended, by action and result.",
 		}, []string{"sync", "action", "result"}),
 		apps: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_sync_apps", Help: "Apps, pods and groups of a sync, by state.",
-		}, []string{"sync", "state"}),
+			Name: "pacer_sync_apps", Help: "Apps, pods and groups of a sync, by state and health; groups have no health.",
+		}, []string{"sync", "state", "health"}),
+		conditions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pacer_sync_app_conditions", Help: "Apps, pods and groups of a sync, by condition.",
+		}, []string{"sync", "condition"}),
+		suspended: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pacer_sync_suspended", Help: "1 while a sync is suspended.",
+		}, []string{"sync"}),
+		rolledBack: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pacer_sync_rolled_back", Help: "1 while a sync is held at an earlier revision.",
+		}, []string{"sync"}),
 		sourceErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pacer_source_errors_total", Help: "Looks at a source that failed.",
 		}, []string{"source"}),
@@ -54,7 +66,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.passes, m.seconds, m.changes, m.apps, m.sourceErrors, m.success, m.stream}
+	return append([]prometheus.Collector{m.passes, m.seconds, m.changes, m.sourceErrors, m.success, m.stream}, m.states()...)
+}
+
+// states are the gauges that say how a sync stands.
+func (m *metrics) states() []prometheus.Collector {
+	return []prometheus.Collector{m.apps, m.conditions, m.suspended, m.rolledBack}
 }
 
 // ended counts a pass.
@@ -64,10 +81,37 @@ func (m *metrics) ended(sync string, last PassStatus, s SyncStatus) {
 	if last.Result == PassApplied || last.Result == PassUnchanged {
 		m.success.WithLabelValues(sync).Set(float64(last.Ended.UnixMilli()) / 1000)
 	}
-	counts := s.Counts()
-	for _, state := range AppStates() {
-		m.apps.WithLabelValues(sync, string(state)).Set(float64(counts[state]))
+	m.stands(s)
+}
+
+// stands shows how a sync stands.
+func (m *metrics) stands(s SyncStatus) {
+	type axes struct {
+		state  AppState
+		health Health
 	}
+	apps, conditions := map[axes]int{}, map[Condition]int{}
+	for _, a := range s.Apps {
+		apps[axes{a.State, a.Health}]++
+		conditions[a.Condition]++
+	}
+	for _, state := range AppStates() {
+		for _, health := range append(Healths(), "") {
+			m.apps.WithLabelValues(s.Name, string(state), string(health)).Set(float64(apps[axes{state, health}]))
+		}
+	}
+	for _, condition := range Conditions() {
+		m.conditions.WithLabelValues(s.Name, string(condition)).Set(float64(conditions[condition]))
+	}
+	m.suspended.WithLabelValues(s.Name).Set(one(s.Suspended))
+	m.rolledBack.WithLabelValues(s.Name).Set(one(s.RolledBack != nil))
+}
+
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // forget drops the series of a sync that is gone or begins anew.
@@ -77,5 +121,8 @@ func (m *metrics) forget(sync string) {
 	m.seconds.DeletePartialMatch(match)
 	m.changes.DeletePartialMatch(match)
 	m.apps.DeletePartialMatch(match)
+	m.conditions.DeletePartialMatch(match)
+	m.suspended.DeletePartialMatch(match)
+	m.rolledBack.DeletePartialMatch(match)
 	m.success.DeletePartialMatch(match)
 }

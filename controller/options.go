@@ -72,6 +72,7 @@ type Options struct {
 	Events  func(context.Context) (EventStream, error)
 	Applier Applier
 	Store   store.Store
+	Archive store.Archive // nil: no revision is kept, so there is no rollback
 
 	Log     *slog.Logger          // nil: nothing is logged
 	Metrics prometheus.Registerer // nil: nothing is measured

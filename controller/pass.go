@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 // passEnd is how a pass ended.
 type passEnd struct {
 	result     PassResult
+	again      bool  // what it was for is handed to the next pass
 	err        error // what kept the pass itself from working; nil if only changes failed
 	noSnapshot bool  // the source was never read
 	unknown    bool  // a change may or may not have been taken
@@ -31,6 +33,8 @@ type pass struct {
 	c        *Controller
 	y        *syncer
 	began    time.Time
+	asked    store.Asked // what it is for
+	pin      *store.Pin  // the rollback that it carries out; nil: it follows its source
 	revision sources.Revision
 	state    marathon.State
 	read     time.Time // when the reading of state began
@@ -38,16 +42,16 @@ type pass struct {
 	plan     plan.Plan
 	files    map[string]string     // where each change of the plan stands
 	wanted   map[string]*Instances // what each change of the plan wants
-	drift    map[string]bool       // what somebody changed and the plan puts back
+	drift    map[string]string     // what somebody changed and a plan of the pass puts back → why
 	outcomes []apply.Outcome
 }
 
 // pass looks at desired and live, and makes live what desired is. Whatever
 // cannot be read leaves everything as it is.
 func (c *Controller) pass(y *syncer) passEnd {
-	ctx, cancel, snapshot := y.begin()
+	ctx, cancel, snapshot, asked := y.begin()
 	defer cancel(nil)
-	p := &pass{c: c, y: y, began: c.now()}
+	p := &pass{c: c, y: y, began: c.now(), asked: asked}
 	end := p.run(ctx, snapshot)
 	p.finish(ctx, end)
 	return end
@@ -56,10 +60,15 @@ func (c *Controller) pass(y *syncer) passEnd {
 func (p *pass) run(ctx context.Context, snapshot *sources.Snapshot) passEnd {
 	lost := p.load(ctx)
 	p.obey(ctx, lost)
-	if snapshot == nil {
+	switch p.pin = p.y.memory.state.Pin; {
+	case p.pin != nil:
+		p.y.pin()
+		p.revision = revisionOf(p.pin.Kept)
+	case snapshot != nil:
+		p.revision = snapshot.Revision
+	default:
 		return passEnd{result: PassFailed, noSnapshot: true, err: errors.New("the source was never read: nothing is changed till then")}
 	}
-	p.revision = snapshot.Revision
 	if err := p.look(ctx, snapshot); err != nil {
 		return p.cutShort(ctx, err)
 	}
@@ -84,16 +93,29 @@ func (p *pass) look(ctx context.Context, snapshot *sources.Snapshot) error {
 	if err := p.readLive(ctx); err != nil {
 		return err
 	}
-	spec := p.y.spec
-	p.desired = p.y.reader.Read(snapshot.FS, manifests.Options{
-		Path: spec.Path, Scope: spec.Policy.Scope, Substitute: spec.Substitute, Cluster: p.state.Cluster, Limits: spec.Limits,
-	})
+	if err := p.want(ctx, snapshot); err != nil {
+		return err
+	}
 	p.compute()
 	p.learn()
 	p.showPlan()
 	if p.y.memory.dirty || (p.work() && !p.y.memory.state.Suspended) {
 		return p.save(ctx) // what cannot be remembered is not begun
 	}
+	return nil
+}
+
+// want reads what is desired: what the source says, or what it said at the
+// revision that the sync was rolled back to.
+func (p *pass) want(ctx context.Context, snapshot *sources.Snapshot) (err error) {
+	if p.pin != nil {
+		p.desired, err = p.recall(ctx)
+		return err
+	}
+	spec := p.y.spec
+	p.desired = p.y.reader.Read(snapshot.FS, manifests.Options{
+		Path: spec.Path, Scope: spec.Policy.Scope, Substitute: spec.Substitute, Cluster: p.state.Cluster, Limits: spec.Limits,
+	})
 	return nil
 }
 
@@ -108,7 +130,9 @@ func (p *pass) readLive(ctx context.Context) error {
 	p.y.hasRead(began)
 	p.c.reached(state, err)
 	if err != nil {
-		return fmt.Errorf("cannot read Marathon, so nothing is changed: %w", err)
+		err = fmt.Errorf("cannot read Marathon, so nothing is changed: %w", err)
+		p.y.doubt(err.Error())
+		return err
 	}
 	p.state, p.read = state, began
 	return nil
@@ -138,10 +162,14 @@ func (p *pass) compute() {
 	policy := p.y.spec.Policy
 	policy.Approved = approved(memory.state.Approved, p.revision.ID)
 	p.files, p.wanted = map[string]string{}, map[string]*Instances{}
-	p.plan = plan.Compute(plan.Input{
-		Revision: p.revision.ID, Sync: p.y.spec.Name, Desired: p.desired, Live: LiveOf(p.state), Cluster: p.state.Cluster,
-		Policy: policy, Inventory: memory.inventory(), Failed: p.standing(), Healthy: memory.state.Healthy, Held: memory.state.Held, Unproven: unproven(&memory.state),
-	})
+	in := plan.Input{
+		Revision: p.revision.ID, Sync: p.y.spec.Name, Desired: p.desired, Cluster: p.state.Cluster,
+		Policy: policy, Inventory: memory.inventory(), Failed: maps.Clone(p.standing()), Healthy: maps.Clone(memory.state.Healthy),
+		Held: maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),
+	}
+	p.y.remember(in)
+	in.Live = LiveOf(p.state)
+	p.plan = plan.Compute(in)
 	for _, c := range p.plan.Changes {
 		p.files[c.ID] = c.File
 		if c.App != nil || c.Pod != nil {
@@ -207,11 +235,12 @@ func (p *pass) apply(ctx context.Context) passEnd {
 	})
 	waited()
 	cause := context.Cause(ctx)
-	again := errors.Is(cause, errAgain)
+	again, all := errors.Is(cause, errAgain), len(p.outcomes)
 	if again {
 		cause, p.outcomes = nil, slices.DeleteFunc(p.outcomes, func(o apply.Outcome) bool { return o.Result == apply.Superseded })
 	}
 	end := endOf(cause, p.outcomes)
+	end.again = len(p.outcomes) < all
 	if err := keeper.close(); err != nil {
 		end.result, end.err = PassFailed, err
 	}
@@ -266,7 +295,7 @@ func (p *pass) deadlines() map[string]time.Duration {
 func (p *pass) cutShort(ctx context.Context, err error) passEnd {
 	switch {
 	case superseded(ctx):
-		return passEnd{result: PassSuperseded}
+		return passEnd{result: PassSuperseded, again: errors.Is(context.Cause(ctx), errAgain)}
 	case ctx.Err() != nil:
 		return passEnd{result: PassStopped}
 	}
@@ -285,6 +314,13 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	if changed {
 		state.History, p.y.memory.dirty = history, true
 	}
+	if end.again {
+		p.y.note(p.asked)
+	}
+	p.keepRevision(ctx, end)
+	if stands := p.y.standing(); p.y.memory.loaded && !maps.Equal(stands, state.Stands) {
+		state.Stands, p.y.memory.dirty = stands, true
+	}
 	if p.y.memory.dirty {
 		if err := p.save(ctx); err != nil {
 			p.c.log.Error("cannot save what a pass did", "sync", p.y.spec.Name, "error", err)
@@ -301,6 +337,8 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	p.y.view.Last = &last
 	p.y.view.History = append([]store.Entry(nil), state.History...)
 	p.y.view.Suspended = state.Suspended
+	p.y.view.RolledBack = state.Pin
+	p.y.view.Kept = slices.Clone(state.Kept)
 	apps := p.y.view.clone()
 	p.y.mu.Unlock()
 	p.c.metrics.ended(p.y.spec.Name, last, apps)

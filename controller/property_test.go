@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -26,6 +27,7 @@ type mishap struct {
 var mishaps = []string{
 	"commit", "drop", "break", "mend", "source down", "source up", "Marathon down", "Marathon up",
 	"store down", "store up", "somebody deletes", "somebody changes", "hang", "restart", "trigger", "time",
+	"rollback", "release",
 }
 
 func drawMishaps(t *rapid.T) []mishap {
@@ -39,9 +41,9 @@ func drawMishaps(t *rapid.T) []mishap {
 }
 
 // TestWhateverHappensItConverges: in any order of commits, outages, restarts and
-// interference, nothing is deleted that git has or that could be described in a
-// file that cannot be read; and when all is well again, what runs is what the
-// last commit says.
+// interference, nothing is deleted that git has, or the revision that the sync is
+// rolled back to, or that could be described in a file that cannot be read; and
+// when all is well again, what runs is what the last commit says.
 func TestWhateverHappensItConverges(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		script := drawMishaps(rt)
@@ -59,10 +61,14 @@ type drama struct {
 	git     map[string]string // app → cmd
 	broken  bool
 	deleted []string // what was deleted though it must not be
+	views   []view   // what may be in force: two while an order is on its way
 }
 
+// view is what a sync is rolled back to; nil: what git has.
+type view fstest.MapFS
+
 func play(t *testing.T, script []mishap) string {
-	d := &drama{rig: newRig(t, nil), git: map[string]string{"/shop/a": "v1"}}
+	d := &drama{rig: newRig(t, nil), git: map[string]string{"/shop/a": "v1"}, views: []view{nil}}
 	d.options.Log = nil
 	d.options.Syncs[0].Policy = plan.Policy{Scope: "/", Prune: plan.PruneOn}
 	d.world.deleting = d.check
@@ -88,15 +94,65 @@ func play(t *testing.T, script []mishap) string {
 	return ""
 }
 
-// check is asked before each delete.
+// check is asked before each delete: it is wrong if whatever may be in force
+// describes the id.
 func (d *drama) check(id string) {
 	d.repo.mu.Lock()
 	defer d.repo.mu.Unlock()
-	for name, file := range d.repo.read {
+	var by []string
+	for _, v := range d.views {
+		tree := fstest.MapFS(v)
+		if v == nil {
+			tree = d.repo.read
+		}
+		file := describes(tree, id)
+		if file == "" {
+			return
+		}
+		by = append(by, file)
+	}
+	d.deleted = append(d.deleted, fmt.Sprintf("%s by %v", id, by))
+}
+
+// describes names the file of a tree that describes an id, or may; empty: none.
+func describes(tree fstest.MapFS, id string) string {
+	for name, file := range tree {
 		if name == "broken.json" || strings.Contains(string(file.Data), `"`+id+`"`) {
-			d.deleted = append(d.deleted, id+" by "+name)
+			return name
 		}
 	}
+	return ""
+}
+
+// hold rolls back to the oldest revision that is kept.
+func (d *drama) hold() {
+	if kept := d.sync("shop").Kept; len(kept) > 0 {
+		target := kept[len(kept)-1].ID
+		d.order(view(d.repo.tree(target)), func() error {
+			_, err := d.Rollback(d.t.Context(), "shop", Rollback{Revision: target}, ada)
+			return err
+		})
+	}
+}
+
+func (d *drama) release() {
+	d.order(nil, func() error { return d.Release(d.t.Context(), "shop", ada) })
+}
+
+// order asks for something after which another view is in force.
+func (d *drama) order(v view, ask func() error) {
+	before := d.views[0]
+	d.see(before, v)
+	if ask() != nil {
+		v = before
+	}
+	d.see(v)
+}
+
+func (d *drama) see(views ...view) {
+	d.repo.mu.Lock()
+	defer d.repo.mu.Unlock()
+	d.views = views
 }
 
 func (d *drama) commit() {
@@ -152,7 +208,11 @@ func (d *drama) suffer(m mishap) {
 		d.stop()
 		d.start()
 	case "trigger":
-		d.TriggerAll()
+		d.TriggerAll(ada)
+	case "rollback":
+		d.hold()
+	case "release":
+		d.release()
 	case "time":
 		after(testInterval + testResync + time.Second)
 	}
@@ -166,6 +226,7 @@ func (d *drama) heal() {
 	d.repo.away(nil)
 	d.shelf.fail(nil)
 	d.world.set(func() { d.world.down, d.world.hanging, d.world.deployments = nil, nil, map[string]string{} })
+	d.release()
 }
 
 // TestStatusIsACopy: what a caller does to it does not reach the controller.
@@ -175,7 +236,7 @@ func TestStatusIsACopy(t *testing.T) {
 		g.start()
 		defer g.stop()
 		s := g.Status().Syncs[0]
-		s.Apps[0].State, s.History[0].Result, s.Last.Result = Failed, "forged", PassFailed
+		s.Apps[0].State, s.History[0].Result, s.Last.Result = Unknown, "forged", PassFailed
 		if y := g.sync("shop"); y.Apps[0].State != Synced || y.History[0].Result != "applied" || y.Last.Result != PassApplied {
 			t.Errorf("a change of a copy reached the controller: %+v", y)
 		}

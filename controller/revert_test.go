@@ -32,7 +32,7 @@ func TestFailedDefinitionIsRevertedOnceAndTold(t *testing.T) {
 		after(time.Minute)
 		g.runs("/shop/a=v1 /shop/b=v2")
 		a := g.app("/shop/a")
-		if a.State != Failed || a.Health != HealthHealthy || !strings.Contains(a.Reason, "exit code 127: not found; the last healthy definition is back in place") {
+		if a.Condition != Failed || a.Health != HealthHealthy || !strings.Contains(a.Reason, "exit code 127: not found; the last healthy definition is back in place") {
 			t.Errorf("app a: %+v", a)
 		}
 		history := g.sync("shop").History
@@ -104,7 +104,7 @@ func TestWhereARevertEnds(t *testing.T) {
 		})
 		after(time.Minute)
 		g.runs("/shop/a=bad /shop/b=v1")
-		if a := g.app("/shop/a"); a.State != Failed || strings.Contains(a.Reason, "last healthy") {
+		if a := g.app("/shop/a"); a.Condition != Failed || strings.Contains(a.Reason, "last healthy") {
 			t.Errorf("app a: %+v", a)
 		}
 		tried := g.world.writes("/shop/b")
@@ -112,7 +112,7 @@ func TestWhereARevertEnds(t *testing.T) {
 		if n := g.world.writes("/shop/b"); n != tried {
 			t.Errorf("b was written %d times more", n-tried)
 		}
-		if b := g.app("/shop/b"); b.State != Failed || !strings.Contains(b.Reason, "putting the last healthy definition back failed too: exit code 127") {
+		if b := g.app("/shop/b"); b.Condition != Failed || !strings.Contains(b.Reason, "putting the last healthy definition back failed too: exit code 127") {
 			t.Errorf("app b: %+v", b)
 		}
 	})
@@ -126,7 +126,7 @@ func TestWhatCameUpLateIsNotReverted(t *testing.T) {
 		g.world.set(func() { g.world.refused = map[string]string{"/shop/a": "slow"} })
 		g.repo.push(files("/shop/a", "slow"))
 		after(time.Second)
-		if a := g.app("/shop/a"); a.State != Failed {
+		if a := g.app("/shop/a"); a.Condition != Failed {
 			t.Fatalf("app a: %+v", a)
 		}
 		g.stop()
@@ -205,7 +205,7 @@ func TestApprovingSomeDeletionsLeavesTheRest(t *testing.T) {
 		g.repo.push(files("/shop/a", "v2"))
 		after(time.Hour)
 		g.runs("/shop/a=v2 /shop/c=v1 /shop/d=v1")
-		if c := g.app("/shop/c"); c.State != Blocked || !strings.Contains(c.Reason, "maxDeletes") {
+		if c := g.app("/shop/c"); c.Condition != Blocked || !strings.Contains(c.Reason, "maxDeletes") {
 			t.Errorf("app c: %+v", c)
 		}
 	})

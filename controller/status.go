@@ -1,7 +1,9 @@
 package controller
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
@@ -10,37 +12,52 @@ import (
 	"github.com/pacer-gitops/pacer/sources"
 )
 
-// AppState says how what git wants of an app relates to what Marathon holds.
+// AppState says whether what Marathon holds of an app is what git wants: the
+// first axis of its status.
 type AppState string
 
-// The states of an app or a pod.
+// The states of an app, a pod or a group.
 const (
-	Synced      AppState = "synced"          // live is what git wants
-	OutOfSync   AppState = "out of sync"     // a change is pending
-	Progressing AppState = "progressing"     // a rollout is under way
-	Failed      AppState = "failed"          // its rollout failed; not tried again until the definition changes
-	Blocked     AppState = "blocked"         // a change is held back; the reason says by what
-	Broken      AppState = "broken manifest" // its manifest has errors: nothing is changed under this id
-	Unknown     AppState = "unknown"         // not read yet, or not to be read now
+	Synced    AppState = "synced"      // the live definition is what git wants
+	OutOfSync AppState = "out of sync" // it differs
+	Unknown   AppState = "unknown"     // Marathon or the manifest cannot be read
 )
 
 // AppStates lists every state, in the order in which people want to see them.
-func AppStates() []AppState {
-	return []AppState{Failed, Broken, Blocked, Progressing, OutOfSync, Unknown, Synced}
-}
+func AppStates() []AppState { return []AppState{OutOfSync, Unknown, Synced} }
 
-// Health says how the instances of an app fare, whatever git wants of it.
+// Health says how the instances of an app fare, whatever git wants of it: the
+// second axis. A group has none.
 type Health string
 
 // The healths of an app or a pod.
 const (
 	HealthHealthy     Health = "healthy"     // all wanted instances run, and are healthy where they are checked
 	HealthProgressing Health = "progressing" // a deployment is bringing it to its count
-	HealthDegraded    Health = "degraded"    // instances are missing or unhealthy and nothing is under way
+	HealthDegraded    Health = "degraded"    // instances are missing or unhealthy, and what is under way, if anything, has failed
 	HealthSuspended   Health = "suspended"   // 0 instances are wanted and none run
 	HealthMissing     Health = "missing"     // Marathon does not have it
-	HealthUnknown     Health = "unknown"
 )
+
+// Healths lists every health, in the order in which people want to see them.
+func Healths() []Health {
+	return []Health{HealthMissing, HealthDegraded, HealthProgressing, HealthSuspended, HealthHealthy}
+}
+
+// Condition says what Pacer does about an app, or what hinders it: finer than
+// the two axes, and empty where there is nothing to tell.
+type Condition string
+
+// The conditions of an app, a pod or a group.
+const (
+	InRollout Condition = "rollout"         // a change is being carried out
+	Failed    Condition = "failed"          // its rollout failed; not tried again until the definition changes
+	Blocked   Condition = "blocked"         // a change is held back; the reason says by what
+	Broken    Condition = "broken manifest" // its manifest has errors: nothing is changed under this id
+)
+
+// Conditions lists every condition, in the order in which people want to see them.
+func Conditions() []Condition { return []Condition{Failed, Broken, Blocked, InRollout} }
 
 // Instances counts the tasks of an app, or the instances of a pod.
 type Instances struct {
@@ -55,10 +72,13 @@ type AppStatus struct {
 	ID        string         `json:"id"`
 	Kind      manifests.Kind `json:"kind"`
 	State     AppState       `json:"state"`
-	Health    Health         `json:"health"`
+	Health    Health         `json:"health,omitempty"` // of groups: none
+	Condition Condition      `json:"condition,omitempty"`
+	Since     time.Time      `json:"since,omitzero"` // when state, health and condition became what they are
 	Instances Instances      `json:"instances"`
-	Action    plan.Action    `json:"action,omitempty"` // of the change that is pending or under way
-	Reason    string         `json:"reason,omitempty"` // one sentence for people; never a secret
+	Action    plan.Action    `json:"action,omitempty"`   // of the change that is pending or under way
+	Reason    string         `json:"reason,omitempty"`   // one sentence for people; never a secret
+	Revision  string         `json:"revision,omitempty"` // at which it was last applied, or seen to be equal; empty: not by this sync
 	File      string         `json:"file,omitempty"`
 	// Approvable: the change is held back, and an approval lets it through.
 	Approvable bool `json:"approvable,omitempty"`
@@ -106,9 +126,12 @@ type SyncStatus struct {
 	// stays in force.
 	SourceError string `json:"sourceError,omitempty"`
 
-	Suspended bool        `json:"suspended"`
-	Running   bool        `json:"running"` // a pass is under way
-	Last      *PassStatus `json:"last"`    // nil: no pass ended yet
+	Suspended bool `json:"suspended"`
+	// RolledBack is the rollback that is in force; nil: the sync follows its
+	// source.
+	RolledBack *store.Pin  `json:"rolledBack"`
+	Running    bool        `json:"running"` // a pass is under way
+	Last       *PassStatus `json:"last"`    // nil: no pass ended yet
 	// Planned is when desired and live were last compared: zero while they
 	// never were since the process began.
 	Planned time.Time `json:"planned,omitzero"`
@@ -121,15 +144,36 @@ type SyncStatus struct {
 	Apps     []AppStatus         `json:"apps"`    // sorted by id
 	Problems []manifests.Problem `json:"problems"`
 	History  []store.Entry       `json:"history"` // newest first
+	// Kept lists the revisions that a rollback can go to, newest first.
+	Kept []store.Kept `json:"kept"`
 }
 
-// Counts tells how many apps of the sync are in each state.
-func (s SyncStatus) Counts() map[AppState]int {
-	counts := map[AppState]int{}
+// Counts says in a few words how many apps of the sync are in each state, of
+// each health and in each condition: "1 out of sync, 3 synced; 4 healthy; 1 blocked".
+func (s SyncStatus) Counts() string {
+	states, healths, conditions := map[AppState]int{}, map[Health]int{}, map[Condition]int{}
 	for _, a := range s.Apps {
-		counts[a.State]++
+		states[a.State]++
+		healths[a.Health]++
+		conditions[a.Condition]++
 	}
-	return counts
+	var parts []string
+	for _, part := range []string{counted(AppStates(), states), counted(Healths(), healths), counted(Conditions(), conditions)} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func counted[W ~string](words []W, counts map[W]int) string {
+	var parts []string
+	for _, w := range words {
+		if n := counts[w]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, w))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (s SyncStatus) clone() SyncStatus {
@@ -142,6 +186,10 @@ func (s SyncStatus) clone() SyncStatus {
 	s.History = slices.Clone(s.History)
 	if s.History == nil {
 		s.History = []store.Entry{}
+	}
+	s.Kept = append([]store.Kept{}, s.Kept...)
+	if s.RolledBack != nil {
+		s.RolledBack = new(*s.RolledBack)
 	}
 	return s
 }

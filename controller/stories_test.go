@@ -16,7 +16,7 @@ import (
 func (s *stack) looked(c *Controller) {
 	s.t.Helper()
 	now := time.Now()
-	if err := c.Trigger("shop"); err != nil {
+	if err := c.Trigger("shop", ada); err != nil {
 		s.t.Fatal(err)
 	}
 	eventually(s.t, "a look at everything", func() (bool, string) {
@@ -59,10 +59,12 @@ func TestRevertOnTheLocalMarathon(t *testing.T) {
 	c, stop := s.start()
 	s.awaitStates(c, "web: synced, healthy")
 	before := s.running("web")
-	s.push(map[string]string{"web.json": s.definition("web", "no-such-command", 2)})
+	// Not a command that fails: on a busy machine that runs for long enough to be taken for up.
+	nowhere := strings.Replace(s.definition("web", "sleep 3000", 2), `"cpus": 0.01`, `"cpus": 9999`, 1)
+	s.push(map[string]string{"web.json": nowhere})
 	eventually(t, "the revert", func() (bool, string) {
 		a := c.Status().Syncs[0].Apps[0]
-		return a.State == Failed && a.Health == HealthHealthy && strings.Contains(a.Reason, "the last healthy definition is back in place"), fmt.Sprintf("%+v", a)
+		return a.Condition == Failed && a.Health == HealthHealthy && strings.Contains(a.Reason, "the last healthy definition is back in place"), fmt.Sprintf("%+v", a)
 	})
 	if live, err := s.client.App(t.Context(), "/shop/web"); err != nil || !strings.HasSuffix(*live.Definition.Cmd, "exec sleep 1000") {
 		t.Errorf("live: %+v, %v", live.Definition, err)
@@ -143,7 +145,7 @@ func TestRenameOnTheLocalMarathon(t *testing.T) {
 	s.push(map[string]string{"web.json": with(s.definition("new/web", "sleep 1000", 1), `, "constraints": [["hostname", "LIKE", "nowhere"]]`)})
 	eventually(t, "the failure", func() (bool, string) {
 		for _, a := range c.Status().Syncs[0].Apps {
-			if a.ID == "/shop/new/web" && a.State == Failed {
+			if a.ID == "/shop/new/web" && a.Condition == Failed {
 				return true, ""
 			}
 		}

@@ -638,7 +638,7 @@ func (s *storm) amiss() []string {
 		states[a.ID] = a
 	}
 	kept := func(id string) bool { // what is new may take its place, and does not come up
-		return states[id].State == Blocked && strings.Contains(states[id].Reason, "may be its new form") && slices.ContainsFunc(sortedIDs(s.git), s.hopeless)
+		return states[id].Condition == Blocked && strings.Contains(states[id].Reason, "may be its new form") && slices.ContainsFunc(sortedIDs(s.git), s.hopeless)
 	}
 	for _, id := range sortedIDs(s.git) {
 		w, state := s.git[id], states[id]
@@ -646,8 +646,8 @@ func (s *storm) amiss() []string {
 		case s.hopeless(id):
 			wrong = append(wrong, s.badly(id, w, state)...)
 			continue
-		case state.State != Synced || state.Health != HealthHealthy && state.Health != HealthSuspended:
-			wrong = append(wrong, fmt.Sprintf("%s is %s, %s: %s", id, state.State, state.Health, state.Reason))
+		case state.State != Synced || state.Condition != "" || state.Health != HealthHealthy && state.Health != HealthSuspended:
+			wrong = append(wrong, fmt.Sprintf("%s is %s, %s, %s: %s", id, state.State, state.Health, state.Condition, state.Reason))
 		}
 		running := s.site.machine.running(id)
 		for _, cmd := range running {
@@ -690,11 +690,11 @@ func (s *storm) badly(id string, w wish, state AppStatus) []string {
 	case w.Cmd == cmdSick:
 		words = "check"
 	}
-	theirs := state.State == Synced && state.Health == HealthDegraded // somebody else put git's definition there
-	if state.State == Blocked && w.On != "" && s.hopeless(w.On) {
+	theirs := state.State == Synced && state.Condition == "" && state.Health == HealthDegraded // somebody else put git's definition there
+	if state.Condition == Blocked && w.On != "" && s.hopeless(w.On) {
 		return nil
 	}
-	if !theirs && (state.State != Failed || !strings.Contains(state.Reason, words)) {
+	if !theirs && (state.Condition != Failed || !strings.Contains(state.Reason, words)) {
 		return []string{fmt.Sprintf("%s cannot come up, and is told as %s, %s: %s", id, state.State, state.Health, state.Reason)}
 	}
 	return nil

@@ -2,10 +2,12 @@ package controller
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
@@ -24,6 +26,8 @@ type syncer struct {
 	// memory is used by the pass alone, of which there is one at a time.
 	memory memory
 	fights map[string]fight // id → its drift that was put back
+	kept   string           // the revision that was last found worth keeping, and is kept
+	pinned *recalled        // what a rollback asks for, once it was read
 
 	mu       sync.Mutex
 	view     SyncStatus
@@ -35,14 +39,20 @@ type syncer struct {
 	heard    time.Time            // when Marathon last said that something changed
 	due      time.Time            // when the pass for what was heard was put off to
 	orders   []*order
-	asked    bool          // somebody wants a pass after the next look
+	asked    store.Asked   // who wants a pass after the next look
+	noted    store.Asked   // what the next pass is for
 	current  *current      // the pass under way
 	longest  time.Duration // the longest back-off for what failed last
+	stands   map[string]store.Stand
+	authors  map[string]string // id → the address that wrote it since Pacer did, as far as Marathon tells
+	self     string            // where Pacer's own requests come from, as Marathon sees it; empty: not known
+	planned  *plan.Input       // what the last plan was made of; what it holds does not change
 }
 
 // current is the pass under way.
 type current struct {
 	revision string
+	pinned   bool                 // a rollback: no newer revision supersedes it
 	applying bool                 // all is read and planned
 	began    time.Time            // when it began to
 	moved    time.Time            // when a change last began or ended
@@ -63,6 +73,7 @@ type memory struct {
 func newSyncer(spec Sync, w *watcher) *syncer {
 	return &syncer{
 		spec: spec, watcher: w, reader: manifests.NewReader(), fights: map[string]fight{},
+		stands: map[string]store.Stand{}, authors: map[string]string{},
 		view: SyncStatus{Name: spec.Name, Source: w.source.Source.String(), Path: spec.Path, Scope: spec.Policy.Scope},
 	}
 }
@@ -75,27 +86,44 @@ func (y *syncer) stop() {
 	}
 }
 
-// begin notes that a pass has begun, and on which snapshot: the newest, or nil.
-// Both happen under the lock that supersede takes, so that a newer snapshot
-// either is the one returned here or cancels the pass.
-func (y *syncer) begin() (context.Context, context.CancelCauseFunc, *sources.Snapshot) {
+// begin notes that a pass has begun, what for, and on which snapshot: the
+// newest, or nil. All happens under the lock that supersede takes, so that a
+// newer snapshot either is the one returned here or cancels the pass.
+func (y *syncer) begin() (context.Context, context.CancelCauseFunc, *sources.Snapshot, store.Asked) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	snapshot := y.watcher.seen().snapshot
+	snapshot, asked := y.watcher.seen().snapshot, y.noted
+	y.noted = store.Asked{}
 	ctx, cancel := context.WithCancelCause(y.ctx)
 	y.current = &current{cancel: cancel, events: make(chan struct{}, 1)}
 	if snapshot != nil {
 		y.current.revision = snapshot.Revision.ID
 	}
 	y.view.Running = true
-	return ctx, cancel, snapshot
+	return ctx, cancel, snapshot, asked
 }
 
-// supersede cancels the pass under way if it works on another revision.
+// note says what the next pass is for. Of several reasons the one counts that
+// explains most.
+func (y *syncer) note(a store.Asked) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.noted = y.noted.Or(a)
+}
+
+// pin notes that the pass under way carries a rollback out.
+func (y *syncer) pin() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.current.pinned = true
+}
+
+// supersede cancels the pass under way if it works on another revision that is
+// not to be held.
 func (y *syncer) supersede(revision string) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.current != nil && y.current.revision != revision {
+	if y.current != nil && !y.current.pinned && y.current.revision != revision {
 		y.current.cancel(apply.ErrSuperseded)
 	}
 }
@@ -130,17 +158,18 @@ func (y *syncer) moved() {
 	y.current.moved = time.Now()
 }
 
-func (y *syncer) ask() {
+func (y *syncer) ask(a store.Asked) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	y.asked = true
+	y.asked = y.asked.Or(a)
 }
 
-func (y *syncer) takeAsked() bool {
+// takeAsked tells who asked for a pass; its zero value: nobody.
+func (y *syncer) takeAsked() store.Asked {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	asked := y.asked
-	y.asked = false
+	y.asked = store.Asked{}
 	return asked
 }
 
@@ -188,7 +217,60 @@ func (y *syncer) showApps(apps []AppStatus, read time.Time) {
 	}
 	y.mu.Lock()
 	defer y.mu.Unlock()
+	for i := range apps {
+		y.stamp(&apps[i])
+	}
+	gone := func(id string) bool { _, shown := rows[id]; return !shown }
+	maps.DeleteFunc(y.stands, func(id string, _ store.Stand) bool { return gone(id) })
+	maps.DeleteFunc(y.authors, func(id, _ string) bool { return gone(id) })
 	y.view.Apps, y.rows, y.read, y.ended = apps, rows, read, map[string]time.Time{}
+}
+
+// stamp tells since when an app stands as it does. Called with mu held.
+func (y *syncer) stamp(a *AppStatus) {
+	now := store.Stand{State: string(a.State), Health: string(a.Health), Condition: string(a.Condition)}
+	before := y.stands[a.ID]
+	now.Since = before.Since
+	if now != before || before.Since.IsZero() {
+		now.Since = time.Now().Round(0) // the same after it was saved
+		y.stands[a.ID] = now
+	}
+	a.Since = now.Since
+}
+
+// standing is a copy of how every app stands.
+func (y *syncer) standing() map[string]store.Stand {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return maps.Clone(y.stands)
+}
+
+// restand takes over how every app stood when the process before ended.
+func (y *syncer) restand(stands map[string]store.Stand) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if len(y.stands) == 0 && stands != nil {
+		y.stands = maps.Clone(stands)
+	}
+}
+
+// remember keeps what a plan is made of, but for live, for who asks what
+// differs. Nothing of it may be changed later.
+func (y *syncer) remember(in plan.Input) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.planned = &in
+}
+
+// doubt shows that nothing is known of any app, and why.
+func (y *syncer) doubt(why string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for i := range y.view.Apps {
+		a := &y.view.Apps[i]
+		a.State, a.Reason, a.Approvable = Unknown, why, false
+		y.stamp(a)
+	}
 }
 
 // showApp changes one app, if it is shown.
@@ -197,6 +279,7 @@ func (y *syncer) showApp(id string, change func(*AppStatus)) {
 	defer y.mu.Unlock()
 	if i, ok := y.rows[id]; ok {
 		change(&y.view.Apps[i])
+		y.stamp(&y.view.Apps[i])
 	}
 }
 
@@ -208,6 +291,7 @@ func (y *syncer) showEnd(id string, change func(*AppStatus)) {
 	if i, ok := y.rows[id]; ok {
 		y.ended[id] = time.Now()
 		change(&y.view.Apps[i])
+		y.stamp(&y.view.Apps[i])
 	}
 	if y.current != nil && y.current.works != nil {
 		y.current.works[id] = time.Now()

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/sources"
 )
 
@@ -39,6 +40,7 @@ type look struct {
 	at       time.Time
 	first    bool // the first look of all
 	moved    bool // the revision is another one than before
+	by       store.Asker
 }
 
 // tell logs that a source cannot be read, once for each cause, and that it can
@@ -91,21 +93,25 @@ func (w *watcher) stop() {
 // asks, or the interval is over.
 func (w *watcher) watch(ctx context.Context, looked func(*watcher, look)) {
 	changed := w.source.Source.Changed()
+	by := store.AskedByStart
 	for failures := 0; ; {
 		l := w.lookNow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
+		l.by = by
 		looked(w, l)
 		if failures++; l.err == nil {
 			failures = 0
 		}
 		timer := time.NewTimer(nextLook(cmp.Or(w.source.Interval, DefaultInterval), failures))
+		by = store.AskedByPoll // who pokes says so of himself
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-w.poke:
 		case _, open := <-changed:
+			by = store.AskedByChange
 			if !open {
 				changed = nil // the source was closed: the timer still asks it
 			}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
@@ -195,11 +196,19 @@ type repo struct {
 	mu       sync.Mutex
 	snapshot *sources.Snapshot
 	err      error
-	down     error        // like err, but the snapshot is there again afterwards
-	read     fstest.MapFS // what was last read with success
+	down     error                   // like err, but the snapshot is there again afterwards
+	read     fstest.MapFS            // what was last read with success
+	trees    map[string]fstest.MapFS // by revision
 	looks    int
 	n        int
 	changed  chan struct{}
+}
+
+// tree is what was committed as a revision.
+func (r *repo) tree(revision string) fstest.MapFS {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.trees[revision]
 }
 
 // commit makes a revision of the given files: name → text.
@@ -212,6 +221,10 @@ func (r *repo) commit(files map[string]string) {
 		tree[name] = &fstest.MapFile{Data: []byte(text)}
 	}
 	r.snapshot = &sources.Snapshot{FS: tree, Revision: sources.Revision{ID: fmt.Sprintf("commit-%d", r.n), Author: "Ada", Subject: fmt.Sprintf("change %d", r.n)}}
+	if r.trees == nil {
+		r.trees = map[string]fstest.MapFS{}
+	}
+	r.trees[r.snapshot.Revision.ID] = tree
 }
 
 func (r *repo) push(files map[string]string) {
@@ -265,6 +278,51 @@ type shelf struct {
 	err   error // of every call
 	spoil bool  // what is saved is corrupt: told once, and set aside
 	saves int
+	kept  map[string][]byte // content of revisions, by checksum
+}
+
+func (s *shelf) Keep(_ context.Context, _, sum string, content []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.kept[sum] = content
+	}
+	return s.err
+}
+
+func (s *shelf) Recall(_ context.Context, _, sum string) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if content, ok := s.kept[sum]; ok || s.err != nil {
+		return content, s.err
+	}
+	return nil, fs.ErrNotExist
+}
+
+func (s *shelf) Retain(_ context.Context, _ string, sums []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.kept, func(sum string, _ []byte) bool { return !slices.Contains(sums, sum) })
+	return s.err
+}
+
+// spoilKept changes all content of revisions, nil: removes it, and returns what was.
+func (s *shelf) spoilKept(spoilt func([]byte) []byte) map[string][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	whole := maps.Clone(s.kept)
+	for sum, content := range whole {
+		if delete(s.kept, sum); spoilt != nil {
+			s.kept[sum] = spoilt(content)
+		}
+	}
+	return whole
+}
+
+func (s *shelf) restoreKept(whole map[string][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = whole
 }
 
 func (s *shelf) Load(_ context.Context, sync string) (store.State, error) {
@@ -329,18 +387,21 @@ type rig struct {
 	done    chan error
 }
 
+// ada is a person who asks for something.
+var ada = store.Asked{By: store.AskedByPerson, User: "ada", Token: "act", Address: "10.0.0.7"}
+
 const testInterval, testResync = time.Minute, 40 * time.Second
 
 func newRig(t *testing.T, files map[string]string) *rig {
 	t.Helper()
-	g := &rig{t: t, world: newWorld(), repo: &repo{changed: make(chan struct{})}, shelf: &shelf{saved: map[string][]byte{}}}
+	g := &rig{t: t, world: newWorld(), repo: &repo{changed: make(chan struct{})}, shelf: &shelf{saved: map[string][]byte{}, kept: map[string][]byte{}}}
 	if files != nil {
 		g.repo.commit(files)
 	}
 	g.options = Options{
 		Sources:  map[string]Source{"shop": {Source: g.repo, Interval: testInterval}},
 		Syncs:    []Sync{testSync("shop")},
-		Marathon: g.world, Applier: g.world, Store: g.shelf, Resync: testResync,
+		Marathon: g.world, Applier: g.world, Store: g.shelf, Archive: g.shelf, Resync: testResync,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	return g

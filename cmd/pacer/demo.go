@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -255,17 +256,22 @@ func (t teller) tellRevision(s controller.SyncStatus, last string) string {
 	return s.Revision.ID
 }
 
-// signs of the states, so that they can be told apart without colour.
-var signs = map[controller.AppState]string{
-	controller.Synced: "✔", controller.Progressing: "…", controller.OutOfSync: "~",
-	controller.Failed: "✘", controller.Blocked: "!", controller.Broken: "!", controller.Unknown: "?",
+// sign is the mark of how an app stands, so that it can be told without colour.
+func sign(a controller.AppStatus) string {
+	marks := map[controller.Condition]string{
+		controller.InRollout: "…", controller.Failed: "✘", controller.Blocked: "!", controller.Broken: "!",
+	}
+	if mark := marks[a.Condition]; mark != "" {
+		return mark
+	}
+	return map[controller.AppState]string{controller.Synced: "✔", controller.OutOfSync: "~", controller.Unknown: "?"}[a.State]
 }
 
 func (t teller) tellApps(s controller.SyncStatus, last map[string]string) {
 	now := map[string]bool{}
 	for _, a := range s.Apps {
 		now[a.ID] = true
-		said := fmt.Sprintf("%s %s  %s: %s", signs[a.State], a.ID, a.State, fares(a))
+		said := fmt.Sprintf("%s %s  %s: %s", sign(a), a.ID, stands(a), fares(a))
 		if last[a.ID] != said {
 			t.line("  %s", said)
 		}
@@ -292,9 +298,14 @@ func (t teller) tellProblems(s controller.SyncStatus, told map[string]bool) map[
 	return now
 }
 
+// stands is how an app stands, in a word or two.
+func stands(a controller.AppStatus) string {
+	return cmp.Or(string(a.Condition), string(a.State))
+}
+
 // fares is how an app fares: why, where there is something to say, else counts.
 func fares(a controller.AppStatus) string {
-	if a.Reason != "" && a.State != controller.Synced {
+	if a.Reason != "" && (a.State != controller.Synced || a.Condition != "") {
 		return a.Reason
 	}
 	said := fmt.Sprintf("%d of %d running", a.Instances.Running, a.Instances.Wanted)

@@ -38,7 +38,7 @@ func TestCommandLineDocs(t *testing.T) {
 func commandLinePage(root *cobra.Command) string {
 	var b strings.Builder
 	b.WriteString("# Command line\n\nThis page is made from the code: `go test ./cmd/pacer -run TestCommandLineDocs -update`.\n\n")
-	b.WriteString("Exit codes: 0 done, or nothing to do; 1 error (bad input, refused, failed rollout); 2 changes are pending\n(`plan --detailed-exitcode`); 3 timed out waiting.\n")
+	b.WriteString("Exit codes: 0 done, or nothing to do; 1 error (bad input, refused, failed rollout); 2 changes are pending\n(`plan` and `diff --detailed-exitcode`); 3 timed out waiting.\n")
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

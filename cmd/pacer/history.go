@@ -16,7 +16,7 @@ func newHistory() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "history SYNC",
-		Short: "Show what a running Pacer changed for a sync, newest first",
+		Short: "Show what a running Pacer changed for a sync, newest first, and who asked for it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := s.status(cmd.Context(), args)
@@ -41,8 +41,11 @@ func newHistory() *cobra.Command {
 // printEntry writes one pass, and a line for each change of it.
 func printEntry(w io.Writer, e store.Entry) {
 	line := func(format string, args ...any) { fmt.Fprintln(w, plan.Visible(fmt.Sprintf(format, args...))) }
-	line("%s  %-10s %.12s %s (%s, took %s)", e.Began.UTC().Format(time.RFC3339), e.Result, e.Revision, e.Subject, e.Author,
+	line("%s  %-10s %s %s (%s, took %s)", e.Began.UTC().Format(time.RFC3339), e.Result, shortRevision(e.Revision), e.Subject, e.Author,
 		e.Ended.Sub(e.Began).Round(100*time.Millisecond))
+	if e.Asked.By != "" {
+		line("    asked for by %s", e.Asked)
+	}
 	if e.Message != "" {
 		line("    %s", e.Message)
 	}

@@ -83,6 +83,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newDemo(), newRun(), newPlan(), newApply(), newValidate(), newRender(), newExport(), newExplain(), newStatus(), newHistory(), newWait(), newSync(), newSuspend(), newResume(), newApprove(), newLocal(), newVersion(), newDemoWeb())
+	root.AddCommand(newDemo(), newRun(), newPlan(), newApply(), newValidate(), newRender(), newExport(), newExplain(), newStatus(), newHistory(), newDiff(), newWait(), newSync(), newSuspend(), newResume(), newRollback(), newApprove(), newLocal(), newVersion(), newDemoWeb())
 	return root
 }

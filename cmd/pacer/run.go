@@ -79,7 +79,7 @@ type program struct {
 	config     *config.Config
 	controller *controller.Controller
 	marathon   *marathon.Client
-	store      store.Store
+	store      *store.File
 	metrics    *prometheus.Registry
 	sources    map[string]sources.Source
 	addr       net.Addr // of the page; nil where none is served
@@ -145,8 +145,9 @@ func (p *program) servePage(c *config.Config, fail func(error)) (err error) {
 		return nil
 	}
 	handler := web.New(web.Options{
-		Status: p.controller.Status, Trigger: p.controller.Trigger,
+		Status: p.controller.Status, Diff: p.controller.Diff, Trigger: p.controller.Trigger,
 		Suspend: p.controller.Suspend, Resume: p.controller.Resume, Approve: p.controller.Approve,
+		Rollback: p.controller.Rollback, Release: p.controller.Release,
 		Tokens:  web.Tokens{Read: marathonSecret(c.Web.Tokens.Read), Act: marathonSecret(c.Web.Tokens.Act)},
 		Metrics: p.metrics, Log: p.log, Version: versionString(),
 	})
@@ -181,7 +182,7 @@ func closeSources(all map[string]sources.Source) error {
 
 func (p *program) controllerOptions(c *config.Config, opened map[string]sources.Source) controller.Options {
 	o := controller.Options{
-		Sources: map[string]controller.Source{}, Marathon: p.marathon, Store: p.store,
+		Sources: map[string]controller.Source{}, Marathon: p.marathon, Store: p.store, Archive: p.store,
 		Applier: apply.New(p.marathon, apply.Options{Log: p.log}),
 		Events:  p.events,
 		Log:     p.log, Metrics: p.metrics,
@@ -201,7 +202,7 @@ func (p *program) controllerOptions(c *config.Config, opened map[string]sources.
 
 // events opens the stream of what says that something changed in Marathon.
 func (p *program) events(ctx context.Context) (controller.EventStream, error) {
-	stream, err := p.marathon.Events(ctx, marathon.TriggerEvents()...)
+	stream, err := p.marathon.Events(ctx, slices.Concat(marathon.TriggerEvents(), marathon.AuthorEvents())...)
 	if err != nil {
 		return nil, err // and no stream that is nil and does not look so
 	}
@@ -225,7 +226,7 @@ func (p *program) follow(ctx context.Context, file string, hangups <-chan os.Sig
 			return
 		case <-hangups:
 			p.reload(load)
-			p.controller.TriggerAll()
+			p.controller.TriggerAll(store.Asked{By: store.AskedByConfig})
 		case <-tick.C:
 			now, err := os.ReadFile(file)
 			if err == nil && !bytes.Equal(now, last) {

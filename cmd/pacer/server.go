@@ -26,6 +26,7 @@ type server struct {
 	url       string
 	tokenFile string
 	timeout   time.Duration // of one answer; 0: none but the context's
+	known     bool          // it has answered as a Pacer does
 }
 
 const defaultServer = "http://127.0.0.1:9090"
@@ -109,7 +110,7 @@ func (s *server) ask(ctx context.Context, method, path string, body, v any) erro
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		var answer struct{ Message string }
-		if method != http.MethodGet { // what is asked for by GET is always there
+		if method != http.MethodGet || s.known {
 			_ = json.Unmarshal(text, &answer) // else the status has to do
 		}
 		return &refusal{resp.StatusCode, plan.Visible(cmp.Or(answer.Message, base+path+" answers "+resp.Status+": is this a Pacer?"))}
@@ -132,6 +133,7 @@ func (s *server) status(ctx context.Context, names []string) (controller.Status,
 	if st.Now.IsZero() {
 		return st, errors.New("the answer is not a status: is this URL a Pacer?")
 	}
+	s.known = true
 	for _, name := range names {
 		if !slices.ContainsFunc(st.Syncs, func(y controller.SyncStatus) bool { return y.Name == name }) {
 			var known []string

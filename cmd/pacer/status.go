@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -44,18 +45,22 @@ func printStatus(w io.Writer, st controller.Status) {
 		fmt.Fprintln(w, plan.Visible("The newest configuration is not in force: "+st.Reload))
 	}
 	for _, y := range st.Syncs {
-		printSync(w, y)
+		printSync(w, st, y)
 	}
 	if len(st.Syncs) == 0 {
 		fmt.Fprintln(w, "No sync is configured.")
 	}
 }
 
-func printSync(w io.Writer, y controller.SyncStatus) {
+func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 	line := func(format string, args ...any) { fmt.Fprintln(w, plan.Visible(fmt.Sprintf(format, args...))) }
 	line("%s: %s", y.Name, strings.Join(syncWords(y), ", "))
 	if y.Revision.ID != "" {
-		line("  at %.12s %s", y.Revision.ID, y.Revision.Subject)
+		line("  at %s %s", shortRevision(y.Revision.ID), y.Revision.Subject)
+	}
+	if pin := y.RolledBack; pin != nil {
+		line("  rolled back to %s %s", shortRevision(pin.ID), pin.Subject)
+		line("      at %s, asked for by %s; pacer rollback %s --release ends it", pin.At.UTC().Format(time.RFC3339), pin.By, y.Name)
 	}
 	if y.SourceError != "" {
 		line("  the source cannot be read: %s", y.SourceError)
@@ -67,7 +72,7 @@ func printSync(w io.Writer, y controller.SyncStatus) {
 		line("  %s", note)
 	}
 	for _, a := range y.Apps {
-		line("  %s %s  %s", signs[a.State], a.ID, strings.Join(appWords(a), ", "))
+		line("  %s %s  %s%s", sign(a), a.ID, strings.Join(appWords(a), ", "), lasting(st.Now, a))
 		if a.Reason != "" {
 			line("      %s", a.Reason)
 		}
@@ -80,17 +85,38 @@ func printSync(w io.Writer, y controller.SyncStatus) {
 	}
 }
 
+// lasting tells for how long an app stands so, and at which revision.
+func lasting(now time.Time, a controller.AppStatus) string {
+	var said string
+	if !a.Since.IsZero() {
+		said = ", for " + max(now.Sub(a.Since), 0).Round(time.Second).String()
+	}
+	if a.Revision != "" {
+		said += ", at " + shortRevision(a.Revision)
+	}
+	return said
+}
+
+// shortRevision shortens a commit or the hash of a directory's content for reading.
+func shortRevision(id string) string {
+	const kind = "sha256:"
+	if hash, is := strings.CutPrefix(id, kind); is {
+		return kind + fmt.Sprintf("%.12s", hash)
+	}
+	return fmt.Sprintf("%.12s", id)
+}
+
 // syncWords sum a sync up.
 func syncWords(y controller.SyncStatus) []string {
 	var words []string
 	if y.Suspended {
 		words = append(words, "suspended")
 	}
-	counts := y.Counts()
-	for _, state := range controller.AppStates() {
-		if n := counts[state]; n > 0 {
-			words = append(words, fmt.Sprintf("%d %s", n, state))
-		}
+	if y.RolledBack != nil {
+		words = append(words, "rolled back")
+	}
+	if counts := y.Counts(); counts != "" {
+		words = append(words, counts)
 	}
 	if y.Planned.IsZero() {
 		words = append(words, "not compared yet")
@@ -100,12 +126,19 @@ func syncWords(y controller.SyncStatus) []string {
 	return words
 }
 
+// appWords tell how an app stands: both axes, what finer is known, and counts.
 func appWords(a controller.AppStatus) []string {
 	words := []string{string(a.State)}
+	if a.Health != "" {
+		words = append(words, string(a.Health))
+	}
+	if a.Condition != "" {
+		words = append(words, string(a.Condition))
+	}
 	if a.Kind == manifests.KindGroup {
 		return words
 	}
-	words = append(words, string(a.Health), fmt.Sprintf("%d of %d running", a.Instances.Running, a.Instances.Wanted))
+	words = append(words, fmt.Sprintf("%d of %d running", a.Instances.Running, a.Instances.Wanted))
 	if a.Instances.Checked {
 		words = append(words, fmt.Sprintf("%d healthy", a.Instances.Healthy))
 	}

@@ -22,7 +22,8 @@ func newWait() *cobra.Command {
 		Use:   "wait [SYNC…]",
 		Short: "Wait until everything that git asks of a running Pacer is synced and healthy",
 		Long: "Exit code 1 as soon as a change has failed or a manifest is broken, 3 after --timeout. After a push give\n" +
-			"--revision: else what was there before it may be taken for done.",
+			"--revision: else what was there before it may be taken for done. A sync that is rolled back is waited for\n" +
+			"at the revision that it is held at.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
@@ -97,16 +98,18 @@ func unmetSync(y controller.SyncStatus, revision string) (missing, failed string
 		return say("%s", y.Last.Error), ""
 	case y.Planned.IsZero():
 		return say("git and Marathon were not compared yet"), ""
-	case y.PlannedRevision != y.Revision.ID || !strings.HasPrefix(y.PlannedRevision, revision):
-		return say("it is at %.12s", y.PlannedRevision), ""
-	case y.SourceError != "":
+	case y.RolledBack != nil && !strings.HasPrefix(y.PlannedRevision, revision):
+		return say("it is rolled back to %s until it is released", shortRevision(y.RolledBack.ID)), ""
+	case y.PlannedRevision != inForce(y) || !strings.HasPrefix(y.PlannedRevision, revision):
+		return say("it is at %s", shortRevision(y.PlannedRevision)), ""
+	case y.SourceError != "" && y.RolledBack == nil:
 		missing = say("the source cannot be read: %s", y.SourceError)
 	case y.Suspended:
 		missing = say("it is suspended")
 	}
 	for _, a := range y.Apps {
 		said := say("%s %s: %s", a.ID, strings.Join(appWords(a), ", "), a.Reason)
-		if a.State == controller.Failed || a.State == controller.Broken {
+		if a.Condition == controller.Failed || a.Condition == controller.Broken {
 			return missing, said
 		}
 		if missing == "" && !done(a) {
@@ -121,8 +124,16 @@ func unmetSync(y controller.SyncStatus, revision string) (missing, failed string
 	return missing, ""
 }
 
+// inForce is the revision that a sync is to be at.
+func inForce(y controller.SyncStatus) string {
+	if y.RolledBack != nil {
+		return y.RolledBack.ID
+	}
+	return y.Revision.ID
+}
+
 // done tells whether an app is as it should be.
 func done(a controller.AppStatus) bool {
-	return a.State == controller.Synced &&
+	return a.State == controller.Synced && a.Condition == "" &&
 		(a.Kind == manifests.KindGroup || a.Health == controller.HealthHealthy || a.Health == controller.HealthSuspended)
 }

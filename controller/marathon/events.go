@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -53,6 +55,42 @@ func (e Event) IDs() []string {
 		}
 	}
 	return ids
+}
+
+// Written says from where an app or a pod was written.
+type Written struct {
+	ID   string
+	From string // the address of the client, or of a proxy before Marathon
+}
+
+// Written tells of an event that says who wrote what: Marathon sends one for a
+// write of a single app or pod, none for a group, a list or a delete of an app
+// (testdata/conformance/api/events.json).
+func (e Event) Written() (w Written, ok bool) {
+	if !slices.Contains(AuthorEvents(), e.Type) {
+		return Written{}, false
+	}
+	var told struct {
+		From string `json:"clientIp"`
+		URI  string `json:"uri"`
+		App  struct {
+			ID string `json:"id"`
+		} `json:"appDefinition"`
+	}
+	if json.Unmarshal(e.Data, &told) != nil {
+		return Written{}, true
+	}
+	w = Written{ID: told.App.ID, From: told.From}
+	if w.ID == "" {
+		_, w.ID, _ = strings.Cut(told.URI, "/v2/pods/")
+		w.ID = "/" + strings.Trim(w.ID, "/")
+	}
+	return w, true
+}
+
+// AuthorEvents are the types of which Event.Written tells.
+func AuthorEvents() []string {
+	return []string{"api_post_event", "pod_created_event", "pod_updated_event"}
 }
 
 // TriggerEvents are the types that say that a definition, a deployment or the

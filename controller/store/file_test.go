@@ -35,7 +35,13 @@ func sample(n int) State {
 		History:   []Entry{{Revision: fmt.Sprint(n), Author: "a", Subject: "s", Began: at, Ended: at, Summary: plan.Summary{Create: n}, Result: "applied", Changes: []Done{{ID: "/shop/web", Action: plan.Scale, Outcome: "applied", Reason: "r"}}, Message: "m"}},
 		Suspended: true,
 		Approved:  map[string]string{"/shop/old": "r1"},
+		Healthy:   map[string]plan.Healthy{"/shop/web": {Revision: "r1", Hash: "h1"}},
+		Held:      map[string]int{"/shop/old": 7},
+		Kept:      []Kept{{ID: "r1", Ref: "main", Author: "a", Subject: "s", Time: at, Since: at, Scope: "/shop", Sum: "f00"}},
+		Stands:    map[string]Stand{"/shop/web": {State: "synced", Health: "healthy", Condition: "rollout", Since: at}},
 	}
+	asked := Asked{By: AskedByPerson, Verb: "rollback", User: "ada", Token: "act", Address: "10.0.0.7", Reason: "r"}
+	s.Pin, s.History[0].Asked = &Pin{Kept: s.Kept[0], By: asked, At: at}, asked
 	for i := range n {
 		s.Inventory[fmt.Sprintf("/shop/app-%d", i)] = Owned{Kind: manifests.KindApp, File: "apps.yaml", Revision: "r1", Hash: "h"}
 	}

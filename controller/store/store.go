@@ -1,5 +1,5 @@
 // Package store keeps what must outlive a process: inventory, history,
-// suspensions, and which rollouts are under way or have failed.
+// suspensions, rollbacks, and which rollouts are under way or have failed.
 //
 // A lost or unreadable record is never an empty one: Load says so, and nothing
 // is deleted until the inventory is known again.
@@ -40,10 +40,44 @@ type State struct {
 	// Held holds, by id, what was one of more deletes than the policy allows
 	// without an approval, and of how many.
 	Held map[string]int `json:"held,omitempty"`
+	// Kept lists the revisions that a rollback can go to, newest first, at most
+	// MaxHistory. What they asked for lies in an Archive.
+	Kept []Kept `json:"kept,omitempty"`
+	// Pin holds the sync at one of Kept; nil: it follows its source.
+	Pin *Pin `json:"pin,omitempty"`
+	// Stands holds, by id, what was last told of an app, and since when it is so.
+	Stands map[string]Stand `json:"stands,omitempty"`
 }
 
 // MaxHistory is how many entries of history are kept for a sync.
 const MaxHistory = 50
+
+// Kept is a revision that was applied, or found to be as it should.
+type Kept struct {
+	ID      string    `json:"id"`
+	Ref     string    `json:"ref,omitempty"`
+	Author  string    `json:"author,omitempty"`
+	Subject string    `json:"subject,omitempty"`
+	Time    time.Time `json:"time,omitzero"` // of the commit
+	Since   time.Time `json:"since"`         // when it was first found to be in force
+	Scope   string    `json:"scope"`         // for which it was read
+	Sum     string    `json:"sum"`           // of its content in the Archive
+}
+
+// Pin is a rollback that is in force.
+type Pin struct {
+	Kept
+	By Asked     `json:"by"`
+	At time.Time `json:"at"`
+}
+
+// Stand is what was last told of an app, in the words of the status.
+type Stand struct {
+	State     string    `json:"state"`
+	Health    string    `json:"health,omitempty"`
+	Condition string    `json:"condition,omitempty"`
+	Since     time.Time `json:"since"`
+}
 
 // Owned is an id that a sync has applied.
 type Owned struct {
@@ -63,6 +97,7 @@ type Rollout struct {
 	Began      time.Time      `json:"began"`
 	Revert     bool           `json:"revert,omitempty"` // it puts the last healthy definition back
 	New        bool           `json:"new,omitempty"`    // no rollout of the id has come up before
+	Asked      Asked          `json:"asked,omitzero"`   // what the pass that began it was for
 }
 
 // Entry is one pass that changed something or failed.
@@ -76,6 +111,7 @@ type Entry struct {
 	Result   string       `json:"result"` // applied, failed, superseded
 	Changes  []Done       `json:"changes,omitempty"`
 	Message  string       `json:"message,omitempty"`
+	Asked    Asked        `json:"asked,omitzero"` // who or what it was begun for
 }
 
 // Done is what became of one change.

@@ -7,76 +7,124 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // actionTimeout is how long an action may take to be saved.
 const actionTimeout = 30 * time.Second
 
-// approval is the body of an approve: JSON, or a form with the same names.
-type approval struct {
-	IDs      []string `json:"ids"`
-	Revision string   `json:"revision"`
+// wish is the body of an action: JSON, or a form with the same names. Each
+// action reads what it knows.
+type wish struct {
+	IDs      []string `json:"ids"`      // approve
+	Revision string   `json:"revision"` // approve, rollback
+	Back     int      `json:"back"`     // rollback
+	Release  bool     `json:"release"`  // rollback
+	Reason   string   `json:"reason"`   // rollback
 }
 
 // sync pokes the controller.
 func (s *site) sync() http.Handler {
-	return s.action("sync", http.StatusAccepted, "a pass of %s will begin", func(_ context.Context, name string, _ approval) error {
-		return s.Trigger(name)
+	return s.action("sync", http.StatusAccepted, func(_ context.Context, name string, _ wish, by store.Asked) (string, error) {
+		return "a pass of " + name + " will begin", s.Trigger(name, by)
 	})
 }
 
 func (s *site) suspend() http.Handler {
-	return s.action("suspend", http.StatusOK, "%s is suspended: nothing is changed until it is resumed", func(ctx context.Context, name string, _ approval) error {
-		return s.Suspend(ctx, name)
+	return s.action("suspend", http.StatusOK, func(ctx context.Context, name string, _ wish, by store.Asked) (string, error) {
+		return name + " is suspended: nothing is changed until it is resumed", s.Suspend(ctx, name, by)
 	})
 }
 
 func (s *site) resume() http.Handler {
-	return s.action("resume", http.StatusOK, "%s is resumed", func(ctx context.Context, name string, _ approval) error {
-		return s.Resume(ctx, name)
+	return s.action("resume", http.StatusOK, func(ctx context.Context, name string, _ wish, by store.Asked) (string, error) {
+		return name + " is resumed", s.Resume(ctx, name, by)
 	})
 }
 
 func (s *site) approve() http.Handler {
-	return s.action("approve", http.StatusOK, "approved in %s", func(ctx context.Context, name string, a approval) error {
-		return s.Approve(ctx, name, a.IDs, a.Revision)
+	return s.action("approve", http.StatusOK, func(ctx context.Context, name string, w wish, by store.Asked) (string, error) {
+		return "approved in " + name, s.Approve(ctx, name, w.IDs, w.Revision, by)
 	})
 }
+
+func (s *site) rollback() http.Handler {
+	return s.action("rollback", http.StatusOK, func(ctx context.Context, name string, w wish, by store.Asked) (string, error) {
+		if w.Release {
+			if w.Revision != "" || w.Back != 0 {
+				return "", fmt.Errorf("%w: release goes with neither revision nor back", errBody)
+			}
+			return name + " is released: it follows its source again", s.Release(ctx, name, by)
+		}
+		if w.Back < 0 || w.Back > 0 && w.Revision != "" {
+			return "", fmt.Errorf("%w: want a revision, or a number of revisions back", errBody)
+		}
+		pin, err := s.Rollback(ctx, name, controller.Rollback{Revision: w.Revision, Back: w.Back}, by)
+		return fmt.Sprintf("%s is rolled back to %s, and stays there until it is released", name, strings.TrimSpace(shortID(pin.ID)+" "+pin.Subject)), err
+	})
+}
+
+// maxReason is how many bytes of a reason are kept.
+const maxReason = 500
 
 // action serves one that is asked of a sync, and leaves a line in the log of who
 // asked for what and what came of it. A browser's form is sent back to the
 // page, any other caller gets JSON.
-func (s *site) action(verb string, code int, said string, do func(context.Context, string, approval) error) http.Handler {
+func (s *site) action(verb string, code int, do func(context.Context, string, wish, store.Asked) (said string, err error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		name := r.PathValue("name")
-		a, err := readApproval(r)
+		name, said := r.PathValue("name"), ""
+		wanted, err := readWish(r)
+		by := s.asker(r, verb)
+		if by.Reason = wanted.Reason; len(by.Reason) > maxReason {
+			err = errors.Join(err, fmt.Errorf("%w: the reason has more than %d bytes", errBody, maxReason))
+		}
 		if err == nil {
 			ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
 			defer cancel()
-			err = do(ctx, name, a)
+			said, err = do(ctx, name, wanted, by)
 		}
-		s.Log.Info("action asked for over HTTP", "action", verb, "sync", name, "ids", a.IDs, "revision", a.Revision, "remote", r.RemoteAddr, "error", err)
+		s.Log.Info("action asked for over HTTP", "action", verb, "sync", name, "ids", wanted.IDs, "revision", wanted.Revision,
+			"back", wanted.Back, "release", wanted.Release, "reason", wanted.Reason,
+			"user", by.User, "token", by.Token, "remote", r.RemoteAddr, "error", err)
 		switch {
 		case err != nil:
 			s.writeJSON(w, codeOf(err), answer{sentence(err, name)})
 		case strings.Contains(r.Header.Get("Accept"), "text/html"):
 			http.Redirect(w, r, "/", http.StatusSeeOther)
 		default:
-			s.writeJSON(w, code, answer{fmt.Sprintf(said, name)})
+			s.writeJSON(w, code, answer{said})
 		}
 	})
 }
 
+// asker is who asks, as far as it is known: the token is proved, the name that
+// stands beside it is not.
+func (s *site) asker(r *http.Request, verb string) store.Asked {
+	by := store.Asked{By: store.AskedByPerson, Verb: verb, Token: s.Tokens.name(given(r))}
+	by.User, _, _ = r.BasicAuth()
+	by.User = by.User[:min(len(by.User), maxUser)]
+	if by.Address, _, _ = net.SplitHostPort(r.RemoteAddr); by.Address == "" {
+		by.Address = r.RemoteAddr
+	}
+	return by
+}
+
+// maxUser is how many bytes of a user's name are kept.
+const maxUser = 100
+
 // errBody is a body that cannot be used.
 var errBody = errors.New("the body cannot be used")
 
-// readApproval reads the body, which may be empty.
-func readApproval(r *http.Request) (a approval, err error) {
+// readWish reads the body, which may be empty.
+func readWish(r *http.Request) (a wish, err error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return a, err // too large, or cut off
@@ -87,7 +135,7 @@ func readApproval(r *http.Request) (a approval, err error) {
 		if err := r.ParseForm(); err != nil {
 			return a, fmt.Errorf("%w: %w", errBody, err)
 		}
-		return approval{IDs: r.PostForm["ids"], Revision: r.PostForm.Get("revision")}, nil
+		return wishOf(r.PostForm)
 	}
 	if len(body) == 0 {
 		return a, nil
@@ -98,6 +146,17 @@ func readApproval(r *http.Request) (a approval, err error) {
 		return a, fmt.Errorf("%w: want nothing, or JSON such as {\"ids\": [\"/shop/cart\"], \"revision\": \"3f9c2a7\"}: %w", errBody, err)
 	}
 	return a, nil
+}
+
+// wishOf reads a form.
+func wishOf(form url.Values) (w wish, err error) {
+	w = wish{IDs: form["ids"], Revision: form.Get("revision"), Reason: form.Get("reason"), Release: form.Get("release") == "true"}
+	if back := form.Get("back"); back != "" {
+		if w.Back, err = strconv.Atoi(back); err != nil {
+			return w, fmt.Errorf("%w: back: %w", errBody, err)
+		}
+	}
+	return w, nil
 }
 
 func codeOf(err error) int {

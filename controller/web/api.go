@@ -1,12 +1,18 @@
 package web
 
 import (
+	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
 )
 
 // answer is the JSON body of an action and of an error of the API.
@@ -17,6 +23,33 @@ type answer struct {
 func (s *site) status() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s.writeJSON(w, http.StatusOK, s.Status())
+	})
+}
+
+// diff answers a plan in the format that is asked for, as pacer plan prints it.
+func (s *site) diff() http.Handler {
+	kinds := map[string]string{
+		"json": "application/json", "yaml": "application/yaml", "text": "text/plain; charset=utf-8", "markdown": "text/markdown; charset=utf-8",
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, format := r.PathValue("name"), cmp.Or(r.URL.Query().Get("format"), "json")
+		if kinds[format] == "" {
+			s.writeJSON(w, http.StatusBadRequest, answer{fmt.Sprintf("format %q: want one of %s", format, strings.Join(plan.Formats(), ", "))})
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
+		defer cancel()
+		p, err := s.Diff(ctx, name, r.URL.Query()["id"])
+		var body bytes.Buffer
+		if err == nil {
+			err = plan.Write(&body, p, format)
+		}
+		if err != nil {
+			s.writeJSON(w, codeOf(err), answer{sentence(err, name)})
+			return
+		}
+		w.Header().Set("Content-Type", kinds[format])
+		s.write(w, body.Bytes())
 	})
 }
 

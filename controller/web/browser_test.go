@@ -20,6 +20,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 var screenshots = flag.String("screenshots", "", "folder to write pictures of the page to")
@@ -115,7 +117,7 @@ func (l *live) get() controller.Status {
 	return l.status
 }
 
-func (l *live) trigger(name string) error {
+func (l *live) trigger(name string, _ store.Asked) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked = append(l.asked, name)
@@ -126,9 +128,43 @@ func (l *live) trigger(name string) error {
 	return nil
 }
 
+// act notes what else a button asks for, and shows the sync rolled back from then
+// on, or not.
+func (l *live) act(asked string, rolledBack bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked = append(l.asked, asked)
+	next := shopSync()
+	if rolledBack {
+		next = rolledBackSync()
+	}
+	next.Suspended = asked == "suspend shop"
+	l.status.Syncs = []controller.SyncStatus{next}
+	return nil
+}
+
+func (l *live) rollback(_ context.Context, name string, to controller.Rollback, by store.Asked) (store.Pin, error) {
+	if by.Reason == "no" {
+		return store.Pin{}, fmt.Errorf("%w: these are kept: none", controller.ErrConflict)
+	}
+	return store.Pin{}, l.act("rollback "+name+" "+to.Revision+" "+by.Reason, true)
+}
+
 func serve(t *testing.T, l *live) string {
 	t.Helper()
-	server := httptest.NewServer(New(Options{Status: l.get, Trigger: l.trigger, Version: "v1.2.3"}))
+	act := func(verb string, rolledBack bool) func(context.Context, string, store.Asked) error {
+		return func(_ context.Context, name string, _ store.Asked) error { return l.act(verb+" "+name, rolledBack) }
+	}
+	server := httptest.NewServer(New(Options{
+		Status: l.get, Trigger: l.trigger, Rollback: l.rollback, Version: "v1.2.3",
+		Suspend: act("suspend", false), Resume: act("resume", false), Release: act("release", false),
+		Approve: func(_ context.Context, name string, ids []string, revision string, _ store.Asked) error {
+			return l.act(fmt.Sprintf("approve %s %v %.8s", name, ids, revision), true)
+		},
+		Diff: func(context.Context, string, []string) (plan.Plan, error) {
+			return plan.Plan{Summary: plan.Summary{None: 1}}, nil
+		},
+	}))
 	t.Cleanup(server.Close)
 	return server.URL
 }
@@ -179,6 +215,51 @@ func TestBrowserButtonSyncsAndPageRefreshes(t *testing.T) {
 	}
 }
 
+// Every button of the page does what it says, and what is being written is not
+// taken away by a refresh.
+func TestBrowserButtons(t *testing.T) {
+	ctx, complaints := browser(t)
+	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{shopSync()}}}
+	url := serve(t, l)
+	back, reason := "Roll shop back to 1b2c3d4e", `[aria-label="Reason for rolling shop back to 1b2c3d4e"]`
+	button := func(label string) string { return fmt.Sprintf(`[aria-label=%q]`, label) }
+
+	must(t, ctx, chromedp.Navigate(url))
+	must(t, ctx, chromedp.Click(button("Suspend shop")))
+	must(t, ctx, chromedp.Click(button("Resume shop")))
+	must(t, ctx, chromedp.WaitVisible(button("Suspend shop")))
+
+	// A rollback that is refused says why; one that is not shows where the sync is held.
+	must(t, ctx, chromedp.Click(button(back)))
+	must(t, ctx, chromedp.SendKeys(reason, "no"))
+	must(t, ctx, chromedp.Click(button("Hold shop at 1b2c3d4e")))
+	must(t, ctx, chromedp.WaitVisible(`//*[@id="said"][contains(text(), "these are kept: none")]`))
+	must(t, ctx, chromedp.WaitNotPresent(`//button[text()="Refused"]`)) // the page is as it was
+	must(t, ctx, chromedp.SendKeys(reason, "it "))
+	must(t, ctx, chromedp.Evaluate[int](`refresh(), 0`))
+	must(t, ctx, chromedp.WaitVisible(`//*[@id="live"][text()="live"]`))
+	must(t, ctx, chromedp.SendKeys(reason, "hangs"))
+	must(t, ctx, chromedp.Click(button("Hold shop at 1b2c3d4e")))
+	must(t, ctx, chromedp.WaitVisible(`//strong[contains(., "Rolled back to")]`))
+
+	must(t, ctx, chromedp.Click(button("Approve delete of /shop/legacy-import")))
+	must(t, ctx, chromedp.WaitNotPresent(`//button[text()="Asked"]`))
+	must(t, ctx, chromedp.Click(button("Release shop")))
+	must(t, ctx, chromedp.WaitNotPresent(button("Release shop")))
+	l.mu.Lock()
+	asked := strings.Join(l.asked, "; ")
+	l.mu.Unlock()
+	if want := "suspend shop; resume shop; rollback shop 1b2c3d4e77aa0f3344 it hangs; approve shop [/shop/legacy-import] 1b2c3d4e; release shop"; asked != want {
+		t.Errorf("the buttons asked for %q, want %q", asked, want)
+	}
+	said := complaints.all()
+	if len(said) != 1 || !strings.Contains(said[0], "409") { // the browser notes the refusal
+		t.Errorf("the browser complains:\n%s", strings.Join(said, "\n"))
+	}
+	must(t, ctx, chromedp.Click(button("Diff of /shop/web")))
+	must(t, ctx, chromedp.WaitVisible(`//*[contains(text(), "Plan: 0 to create")]`))
+}
+
 func TestBrowserWithoutScript(t *testing.T) {
 	ctx, _ := browser(t)
 	l := &live{status: sampleStatus()}
@@ -225,6 +306,8 @@ func TestBrowserPictures(t *testing.T) {
 	odd.Marathon.Error = "GET http://m1:8080/v2/info: dial tcp 10.0.0.7:8080: connect: connection refused: check that Marathon runs and that marathon.url names it"
 	calm := sampleStatus()
 	calm.Syncs = []controller.SyncStatus{calmSync()}
+	back := sampleStatus()
+	back.Syncs = []controller.SyncStatus{rolledBackSync()}
 	empty := controller.Status{Now: noon, Running: true, Marathon: calm.Marathon}
 	for _, shot := range []struct {
 		name   string
@@ -233,7 +316,7 @@ func TestBrowserPictures(t *testing.T) {
 		scheme string
 	}{
 		{"mixed-light", mixed, 1280, "light"}, {"mixed-dark", mixed, 1280, "dark"}, {"mixed-narrow", mixed, 390, "light"},
-		{"hostile", odd, 1280, "light"}, {"calm", calm, 1280, "light"}, {"empty", empty, 1280, "dark"},
+		{"hostile", odd, 1280, "light"}, {"calm", calm, 1280, "light"}, {"back", back, 1280, "light"}, {"empty", empty, 1280, "dark"},
 	} {
 		set(t, ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: shot.width, Height: 900, DeviceScaleFactor: 1})
 		set(t, ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: shot.scheme}}})

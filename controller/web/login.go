@@ -73,6 +73,23 @@ func (t Tokens) allow(act bool, token string) (bool, error) {
 	return ok, nil
 }
 
+// name tells which of the tokens one is: "act", "read", or nothing where it is
+// neither or cannot be told.
+func (t Tokens) name(token string) string {
+	for _, known := range []struct {
+		name string
+		read func() (string, error)
+	}{{"act", t.Act}, {"read", t.Read}} {
+		if known.read == nil {
+			continue
+		}
+		if want, err := known.read(); err == nil && same(token, want) {
+			return known.name
+		}
+	}
+	return ""
+}
+
 // same compares in constant time; nothing is no token.
 func same(got, want string) bool {
 	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(want))

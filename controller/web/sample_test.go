@@ -29,11 +29,20 @@ func sampleStatus() controller.Status {
 }
 
 func app(id string, state controller.AppState, health controller.Health, i controller.Instances, file, reason string) controller.AppStatus {
-	return controller.AppStatus{ID: id, Kind: manifests.KindApp, State: state, Health: health, Instances: i, File: file, Reason: reason}
+	return controller.AppStatus{
+		ID: id, Kind: manifests.KindApp, State: state, Health: health, Instances: i, File: file, Reason: reason,
+		Since: noon.Add(-3 * time.Hour), Revision: "1b2c3d4e77aa0f3344",
+	}
+}
+
+// in gives an app a condition.
+func in(c controller.Condition, a controller.AppStatus) controller.AppStatus {
+	a.Condition = c
+	return a
 }
 
 func approvable(id string) controller.AppStatus {
-	a := app(id, controller.Blocked, controller.HealthHealthy, controller.Instances{}, "", "prune: confirm asks first")
+	a := in(controller.Blocked, app(id, controller.OutOfSync, controller.HealthHealthy, controller.Instances{}, "", "prune: confirm asks first"))
 	a.Action, a.Approvable = plan.Delete, true
 	return a
 }
@@ -50,11 +59,11 @@ func shopSync() controller.SyncStatus {
 		Name: "shop", Source: "https://git.example.com/shop.git", Path: "prod", Scope: "/shop", Revision: head, Running: true,
 		Last: &controller.PassStatus{Began: noon.Add(-95 * time.Second), Ended: noon.Add(-20 * time.Second), Revision: head.ID, Result: controller.PassFailed},
 		Apps: []controller.AppStatus{
-			app("/shop/cart", controller.Progressing, controller.HealthProgressing, checked(3, 2, 1), "prod/cart.yaml", "update: 1 of 3 new tasks are healthy"),
+			in(controller.InRollout, app("/shop/cart", controller.Synced, controller.HealthProgressing, checked(3, 2, 1), "prod/cart.yaml", "update: 1 of 3 new tasks are healthy")),
 			app("/shop/checkout", controller.Synced, controller.HealthHealthy, checked(4, 4, 4), "prod/checkout.yaml", ""),
-			app("/shop/legacy-import", controller.Blocked, controller.HealthHealthy, plain(1, 1), "", "git no longer has it: prune is confirm, so pacer approve has to allow its deletion"),
-			app("/shop/mailer", controller.Broken, controller.HealthHealthy, plain(1, 1), "prod/mailer.json", "its manifest has errors, which are listed below: nothing is changed until they are mended"),
-			app("/shop/pricing", controller.Failed, controller.HealthDegraded, checked(3, 0, 0), "prod/pricing.yaml", "0 of 3 running after 10 min: 57 of 57 offers refused, all for cpus: wants 99999, the largest offer has 8. The last task ended with exit code 127: sh: 1: pricing-server: not found. Not tried again until the definition changes."),
+			in(controller.Blocked, app("/shop/legacy-import", controller.OutOfSync, controller.HealthHealthy, plain(1, 1), "", "git no longer has it: prune is confirm, so pacer approve has to allow its deletion")),
+			in(controller.Broken, app("/shop/mailer", controller.Unknown, controller.HealthHealthy, plain(1, 1), "prod/mailer.json", "its manifest has errors, which are listed below: nothing is changed until they are mended")),
+			in(controller.Failed, app("/shop/pricing", controller.OutOfSync, controller.HealthDegraded, checked(3, 0, 0), "prod/pricing.yaml", "0 of 3 running after 10 min: 57 of 57 offers refused, all for cpus: wants 99999, the largest offer has 8. The last task ended with exit code 127: sh: 1: pricing-server: not found. Not tried again until the definition changes.")),
 			app("/shop/reports", controller.Synced, controller.HealthSuspended, plain(0, 0), "prod/reports.yaml", ""),
 			app("/shop/search", controller.Synced, controller.HealthHealthy, checked(2, 2, 2), "prod/search.yaml", ""),
 			{ID: "/shop/tracing", Kind: manifests.KindPod, State: controller.Synced, Health: controller.HealthHealthy, Instances: plain(1, 1), File: "prod/tracing.yaml"},
@@ -65,13 +74,34 @@ func shopSync() controller.SyncStatus {
 			{File: "prod/search.yaml", Line: 22, Column: 5, ID: "/shop/search", Severity: manifests.SeverityWarning, Message: "a health check without portIndex: the first port is used, say portIndex: 0"},
 		},
 		History: shopHistory(head),
+		Kept:    []store.Kept{{ID: shopHistory(head)[1].Revision}, {ID: shopHistory(head)[2].Revision}},
+
+		PlannedRevision: head.ID,
 	}
+}
+
+// rolledBackSync is shop after somebody has taken it back.
+func rolledBackSync() controller.SyncStatus {
+	y := shopSync()
+	y.Running, y.Last.Result, y.Problems = false, controller.PassApplied, nil
+	y.Apps = []controller.AppStatus{y.Apps[1], y.Apps[6], y.Apps[2]}
+	y.Apps[2].Approvable, y.Apps[2].Action = true, plan.Delete
+	good := y.History[1]
+	by := store.Asked{By: store.AskedByPerson, Verb: "rollback", User: "ada", Token: "act", Address: "10.0.0.7", Reason: "pricing does not start"}
+	y.RolledBack = &store.Pin{Kept: store.Kept{ID: good.Revision, Subject: good.Subject}, By: by, At: noon.Add(-4 * time.Minute)}
+	y.PlannedRevision = good.Revision
+	y.History = append([]store.Entry{{
+		Revision: good.Revision, Author: good.Author, Subject: good.Subject, Began: noon.Add(-4 * time.Minute), Ended: noon.Add(-3 * time.Minute),
+		Result: "applied", Summary: plan.Summary{Update: 1}, Asked: by,
+		Changes: []store.Done{{ID: "/shop/pricing", Action: plan.Update, Outcome: "applied"}},
+	}}, y.History...)
+	return y
 }
 
 func shopHistory(head sources.Revision) []store.Entry {
 	entries := []store.Entry{{
 		Revision: head.ID, Author: head.Author, Subject: head.Subject, Began: noon.Add(-95 * time.Second), Ended: noon.Add(-20 * time.Second),
-		Summary: plan.Summary{Update: 2, Scale: 1}, Result: "failed",
+		Summary: plan.Summary{Update: 2, Scale: 1}, Result: "failed", Asked: store.Asked{By: store.AskedByPoll},
 		Changes: []store.Done{
 			{ID: "/shop/checkout", Action: plan.Scale, Outcome: "applied"},
 			{ID: "/shop/pricing", Action: plan.Update, Outcome: "failed", Reason: "0 of 3 running after 10 min: 57 of 57 offers refused, all for cpus"},
@@ -115,10 +145,13 @@ func hostileSync() controller.SyncStatus {
 		Revision:        sources.Revision{ID: "0badc0de", Author: hostile, Subject: hostile, Time: noon.Add(time.Hour)},
 		Last:            &controller.PassStatus{Began: noon.Add(-time.Second), Ended: noon, Result: controller.PassFailed, Error: hostile},
 		Notes:           []string{hostile},
-		Apps:            []controller.AppStatus{app("/evil/"+hostile, controller.Failed, controller.HealthUnknown, controller.Instances{}, hostile, hostile), approvable("/evil/" + hostile + "2")},
-		PlannedRevision: hostile,
+		Apps:            []controller.AppStatus{app("/evil/"+hostile, controller.AppState(hostile), controller.Health(hostile), controller.Instances{}, hostile, hostile), approvable("/evil/" + hostile + "2")},
+		PlannedRevision: hostile + "3",
+		Kept:            []store.Kept{{ID: hostile}},
+		RolledBack:      &store.Pin{Kept: store.Kept{ID: hostile, Subject: hostile}, By: store.Asked{By: hostile, Reason: hostile}},
 		Problems:        []manifests.Problem{{File: hostile, Line: 1, Column: 1, ID: hostile, Message: hostile}},
 		History: []store.Entry{{Revision: hostile, Author: hostile, Subject: hostile, Began: noon, Ended: noon, Result: hostile, Message: hostile,
+			Asked:   store.Asked{By: store.AskedByPerson, Verb: hostile, User: hostile, Token: hostile, Address: hostile, Reason: hostile},
 			Changes: []store.Done{{ID: hostile, Action: plan.Action(hostile), Outcome: hostile, Reason: hostile}}}},
 	}
 }

@@ -42,7 +42,6 @@ type syncView struct {
 	controller.SyncStatus
 	Now      time.Time
 	State    chip
-	Counts   []string
 	Rows     []appView
 	Hidden   int // rows that are left out
 	Problems []problemView
@@ -53,9 +52,10 @@ type syncView struct {
 
 type appView struct {
 	controller.AppStatus
-	StateChip, HealthChip chip
-	Count                 string
-	calm                  bool // needs nobody's attention
+	Now                                  time.Time
+	StateChip, HealthChip, ConditionChip chip
+	Count                                string
+	calm                                 bool // needs nobody's attention
 }
 
 type problemView struct {
@@ -66,11 +66,13 @@ type problemView struct {
 
 type entryView struct {
 	store.Entry
+	Sync    string
 	Now     time.Time
 	Chip    chip
 	Changes []doneView
 	Counts  string
-	More    int // changes that are left out
+	More    int  // changes that are left out
+	WayBack bool // a rollback can go to its revision
 }
 
 type doneView struct {
@@ -129,10 +131,9 @@ func headline(s controller.Status, views []syncView) chip {
 func newSyncView(s controller.SyncStatus, now time.Time, maxCalm int) syncView {
 	v := syncView{SyncStatus: s, Now: now, Empty: emptyHint(s)}
 	for _, a := range s.Apps {
-		v.Rows = append(v.Rows, newAppView(a))
+		v.Rows = append(v.Rows, newAppView(a, now))
 	}
 	v.State = overall(s, v.Rows)
-	v.Counts = counts(s)
 	slices.SortStableFunc(v.Rows, func(a, b appView) int {
 		return cmp.Compare(rank(a.calm), rank(b.calm))
 	})
@@ -143,14 +144,34 @@ func newSyncView(s controller.SyncStatus, now time.Time, maxCalm int) syncView {
 	for _, p := range s.Problems[:min(len(s.Problems), maxProblems)] {
 		v.Problems = append(v.Problems, newProblemView(p))
 	}
+	back := waysBack(s)
 	for i, e := range s.History {
+		entry := newEntryView(e, now)
+		entry.Sync, entry.WayBack = s.Name, back[i]
 		if i < maxRecent {
-			v.Recent = append(v.Recent, newEntryView(e, now))
+			v.Recent = append(v.Recent, entry)
 		} else {
-			v.Older = append(v.Older, newEntryView(e, now))
+			v.Older = append(v.Older, entry)
 		}
 	}
 	return v
+}
+
+// waysBack tells from which entries of the history a rollback can go to their
+// revision: the newest of each that is kept and not in force.
+func waysBack(s controller.SyncStatus) map[int]bool {
+	kept, back := map[string]bool{}, map[int]bool{}
+	for _, k := range s.Kept {
+		kept[k.ID] = true
+	}
+	delete(kept, s.PlannedRevision)
+	for i, e := range s.History {
+		if kept[e.Revision] {
+			back[i] = true
+			delete(kept, e.Revision)
+		}
+	}
+	return back
 }
 
 func rank(calm bool) int {
@@ -181,14 +202,15 @@ func overall(s controller.SyncStatus, rows []appView) chip {
 	}
 	for _, t := range []tone{toneBad, toneWarn, toneBusy} {
 		for _, r := range rows {
-			if r.StateChip.Tone == t {
-				return r.StateChip
-			}
-			if r.HealthChip.Tone == t {
-				return r.HealthChip
+			for _, c := range []chip{r.ConditionChip, r.StateChip, r.HealthChip} {
+				if c.Tone == t {
+					return c
+				}
 			}
 		}
 		switch {
+		case t == toneWarn && s.RolledBack != nil:
+			return chip{"rolled back", toneWarn}
 		case t == toneBad && hasErrors(s.Problems):
 			return chip{"problems in manifests", toneBad}
 		case t == toneWarn && s.SourceError != "":
@@ -205,17 +227,6 @@ func hasErrors(problems []manifests.Problem) bool {
 	return slices.ContainsFunc(problems, func(p manifests.Problem) bool {
 		return p.Severity != manifests.SeverityWarning
 	})
-}
-
-func counts(s controller.SyncStatus) []string {
-	var words []string
-	byState := s.Counts()
-	for _, state := range controller.AppStates() {
-		if n := byState[state]; n > 0 {
-			words = append(words, fmt.Sprintf("%d %s", n, state))
-		}
-	}
-	return words
 }
 
 func emptyHint(s controller.SyncStatus) string {
@@ -235,18 +246,37 @@ func emptyHint(s controller.SyncStatus) string {
 	}
 }
 
-func newAppView(a controller.AppStatus) appView {
-	v := appView{AppStatus: a, StateChip: stateChip(a.State), HealthChip: healthChip(a.Health), Count: instances(a)}
-	v.calm = v.StateChip.Tone == toneGood && (v.HealthChip.Tone == toneGood || v.HealthChip.Tone == toneIdle)
+func newAppView(a controller.AppStatus, now time.Time) appView {
+	v := appView{
+		AppStatus: a, Now: now, Count: instances(a),
+		StateChip: stateChip(a.State), HealthChip: healthChip(a.Health), ConditionChip: conditionChip(a.Condition),
+	}
+	if a.Condition == controller.InRollout { // what is not there yet is on its way
+		for _, c := range []*chip{&v.StateChip, &v.HealthChip} {
+			if c.Tone == toneWarn {
+				c.Tone = toneBusy
+			}
+		}
+	}
+	v.calm = v.StateChip.Tone == toneGood && (v.HealthChip.Tone == toneGood || v.HealthChip.Tone == toneIdle) && a.Condition == ""
 	return v
 }
 
+// Differs tells whether there is something that a diff would show.
+func (v appView) Differs() bool { return v.State == controller.OutOfSync }
+
 func stateChip(s controller.AppState) chip {
 	tones := map[controller.AppState]tone{
-		controller.Synced: toneGood, controller.OutOfSync: toneWarn, controller.Progressing: toneBusy,
-		controller.Failed: toneBad, controller.Blocked: toneWarn, controller.Broken: toneBad,
+		controller.Synced: toneGood, controller.OutOfSync: toneWarn, controller.Unknown: toneWarn,
 	}
 	return chip{string(s), cmp.Or(tones[s], toneIdle)}
+}
+
+func conditionChip(c controller.Condition) chip {
+	tones := map[controller.Condition]tone{
+		controller.InRollout: toneBusy, controller.Failed: toneBad, controller.Blocked: toneWarn, controller.Broken: toneBad,
+	}
+	return chip{string(c), cmp.Or(tones[c], toneIdle)}
 }
 
 func healthChip(h controller.Health) chip {

@@ -11,17 +11,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // Options is what the pages are made of.
 type Options struct {
-	Status  func() controller.Status
-	Trigger func(sync string) error // controller.ErrNoSync answers 404
+	Status func() controller.Status
+	// Diff tells what differs in a sync, or in some ids of it.
+	Diff    func(ctx context.Context, sync string, ids []string) (plan.Plan, error)
+	Trigger func(sync string, by store.Asked) error // controller.ErrNoSync answers 404
 	// What people may ask of a sync beside; each returns when it is saved.
 	// controller.ErrConflict answers 409.
-	Suspend func(ctx context.Context, sync string) error
-	Resume  func(ctx context.Context, sync string) error
-	Approve func(ctx context.Context, sync string, ids []string, revision string) error
+	Suspend  func(ctx context.Context, sync string, by store.Asked) error
+	Resume   func(ctx context.Context, sync string, by store.Asked) error
+	Approve  func(ctx context.Context, sync string, ids []string, revision string, by store.Asked) error
+	Rollback func(ctx context.Context, sync string, to controller.Rollback, by store.Asked) (store.Pin, error)
+	Release  func(ctx context.Context, sync string, by store.Asked) error
+
 	Tokens  Tokens              // zero: everybody who reaches the page may see and act
 	Metrics prometheus.Gatherer // nil: /metrics answers 404
 	Log     *slog.Logger        // nil: nothing is logged
@@ -45,10 +52,12 @@ func Routes() []Route {
 		{Method: "GET", Path: "/{$}", Doc: "the page: syncs, apps, problems and history", serve: (*site).page},
 		{Method: "GET", Path: "/assets/{file}", Doc: "the page's style, script and icon", Open: true, serve: (*site).assets},
 		{Method: "GET", Path: "/api/v1/status", Doc: "all that the page shows, as JSON", serve: (*site).status},
+		{Method: "GET", Path: "/api/v1/syncs/{name}/diff", Doc: "what differs between git and Marathon, field by field", serve: (*site).diff},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/sync", Doc: "look at the source of a sync now, and begin a pass", Action: true, serve: (*site).sync},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/suspend", Doc: "change nothing for a sync until it is resumed", Action: true, serve: (*site).suspend},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/resume", Doc: "end a suspend, and begin a pass", Action: true, serve: (*site).resume},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/approve", Doc: "let changes through that wait for an approval", Action: true, serve: (*site).approve},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/rollback", Doc: "hold a sync at an earlier revision, or release it", Action: true, serve: (*site).rollback},
 		{Method: "GET", Path: "/healthz", Doc: "200 while the process serves", Open: true, serve: (*site).healthz},
 		{Method: "GET", Path: "/readyz", Doc: "200 when Pacer works, else 503 with a line for each cause", Open: true, serve: (*site).readyz},
 		{Method: "GET", Path: "/metrics", Doc: "metrics in the Prometheus text format", serve: (*site).metrics},

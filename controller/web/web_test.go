@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,36 +18,63 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // asked collects what the handler triggers.
-type asked struct{ names []string }
+type asked struct {
+	names []string
+	by    store.Asked
+}
 
-func (a *asked) trigger(name string) error {
+func (a *asked) trigger(name string, by store.Asked) error {
 	if name == "gone" {
 		return controller.ErrNoSync
 	}
 	if name == "stopped" {
 		return errors.New("the controller is not running")
 	}
-	a.names = append(a.names, name)
+	a.names, a.by = append(a.names, name), by
 	return nil
 }
 
 // act is every other action: it notes what it is asked for.
-func (a *asked) act(verb string) func(context.Context, string) error {
-	return func(_ context.Context, name string) error { return a.trigger(verb + " " + name) }
+func (a *asked) act(verb string) func(context.Context, string, store.Asked) error {
+	return func(_ context.Context, name string, by store.Asked) error { return a.trigger(verb+" "+name, by) }
 }
 
-func (a *asked) approve(_ context.Context, name string, ids []string, revision string) error {
+func (a *asked) rollback(_ context.Context, name string, to controller.Rollback, by store.Asked) (store.Pin, error) {
+	if to.Revision == "unknown" {
+		return store.Pin{}, fmt.Errorf("%w: revision unknown is not kept", controller.ErrConflict)
+	}
+	return store.Pin{Kept: store.Kept{ID: "1b2c3d4e77aa", Subject: "search"}}, a.trigger(fmt.Sprintf("rollback %s %q %d", name, to.Revision, to.Back), by)
+}
+
+// diff is a plan of one change, or no plan.
+func (a *asked) diff(_ context.Context, name string, ids []string) (plan.Plan, error) {
+	switch name {
+	case "gone":
+		return plan.Plan{}, controller.ErrNoSync
+	case "down":
+		return plan.Plan{}, errors.New("cannot read Marathon: connection refused")
+	}
+	fields := []manifests.FieldDiff{{Path: "/instances", Live: 2, Desired: 5}}
+	return plan.Plan{Sync: name, Revision: "3f9c", Summary: plan.Summary{Scale: 1}, Changes: []plan.Change{
+		{ID: cmp.Or(append(ids, "/shop/web")...), Kind: manifests.KindApp, Action: plan.Scale, Fields: fields, Reason: "only instances differ"},
+	}}, nil
+}
+
+func (a *asked) approve(_ context.Context, name string, ids []string, revision string, by store.Asked) error {
 	if revision == "old" {
 		return fmt.Errorf("%w: revision old is to be approved", controller.ErrConflict)
 	}
-	return a.trigger(fmt.Sprintf("approve %s %v %s", name, ids, revision))
+	return a.trigger(fmt.Sprintf("approve %s %v %s", name, ids, revision), by)
 }
 
 func testOptions(t *testing.T, status controller.Status) (Options, *asked) {
@@ -56,7 +84,8 @@ func testOptions(t *testing.T, status controller.Status) (Options, *asked) {
 	a := &asked{}
 	return Options{
 		Status: func() controller.Status { return status }, Trigger: a.trigger,
-		Suspend: a.act("suspend"), Resume: a.act("resume"), Approve: a.approve, Metrics: registry, Version: "v1.2.3",
+		Suspend: a.act("suspend"), Resume: a.act("resume"), Approve: a.approve,
+		Rollback: a.rollback, Release: a.act("release"), Diff: a.diff, Metrics: registry, Version: "v1.2.3",
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}, a
 }
@@ -164,7 +193,7 @@ func TestSyncAction(t *testing.T) {
 			if w.Code != test.code {
 				t.Errorf("answered %d, want %d: %s", w.Code, test.code, w.Body)
 			}
-			if diff := cmp.Diff(test.want, asked.names); diff != "" {
+			if diff := gocmp.Diff(test.want, asked.names); diff != "" {
 				t.Errorf("triggered (-want +got):\n%s", diff)
 			}
 		})
@@ -178,17 +207,28 @@ func TestActions(t *testing.T) {
 		code             int
 		want             []string
 	}{
-		"suspend":                    {path: "shop/suspend", code: 200, want: []string{"suspend shop"}},
-		"resume":                     {path: "shop/resume", code: 200, want: []string{"resume shop"}},
-		"a button without fields":    {path: "shop/resume", kind: form, code: 200, want: []string{"resume shop"}},
-		"approve all":                {path: "shop/approve", code: 200, want: []string{"approve shop [] "}},
-		"approve some":               {path: "shop/approve", body: `{"ids": ["/a", "/b"], "revision": "3f9c"}`, code: 200, want: []string{"approve shop [/a /b] 3f9c"}},
-		"approve by the button":      {path: "shop/approve", kind: form, body: "ids=%2Fa&revision=3f9c", code: 200, want: []string{"approve shop [/a] 3f9c"}},
-		"approve what is outdated":   {path: "shop/approve", body: `{"revision": "old"}`, code: 409},
-		"a key that is misspelt":     {path: "shop/approve", body: `{"id": "/a"}`, code: 400},
-		"half a body":                {path: "shop/approve", body: `{"ids": ["/a"`, code: 400},
-		"a form that cannot be read": {path: "shop/approve", kind: form, body: "ids=%zz", code: 400},
-		"a form beyond the cap":      {path: "shop/approve", kind: form, body: "ids=" + strings.Repeat("x", maxBodyBytes+1), code: 413},
+		"suspend":                     {path: "shop/suspend", code: 200, want: []string{"suspend shop"}},
+		"resume":                      {path: "shop/resume", code: 200, want: []string{"resume shop"}},
+		"a button without fields":     {path: "shop/resume", kind: form, code: 200, want: []string{"resume shop"}},
+		"approve all":                 {path: "shop/approve", code: 200, want: []string{"approve shop [] "}},
+		"approve some":                {path: "shop/approve", body: `{"ids": ["/a", "/b"], "revision": "3f9c"}`, code: 200, want: []string{"approve shop [/a /b] 3f9c"}},
+		"approve by the button":       {path: "shop/approve", kind: form, body: "ids=%2Fa&revision=3f9c", code: 200, want: []string{"approve shop [/a] 3f9c"}},
+		"approve what is outdated":    {path: "shop/approve", body: `{"revision": "old"}`, code: 409},
+		"roll back one":               {path: "shop/rollback", code: 200, want: []string{`rollback shop "" 0`}},
+		"roll back three":             {path: "shop/rollback", body: `{"back": 3}`, code: 200, want: []string{`rollback shop "" 3`}},
+		"roll back by the button":     {path: "shop/rollback", kind: form, body: "revision=1b2c&reason=it+hangs", code: 200, want: []string{`rollback shop "1b2c" 0`}},
+		"release by the button":       {path: "shop/rollback", kind: form, body: "release=true", code: 200, want: []string{"release shop"}},
+		"release":                     {path: "shop/rollback", body: `{"release": true}`, code: 200, want: []string{"release shop"}},
+		"release to a revision":       {path: "shop/rollback", body: `{"release": true, "revision": "1b2c"}`, code: 400},
+		"a revision, and so far back": {path: "shop/rollback", body: `{"back": 1, "revision": "1b2c"}`, code: 400},
+		"forward":                     {path: "shop/rollback", body: `{"back": -1}`, code: 400},
+		"back by no number":           {path: "shop/rollback", kind: form, body: "back=one", code: 400},
+		"a reason without end":        {path: "shop/rollback", body: `{"reason": "` + strings.Repeat("x", maxReason+1) + `"}`, code: 400},
+		"what is not kept":            {path: "shop/rollback", body: `{"revision": "unknown"}`, code: 409},
+		"a key that is misspelt":      {path: "shop/approve", body: `{"id": "/a"}`, code: 400},
+		"half a body":                 {path: "shop/approve", body: `{"ids": ["/a"`, code: 400},
+		"a form that cannot be read":  {path: "shop/approve", kind: form, body: "ids=%zz", code: 400},
+		"a form beyond the cap":       {path: "shop/approve", kind: form, body: "ids=" + strings.Repeat("x", maxBodyBytes+1), code: 413},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -202,11 +242,66 @@ func TestActions(t *testing.T) {
 			if w.Code != test.code || !strings.Contains(w.Body.String(), "message") {
 				t.Errorf("answered %d, want %d: %s", w.Code, test.code, w.Body)
 			}
-			if diff := cmp.Diff(test.want, asked.names); diff != "" {
+			if diff := gocmp.Diff(test.want, asked.names); diff != "" {
 				t.Errorf("asked for (-want +got):\n%s", diff)
 			}
 			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "remote=192.0.2.1:1234") {
 				t.Errorf("the log says %q, want one line with who asked", text)
+			}
+		})
+	}
+}
+
+// Who asked is handed on: by the token that it proved and the address, and by the
+// name beside it.
+func TestWhoAskedIsHandedOn(t *testing.T) {
+	bearer := func(token string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
+	}
+	for name, test := range map[string]struct {
+		tokens Tokens
+		login  func(*http.Request)
+		want   store.Asked
+	}{
+		"without tokens": {Tokens{}, func(*http.Request) {}, store.Asked{}},
+		"a name alone":   {Tokens{}, func(r *http.Request) { r.SetBasicAuth("ada", "") }, store.Asked{User: "ada"}},
+		"a command line": {Tokens{Act: token("a")}, bearer("a"), store.Asked{Token: "act"}},
+		"a browser":      {Tokens{Read: token("r"), Act: token("a")}, func(r *http.Request) { r.SetBasicAuth("ada", "a") }, store.Asked{Token: "act", User: "ada"}},
+		"one token":      {Tokens{Read: token("r")}, bearer("r"), store.Asked{Token: "read"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, asked := testOptions(t, sampleStatus())
+			o.Tokens = test.tokens
+			r := httptest.NewRequest("POST", "/api/v1/syncs/shop/rollback", strings.NewReader(`{"reason": "it hangs"}`))
+			test.login(r)
+			New(o).ServeHTTP(httptest.NewRecorder(), r)
+			test.want.By, test.want.Verb, test.want.Address, test.want.Reason = store.AskedByPerson, "rollback", "192.0.2.1", "it hangs"
+			if diff := gocmp.Diff(test.want, asked.by); diff != "" {
+				t.Errorf("who asked (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDiff(t *testing.T) {
+	for path, want := range map[string]struct {
+		code       int
+		kind, says string
+	}{
+		"shop/diff":                           {200, "application/json", `"path": "/instances"`},
+		"shop/diff?id=/shop/cart":             {200, "application/json", `"id": "/shop/cart"`},
+		"shop/diff?format=text&id=/shop/cart": {200, "text/plain; charset=utf-8", "/instances: 2 → 5"},
+		"shop/diff?format=markdown":           {200, "text/markdown; charset=utf-8", "/shop/web"},
+		"shop/diff?format=yaml":               {200, "application/yaml", "path: /instances"},
+		"shop/diff?format=<script>":           {400, "application/json", "want one of text, json"},
+		"gone/diff":                           {404, "application/json", "no sync is named"},
+		"down/diff":                           {503, "application/json", "cannot read Marathon"},
+	} {
+		t.Run(path, func(t *testing.T) {
+			o, _ := testOptions(t, sampleStatus())
+			w := get(t, New(o), "/api/v1/syncs/"+path)
+			if w.Code != want.code || w.Header().Get("Content-Type") != want.kind || !strings.Contains(w.Body.String(), want.says) {
+				t.Errorf("answered %d %s: %s", w.Code, w.Header().Get("Content-Type"), w.Body)
 			}
 		})
 	}
@@ -231,7 +326,7 @@ func TestStatusIsWhatTheControllerSays(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
 }
@@ -276,6 +371,10 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 			"failed", "57 of 57 offers refused", "prod/mailer.json:7:3", "Grace Hopper", "1 of 3 new tasks are healthy",
 			"2 of 3 running, 1 healthy", "scale: /instances 2 → 5", "lookup git.example.com: no such host", "3 older",
 		}},
+		"rolled back": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}}, []string{
+			"Rolled back to", "1b2c3d4e", "person ada (act token) from 10.0.0.7: rollback (pricing does not start)", `aria-label="Release shop"`,
+			"Hold at 36587a9c until released", "1 out of sync, 2 synced; 3 healthy; 1 blocked", "Approve delete",
+		}},
 		"nothing configured": {controller.Status{Now: noon, Running: true}, []string{"No syncs yet", "branch: main"}},
 		"failing":            {failing, []string{"Marathon cannot be read; nothing is changed", "connection refused", "The newest configuration is not in force", "syncz"}},
 		"source lost":        {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{broken}}, []string{"the revision above stays in force", "repository not found"}},
@@ -302,7 +401,7 @@ func TestPageBoundsWhatItLists(t *testing.T) {
 	for range 5000 {
 		y.Apps = append(y.Apps, app("/a", controller.Synced, controller.HealthHealthy, controller.Instances{}, "", ""))
 	}
-	y.Apps = append(y.Apps, app("/z", controller.Failed, controller.HealthDegraded, controller.Instances{}, "", "it does not start"))
+	y.Apps = append(y.Apps, app("/z", controller.OutOfSync, controller.HealthDegraded, controller.Instances{}, "", "it does not start"))
 	o, _ := testOptions(t, controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{y}})
 	h := New(o)
 	body := get(t, h, "/").Body.String()
@@ -327,9 +426,9 @@ func TestPageShowsTextInItsOrder(t *testing.T) {
 
 func TestHeadline(t *testing.T) {
 	busy := calmSync()
-	busy.Apps = append(busy.Apps, app("/b", controller.Progressing, controller.HealthProgressing, controller.Instances{}, "", ""))
+	busy.Apps = append(busy.Apps, app("/b", controller.Synced, controller.HealthProgressing, controller.Instances{}, "", ""))
 	blocked := calmSync()
-	blocked.Apps = append(blocked.Apps, app("/b", controller.Blocked, controller.HealthHealthy, controller.Instances{}, "", ""))
+	blocked.Apps = append(blocked.Apps, in(controller.Blocked, app("/b", controller.OutOfSync, controller.HealthHealthy, controller.Instances{}, "", "")))
 	for want, syncs := range map[string][]controller.SyncStatus{
 		"nothing to do yet":           nil,
 		"all synced":                  {calmSync()},
@@ -447,7 +546,7 @@ func TestDocumentedRoutes(t *testing.T) {
 	for _, r := range Routes() {
 		served[r.Method+" "+strings.ReplaceAll(r.Path, "{$}", "")] = r.Doc
 	}
-	if diff := cmp.Diff(served, documented); diff != "" {
+	if diff := gocmp.Diff(served, documented); diff != "" {
 		t.Errorf("docs/api.md differs from the route table (-served +documented):\n%s", diff)
 	}
 }

@@ -12,6 +12,13 @@ function show(lost) {
   live.textContent = lost ? "Pacer does not answer; this is what it said last" : "live";
 }
 
+// tell shows why what was asked for was refused, until something else is asked.
+function tell(message) {
+  const said = document.getElementById("said");
+  said.hidden = message === "";
+  said.textContent = message;
+}
+
 // replace takes over what the server rendered, and keeps what the reader opened
 // and where the keyboard is.
 function replace(id, fresh) {
@@ -34,7 +41,8 @@ async function refresh() {
     if (!answer.ok) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const selecting = !getSelection().isCollapsed; // do not take away what somebody is about to copy
-    if (!selecting) {
+    const writing = [...document.querySelectorAll("input:not([type=hidden])")].some(i => i.value || i === document.activeElement); // nor writes
+    if (!selecting && !writing) {
       replace("headline", fresh);
       replace("content", fresh);
       document.title = fresh.title;
@@ -53,6 +61,9 @@ document.addEventListener("submit", async (event) => {
   try {
     const answer = await fetch(event.target.action, {method: "POST", body: new URLSearchParams(new FormData(event.target)), signal: AbortSignal.timeout(35000)});
     button.textContent = answer.ok ? "Asked" : "Refused";
+    tell(answer.ok ? "" : (await answer.json()).message);
+    event.target.reset();
+    document.activeElement?.blur(); // what was written is sent: the page may refresh again
   } catch {
     show(true);
     button.disabled = false;

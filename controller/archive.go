@@ -1,0 +1,182 @@
+package controller
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// maxContents is how many different contents of revisions are kept for a sync.
+// Several revisions may share one: most commits of a repository of many teams
+// change nothing for one of them.
+const maxContents = 10
+
+// archived is what a revision asked for, as it is kept: all that its manifests
+// said, with what could not be read of them. The same bytes every time.
+type archived struct {
+	Format int `json:"format"`
+	manifests.Desired
+}
+
+const archivedFormat = 1
+
+// errNotKept is a content that cannot be had, or not as it was kept.
+var errNotKept = errors.New("what it asked for is not kept whole")
+
+// pack writes what is desired, compressed, and its checksum.
+func pack(d manifests.Desired) (content []byte, sum string, err error) {
+	plain, err := json.Marshal(archived{archivedFormat, d})
+	if err != nil {
+		return nil, "", err
+	}
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err = z.Write(plain)
+	if err := errors.Join(err, z.Close()); err != nil {
+		return nil, "", err
+	}
+	hash := sha256.Sum256(plain)
+	return b.Bytes(), hex.EncodeToString(hash[:]), nil
+}
+
+// unpack reads what pack wrote. Any other bytes are an error that wraps
+// errNotKept: never a part of it.
+func unpack(content []byte, sum string) (manifests.Desired, error) {
+	fail := func(err error) (manifests.Desired, error) {
+		return manifests.Desired{}, fmt.Errorf("%w: %w", errNotKept, err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		return fail(err)
+	}
+	plain, err := io.ReadAll(z)
+	if err != nil {
+		return fail(err)
+	}
+	if hash := sha256.Sum256(plain); hex.EncodeToString(hash[:]) != sum {
+		return fail(errors.New("its checksum is another"))
+	}
+	var a archived
+	d := json.NewDecoder(bytes.NewReader(plain))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&a); err != nil {
+		return fail(err)
+	}
+	if a.Format != archivedFormat {
+		return fail(fmt.Errorf("format %d, this Pacer knows %d", a.Format, archivedFormat))
+	}
+	return a.Desired, nil
+}
+
+// recalled is content that was read from the archive.
+type recalled struct {
+	sum     string
+	desired manifests.Desired
+}
+
+// recall reads what the revision asked for that the sync is rolled back to.
+func (p *pass) recall(ctx context.Context) (manifests.Desired, error) {
+	if r := p.y.pinned; r != nil && r.sum == p.pin.Sum {
+		return r.desired, nil
+	}
+	d, err := p.c.recall(ctx, p.y.spec, p.pin.Kept)
+	if err != nil {
+		return d, fmt.Errorf("this sync is rolled back to %s, so nothing is changed: %w: release it, or roll it back to another revision", p.pin.ID, err)
+	}
+	p.y.pinned = &recalled{p.pin.Sum, d}
+	return d, nil
+}
+
+// recall reads what a revision asked of a sync.
+func (c *Controller) recall(ctx context.Context, spec Sync, k store.Kept) (manifests.Desired, error) {
+	if c.archive == nil {
+		return manifests.Desired{}, errNotKept
+	}
+	if k.Scope != spec.Policy.Scope {
+		return manifests.Desired{}, fmt.Errorf("it was read for the scope %s, and the sync has %s now", k.Scope, spec.Policy.Scope)
+	}
+	content, err := c.archive.Recall(ctx, spec.Name, k.Sum)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: %w", errNotKept, err)
+		}
+		return manifests.Desired{}, err
+	}
+	return unpack(content, k.Sum)
+}
+
+// keepRevision keeps what the revision of a pass asks for, once it has come
+// about, so that it can be had again with the source away. A failure costs the
+// way back to it and nothing else.
+func (p *pass) keepRevision(ctx context.Context, end passEnd) {
+	if p.c.archive == nil || p.pin != nil || p.y.kept == p.revision.ID || !p.cameAbout(end) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	state := &p.y.memory.state
+	content, sum, err := pack(p.desired)
+	if err == nil {
+		err = p.c.archive.Keep(ctx, p.y.spec.Name, sum, content)
+	}
+	if err != nil {
+		p.c.log.Warn("a revision is not kept, so that there is no rollback to it", "sync", p.y.spec.Name, "revision", p.revision.ID, "error", err)
+		return
+	}
+	kept := withKept(state.Kept, store.Kept{
+		ID: p.revision.ID, Ref: p.revision.Ref, Author: p.revision.Author, Subject: p.revision.Subject, Time: p.revision.Time,
+		Since: p.c.now(), Scope: p.y.spec.Policy.Scope, Sum: sum,
+	})
+	state.Kept, p.y.memory.dirty, p.y.kept = kept, true, p.revision.ID
+	if err := p.save(ctx); err != nil {
+		return // told when the pass is finished; what is kept too much does no harm
+	}
+	var sums []string
+	for _, k := range kept {
+		sums = append(sums, k.Sum)
+	}
+	if err := p.c.archive.Retain(ctx, p.y.spec.Name, sums); err != nil {
+		p.c.log.Warn("revisions that are kept no longer are not removed", "sync", p.y.spec.Name, "error", err)
+	}
+}
+
+// cameAbout tells whether live is what the revision asks for, but for what is
+// held back.
+func (p *pass) cameAbout(end passEnd) bool {
+	state := &p.y.memory.state
+	return p.y.memory.loaded && !state.Suspended && !p.read.IsZero() && len(state.Failed) == 0 && len(state.Rollouts) == 0 &&
+		(end.result == PassApplied || end.result == PassUnchanged && p.plan.Pending() == 0)
+}
+
+// withKept puts a revision on top of those that are kept, and drops the oldest
+// contents.
+func withKept(kept []store.Kept, k store.Kept) []store.Kept {
+	if i := slices.IndexFunc(kept, func(old store.Kept) bool { return old.ID == k.ID }); i >= 0 {
+		k.Since = kept[i].Since
+	}
+	all := append([]store.Kept{k}, slices.DeleteFunc(slices.Clone(kept), func(old store.Kept) bool { return old.ID == k.ID })...)
+	sums := map[string]bool{}
+	for i, k := range all {
+		if sums[k.Sum] = true; len(sums) > maxContents || i >= store.MaxHistory {
+			return all[:i]
+		}
+	}
+	return all
+}
+
+// revisionOf is a kept revision as its source told of it.
+func revisionOf(k store.Kept) sources.Revision {
+	return sources.Revision{ID: k.ID, Ref: k.Ref, Author: k.Author, Subject: k.Subject, Time: k.Time}
+}

@@ -1,0 +1,77 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// ErrNotPlanned is returned where git and Marathon were not compared yet.
+var ErrNotPlanned = errors.New("git and Marathon were not compared yet")
+
+// Diff compares what a sync wants, as its last pass read it, with what Marathon
+// holds now, and changes nothing. Of ids, if any are given, only these are told.
+// Errors: ErrNoSync, ErrNotPlanned, ErrConflict for an id that is none of the
+// sync's, or one of Marathon.
+func (c *Controller) Diff(ctx context.Context, sync string, ids []string) (plan.Plan, error) {
+	y := c.syncer(sync)
+	if y == nil {
+		return plan.Plan{}, fmt.Errorf("%w: %s", ErrNoSync, sync)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	in, err := y.lastInput(ids)
+	if err != nil {
+		return plan.Plan{}, err
+	}
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-ctx.Done():
+		return plan.Plan{}, context.Cause(ctx)
+	}
+	state, err := c.marathon.State(ctx)
+	if ctx.Err() != nil {
+		return plan.Plan{}, context.Cause(ctx)
+	}
+	c.reached(state, err)
+	if err != nil {
+		return plan.Plan{}, fmt.Errorf("cannot read Marathon: %w", err)
+	}
+	in.Live, in.Cluster = LiveOf(state), state.Cluster
+	return of(plan.Compute(in), ids), nil
+}
+
+// lastInput is what the last plan was made of, without live.
+func (y *syncer) lastInput(ids []string) (plan.Input, error) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.planned == nil {
+		return plan.Input{}, ErrNotPlanned
+	}
+	for _, id := range ids {
+		if _, shown := y.rows[id]; !shown {
+			return plan.Input{}, fmt.Errorf("%w: %s is not an app, pod or group of this sync", ErrConflict, id)
+		}
+	}
+	return *y.planned, nil
+}
+
+// of is the part of a plan that concerns some ids; none: all of it.
+func of(p plan.Plan, ids []string) plan.Plan {
+	if len(ids) == 0 {
+		return p
+	}
+	other := func(id string) bool { return !slices.Contains(ids, id) }
+	p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool { return other(c.ID) })
+	p.Problems = slices.DeleteFunc(p.Problems, func(problem manifests.Problem) bool { return other(problem.ID) })
+	p.Summary = plan.Summary{None: len(ids) - len(p.Changes)}
+	for _, c := range p.Changes {
+		count(&p.Summary, c.Action)
+	}
+	return p
+}
