@@ -11,18 +11,19 @@ import (
 
 // showPlan shows what the pass knows now.
 func (p *pass) showPlan() {
-	p.y.showApps(p.apps(), p.read)
+	apps, state := p.apps(), &p.y.memory.state
+	p.c.metrics.stands(p.y.spec.Name, apps, state.Suspended, state.Pin != nil)
+	p.y.showApps(apps, p.read)
 	note := unreadableNote(p.desired)
 	p.y.show(func(s *SyncStatus) {
 		s.Planned, s.PlannedRevision = p.c.now(), p.revision.ID
 		s.Problems, s.Summary = p.plan.Problems, p.plan.Summary
-		s.Suspended, s.RolledBack = p.y.memory.state.Suspended, p.y.memory.state.Pin
+		s.Suspended, s.RolledBack = state.Suspended, state.Pin
 		s.Notes = slices.DeleteFunc(s.Notes, func(n string) bool { return n == note })
 		if note != "" {
 			s.Notes = append(s.Notes, note)
 		}
 	})
-	p.c.metrics.stands(p.y.status())
 }
 
 // apps is the status of all that the sync defines, owns and should delete.

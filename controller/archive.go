@@ -153,11 +153,18 @@ func (p *pass) keepRevision(ctx context.Context, end passEnd) {
 }
 
 // cameAbout tells whether live is what the revision asks for, but for what is
-// held back.
+// held back, and for what failed at an earlier one: that was no better before.
 func (p *pass) cameAbout(end passEnd) bool {
 	state := &p.y.memory.state
-	return p.y.memory.loaded && !state.Suspended && !p.read.IsZero() && len(state.Failed) == 0 && len(state.Rollouts) == 0 &&
-		(end.result == PassApplied || end.result == PassUnchanged && p.plan.Pending() == 0)
+	if !p.y.memory.loaded || state.Suspended || p.read.IsZero() || len(state.Rollouts) > 0 {
+		return false
+	}
+	for _, f := range state.Failed {
+		if f.Revision == p.revision.ID {
+			return false
+		}
+	}
+	return end.result == PassApplied || end.result == PassUnchanged && p.plan.Pending() == 0 && len(state.Failed) == 0
 }
 
 // withKept puts a revision on top of those that are kept, and drops the oldest

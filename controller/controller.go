@@ -31,6 +31,7 @@ type Controller struct {
 	observer *observer
 	events   func(context.Context) (EventStream, error)
 	slots    chan struct{} // a place for each pass that reads and plans
+	diffs    chan struct{} // one place: who only asks keeps no pass waiting
 
 	reloading sync.Mutex // what was started is stopped by one at a time
 
@@ -70,7 +71,7 @@ func New(o Options) (*Controller, error) {
 	}
 	c := &Controller{
 		log: o.Log, now: o.Now, marathon: o.Marathon, applier: o.Applier, store: o.Store, archive: o.Archive,
-		metrics: m, observer: newObserver(), events: o.Events,
+		metrics: m, observer: newObserver(), events: o.Events, diffs: make(chan struct{}, 1),
 		slots:    make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
 		watchers: map[string]*watcher{}, syncers: map[string]*syncer{},
 	}

@@ -21,7 +21,7 @@ func TestPushDeploysUpdatesAndRemoves(t *testing.T) {
 		if y := g.sync("shop"); y.Last == nil || y.Last.Result != PassApplied || len(y.History) != 1 || y.Revision.Subject != "change 1" {
 			t.Errorf("after the first pass: %+v", y)
 		}
-		if a := g.app("/shop/a"); a.State != Synced || a.Health != HealthHealthy || a.File != "shop-a.json" {
+		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || a.Health != HealthHealthy || a.File != "shop-a.json" {
 			t.Errorf("app a: %+v", a)
 		}
 
@@ -312,7 +312,7 @@ func TestFailedDefinitionIsNotTriedAgain(t *testing.T) {
 		}
 		g.repo.push(files("/shop/a", "v3", "/shop/b", "v2"))
 		synctest.Wait()
-		if a := g.app("/shop/a"); a.State != Synced || a.Health != HealthHealthy {
+		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || a.Health != HealthHealthy {
 			t.Errorf("app a after the fix: %+v", a)
 		}
 		if failed := g.shelf.state(t, "shop").Failed; len(failed) != 0 {
@@ -333,7 +333,7 @@ func TestFailureIsForgottenWhenTheAppComesUp(t *testing.T) {
 		}
 		g.world.set(func() { g.world.refused = map[string]string{} })
 		after(2 * testResync)
-		if a := g.app("/shop/a"); a.State != Synced || len(g.shelf.state(t, "shop").Failed) > 0 {
+		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || len(g.shelf.state(t, "shop").Failed) > 0 {
 			t.Errorf("app a came up by itself and is still shown as %+v", a)
 		}
 	})
@@ -361,7 +361,7 @@ func TestFailureIsNotForgottenInACrashLoop(t *testing.T) {
 			}
 		}
 		flicker(time.Now().Add(-steadyAfter))
-		if a := g.app("/shop/a"); a.State != Synced {
+		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" {
 			t.Errorf("running for a minute, the app is %+v", a)
 		}
 	})

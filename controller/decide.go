@@ -52,10 +52,13 @@ func endOf(cause error, outcomes []apply.Outcome) passEnd {
 }
 
 // remember notes in the memory what is told of a change, and tells whether that
-// is worth a save. A rollout that an earlier pass began is of what that was for.
+// is worth a save. A rollout that an earlier pass began at the same revision is of
+// what that was for.
 func (p *pass) remember(o apply.Outcome) bool {
 	s := &p.y.memory.state
-	p.asked = p.asked.Or(s.Rollouts[o.ID].Asked)
+	if r := s.Rollouts[o.ID]; r.Revision == p.revision.ID {
+		p.asked = p.asked.Or(r.Asked)
+	}
 	news := remember(s, o, p.revision.ID, p.fileOf(o.ID))
 	if r, begun := s.Rollouts[o.ID]; begun && r.Asked.By == "" {
 		r.Asked = p.asked
@@ -100,7 +103,7 @@ func remember(s *store.State, o apply.Outcome, revision, file string) bool {
 		isNew := o.Action == plan.Create || isUnproven(s, o.ID)
 		delete(s.Rollouts, o.ID)
 		if o.Hash != "" && !o.Transient {
-			s.Failed[o.ID] = plan.Failure{Hash: o.Hash, Reason: o.Reason, Deployment: o.Deployment, New: isNew}
+			s.Failed[o.ID] = plan.Failure{Hash: o.Hash, Reason: o.Reason, Revision: revision, Deployment: o.Deployment, New: isNew}
 		}
 		return true
 	default: // blocked: nothing was sent; superseded, unknown: the next pass watches what is under way

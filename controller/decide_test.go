@@ -175,7 +175,7 @@ func TestRemember(t *testing.T) {
 		"applied, of before":       {world{Owned: &owned, Rollout: &older}, outcome(apply.Applied, plan.Update), world{Owned: &store.Owned{Kind: manifests.KindApp, File: "b.yaml", Revision: "r0", Hash: "h2"}}, true},
 		"taken up again":           {world{Owned: &owned}, driven, world{Owned: &owned}, true},
 		"deleted":                  {world{Owned: &owned, Rollout: &under}, outcome(apply.Applied, plan.Delete), world{}, true},
-		"failed":                   {world{Owned: &owned, Rollout: &under}, outcome(apply.Failed, plan.Update), world{Owned: &owned, Failure: &plan.Failure{Hash: "h2", Reason: "why", Deployment: "d"}}, true},
+		"failed":                   {world{Owned: &owned, Rollout: &under}, outcome(apply.Failed, plan.Update), world{Owned: &owned, Failure: &plan.Failure{Hash: "h2", Reason: "why", Revision: "r2", Deployment: "d"}}, true},
 		"failed, not by its fault": {world{Owned: &owned, Rollout: &under}, transient, world{Owned: &owned}, true},
 		"superseded":               {world{Owned: &owned, Rollout: &under}, outcome(apply.Superseded, plan.Update), world{Owned: &owned, Rollout: &under}, false},
 		"not known":                {world{Owned: &owned, Rollout: &under}, outcome(apply.Unknown, plan.Update), world{Owned: &owned, Rollout: &under}, false},

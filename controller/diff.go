@@ -29,8 +29,8 @@ func (c *Controller) Diff(ctx context.Context, sync string, ids []string) (plan.
 		return plan.Plan{}, err
 	}
 	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
+	case c.diffs <- struct{}{}:
+		defer func() { <-c.diffs }()
 	case <-ctx.Done():
 		return plan.Plan{}, context.Cause(ctx)
 	}

@@ -21,7 +21,7 @@ func TestCountsFollowWhileAPassWaits(t *testing.T) {
 		if y := g.sync("shop"); !y.Running || y.Last != nil {
 			t.Fatalf("the pass does not hang: %+v", y)
 		}
-		if a := g.app("/shop/a"); a.State != Synced || a.Health != HealthHealthy || a.Instances != (Instances{Wanted: 1, Running: 1}) {
+		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || a.Health != HealthHealthy || a.Instances != (Instances{Wanted: 1, Running: 1}) {
 			t.Errorf("a has come up and is shown as %+v", a)
 		}
 		if why := g.Status().NotReady(); len(why) > 0 {

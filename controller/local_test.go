@@ -88,7 +88,7 @@ func (s *stack) start() (*Controller, func()) {
 		s.t.Fatal(err)
 	}
 	s.registry = prometheus.NewRegistry()
-	s.options.Store, s.options.Metrics = file, s.registry
+	s.options.Store, s.options.Archive, s.options.Metrics = file, file, s.registry
 	c, err := New(s.options)
 	if err != nil {
 		s.t.Fatal(err)

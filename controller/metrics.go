@@ -81,30 +81,30 @@ func (m *metrics) ended(sync string, last PassStatus, s SyncStatus) {
 	if last.Result == PassApplied || last.Result == PassUnchanged {
 		m.success.WithLabelValues(sync).Set(float64(last.Ended.UnixMilli()) / 1000)
 	}
-	m.stands(s)
+	m.stands(sync, s.Apps, s.Suspended, s.RolledBack != nil)
 }
 
 // stands shows how a sync stands.
-func (m *metrics) stands(s SyncStatus) {
+func (m *metrics) stands(sync string, all []AppStatus, suspended, rolledBack bool) {
 	type axes struct {
 		state  AppState
 		health Health
 	}
 	apps, conditions := map[axes]int{}, map[Condition]int{}
-	for _, a := range s.Apps {
+	for _, a := range all {
 		apps[axes{a.State, a.Health}]++
 		conditions[a.Condition]++
 	}
 	for _, state := range AppStates() {
 		for _, health := range append(Healths(), "") {
-			m.apps.WithLabelValues(s.Name, string(state), string(health)).Set(float64(apps[axes{state, health}]))
+			m.apps.WithLabelValues(sync, string(state), string(health)).Set(float64(apps[axes{state, health}]))
 		}
 	}
 	for _, condition := range Conditions() {
-		m.conditions.WithLabelValues(s.Name, string(condition)).Set(float64(conditions[condition]))
+		m.conditions.WithLabelValues(sync, string(condition)).Set(float64(conditions[condition]))
 	}
-	m.suspended.WithLabelValues(s.Name).Set(one(s.Suspended))
-	m.rolledBack.WithLabelValues(s.Name).Set(one(s.RolledBack != nil))
+	m.suspended.WithLabelValues(sync).Set(one(suspended))
+	m.rolledBack.WithLabelValues(sync).Set(one(rolledBack))
 }
 
 func one(is bool) float64 {

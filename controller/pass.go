@@ -167,7 +167,7 @@ func (p *pass) compute() {
 		Policy: policy, Inventory: memory.inventory(), Failed: maps.Clone(p.standing()), Healthy: maps.Clone(memory.state.Healthy),
 		Held: maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),
 	}
-	p.y.remember(in)
+	p.y.plannedOn(in)
 	in.Live = LiveOf(p.state)
 	p.plan = plan.Compute(in)
 	for _, c := range p.plan.Changes {
@@ -318,8 +318,10 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 		p.y.note(p.asked)
 	}
 	p.keepRevision(ctx, end)
-	if stands := p.y.standing(); p.y.memory.loaded && !maps.Equal(stands, state.Stands) {
-		state.Stands, p.y.memory.dirty = stands, true
+	if p.y.memory.loaded {
+		if stands, news := p.y.standing(); news {
+			state.Stands, p.y.memory.dirty = stands, true
+		}
 	}
 	if p.y.memory.dirty {
 		if err := p.save(ctx); err != nil {

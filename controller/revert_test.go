@@ -136,7 +136,7 @@ func TestWhatCameUpLateIsNotReverted(t *testing.T) {
 		defer g.stop()
 		after(time.Minute)
 		g.runs("/shop/a=slow")
-		if a := g.app("/shop/a"); a.State != Synced {
+		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" {
 			t.Errorf("app a: %+v", a)
 		}
 	})

@@ -170,6 +170,34 @@ func TestRollbackFromWhatHangs(t *testing.T) {
 	}
 }
 
+// One app that never comes up does not take the way back from all others, and a
+// revision that brought a failure is none to go back to.
+func TestRollbackBesideWhatFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, files("/shop/a", "v1", "/shop/b", "v1"))
+		g.start()
+		defer g.stop()
+		g.world.set(func() { g.world.refused["/shop/a"] = "bad" })
+		for _, b := range []string{"v1", "v2", "v3"} {
+			g.repo.push(files("/shop/a", "bad", "/shop/b", b))
+			after(time.Second)
+			g.world.set(func() { delete(g.world.apps, "/shop/b") }) // put back at the same revision
+			after(2 * testResync)
+		}
+		var kept []string
+		for _, k := range g.sync("shop").Kept {
+			kept = append(kept, k.ID)
+		}
+		if diff := cmp.Diff([]string{"commit-4", "commit-3", "commit-1"}, kept); diff != "" {
+			t.Errorf("kept, where commit-2 brought the failure (-want +got):\n%s", diff)
+		}
+		g.rollback(Rollback{})
+		g.runs("/shop/a=bad /shop/b=v2")
+		g.rollback(Rollback{})
+		g.runs("/shop/a=v1 /shop/b=v1")
+	})
+}
+
 // What is not kept is refused, and it is said what is.
 func TestRollbackRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

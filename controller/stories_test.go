@@ -2,6 +2,7 @@ package controller
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -177,6 +178,47 @@ func TestRenameOnTheLocalMarathon(t *testing.T) {
 	db, web, old := slices.Index(order, "create new/db applied"), slices.IndexFunc(order, func(s string) bool { return strings.HasSuffix(s, "new/web applied") }), slices.Index(order, "delete old/web applied")
 	if db < 0 || web < db || old < web {
 		t.Errorf("order: %v", order)
+	}
+	stop()
+}
+
+// A rollback to what a directory held before: what runs is that again, what both
+// have keeps its tasks, and it is held over a restart with the directory gone.
+func TestRollbackOnTheLocalMarathon(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	api := s.definition("api", "sleep 1000", 1)
+	s.push(map[string]string{"api.json": api, "web.json": s.definition("web", "sleep 1001", 1)})
+	c, stop := s.start()
+	s.awaitStates(c, "api: synced, healthy; web: synced, healthy")
+	first, kept := c.Status().Syncs[0].PlannedRevision, s.running("api")
+	s.push(map[string]string{"api.json": api, "job.json": s.definition("job", "sleep 1000", 1), "web.json": s.definition("web", "sleep 1002", 2)})
+	s.awaitStates(c, "api: synced, healthy; job: synced, healthy; web: synced, healthy")
+	s.looked(c)
+
+	pin, err := c.Rollback(t.Context(), "shop", Rollback{Revision: strings.TrimPrefix(first, contentHash)[:8]}, ada)
+	if err != nil || pin.ID != first {
+		t.Fatalf("rolled back to %+v, %v, want %s", pin, err, first)
+	}
+	s.awaitStates(c, "api: synced, healthy; web: synced, healthy")
+	stop()
+	if err := os.RemoveAll(s.source); err != nil {
+		t.Fatal(err)
+	}
+	c, stop = s.start()
+	s.awaitStates(c, "api: synced, healthy; web: synced, healthy")
+	s.byHand("/shop/web", func(a *manifests.App) { a.Instances = new(3) })
+	s.looked(c)
+	s.runs("web", 1)
+	live, err := s.client.App(t.Context(), "/shop/web")
+	if err != nil || !strings.HasSuffix(*live.Definition.Cmd, "exec sleep 1001") {
+		t.Errorf("live: %+v, %v", live.Definition, err)
+	}
+	if now := s.running("api"); !slices.Equal(now, kept) {
+		t.Errorf("what both revisions have was restarted: %v, was %v", now, kept)
+	}
+	if now := s.running("job"); len(now) > 0 {
+		t.Errorf("what the earlier revision had not still runs: %v", now)
 	}
 	stop()
 }

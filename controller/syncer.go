@@ -44,6 +44,7 @@ type syncer struct {
 	current  *current      // the pass under way
 	longest  time.Duration // the longest back-off for what failed last
 	stands   map[string]store.Stand
+	restless bool              // stands has changed since it was last copied
 	authors  map[string]string // id → the address that wrote it since Pacer did, as far as Marathon tells
 	self     string            // where Pacer's own requests come from, as Marathon sees it; empty: not known
 	planned  *plan.Input       // what the last plan was made of; what it holds does not change
@@ -221,7 +222,9 @@ func (y *syncer) showApps(apps []AppStatus, read time.Time) {
 		y.stamp(&apps[i])
 	}
 	gone := func(id string) bool { _, shown := rows[id]; return !shown }
+	before := len(y.stands)
 	maps.DeleteFunc(y.stands, func(id string, _ store.Stand) bool { return gone(id) })
+	y.restless = y.restless || len(y.stands) != before
 	maps.DeleteFunc(y.authors, func(id, _ string) bool { return gone(id) })
 	y.view.Apps, y.rows, y.read, y.ended = apps, rows, read, map[string]time.Time{}
 }
@@ -233,16 +236,21 @@ func (y *syncer) stamp(a *AppStatus) {
 	now.Since = before.Since
 	if now != before || before.Since.IsZero() {
 		now.Since = time.Now().Round(0) // the same after it was saved
-		y.stands[a.ID] = now
+		y.stands[a.ID], y.restless = now, true
 	}
 	a.Since = now.Since
 }
 
-// standing is a copy of how every app stands.
-func (y *syncer) standing() map[string]store.Stand {
+// standing is a copy of how every app stands, if that has changed since the last
+// one.
+func (y *syncer) standing() (stands map[string]store.Stand, news bool) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	return maps.Clone(y.stands)
+	if !y.restless {
+		return nil, false
+	}
+	y.restless = false
+	return maps.Clone(y.stands), true
 }
 
 // restand takes over how every app stood when the process before ended.
@@ -254,9 +262,9 @@ func (y *syncer) restand(stands map[string]store.Stand) {
 	}
 }
 
-// remember keeps what a plan is made of, but for live, for who asks what
+// plannedOn keeps what a plan is made of, but for live, for who asks what
 // differs. Nothing of it may be changed later.
-func (y *syncer) remember(in plan.Input) {
+func (y *syncer) plannedOn(in plan.Input) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.planned = &in

@@ -238,7 +238,7 @@ func (t teller) tell(ctx context.Context, status func() controller.Status) {
 func healthy(s controller.SyncStatus) int {
 	n := 0
 	for _, a := range s.Apps {
-		if a.Health == controller.HealthHealthy || a.State == controller.Synced {
+		if a.Condition == "" && (a.Health == controller.HealthHealthy || a.State == controller.Synced) {
 			n++
 		}
 	}

@@ -186,6 +186,8 @@ type Input struct {
 type Failure struct {
 	Hash   string `json:"hash"`
 	Reason string `json:"reason"`
+	// Revision is the one at which it failed.
+	Revision string `json:"revision,omitempty"`
 	// Deployment is Marathon's id of the rollout, which may hang there still:
 	// what mends the definition may supersede it.
 	Deployment string `json:"deployment,omitempty"`
