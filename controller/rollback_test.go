@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -591,6 +592,69 @@ func TestDiffIsFresh(t *testing.T) {
 		g.world.set(func() { g.world.down = errors.New("connection refused") })
 		if got := diff(); !strings.Contains(got, "cannot read Marathon") {
 			t.Errorf("with Marathon away: %s", got)
+		}
+	})
+}
+
+// Many people at once: each gets an answer, and in the end what was asked last holds.
+func TestOrdersOfManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newKeepingRig(t)
+		defer g.stop()
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				for j := range 20 {
+					var err error
+					switch (i + j) % 6 {
+					case 0:
+						_, err = g.Rollback(t.Context(), "shop", Rollback{Revision: fmt.Sprintf("commit-%d", 1+j%4)}, ada)
+					case 1:
+						err = g.Release(t.Context(), "shop", ada)
+					case 2:
+						err = g.Suspend(t.Context(), "shop", ada)
+					case 3:
+						err = g.Resume(t.Context(), "shop", ada)
+					case 4:
+						_, err = g.Diff(t.Context(), "shop", nil)
+					case 5:
+						_, err = g.Rollback(t.Context(), "shop", Rollback{}, ada)
+					}
+					if err != nil && !errors.Is(err, ErrConflict) {
+						t.Error(err)
+					}
+					_ = g.Status()
+				}
+			})
+		}
+		all.Wait()
+		if err := g.Resume(t.Context(), "shop", ada); err != nil {
+			t.Fatal(err)
+		}
+		g.rollback(Rollback{Revision: "commit-1"})
+		g.runs("/shop/a=v1")
+		if err := g.Release(t.Context(), "shop", ada); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Second)
+		g.runs("/shop/a=v3 /shop/b=v1")
+		if n := len(g.sync("shop").History); n > store.MaxHistory {
+			t.Errorf("%d entries in the history", n)
+		}
+	})
+}
+
+// An app that moved to another file is the same app: nothing is written.
+func TestAnAppThatMovedToAnotherFileIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, map[string]string{"a.json": manifest("/shop/a", "v1"), "b.json": manifest("/shop/b", "v1")})
+		g.start()
+		defer g.stop()
+		g.repo.push(map[string]string{"b.json": manifest("/shop/b", "v1"), "team/all.json": "[" + manifest("/shop/a", "v1") + "]"})
+		after(2 * testResync)
+		g.runs("/shop/a=v1 /shop/b=v1")
+		if n, a := g.world.writes("/shop/a"), g.app("/shop/a"); n != 1 || a.File != "team/all.json" || a.Revision != "commit-2" {
+			t.Errorf("%d writes, shown as %+v", n, a)
 		}
 	})
 }

@@ -430,11 +430,11 @@ func TestHeadline(t *testing.T) {
 	blocked := calmSync()
 	blocked.Apps = append(blocked.Apps, in(controller.Blocked, app("/b", controller.OutOfSync, controller.HealthHealthy, controller.Instances{}, "", "")))
 	for want, syncs := range map[string][]controller.SyncStatus{
-		"nothing to do yet":           nil,
-		"all synced":                  {calmSync()},
-		"working":                     {calmSync(), busy},
+		"nothing to do yet":            nil,
+		"all synced":                   {calmSync()},
+		"working":                      {calmSync(), busy},
 		"1 of 3 syncs needs attention": {calmSync(), busy, blocked},
-		"2 of 3 syncs need attention": {calmSync(), blocked, shopSync()},
+		"2 of 3 syncs need attention":  {calmSync(), blocked, shopSync()},
 	} {
 		v := newPageView(controller.Status{Now: noon, Syncs: syncs}, "", maxCalm)
 		if v.Headline.Word != want {
