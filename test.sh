@@ -28,4 +28,7 @@ fi
 
 if [ $# -eq 0 ]; then set -- ./...; fi
 go build -o /dev/null ./...
-exec go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg -- -race -timeout 20m "$@"
+# gotestsum gives the counts to this command.
+# shellcheck disable=SC2016
+count='sh -c "echo $((TESTS_TOTAL - TESTS_FAILED - TESTS_SKIPPED)) of $TESTS_TOTAL tests passed, $TESTS_FAILED failed, $TESTS_SKIPPED skipped"'
+exec go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg --post-run-command "$count" -- -race -timeout 20m "$@"
