@@ -15,6 +15,8 @@ COPY --from=build /pacer /pacer
 COPY --from=build --chown=65532:65532 /state/ /
 USER 65532:65532
 VOLUME /var/lib/pacer
+# A stateDir that is relative, as it is by default, lies in the volume.
+WORKDIR /var/lib/pacer
 EXPOSE 9090
 ENTRYPOINT ["/pacer"]
 CMD ["run", "--config", "/etc/pacer/pacer.yaml"]
