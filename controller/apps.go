@@ -13,6 +13,7 @@ import (
 func (p *pass) showPlan() {
 	apps, state := p.apps(), &p.y.memory.state
 	p.c.metrics.stands(p.y.spec.Name, apps, state.Suspended, state.Pin != nil)
+	p.y.keepReasons(apps, p.revision.ID)
 	p.y.showApps(apps, p.read)
 	note := unreadableNote(p.desired)
 	p.y.show(func(s *SyncStatus) {

@@ -32,7 +32,12 @@ type Applier interface {
 // errAgain ends a pass that only waits for rollouts, so that the next one looks
 // at everything again: one that hangs must not keep the rest of the sync from
 // being mended. The rollouts are handed over.
-var errAgain = fmt.Errorf("%w: everything is looked at again", apply.ErrSuperseded)
+var errAgain error = again{}
+
+type again struct{}
+
+func (again) Error() string        { return "everything is looked at again, and this goes on" }
+func (again) Is(target error) bool { return target == apply.ErrSuperseded }
 
 // Source is a source that one or more syncs read, looked at once for all of them.
 type Source struct {

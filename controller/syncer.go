@@ -209,6 +209,22 @@ func (y *syncer) show(change func(*SyncStatus)) {
 	change(&y.view)
 }
 
+// keepReasons takes over what was said of rollouts that go on: why they hang is
+// found out anew only after a while. Of another revision nothing is taken over.
+func (y *syncer) keepReasons(apps []AppStatus, revision string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if y.view.PlannedRevision != revision {
+		return
+	}
+	for i := range apps {
+		row, known := y.rows[apps[i].ID]
+		if a := &apps[i]; known && a.Condition == InRollout && a.Reason == "" && y.view.Apps[row].Condition == InRollout {
+			a.Reason = y.view.Apps[row].Reason
+		}
+	}
+}
+
 // showApps replaces the apps by what follows from a reading of Marathon that
 // began at a time.
 func (y *syncer) showApps(apps []AppStatus, read time.Time) {

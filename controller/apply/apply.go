@@ -80,7 +80,8 @@ type Outcome struct {
 
 // ErrSuperseded is the cause with which the context of Apply is cancelled when
 // a newer revision is there: nothing more is sent, and what is under way is
-// given up to it.
+// given up to it. A cause that Is it, but is another one, hands over to who goes
+// on with the same.
 var ErrSuperseded = errors.New("superseded by a newer revision")
 
 // Marathon is what Apply asks and tells. *marathon.Client is one.

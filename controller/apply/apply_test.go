@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -614,6 +615,22 @@ func TestCutOff(t *testing.T) {
 		}
 		if a, b := reason(got, "/a"), reason(got, "/b"); a != "cut off: Pacer was stopped" || b != a+", not begun" {
 			t.Errorf("told %q and %q", a, b)
+		}
+	})
+}
+
+// Who goes on with a rollout says so; it is no end that a log needs to tell.
+func TestHandedOver(t *testing.T) {
+	in(t, func(t *testing.T, c *cluster) {
+		c.startup = time.Hour
+		var log strings.Builder
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Minute, func() { cancel(fmt.Errorf("%w? no: it goes on", ErrSuperseded)) })
+		a := New(c, Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		got := a.Apply(ctx, planOf(change(plan.Create, appOf("/a", "x", 1))), Request{})
+		want(t, got, map[string]Result{"/a": Superseded})
+		if said := reason(got, "/a"); said != "superseded by a newer revision? no: it goes on" || strings.Contains(log.String(), "change ended") {
+			t.Errorf("said %q, logged %s", said, log.String())
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -74,6 +75,7 @@ type run struct {
 	lookTook      time.Duration
 	lookErr       error
 	deployments   []marathon.Deployment // of the last look that read them
+	handedOver    bool                  // another Apply goes on with the same
 }
 
 // Apply carries out a plan and returns what became of each change, in the
@@ -180,7 +182,8 @@ func (r *run) stop() {
 	result, reason := Unknown, "cut off: "+cause.Error()
 	switch {
 	case errors.Is(cause, ErrSuperseded):
-		result, reason = Superseded, ErrSuperseded.Error()
+		result, reason = Superseded, cause.Error()
+		r.handedOver = cause != ErrSuperseded
 	case cause == context.Canceled:
 		reason = "cut off: Pacer was stopped"
 	}
@@ -404,7 +407,11 @@ func (r *run) finish(it *item, result Result, reason string) {
 	}
 	it.phase = done
 	it.outcome.Result, it.outcome.Reason, it.outcome.Ended = result, reason, time.Now()
-	r.options.Log.Info("change ended", "id", it.id(), "action", it.change.Action, "result", result, "reason", reason)
+	level := slog.LevelInfo
+	if r.handedOver {
+		level = slog.LevelDebug // it goes on
+	}
+	r.options.Log.Log(r.ctx, level, "change ended", "id", it.id(), "action", it.change.Action, "result", result, "reason", reason)
 	r.req.Progress(it.outcome)
 }
 
