@@ -27,10 +27,10 @@ func NormaliseApp(a, live *App, c *Cluster) *App {
 	settleNetworks(&out, c)
 	out.Residency = nil
 	out.Role = cmp.Or(out.Role, c.defaultRole(out.ID))
-	fillAppDefaults(&out)
+	fillAppDefaults(&out, c)
 	normaliseContainer(&out)
 	normaliseChecks(&out)
-	normaliseCollections(&out)
+	normaliseCollections(&out, c)
 	fillServicePorts(&out, live, c)
 	c.withoutTooNew(&out)
 	return &out
@@ -61,10 +61,12 @@ var (
 	executorDefaults = &ExecutorResources{CPUs: new(0.1), Disk: new(10.0), Mem: new(32.0)}
 )
 
-func fillAppDefaults(a *App) {
+func fillAppDefaults(a *App, c *Cluster) {
 	a.BackoffFactor = cmp.Or(a.BackoffFactor, defaultFactor)
 	a.BackoffSeconds = cmp.Or(a.BackoffSeconds, defaultBackoff)
-	a.MaxLaunchDelaySeconds = cmp.Or(a.MaxLaunchDelaySeconds, defaultMaxDelay)
+	if a.MaxLaunchDelaySeconds == nil {
+		a.MaxLaunchDelaySeconds = c.maxLaunchDelay()
+	}
 	a.CPUs = cmp.Or(a.CPUs, defaultCPUs)
 	a.Mem = cmp.Or(a.Mem, defaultMem)
 	a.Disk = cmp.Or(a.Disk, noDisk)
@@ -80,7 +82,7 @@ func fillAppDefaults(a *App) {
 			a.UpgradeStrategy = upgradeStateful
 		}
 	}
-	a.UnreachableStrategy = a.UnreachableStrategy.filled(persistent)
+	a.UnreachableStrategy = a.UnreachableStrategy.filled(persistent, c)
 	if a.TTY != nil && !*a.TTY {
 		a.TTY = nil
 	}
@@ -99,12 +101,12 @@ func volumeKinds(a *App) (persistent, external bool) {
 	return persistent, external
 }
 
-func (u *UnreachableStrategy) filled(resident bool) *UnreachableStrategy {
+func (u *UnreachableStrategy) filled(resident bool, c *Cluster) *UnreachableStrategy {
 	switch {
 	case u == nil && resident:
 		return neverReplace
 	case u == nil:
-		return replaceAtOnce
+		return c.unreachable()
 	case u.Disabled, u.ExpungeAfterSeconds != nil && u.InactiveAfterSeconds != nil:
 		return u
 	}
@@ -127,8 +129,8 @@ func (r *ExecutorResources) filled() *ExecutorResources {
 
 // normaliseCollections sorts sets, which Marathon returns in any order, and
 // drops what Marathon does not show when empty.
-func normaliseCollections(a *App) {
-	a.AcceptedResourceRoles = sortedSet(a.AcceptedResourceRoles)
+func normaliseCollections(a *App, c *Cluster) {
+	a.AcceptedResourceRoles = c.acceptedRoles(a.AcceptedResourceRoles, a.Role)
 	a.Constraints = normaliseConstraints(a.Constraints)
 	a.Dependencies = absoluteIDs("/", a.Dependencies)
 	a.Fetch = normaliseArtifacts(a.Fetch)

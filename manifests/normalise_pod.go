@@ -24,7 +24,7 @@ func NormalisePod(p, live *Pod, c *Cluster) *Pod {
 	out.LinuxInfo = p.LinuxInfo.normalised()
 	out.Volumes = normalisePodVolumes(p.Volumes)
 	out.Scaling = p.Scaling.normalised()
-	out.Scheduling = p.Scheduling.normalised(slices.ContainsFunc(p.Volumes, func(v Volume) bool { return v.Persistent != nil }))
+	out.Scheduling = p.Scheduling.normalised(slices.ContainsFunc(p.Volumes, func(v Volume) bool { return v.Persistent != nil }), out.Role, c)
 	if out.ExecutorResources = p.ExecutorResources.filled(); out.ExecutorResources == nil {
 		out.ExecutorResources = executorDefaults
 	}
@@ -66,13 +66,13 @@ func (s *Scaling) normalised() *Scaling {
 // normalised fills in what Marathon shows for every pod. A resident pod gets
 // other defaults for an absent upgrade and unreachableStrategy
 // (PodNormalization.normalizeUpgradeAndUnreachableStrategy).
-func (s *Scheduling) normalised(resident bool) *Scheduling {
+func (s *Scheduling) normalised(resident bool, role *string, c *Cluster) *Scheduling {
 	if s == nil {
 		s = &Scheduling{}
 	}
 	out := Scheduling{
 		KillSelection:       cmp.Or(s.KillSelection, youngestFirst),
-		UnreachableStrategy: s.UnreachableStrategy.filled(resident),
+		UnreachableStrategy: s.UnreachableStrategy.filled(resident, c),
 		Upgrade:             upgradeAll,
 		Placement:           noPlacement,
 	}
@@ -80,7 +80,7 @@ func (s *Scheduling) normalised(resident bool) *Scheduling {
 	out.Backoff = &Backoff{
 		Backoff:        inMilliseconds(cmp.Or(b.Backoff, secondOfBackoff)),
 		BackoffFactor:  cmp.Or(b.BackoffFactor, defaultFactor),
-		MaxLaunchDelay: inMilliseconds(cmp.Or(b.MaxLaunchDelay, maxBackoff)),
+		MaxLaunchDelay: inMilliseconds(cmp.Or(b.MaxLaunchDelay, c.maxLaunchDelayOfPods())),
 	}
 	switch {
 	case s.Upgrade != nil:
@@ -93,7 +93,7 @@ func (s *Scheduling) normalised(resident bool) *Scheduling {
 	}
 	if s.Placement != nil {
 		out.Placement = &Placement{
-			AcceptedResourceRoles: nilIfEmpty(sortedSet(s.Placement.AcceptedResourceRoles)),
+			AcceptedResourceRoles: nilIfEmpty(c.acceptedRoles(s.Placement.AcceptedResourceRoles, role)),
 			Constraints:           normalisePodConstraints(s.Placement.Constraints),
 		}
 	}

@@ -163,6 +163,7 @@ func TestFieldsTooNew(t *testing.T) {
 		{"1.9.109", `"resourceLimits": {"mem": 256}`, "/resourceLimits"}, {"1.10.1", `"resourceLimits": {"mem": 256}`, ""},
 		{"1.5.12", `"executorResources": {"cpus": 1}`, "/executorResources"}, {"1.7.1", `"check": {"exec": {"command": {"shell": "true"}}}`, "/check"},
 		{"1.8.222", `"container": {"type": "MESOS", "linuxInfo": {"ipcInfo": {"mode": "PRIVATE"}}}`, "/container/linuxInfo/ipcInfo"},
+		{"1.5.12", `"healthChecks": [{"protocol": "MESOS_TCP", "ipProtocol": "IPv4"}]`, "/healthChecks(0)/ipProtocol"},
 		{"1.5.12", `"constraints": [["rack", "IS", "a"]]`, "/constraints"}, {"1.6.1", `"constraints": [["rack", "IS", "a"]]`, ""},
 	} {
 		c := DefaultCluster()
@@ -407,6 +408,64 @@ func TestGroupBy(t *testing.T) {
 		}
 		if got != row.want || len(found) > 1 {
 			t.Errorf("%s on %s: %q %+v, want %q", row.value, row.version, got, found, row.want)
+		}
+	}
+}
+
+// TestDefaultsOfOldReleases: what an old Marathon fills in by itself differs, and
+// is neither a difference nor written into an export.
+func TestDefaultsOfOldReleases(t *testing.T) {
+	for _, row := range []struct {
+		version, app, pod string // more of what Marathon shows for an app and a pod that say nothing
+	}{
+		{"1.5.0", `"maxLaunchDelaySeconds": 3600, "unreachableStrategy": {"inactiveAfterSeconds": 300, "expungeAfterSeconds": 600}`,
+			`"scheduling": {"backoff": {"backoff": 1, "backoffFactor": 1.15, "maxLaunchDelay": 3600}, "unreachableStrategy": {"inactiveAfterSeconds": 300, "expungeAfterSeconds": 600}}`},
+		{"1.5.12", `"maxLaunchDelaySeconds": 3600, "unreachableStrategy": {"inactiveAfterSeconds": 0, "expungeAfterSeconds": 0}`, `"scheduling": {"backoff": {"maxLaunchDelay": 3600}}`},
+		{"1.7.216", `"maxLaunchDelaySeconds": 3600`, `"scheduling": {"backoff": {"maxLaunchDelay": 3600}}, "executorResources": {"cpus": 0.1, "mem": 32, "disk": 10}`},
+		{"1.8.222", `"maxLaunchDelaySeconds": 300`, `"scheduling": {"backoff": {"maxLaunchDelay": 300}}`},
+		{"1.11.26", `"maxLaunchDelaySeconds": 300, "role": "*"`, `"scheduling": {"backoff": {"maxLaunchDelay": 300}}, "role": "*"`},
+	} {
+		c := DefaultCluster()
+		c.Version = row.version
+		const cmd, containers = `{"id": "/x", "cmd": "sleep 100"`, `{"id": "/x", ` + onePod
+		live := NormaliseApp(unmarshal[App](t, []byte(cmd+`, "portDefinitions": [{"port": 10001, "name": "default"}], `+row.app+`}`)), nil, &c)
+		if got := CompareApps(live, NormaliseApp(unmarshal[App](t, []byte(cmd+`}`)), live, &c)); got.Effect != EffectNone {
+			t.Errorf("%s: %+v", row.version, got.Fields)
+		}
+		if got, want := asJSON(t, TrimApp(live, &c)), `{"id":"/x","cmd":"sleep 100"}`; got != want {
+			t.Errorf("%s: exported as %s", row.version, got)
+		}
+		livePod := NormalisePod(unmarshal[Pod](t, []byte(containers+`, `+row.pod+`}`)), nil, &c)
+		if got := ComparePods(livePod, NormalisePod(unmarshal[Pod](t, []byte(containers+`}`)), nil, &c)); got.Effect != EffectNone {
+			t.Errorf("%s: %+v", row.version, got.Fields)
+		}
+		if TrimPod(livePod, &c).Scheduling != nil {
+			t.Errorf("%s: exported as %s", row.version, asJSON(t, TrimPod(livePod, &c)))
+		}
+	}
+}
+
+// TestAcceptedRolesByRelease: taken, taken out, refused.
+func TestAcceptedRolesByRelease(t *testing.T) {
+	for _, row := range []struct{ version, roles, want, says string }{
+		{"1.8.222", `["*", "other"]`, `["*","other"]`, ""},
+		{"1.9.109", `["*", "other"]`, `["*"]`, "warning"}, {"1.9.109", `["other"]`, ``, "500"}, {"1.9.109", `["dev", "*", "*"]`, `["*","dev"]`, ""},
+		{"1.10.26", `["*", "other"]`, ``, "422"}, {"1.10.26", `["dev"]`, `["dev"]`, ""},
+	} {
+		c := DefaultCluster()
+		c.Version, c.MesosRole = row.version, "dev"
+		app, _ := DecodeApp(parseTree(t, []byte(`{"id": "/x", "cmd": "sleep 100", "acceptedResourceRoles": `+row.roles+`}`)))
+		says := ""
+		for _, v := range ValidateApp(app, &c) {
+			if says = refusal(v); v.Warning {
+				says = "warning"
+			}
+		}
+		if says != row.says {
+			t.Errorf("%s on %s: %q, want %q", row.roles, row.version, says, row.says)
+		}
+		if got := asJSON(t, NormaliseApp(app, nil, &c).AcceptedResourceRoles); row.want != "" && got != row.want {
+			t.Errorf("%s on %s: %s, want %s", row.roles, row.version, got, row.want)
 		}
 	}
 }

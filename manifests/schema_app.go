@@ -27,7 +27,7 @@ var appShape = object(append([]field{
 	{name: "role", shape: nonEmpty, since: release19, def: "the top-level group's name if it enforces its role, else Marathon's --mesos_role", doc: "The Mesos role of the tasks."},
 	{name: "backoffSeconds", shape: seconds, def: "1", unit: "seconds", doc: "Delay before a failed task is launched again."},
 	{name: "backoffFactor", shape: number().from(1), def: "1.15", doc: "By what each further failure multiplies the delay."},
-	{name: "maxLaunchDelaySeconds", shape: seconds, def: "300", unit: "seconds", doc: "Longest delay."},
+	{name: "maxLaunchDelaySeconds", shape: seconds, def: "300; before Marathon 1.8 3600", unit: "seconds", doc: "Longest delay."},
 	{name: "taskKillGracePeriodSeconds", shape: seconds, unit: "seconds", doc: "Time between SIGTERM and SIGKILL; 0 is not the same as none."},
 	{name: "upgradeStrategy", shape: upgradeStrategyShape, def: "1.0 and 1.0; with persistent or external volumes 0.5 and 0.0", doc: "How many tasks a rollout may stop and add; both members or none."},
 	{name: "unreachableStrategy", shape: unreachableShape, def: `{"inactiveAfterSeconds": 0, "expungeAfterSeconds": 0}; with persistent volumes "disabled"`, doc: "When unreachable tasks are replaced."},
@@ -127,7 +127,7 @@ var healthCheckShape = object(
 	field{name: "maxConsecutiveFailures", shape: seconds, def: "3", doc: "Failures after which the task is killed."},
 	field{name: "delaySeconds", shape: seconds, def: "15", unit: "seconds", doc: "Time before the first check; Marathon drops it from HTTP, HTTPS and TCP checks."},
 	field{name: "ignoreHttp1xx", shape: boolean(), def: "false", doc: "Marathon drops it."},
-	field{name: "ipProtocol", shape: oneOf("IPv4", "IPv6"), def: `"IPv4"`, doc: "IPv6 only for MESOS_* checks of Docker containers."},
+	field{name: "ipProtocol", since: release16, shape: oneOf("IPv4", "IPv6"), def: `"IPv4"`, doc: "IPv6 only for MESOS_* checks of Docker containers."},
 )
 
 var appCheckShape = object(

@@ -94,7 +94,7 @@ var (
 		field{name: "type", shape: oneOf("root", "path", "mount"), def: `"root"; "mount" with a profileName`, doc: "The kind of disk."},
 		field{name: "size", shape: long().from(0), required: true, unit: "MiB", doc: "Size of the volume; more than 0."},
 		field{name: "maxSize", shape: long().from(0), unit: "MiB", doc: "Largest mount disk to take; only for type mount, more than size."},
-		field{name: "profileName", shape: text(), doc: "Storage profile of the disk."},
+		field{name: "profileName", since: release16, shape: text(), doc: "Storage profile of the disk."},
 		field{name: "constraints", shape: list(special(kindConstraint, "")), def: "[]", doc: `["path", "LIKE", regular expression]; not for type root.`},
 	)
 )

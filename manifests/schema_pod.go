@@ -24,7 +24,7 @@ var schedulingShape = object(
 	field{name: "backoff", shape: object(
 		field{name: "backoff", shape: number().from(0), def: "1.0", unit: "seconds", doc: "Delay before a failed instance is launched again."},
 		field{name: "backoffFactor", shape: number().from(0), def: "1.15", doc: "By what each further failure multiplies the delay."},
-		field{name: "maxLaunchDelay", shape: number().from(0), def: "300.0", unit: "seconds", doc: "Longest delay."},
+		field{name: "maxLaunchDelay", shape: number().from(0), def: "300.0; before Marathon 1.8 3600.0", unit: "seconds", doc: "Longest delay."},
 	), doc: "Delays the launch of what fails."},
 	field{name: "upgrade", shape: object(
 		field{name: "minimumHealthCapacity", shape: fraction, def: "1.0; with persistent volumes and no upgrade 0.5", doc: "Instances to keep healthy during a rollout, as a fraction."},
@@ -123,7 +123,7 @@ var podCheckShape = object(
 var podVolumeShape = object(
 	field{name: "name", shape: shortName, required: true, doc: "The volume's name, unique in the pod."},
 	field{name: "host", shape: text(), doc: "A path of the host, or a directory of the sandbox if relative."},
-	field{name: "persistent", shape: persistentShape, doc: "A volume that survives its instance; makes the pod resident."},
+	field{name: "persistent", since: release16, shape: persistentShape, doc: "A volume that survives its instance; makes the pod resident."},
 	field{name: "secret", shape: nonEmpty, doc: "An entry of secrets, as a file."},
 ).as(kindPodVolume)
 

@@ -164,6 +164,9 @@ func (v *appChecks) external(path string, c *Container, volume *Volume) {
 	v.feature(path, "external_volumes", "an external volume")
 	at := path + "/external"
 	if e.Provider != nil && *e.Provider == providerCSI {
+		if v.c.release() < release111 {
+			v.mistake(at+"/provider", "provider csi needs Marathon %s or newer, this one is %s", release111, v.c.Version)
+		}
 		return
 	}
 	if e.Name == nil {

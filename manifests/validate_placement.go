@@ -139,9 +139,23 @@ func (v *findings) acceptedRoles(what Kind, accepted []string, resident bool) {
 // acceptedOfRole checks accepted roles beside the role (ResourceRole.validForRole).
 func (v *findings) acceptedOfRole(what Kind, accepted []string, own string, c *Cluster) {
 	allowed := sortedSet([]string{"*", own})
+	if kept := c.acceptedRoles(accepted, &own); len(kept) < len(sortedSet(accepted)) {
+		v.warn(acceptedPath, "Marathon %s takes out of acceptedResourceRoles what is neither * nor the %s's own role, which is %s: remove it", c.Version, what, own)
+		if len(kept) == 0 && what == KindApp {
+			v.fail(acceptedPath, "acceptedResourceRoles is invalid. Valid values are "+quotedRoles(own)+".", "acceptedResourceRoles has nothing that Marathon %s leaves there: write * or %s", c.Version, own)
+		}
+	}
 	if slices.ContainsFunc(accepted, func(r string) bool { return !slices.Contains(allowed, r) }) && c.release() >= release110 {
 		v.refuse(acceptedPath, "acceptedResourceRoles can only contain "+strings.Join(allowed, " and "), "acceptedResourceRoles has a role other than * and the %s's own, which is %s", what, own)
 	}
+}
+
+// quotedRoles is AppNormalization.validAcceptedResourceRoleValues.
+func quotedRoles(own string) string {
+	if own == "*" {
+		return `["*"]`
+	}
+	return fmt.Sprintf(`["*"], [%[1]q], or ["*", %[1]q]`, own)
 }
 
 // takesRole reports whether Marathon takes a role for an id: a valid one, or in

@@ -3,6 +3,7 @@ package manifests
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -98,6 +99,11 @@ func (c *Cluster) withoutTooNew(a *App) {
 		return
 	}
 	a.Role = nil
+	if have < release16 {
+		for i := range a.HealthChecks { // copied by normaliseHealthChecks
+			a.HealthChecks[i].IPProtocol = nil
+		}
+	}
 	if have >= release18 || a.Container == nil {
 		return
 	}
@@ -108,6 +114,48 @@ func (c *Cluster) withoutTooNew(a *App) {
 			a.Container.Volumes[i].External = &old
 		}
 	}
+}
+
+// What other releases fill in by themselves. Source: their RAML types, and for
+// 1.5.0 changelog.md.
+var (
+	hourOfDelay      = new(3600)
+	hourOfBackoff    = new(3600.0)
+	unreachableOf150 = &UnreachableStrategy{ExpungeAfterSeconds: new(600), InactiveAfterSeconds: new(300)}
+)
+
+func (c *Cluster) maxLaunchDelay() *int {
+	if c.release() < release18 {
+		return hourOfDelay
+	}
+	return defaultMaxDelay
+}
+
+func (c *Cluster) maxLaunchDelayOfPods() *float64 {
+	if c.release() < release18 {
+		return hourOfBackoff
+	}
+	return maxBackoff
+}
+
+func (c *Cluster) unreachable() *UnreachableStrategy {
+	if version := strings.TrimPrefix(c.Version, "v"); version == "1.5.0" || strings.HasPrefix(version, "1.5.0-") {
+		return unreachableOf150
+	}
+	return replaceAtOnce
+}
+
+// acceptedRoles sorts the accepted roles of what has this role. Marathon 1.9
+// takes out those that are neither it nor *; before, all are taken, and later
+// none of them is (changelog.md; AppNormalization.sanitizeAcceptedResourceRoles).
+func (c *Cluster) acceptedRoles(roles []string, own *string) []string {
+	if len(roles) > 0 && own != nil && c.release() == release19 {
+		own := *own
+		if other := func(r string) bool { return r != "*" && r != own }; slices.ContainsFunc(roles, other) {
+			roles = slices.DeleteFunc(slices.Clone(roles), other)
+		}
+	}
+	return sortedSet(roles)
 }
 
 // walkSet calls visit for each field of the table that is set in v, a struct.
