@@ -108,11 +108,40 @@ const providerCSI = "csi"
 
 func (e *ExternalVolume) normalised() *ExternalVolume {
 	out := *e
-	out.Options = nilIfNone(out.Options)
-	if e.Provider == nil || *e.Provider != providerCSI {
-		out.Shared = cmp.Or(out.Shared, no)
+	if e.Provider != nil && *e.Provider == providerCSI {
+		out.Options = csiOptions(out.Options)
+		return &out
 	}
+	out.Options = nilIfNone(out.Options)
+	out.Shared = cmp.Or(out.Shared, no)
 	return &out
+}
+
+// csiOptions leaves out what Marathon does not show of a volume of provider csi:
+// what is empty, and what a block device has not (VolumeConversion.volumeWrites).
+func csiOptions(options map[string]any) map[string]any {
+	options = withoutEmpty(options)
+	if capability, ok := options["capability"].(map[string]any); ok {
+		capability = withoutEmpty(capability)
+		if capability["accessType"] == "block" {
+			delete(capability, "fsType")
+			delete(capability, "mountFlags")
+		}
+		options["capability"] = capability
+	}
+	return options
+}
+
+func withoutEmpty(m map[string]any) map[string]any {
+	out := make(map[string]any, len(m))
+	for k, v := range m {
+		inner, isMap := v.(map[string]any)
+		list, isList := v.([]any)
+		if v != nil && (!isMap || len(inner) > 0) && (!isList || len(list) > 0) {
+			out[k] = v
+		}
+	}
+	return out
 }
 
 // normaliseConstraints upper-cases operators, with which Marathon fails in

@@ -188,6 +188,11 @@ var appTruths = []truth{
 			"upgradeStrategy": {"minimumHealthCapacity": 0.5, "maximumOverCapacity": 0}, "unreachableStrategy": {}}`},
 		other: map[string]string{`{"container": {"type": "MESOS", "volumes": [{"containerPath": "/v", "mode": "RW", "external": {"name": "v", "provider": "dvdi", "options": {"dvdi/driver": "rexray"}, "shared": true}}]}}`: "restart",
 			`{"instances": 2}`: "422", `{"upgradeStrategy": {"minimumHealthCapacity": 1, "maximumOverCapacity": 1}}`: "422"}},
+	{name: "volume of a storage plugin", live: `{"cmd": "sleep 100", "container": {"type": "MESOS", "volumes": [` + csi(`"accessType": "mount", "fsType": "xfs"`, "") + `]}}`,
+		equal: []string{`{"container": {"type": "MESOS", "volumes": [` + csi(`"accessType": "mount", "fsType": "xfs", "mountFlags": []`, `, "volumeContext": {}, "nodeStageSecret": null`) + `]}}`, `{"upgradeStrategy": {"minimumHealthCapacity": 0.5, "maximumOverCapacity": 0}}`},
+		other: map[string]string{`{"container": {"type": "MESOS", "volumes": [` + csi(`"accessType": "mount", "fsType": "ext4"`, "") + `]}}`: "restart", `{"instances": 2}`: "scale", `{"upgradeStrategy": {"minimumHealthCapacity": 1, "maximumOverCapacity": 1}}`: "restart"}},
+	{name: "block device of a storage plugin", live: `{"cmd": "sleep 100", "container": {"type": "MESOS", "volumes": [` + csi(`"accessType": "block"`, "") + `]}}`,
+		equal: []string{`{"container": {"type": "MESOS", "volumes": [` + csi(`"accessType": "block", "fsType": "xfs", "mountFlags": ["ro"]`, "") + `]}}`}},
 	{name: "secrets", live: `{"cmd": "sleep 100", "env": {"P": {"secret": "s0"}}, "secrets": {"s0": {"source": "a"}}}`,
 		other: map[string]string{`{"secrets": {"s0": {"source": "b"}}}`: "restart", `{"secrets": {"s0": {"source": "a"}, "s1": {"source": "a"}}}`: "restart", `{"env": {"P": "s0"}}`: "restart", `{"secrets": "-"}`: "422"}},
 	{name: "secret volume", live: `{"cmd": "sleep 100", "secrets": {"s0": {"source": "a"}}, "container": {"type": "MESOS", "volumes": [{"containerPath": "p", "secret": "s0"}]}}`,
@@ -226,6 +231,11 @@ var appTruths = []truth{
 		other: map[string]string{`{"check": "-"}`: "restart", `{"check": {"tcp": {}}}`: "restart", `{"check": {}}`: "500", `{"check": {"http": {"scheme": "HTTPS"}}}`: "500",
 			`{"cmd": "-", "container": {"docker": {"image": "a"}}}`: "422"}},
 	{name: "residency alone is nothing", live: `{"cmd": "sleep 100", "residency": {"taskLostBehavior": "WAIT_FOREVER"}}`, equal: []string{`{"residency": "-"}`}},
+}
+
+// csi is a volume of a storage plugin.
+func csi(capability, options string) string {
+	return `{"containerPath": "v", "mode": "RW", "external": {"name": "v", "provider": "csi", "options": {"pluginName": "p", "capability": {"accessMode": "MULTI_NODE_MULTI_WRITER", ` + capability + `}` + options + `}}}`
 }
 
 const onePod = `"containers": [{"name": "c", "exec": {"command": {"shell": "sleep 100"}}, "resources": {"cpus": 1, "mem": 32}}]`
