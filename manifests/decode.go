@@ -433,7 +433,7 @@ func last(path string) string {
 	if name == "" {
 		return "the definition"
 	}
-	return name
+	return clip(name)
 }
 
 func lowerFirst(s string) string {

@@ -104,13 +104,12 @@ func normaliseDefinitions(definitions []PortDefinition) []PortDefinition {
 // from. What is still zero gets a new port from Marathon, so it differs from
 // whatever live has. Source: AssignDynamicServiceLogic; recorded.
 func fillServicePorts(a, live *App, c *Cluster) {
-	written := servicePorts(a)
-	if live == nil || !slices.ContainsFunc(written, isZero) {
+	ports := servicePorts(a)
+	if live == nil || !slices.ContainsFunc(ports, isZero) {
 		return
 	}
-	ports := slices.Clone(written)
 	for _, port := range servicePorts(live) {
-		if !c.assigns(port) || slices.ContainsFunc(written, func(p *int) bool { return p != nil && *p == *port }) {
+		if !c.assigns(port) || a.namesServicePort(*port) {
 			continue
 		}
 		free := slices.IndexFunc(ports, isZero)
@@ -120,6 +119,13 @@ func fillServicePorts(a, live *App, c *Cluster) {
 		ports[free] = port
 	}
 	setServicePorts(a, ports)
+}
+
+func (a *App) namesServicePort(port int) bool {
+	if a.Container != nil && len(a.Container.PortMappings) > 0 {
+		return slices.ContainsFunc(a.Container.PortMappings, func(m PortMapping) bool { return m.ServicePort != nil && *m.ServicePort == port })
+	}
+	return slices.ContainsFunc(a.PortDefinitions, func(d PortDefinition) bool { return d.Port != nil && *d.Port == port })
 }
 
 func isZero(p *int) bool { return p == nil || *p == 0 }

@@ -469,3 +469,27 @@ func TestAcceptedRolesByRelease(t *testing.T) {
 		}
 	}
 }
+
+// TestMessagesAreOneLine: names are somebody else's text, too.
+func TestMessagesAreOneLine(t *testing.T) {
+	c := DefaultCluster()
+	hostile := "x\ny: error\x1b[2J\u202e"
+	b, err := json.Marshal(map[string]any{
+		"id": "/x", "cmd": "sleep 100", hostile: 1, "env": map[string]any{hostile: 1}, "labels": map[string]any{strings.Repeat("long ", 1000): 1},
+		"constraints": []any{[]any{"a", hostile}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := check(appRules, parseTree(t, b), &c)
+	app, _ := DecodeApp(parseTree(t, []byte(`{"id": "/x", "cmd": "sleep 100", "constraints": [["a", "x\u001b[2J\n"]], "env": {"A\n": {"secret": "s\n"}}}`)))
+	found = append(found, ValidateApp(app, &c)...)
+	if len(found) < 6 {
+		t.Errorf("%+v", found)
+	}
+	for _, v := range found {
+		if strings.ContainsAny(v.Message, "\n\x1b\u202e") || len(v.Message) > 400 {
+			t.Errorf("%q", v.Message)
+		}
+	}
+}
