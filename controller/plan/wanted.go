@@ -133,10 +133,11 @@ func (w *work) compareGroup(item *manifests.Item) *draft {
 	return d
 }
 
-// groupAlone is a group without what is in it, its dependencies sorted.
+// groupAlone is a group without what is in it, its dependencies sorted and never
+// nil: none at all has to be said, or Marathon keeps those that it has.
 func groupAlone(g *manifests.Group, id string, c *manifests.Cluster) *manifests.Group {
 	n := manifests.NormaliseGroup(&manifests.Group{ID: id, Dependencies: g.Dependencies, EnforceRole: g.EnforceRole}, c)
-	dependencies := slices.Clone(n.Dependencies)
+	dependencies := append([]string{}, n.Dependencies...)
 	slices.Sort(dependencies)
 	return &manifests.Group{ID: id, Dependencies: slices.Compact(dependencies), EnforceRole: n.EnforceRole}
 }
