@@ -115,11 +115,12 @@ func (p *pass) learn() {
 
 // hash identifies the definition that git asks for, as the plan does.
 func (p *pass) hash(item manifests.Item) string {
+	cluster := p.desired.Cluster(p.state.Cluster)
 	switch item.Kind {
 	case manifests.KindApp:
-		return manifests.HashApp(manifests.NormaliseApp(item.App, nil, &p.state.Cluster))
+		return manifests.HashApp(manifests.NormaliseApp(item.App, nil, &cluster))
 	case manifests.KindPod:
-		return manifests.HashPod(manifests.NormalisePod(item.Pod, nil, &p.state.Cluster))
+		return manifests.HashPod(manifests.NormalisePod(item.Pod, nil, &cluster))
 	}
 	return ""
 }

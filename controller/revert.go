@@ -84,7 +84,8 @@ func (p *pass) standing() map[string]plan.Failure {
 
 // cameUp tells whether git's definition is what runs, and runs well.
 func (p *pass) cameUp(item manifests.Item) bool {
-	c := &p.state.Cluster
+	cluster := p.desired.Cluster(p.state.Cluster)
+	c := &cluster
 	switch item.Kind {
 	case manifests.KindApp:
 		live, found := p.state.Apps[item.ID]

@@ -1,6 +1,9 @@
 package manifests
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
 // Item is one app, pod or group of the desired state, as written and checked,
 // with the place where it stands. Exactly one of App, Pod and Group is set; a
@@ -62,4 +65,32 @@ type Desired struct {
 	// Unreadable holds the files of which not even the ids are known: while
 	// there is one, any id might be described there, so nothing is deleted.
 	Unreadable []string
+}
+
+// Cluster is a Marathon as it will be for the apps and pods of a desired state:
+// its groups are written first, and say which role they get.
+func (d *Desired) Cluster(c Cluster) Cluster { return c.enforcing(d.enforceRoles()) }
+
+// enforceRoles is what the top-level groups say of roles.
+func (d *Desired) enforceRoles() map[string]bool {
+	enforce := map[string]bool{}
+	for _, item := range d.Items {
+		if g := item.Group; g != nil && g.EnforceRole != nil && isTopLevel(item.ID) {
+			enforce[item.ID] = *g.EnforceRole
+		}
+	}
+	return enforce
+}
+
+// enforcing is the cluster with that said of its groups.
+func (c Cluster) enforcing(enforce map[string]bool) Cluster {
+	if len(enforce) > 0 {
+		all := maps.Clone(c.EnforceRole)
+		if all == nil {
+			all = map[string]bool{}
+		}
+		maps.Copy(all, enforce)
+		c.EnforceRole = all
+	}
+	return c
 }

@@ -24,6 +24,7 @@ import (
 type Reader struct {
 	options Options
 	memory  *folderMemory
+	enforce map[string]bool // what the groups of the last snapshot said of roles
 }
 
 // NewReader returns a Reader that has seen nothing.
@@ -32,8 +33,26 @@ func NewReader() *Reader { return &Reader{} }
 // Read says what a snapshot asks for. Whatever is wrong is in the result: what
 // is not known is marked there (Broken, Unreadable) and never just missing. The
 // result is shared with later calls: it must not be changed.
+//
+// The roles of apps and pods go by what their top-level groups will say of them,
+// which stands anywhere: if it is not what was thought, all is read once more.
 func (r *Reader) Read(fsys fs.FS, o Options) Desired {
 	o = o.settled()
+	cluster := o.Cluster
+	for range 2 {
+		o.Cluster = cluster.enforcing(r.enforce)
+		d := r.read(fsys, o)
+		now := d.enforceRoles()
+		if maps.Equal(now, r.enforce) {
+			return d
+		}
+		r.enforce = now
+	}
+	o.Cluster = cluster.enforcing(r.enforce)
+	return r.read(fsys, o)
+}
+
+func (r *Reader) read(fsys fs.FS, o Options) Desired {
 	if !r.options.same(o) || r.options.Path != o.Path {
 		r.memory = nil
 	}

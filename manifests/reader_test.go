@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -46,5 +47,37 @@ func TestGuide(t *testing.T) {
 	}
 	if want := []string{"/demo/linuxacademy-demoapp", "/demo/linuxacademy-echo"}; !slices.Equal(want, ids(d)) {
 		t.Errorf("items: %q", ids(d))
+	}
+}
+
+// TestRolesGoByGroups: an app's role is that which its group will enforce,
+// whichever file says so, and whatever Marathon's group says now.
+func TestRolesGoByGroups(t *testing.T) {
+	group := func(enforce string) string { return `{"id": "/shop", "enforceRole": ` + enforce + `}` }
+	files := func(enforce, role string) fstest.MapFS {
+		app := `{"id": "/shop/a/x", "cmd": "sleep 100", "acceptedResourceRoles": ["` + role + `"]` + `}`
+		return fstest.MapFS{"a.json": {Data: []byte(app)}, "z.json": {Data: []byte(group(enforce))}}
+	}
+	r := NewReader()
+	for _, row := range []struct {
+		live          bool
+		enforce, role string
+		right         bool
+	}{
+		{false, "true", "shop", true}, {false, "true", "shop", true}, {true, "false", "shop", false}, {false, "false", "shop", false},
+		{true, "false", "*", true}, {true, "true", "shop", true},
+	} {
+		c := DefaultCluster()
+		c.EnforceRole = map[string]bool{"/shop": row.live}
+		d := r.Read(files(row.enforce, row.role), Options{Cluster: c})
+		if right := len(d.Problems) == 0; right != row.right {
+			t.Errorf("%+v: %q", row, texts(d))
+		}
+		if c.EnforceRole["/shop"] != row.live {
+			t.Fatal("the cluster was changed")
+		}
+		if want := row.enforce == "true"; d.Cluster(c).EnforceRole["/shop"] != want {
+			t.Errorf("%+v: %+v", row, d.Cluster(c).EnforceRole)
+		}
 	}
 }

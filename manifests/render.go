@@ -21,6 +21,7 @@ const (
 // a JSON list, or one YAML document a definition. Equal states give equal bytes,
 // and reading what it writes gives the same state again.
 func Render(d Desired, c Cluster, format string) ([]byte, error) {
+	c = d.Cluster(c)
 	items := slices.SortedFunc(slices.Values(d.Items), func(a, b Item) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
 	documents := make([]any, 0, len(items))
 	for _, item := range items {

@@ -83,6 +83,7 @@ func (d *draft) ask(why string) {
 // work is what a plan is made with.
 type work struct {
 	in       Input
+	cluster  manifests.Cluster // as it will be once the groups are written
 	wanted   map[string]manifests.Kind // what git has in the scope, readable
 	owned    map[string]Owned
 	adopted  []string
@@ -95,6 +96,7 @@ type work struct {
 func newWork(in Input) *work {
 	w := &work{
 		in:       in,
+		cluster:  in.Desired.Cluster(in.Cluster),
 		wanted:   make(map[string]manifests.Kind, len(in.Desired.Items)),
 		owned:    make(map[string]Owned, len(in.Inventory)),
 		problems: slices.Clone(in.Desired.Problems),

@@ -40,7 +40,7 @@ func (w *work) restoreApp(item *manifests.Item, live *manifests.App) *draft {
 	if !ok || h.App == nil {
 		return nil
 	}
-	healthy := w.appCount(manifests.NormaliseApp(h.App, live, &w.in.Cluster), live)
+	healthy := w.appCount(manifests.NormaliseApp(h.App, live, &w.cluster), live)
 	healthy = withIgnored(w.ignoredPaths(item.ID), live, healthy)
 	d := w.restore(item, h, f, manifests.CompareApps(live, healthy))
 	if d != nil {
@@ -55,7 +55,7 @@ func (w *work) restorePod(item *manifests.Item, live *manifests.Pod) *draft {
 	if !ok || h.Pod == nil {
 		return nil
 	}
-	healthy := w.podCount(manifests.NormalisePod(h.Pod, live, &w.in.Cluster), live)
+	healthy := w.podCount(manifests.NormalisePod(h.Pod, live, &w.cluster), live)
 	healthy = withIgnored(w.ignoredPaths(item.ID), live, healthy)
 	d := w.restore(item, h, f, manifests.ComparePods(live, healthy))
 	if d != nil {

@@ -57,9 +57,9 @@ func (w *work) compare(item *manifests.Item) *draft {
 func (w *work) compareApp(item *manifests.Item) *draft {
 	live := w.in.Live.Apps[item.ID]
 	if live != nil {
-		live = manifests.NormaliseApp(live, nil, &w.in.Cluster)
+		live = manifests.NormaliseApp(live, nil, &w.cluster)
 	}
-	desired := w.appCount(manifests.NormaliseApp(item.App, live, &w.in.Cluster), live)
+	desired := w.appCount(manifests.NormaliseApp(item.App, live, &w.cluster), live)
 	if live == nil {
 		d := w.create(item)
 		d.App = desired
@@ -81,9 +81,9 @@ func (w *work) compareApp(item *manifests.Item) *draft {
 func (w *work) comparePod(item *manifests.Item) *draft {
 	live := w.in.Live.Pods[item.ID]
 	if live != nil {
-		live = manifests.NormalisePod(live, nil, &w.in.Cluster)
+		live = manifests.NormalisePod(live, nil, &w.cluster)
 	}
-	desired := w.podCount(manifests.NormalisePod(item.Pod, live, &w.in.Cluster), live)
+	desired := w.podCount(manifests.NormalisePod(item.Pod, live, &w.cluster), live)
 	if live == nil {
 		d := w.create(item)
 		d.Pod = desired
@@ -216,9 +216,9 @@ func (w *work) draft(item *manifests.Item) *draft {
 func (w *work) hash(item *manifests.Item) string {
 	switch item.Kind {
 	case manifests.KindApp:
-		return manifests.HashApp(manifests.NormaliseApp(item.App, nil, &w.in.Cluster))
+		return manifests.HashApp(manifests.NormaliseApp(item.App, nil, &w.cluster))
 	case manifests.KindPod:
-		return manifests.HashPod(manifests.NormalisePod(item.Pod, nil, &w.in.Cluster))
+		return manifests.HashPod(manifests.NormalisePod(item.Pod, nil, &w.cluster))
 	}
 	b, err := json.Marshal(groupAlone(item.Group, item.ID, &w.in.Cluster))
 	if err != nil {
