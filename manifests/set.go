@@ -67,6 +67,7 @@ func (s *set) desired(folder string) Desired {
 		s.parent(d)
 	}
 	s.cycles()
+	s.externalVolumes()
 	if len(s.definitions) == 0 && len(s.unreadable) == 0 {
 		s.problems = append(s.problems, Problem{
 			File: printable(folder), Severity: SeverityError,
