@@ -493,3 +493,27 @@ func TestMessagesAreOneLine(t *testing.T) {
 		}
 	}
 }
+
+// TestPodWarnings: what Marathon takes in a pod without a word, and nobody means.
+func TestPodWarnings(t *testing.T) {
+	c := DefaultCluster()
+	for more, path := range map[string]string{
+		podMore(`, "check": {"exec": {"command": {"shell": "true"}}}`, ""):                                            "/containers(0)/check",
+		podMore("", `, "scheduling": {"unreachableStrategy": {"inactiveAfterSeconds": 5}}`):                           "/scheduling/unreachableStrategy/inactiveAfterSeconds",
+		podMore("", `, "scheduling": {"unreachableStrategy": "off"}`):                                                 "/scheduling/unreachableStrategy",
+		podMore("", `, "version": "2020-01-01T00:00:00.000Z"`):                                                        "/version",
+		podMore("", `, "scheduling": {"unreachableStrategy": {"expungeAfterSeconds": 5}}`):                            "",
+		podMore("", `, "scheduling": {"placement": {"constraints": [{"fieldName": "rack", "operator": "CLUSTER"}]}}`): "",
+	} {
+		var paths []string
+		for _, v := range check(podRules, parseTree(t, []byte(`{"id": "/shop/x", `+more+`}`)), &c) {
+			if !v.Warning {
+				t.Errorf("%s: %+v", more, v)
+			}
+			paths = append(paths, v.Path)
+		}
+		if strings.Join(paths, " ") != path {
+			t.Errorf("%s: %q, want %q", more, paths, path)
+		}
+	}
+}

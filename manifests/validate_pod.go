@@ -272,6 +272,10 @@ func (v *podChecks) scheduling() {
 			}
 		})
 	}
+	if u := s.UnreachableStrategy; u != nil && !u.Disabled && value(u.InactiveAfterSeconds, zero) > value(u.ExpungeAfterSeconds, zero) {
+		v.warn("/scheduling/unreachableStrategy/inactiveAfterSeconds", "inactiveAfterSeconds is more than expungeAfterSeconds, which is %d: an instance is given up before it is replaced; a member left out counts as 0",
+			value(u.ExpungeAfterSeconds, zero))
+	}
 	if !v.resident() {
 		return
 	}
