@@ -215,3 +215,46 @@ func TestPersistentVolumesStayWithTheirInstance(t *testing.T) {
 		t.Errorf("left over: %v %v", left, err)
 	}
 }
+
+// A write whose state cannot be stored (here as on a full disk) is refused, and
+// nothing has changed; when there is room again all goes on.
+func TestAWriteThatCannotBeStoredChangesNothing(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(o *Options) { o.Data = dir })
+		r.call(201, "POST", "/v2/apps", `{"id":"/a","cmd":"sleep 1"}`)
+		r.settled()
+		state, aside := filepath.Join(dir, stateFile), filepath.Join(dir, "aside")
+		move := func(from, to string) {
+			t.Helper()
+			if err := os.Rename(from, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		move(state, aside)
+		if err := os.MkdirAll(filepath.Join(state, "in the way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, q := range [][3]string{{"POST", "/v2/apps", `{"id":"/b","cmd":"sleep 1"}`}, {"PUT", "/v2/apps//a", `{"instances":3}`},
+			{"DELETE", "/v2/apps//a", ""}, {"PATCH", "/v2/groups/g", `{"enforceRole":true}`}} {
+			if w := r.raw(q[0], q[1], q[2]); w.Code != 500 && w.Code != 404 || w.Code == 500 && !strings.Contains(w.Body.String(), "storing the state") {
+				t.Errorf("%v: %d %s", q, w.Code, w.Body)
+			}
+		}
+		if got := ids(r, "/v2/apps"); got != "/a" || len(r.fake.running("/a")) != 1 || len(r.call(200, "GET", "/v2/deployments", "")[""].([]any)) != 0 {
+			t.Errorf("apps %s, tasks %v", got, r.fake.running("/a"))
+		}
+		if left, err := filepath.Glob(filepath.Join(dir, "*.new-*")); err != nil || len(left) != 0 {
+			t.Errorf("left are %v, %v", left, err)
+		}
+		if err := os.RemoveAll(state); err != nil {
+			t.Fatal(err)
+		}
+		move(aside, state)
+		r.call(200, "PUT", "/v2/apps//a", `{"instances":3}`)
+		r.settled()
+		if n := len(r.fake.running("/a")); n != 3 {
+			t.Errorf("%d tasks", n)
+		}
+	})
+}

@@ -136,7 +136,6 @@ func (m *Marathon) lock(dep *deployment, e edit) error {
 // swap makes the draft the root, keeps the versions, and stores it.
 func (m *Marathon) swap(d *draft) error {
 	if err := m.save(d.root); err != nil {
-		m.options.Log.Error("storing the state failed", "error", err)
 		return fail(http.StatusInternalServerError, "storing the state: %v", err)
 	}
 	if len(m.roots) == 0 {

@@ -1,6 +1,8 @@
 package local
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -8,8 +10,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,8 +31,112 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, serve(says))
 		os.Exit(3)
 	}
+	if data := os.Getenv(victimVariable); data != "" {
+		fmt.Fprintln(os.Stderr, beVictim(data))
+		os.Exit(4)
+	}
 	go tellRealMoments() // until the process ends
 	os.Exit(m.Run())
+}
+
+// victimVariable makes the test binary a Marathon on that data folder, to be
+// killed.
+const victimVariable = "PACER_LOCAL_TEST_VICTIM"
+
+func onFolder(data string) Options {
+	return Options{Data: data, Executor: func(report func(executor.Update)) (executor.Executor, error) {
+		return executor.New(executor.Options{Dir: filepath.Join(data, "tasks"), Update: report})
+	}}
+}
+
+// escaping starts processes that try to outlive their task, of which each writes
+// its number into the file pids of the sandbox.
+const escaping = `exec 3>pids
+	(setsid sh -c 'trap "" TERM HUP; echo $$ >&3; while :; do sleep 1; done' </dev/null >/dev/null 2>&1 &)
+	(setsid sh -c 'echo $$ >&3; exec 3>&-; exec env -i "$(command -v sleep)" 1000' &)
+	(set -m; sh -c 'echo $$ >&3; exec sleep 1000' & wait) &
+	echo $$ >&3; trap '' TERM; while :; do sleep 1; done`
+
+func beVictim(data string) error {
+	m, err := New(onFolder(data))
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(map[string]any{"id": "/v", "cmd": escaping, "cpus": 0.1, "mem": 16, "instances": 2})
+	if err != nil {
+		return err
+	}
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("POST", "/v2/apps", bytes.NewReader(body)))
+	fmt.Println(w.Code)
+	select {} // until it is killed
+}
+
+// TestAKilledMarathonLeavesNothingToTheNext: kill -9, and then a start on its
+// folder, which ends what was left and runs each app once.
+func TestAKilledMarathonLeavesNothingToTheNext(t *testing.T) {
+	data := t.TempDir()
+	leavesNothing(t, data)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	victim := exec.Command(self)
+	victim.Env = append(os.Environ(), victimVariable+"="+data)
+	if err := victim.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{T: t}
+	wrote := func() (pids []int) {
+		files, err := filepath.Glob(filepath.Join(data, "tasks", "sandboxes", "v", "*", "pids"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for word := range strings.FieldsSeq(string(text)) {
+				pid, err := strconv.Atoi(word)
+				if err != nil {
+					t.Fatal(err)
+				}
+				pids = append(pids, pid)
+			}
+		}
+		return pids
+	}
+	r.await("four processes of each of two tasks", func() bool { return len(wrote()) == 8 })
+	left := wrote()
+	if err := victim.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = victim.Wait() // it was killed
+	for _, pid := range left {
+		if !alive(pid) {
+			t.Errorf("process %d did not outlive the kill: nothing is tested", pid)
+		}
+	}
+	if r.m, err = New(onFolder(data)); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := r.m.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, pid := range left {
+		if alive(pid) {
+			t.Errorf("process %d is left", pid)
+		}
+	}
+	r.await("the app to run again", func() bool { return r.app("/v")["tasksRunning"] == 2.0 })
+	if now := r.pids("/v"); len(now) != 2 || slices.Contains(left, now[0]) || slices.Contains(left, now[1]) {
+		t.Errorf("processes %v, before %v", now, left)
+	}
+	r.call(200, "DELETE", "/v2/apps//v", "")
+	r.settled()
 }
 
 // serve answers every path on PORT0, and by TLS on PORT1 if there is one; only
@@ -93,7 +201,15 @@ func (r *rig) pids(id string) []int {
 	return pids
 }
 
-func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+// alive says whether a process runs: a dead one that nobody waited for does not.
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist) || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}
 
 func server(t testing.TB, says string, instances int, more string) string {
 	t.Helper()
