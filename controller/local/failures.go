@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -83,6 +84,29 @@ func (m *Marathon) takeFailure(r *http.Request) (failure, bool) {
 	return failure{}, false
 }
 
+// readFailure reads what a test asks for. What it has got wrong would else look
+// like a failure that does not come.
+func readFailure(b body) (failure, error) {
+	var f failure
+	d := json.NewDecoder(bytes.NewReader(b.raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return f, fail(http.StatusBadRequest, "what %s takes is an object of method, path, status, message, delay, half and times: %v", failuresPath, err)
+	}
+	const day = 24 * 60 * 60
+	switch {
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
+		return f, fail(http.StatusBadRequest, "status %d: want one from 200 to 599, or 0 for the request's own", f.Status)
+	case f.Status != 0 && f.Half:
+		return f, fail(http.StatusBadRequest, "half is of the request's own answer: leave status out")
+	case f.Delay < 0 || f.Delay > day:
+		return f, fail(http.StatusBadRequest, "delay %v: want seconds from 0 to %d", f.Delay, day)
+	case f.Times < 0:
+		return f, fail(http.StatusBadRequest, "times %d: want a number from 0, which means once", f.Times)
+	}
+	return f, nil
+}
+
 func (m *Marathon) serveFailures(w http.ResponseWriter, r *http.Request, rest string) error {
 	b := body{}
 	if r.Method == http.MethodPost && rest != "/streams" {
@@ -95,9 +119,9 @@ func (m *Marathon) serveFailures(w http.ResponseWriter, r *http.Request, rest st
 	defer m.mu.Unlock()
 	switch r.Method + rest {
 	case http.MethodPost:
-		var f failure
-		if err := json.Unmarshal(b.raw, &f); err != nil {
-			return fail(http.StatusBadRequest, "%v", err)
+		f, err := readFailure(b)
+		if err != nil {
+			return err
 		}
 		m.injected.next = append(m.injected.next, f)
 	case http.MethodDelete:

@@ -113,6 +113,16 @@ func TestAnAnswerIsDelayed(t *testing.T) {
 	})
 }
 
+func TestAFailureThatMakesNoSenseIsRefused(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.Failures = true })
+	for _, body := range []string{`{"nonsense":1}`, `[]`, `{"status":99}`, `{"status":600}`, `{"status":500,"half":true}`, `{"delay":-1}`, `{"delay":1e300}`, `{"times":-1}`, `{"times":"2"}`} {
+		r.call(400, "POST", "/local/failures", body)
+	}
+	r.call(200, "GET", "/v2/info", "")
+	r.call(404, "POST", "/local/failures/lock", `{"id":"/none"}`)
+	r.call(405, "GET", "/local/failures", "")
+}
+
 func TestFailuresAreOffByDefault(t *testing.T) {
 	newRig(t).call(500, "POST", "/local/failures", `{"status":503}`)
 }

@@ -175,7 +175,7 @@ func (h *healthy) probe(context.Context, string, check) error {
 func (h *healthy) get(context.Context, string) (int, string, string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.code, "", "", nil
+	return h.code, "not yet", "text/plain; charset=utf-8", h.sick
 }
 
 func (h *healthy) set(err error, code int) {

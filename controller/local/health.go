@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/local/executor"
@@ -359,6 +360,7 @@ func (m *Marathon) killUnhealthy(t *task, h *health) {
 type readiness struct {
 	name     string
 	taskID   string
+	told     bool // something was heard
 	ready    bool
 	response map[string]any
 }
@@ -411,10 +413,10 @@ func (m *Marathon) readinessLoop(ctx context.Context, i *instance, r *readiness,
 			if i.readiness != r {
 				return
 			}
-			r.ready = ready
+			r.told, r.ready = true, ready
 			i.readied = i.readied || ready
-			if or(c.PreserveLastResponse, false) && err == nil {
-				r.response = map[string]any{"status": status, "body": body, "contentType": kind}
+			if or(c.PreserveLastResponse, false) {
+				r.response = lastResponse(address, status, body, kind, err)
 			}
 		})
 		if ready {
@@ -427,12 +429,22 @@ func (m *Marathon) readinessLoop(ctx context.Context, i *instance, r *readiness,
 	}
 }
 
+// lastResponse is an answer to a readiness check as Marathon keeps it; where none
+// came it makes one up.
+func lastResponse(address string, status int, body, kind string, err error) map[string]any {
+	if err != nil {
+		status, kind, body = http.StatusGatewayTimeout, "text/plain", fmt.Sprintf("Marathon could not query %s: %v", address, err)
+	}
+	media, _, _ := strings.Cut(kind, ";")
+	return map[string]any{"status": status, "body": body, "contentType": strings.TrimSpace(media)}
+}
+
 // readinessView lists the readiness checks of an id as GET prints them.
 func (m *Marathon) readinessView(id string) []any {
 	views := []any{}
 	for _, i := range m.instances[id] {
 		r := i.readiness
-		if r == nil || len(m.deploymentsOf(id)) == 0 {
+		if r == nil || !r.told || len(m.deploymentsOf(id)) == 0 {
 			continue
 		}
 		v := map[string]any{"name": r.name, "taskId": r.taskID, "ready": r.ready}

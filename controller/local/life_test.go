@@ -362,15 +362,33 @@ func TestReadinessHoldsADeploymentBack(t *testing.T) {
 		r := newRig(t)
 		r.prober.set(nil, 503)
 		r.call(201, "POST", "/v2/apps", `{"id":"/rd","cmd":"sleep 1","portDefinitions":[{"port":0,"name":"http-api"}],
-			"readinessChecks":[{"name":"ready","protocol":"HTTP","path":"/","portName":"http-api","intervalSeconds":2,"timeoutSeconds":1}]}`)
-		time.Sleep(10 * time.Second)
-		ds := r.call(200, "GET", "/v2/deployments", "")[""].([]any)
-		results := ds[0].(map[string]any)["currentActions"].([]any)[0].(map[string]any)["readinessCheckResults"].([]any)
-		if len(results) != 1 || results[0].(map[string]any)["ready"] != false {
-			t.Fatalf("readiness %v", results)
+			"readinessChecks":[{"name":"ready","protocol":"HTTP","path":"/","portName":"http-api","intervalSeconds":2,"timeoutSeconds":1,"preserveLastResponse":true}]}`)
+		response := func() any {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			ds := r.call(200, "GET", "/v2/deployments", "")[""].([]any)
+			results := ds[0].(map[string]any)["currentActions"].([]any)[0].(map[string]any)["readinessCheckResults"].([]any)
+			if len(results) != 1 || results[0].(map[string]any)["ready"] != false || results[0].(map[string]any)["name"] != "ready" {
+				t.Fatalf("readiness %v", results)
+			}
+			if again := r.call(200, "GET", "/v2/apps//rd?embed=app.readiness", "")["app"].(map[string]any)["readinessCheckResults"]; fmt.Sprint(again) != fmt.Sprint(results) {
+				t.Errorf("the app shows %v, the deployment %v", again, results)
+			}
+			return results[0].(map[string]any)["lastResponse"]
+		}
+		if got, want := fmt.Sprint(response()), "map[body:not yet contentType:text/plain status:503]"; got != want {
+			t.Errorf("the last response is %s, want %s", got, want)
+		}
+		r.prober.set(errors.New("connection refused"), 0)
+		port := r.app("/rd")["tasks"].([]any)[0].(map[string]any)["ports"].([]any)[0]
+		if got, want := fmt.Sprint(response()), fmt.Sprintf("map[body:Marathon could not query http://127.0.0.1:%v/: connection refused contentType:text/plain status:504]", port); got != want {
+			t.Errorf("the last response is %s, want %s", got, want)
 		}
 		r.prober.set(nil, 200)
 		r.settled()
+		if last := r.call(200, "GET", "/v2/apps//rd?embed=app.readiness", "")["app"].(map[string]any)["readinessCheckResults"].([]any); len(last) != 0 {
+			t.Errorf("after the deployment: %v", last)
+		}
 	})
 }
 
