@@ -3,8 +3,12 @@ package local
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -328,4 +332,50 @@ func TestThePageNamesWhatThereIs(t *testing.T) {
 			t.Errorf("docs/local.md does not name %s", name)
 		}
 	}
+}
+
+// FuzzRequests sends any request to a Marathon with an app and a pod in it: no
+// answer is a fault of its own, and every body is JSON.
+func FuzzRequests(f *testing.F) {
+	for _, q := range [][3]string{
+		{"GET", "/v2/apps//a?embed=tasks&label=a", ""}, {"PUT", "/v2/apps//a?force=true", `{"instances":2,"env":{"A":null}}`},
+		{"PUT", "/v2/apps", `[{"id":"/a","cmd":"x y"},{"id":"b"}]`}, {"POST", "/v2/apps", `{"id":"/c","args":["a"],"container":{"type":"MESOS","volumes":[{}]}}`},
+		{"PUT", "/v2/groups/g?dryRun=true", `{"apps":[{"id":"x","cmd":"yy"}],"groups":[{"id":"s"}],"scaleBy":2}`}, {"PATCH", "/v2/groups/g", `{"enforceRole":true}`},
+		{"PUT", "/v2/pods//p", `{"id":"/p","containers":[{"name":"c","healthCheck":{"exec":{}},"endpoints":[{}]}],"scheduling":{"placement":{"constraints":[{}]}}}`},
+		{"DELETE", "/v2/pods//p::instances/p.instance-x", ""}, {"DELETE", "/v2/apps//a/tasks?scale=true", ""}, {"POST", "/v2/tasks/delete", `{"ids":["a.instance-1._app.1"]}`},
+		{"DELETE", "/v2/groups?force=true", ""}, {"GET", "/v2/queue?embed=lastUnusedOffers", ""}, {"POST", "/local/failures", `{"half":true}`}, {"GET", "/files/browse?path=..", ""},
+	} {
+		f.Add(q[0], q[1], q[2])
+	}
+	f.Fuzz(func(t *testing.T, method, target, body string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil || !strings.HasPrefix(target, "/") || strings.HasPrefix(u.Path, "/v2/events") || !regexp.MustCompile(`^[A-Z]{1,9}$`).MatchString(method) {
+			return
+		}
+		m, err := newMarathon(Options{Executor: (&fake{}).make}, &healthy{code: 200})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		send := func(method string, u *url.URL, body string) *httptest.ResponseRecorder {
+			q := &http.Request{Method: method, URL: u, Host: "marathon", Header: http.Header{}, RemoteAddr: "127.0.0.1:1", Body: io.NopCloser(strings.NewReader(body))}
+			w := httptest.NewRecorder()
+			m.Handler().ServeHTTP(w, q.WithContext(t.Context()))
+			return w
+		}
+		send("PUT", &url.URL{Path: "/v2/apps"}, `[{"id":"/a","cmd":"sleep 1"},{"id":"/g/a","cmd":"sleep 1","instances":0}]`)
+		send("POST", &url.URL{Path: "/v2/pods"}, `{"id":"/p","containers":[{"name":"c","exec":{"command":{"shell":"x"}},"resources":{"cpus":0.1,"mem":8}}]}`)
+		w := send(method, u, body)
+		if w.Code == 500 && !regexp.MustCompile(`URI not found|Boxed|Invalid combination|network|operator|docker|HTTPS|constraint|portMappings|fetch|already in use`).MatchString(w.Body.String()) {
+			t.Errorf("%s %s %s: %d %s", method, target, body, w.Code, w.Body)
+		}
+		if text := w.Body.Bytes(); len(text) > 0 && strings.HasPrefix(u.Path, "/v2/") && !json.Valid(text) {
+			t.Errorf("%s %s: %q is no JSON", method, target, text)
+		}
+		for _, path := range []string{"/v2/apps", "/v2/groups", "/v2/pods/::status", "/v2/queue", "/v2/deployments", "/v2/tasks"} {
+			if w := send("GET", &url.URL{Path: path}, ""); w.Code != 200 || !json.Valid(w.Body.Bytes()) {
+				t.Errorf("after %s %s %s: GET %s: %d %s", method, target, body, path, w.Code, w.Body)
+			}
+		}
+	})
 }

@@ -151,6 +151,10 @@ func compare(live, desired *spec) manifests.Comparison {
 	return manifests.ComparePods(live.pod, desired.pod)
 }
 
+// maxInstances bounds the instances that all definitions ask for. Marathon has no
+// bound, but a number typed wrong must not eat this machine's memory.
+const maxInstances = 100_000
+
 // check holds the rules across definitions.
 func (d *draft) check() error {
 	for _, p := range d.puts {
@@ -165,6 +169,13 @@ func (d *draft) check() error {
 			}
 			return invalidObject(detail{d.groupPath(parent(id)), []string{"Groups and " + kind + " may not have the same identifier."}})
 		}
+	}
+	all := 0
+	for _, s := range d.specs {
+		all += min(s.instances(), maxInstances+1)
+	}
+	if all > maxInstances {
+		return invalidObject(detail{"/", []string{fmt.Sprintf("the local Marathon takes %d instances in all at most: scale down", maxInstances)}})
 	}
 	if _, cyclic := layers(d.root); cyclic {
 		return invalidObject(detail{"/", []string{"Dependency graph has cyclic dependencies."}})

@@ -197,6 +197,9 @@ func (m *Marathon) putGroup(w http.ResponseWriter, r *http.Request, id string) e
 		return err
 	}
 	o, above := b.object(), parent(id)
+	if err := checkGroup(o, id); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if given, isText := o["id"].(string); isText {
@@ -231,6 +234,20 @@ func (m *Marathon) putGroup(w http.ResponseWriter, r *http.Request, id string) e
 	return out
 }
 
+// checkGroup refuses an update whose members are of the wrong kind, and a path
+// that can be no id. Only here may the update leave its own id out.
+func checkGroup(o map[string]any, id string) error {
+	if _, vs := manifests.DecodeGroup(map[string]any{"id": id}); id != "/" && len(vs) > 0 {
+		return invalidObject(detail{"/", []string{`must fully match regular expression '^(([a-z0-9]|[a-z0-9][a-z0-9\-]*[a-z0-9])\.)*([a-z0-9]|[a-z0-9][a-z0-9\-]*[a-z0-9])|(\.|\.\.)$'`}})
+	}
+	complete := maps.Clone(o)
+	if _, given := present(o, "id"); !given {
+		complete["id"] = id
+	}
+	_, vs := manifests.DecodeGroup(complete)
+	return refusal(vs, "", invalidShape)
+}
+
 // specialUpdate carries out the updates that are one field alone.
 func (m *Marathon) specialUpdate(r *http.Request, id string, o map[string]any) (bool, error) {
 	at, toVersion := present(o, "version")
@@ -248,8 +265,11 @@ func (m *Marathon) specialUpdate(r *http.Request, id string, o map[string]any) (
 	if toScale {
 		n, isNumber := by.(json.Number)
 		f, err := n.Float64()
-		if !isNumber || err != nil || f < 0 {
+		if !isNumber || err != nil {
 			return true, invalidShape(detail{"/scaleBy", []string{"error.expected.jsnumber"}})
+		}
+		if f < 0 {
+			return true, invalidShape(detail{"/scaleBy", []string{"error.min"}})
 		}
 		e.change = func(d *draft) error { d.scaleBy(id, f); return nil }
 		return true, m.writeReply(http.StatusOK, e)
@@ -272,7 +292,7 @@ func (d *draft) scaleBy(id string, f float64) {
 			continue
 		}
 		a := *s.app
-		a.Instances = new(int(math.Ceil(float64(s.instances()) * f)))
+		a.Instances = new(int(min(math.Ceil(float64(s.instances())*f), math.MaxInt32)))
 		d.put(&spec{id: key, app: &a})
 	}
 }

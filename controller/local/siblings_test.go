@@ -68,6 +68,16 @@ func TestSmallAnswersAreMarathons(t *testing.T) {
 			`{"message":"'/p/x' does not match definition's id ('p/y')"}`},
 		{"PUT", "/v2/pods/p", `{"id":"/p","containers":[{"name":"c","exec":{"command":{"shell":"x"}},"resources":{"cpus":0.1,"mem":8}}]}`, 422,
 			`{"path":"/","errors":["Groups and Pods may not have the same identifier."]}`},
+		{"PUT", "/v2/groups/p", `{"apps":{}}`, 422, `{"path":"/apps","errors":["error.expected.jsarray"]}`},
+		{"PUT", "/v2/groups/p", `{"groups":"x"}`, 422, `{"path":"/groups","errors":["error.expected.jsarray"]}`},
+		{"PUT", "/v2/groups/p", `{"groups":[{}]}`, 422, `{"path":"/groups(0)/id","errors":["'id' is undefined on object: {}"]}`},
+		{"PUT", "/v2/groups/p", `{"dependencies":[1]}`, 422, `{"path":"/dependencies(0)","errors":["error.expected.jsstring"]}`},
+		{"PUT", "/v2/groups/p", `{"enforceRole":"yes"}`, 422, `{"path":"/enforceRole","errors":["error.expected.jsboolean"]}`},
+		{"PUT", "/v2/groups/p", `{"id":7}`, 422, `{"path":"/id","errors":["error.expected.jsstring"]}`},
+		{"PUT", "/v2/groups/p_p", `{}`, 422, `must fully match regular expression`},
+		{"PUT", "/v2/groups/p", `{"scaleBy":-1}`, 422, `{"path":"/scaleBy","errors":["error.min"]}`},
+		{"PUT", "/v2/apps//p/a", `{"instances":1000000000}`, 422, `takes 100000 instances in all at most`},
+		{"PUT", "/v2/apps//p/c", `{"cmd":"sleep 1","instances":3000000000}`, 422, `"path":"/instances"`},
 		{"GET", "/v2/plugins", "", 200, `{"plugins":[]}`},
 		{"GET", "/v2/apps?label=a%20inn%20(b", "", 422, `{"message":"Can not parse label selector a inn (b. Reason: `},
 	} {
@@ -76,6 +86,9 @@ func TestSmallAnswersAreMarathons(t *testing.T) {
 			t.Errorf("%s %s %s: %d %s, want %d %s", c.method, c.path, c.body, w.Code, w.Body, c.status, c.want)
 		}
 	}
+	r.call(200, "PUT", "/v2/apps//p/a", `{"instances":1,"acceptedResourceRoles":["*"],"cpus":99999}`)
+	r.call(422, "PUT", "/v2/groups/p?force=true", `{"scaleBy":1e300}`)
+	r.call(200, "PUT", "/v2/apps//p/a?force=true", `{"instances":0}`)
 	if x := r.app("/p/b")["executorResources"]; x != nil {
 		t.Errorf("a PUT that creates kept executorResources: %v", x)
 	}
