@@ -199,7 +199,22 @@ func (m *Marathon) readApp(tree any, base, prefix string, c *manifests.Cluster) 
 	if err := refusal(manifests.ValidateApp(a, c), prefix, invalidObject); err != nil {
 		return nil, err
 	}
-	return a, nil
+	return a, lowerCaseOperator(a)
+}
+
+// lowerCaseOperator is how Marathon fails over an operator in lower case, which
+// its validation lets pass. Pacer writes it in upper case.
+func lowerCaseOperator(a *manifests.App) error {
+	for _, c := range a.Constraints {
+		if c.Operator != strings.ToUpper(c.Operator) {
+			parts := []string{c.Field, c.Operator}
+			if c.Value != nil {
+				parts = append(parts, *c.Value)
+			}
+			return fail(http.StatusInternalServerError, "illegal constraint specification %s", strings.Join(parts, ","))
+		}
+	}
+	return nil
 }
 
 // shapeless is the answer to what does not decode, though no rule of Marathon
@@ -266,7 +281,10 @@ func onlyVersion(o map[string]any) (string, bool, error) {
 			return "", true, invalidObject(detail{"/", []string{"The 'version' field may only be combined with the 'id' field."}})
 		}
 	}
-	text, _ := v.(string)
+	text, isText := v.(string)
+	if !isText {
+		return "", true, invalidShape(detail{"/version", []string{"error.expected.jsstring"}})
+	}
 	return text, true, nil
 }
 

@@ -326,6 +326,9 @@ func (m *Marathon) readGroup(o map[string]any, id, prefix string) (*groupUpdate,
 	_, u.hasID = present(o, "id")
 	if v, isBool := o["enforceRole"].(bool); isBool {
 		u.enforceRole = &v
+		if v && topGroup(id) != id {
+			return nil, invalidObject(detail{prefix + "/enforceRole", []string{fmt.Sprintf("enforceRole can only be set for top-level groups, and %s is not top-level", id)}})
+		}
 	}
 	deps, given := present(o, "dependencies")
 	u.hasDeps = given
@@ -489,7 +492,11 @@ func (m *Marathon) patchGroup(w http.ResponseWriter, r *http.Request, id string)
 	if id == "/" || parent(id) != "/" {
 		return invalidObject(detail{"/", []string{"Path needs to be top-level"}})
 	}
-	v, isBool := b.object()["enforceRole"].(bool)
+	given, isGiven := present(b.object(), "enforceRole")
+	v, isBool := given.(bool)
+	if isGiven && !isBool {
+		return invalidShape(detail{"/enforceRole", []string{"error.expected.jsboolean"}})
+	}
 	if !isBool {
 		v = m.options.Cluster.NewGroupEnforceRole
 	}
