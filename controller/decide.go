@@ -81,13 +81,7 @@ func remember(s *store.State, o apply.Outcome, revision, file string) bool {
 		if o.Deployment == "" || s.Rollouts[o.ID].Deployment == o.Deployment {
 			return false
 		}
-		s.Rollouts[o.ID] = store.Rollout{
-			Kind: o.Kind, Deployment: o.Deployment, Revision: revision, Hash: o.Hash, Action: o.Action, Began: o.Began,
-			New: o.Action == plan.Create || isUnproven(s, o.ID),
-		}
-		if o.Action != plan.Delete {
-			s.Inventory[o.ID] = appliedAt(s, o, revision, file)
-		}
+		begun(s, o, revision, file)
 		return true
 	case apply.Applied:
 		if o.Action == plan.Delete {
@@ -96,17 +90,23 @@ func remember(s *store.State, o apply.Outcome, revision, file string) bool {
 			s.Inventory[o.ID] = appliedAt(s, o, revision, file)
 		}
 		delete(s.Rollouts, o.ID)
+		delete(s.Sent, o.ID)
 		delete(s.Failed, o.ID)
 		delete(s.Approved, o.ID) // it was for this change
 		return true
 	case apply.Failed:
 		isNew := o.Action == plan.Create || isUnproven(s, o.ID)
 		delete(s.Rollouts, o.ID)
+		delete(s.Sent, o.ID)
 		if o.Hash != "" && !o.Transient {
 			s.Failed[o.ID] = plan.Failure{Hash: o.Hash, Reason: o.Reason, Revision: revision, Deployment: o.Deployment, New: isNew}
 		}
 		return true
-	default: // blocked: nothing was sent; superseded, unknown: the next pass watches what is under way
+	case apply.Blocked: // nothing was taken
+		_, sent := s.Sent[o.ID]
+		delete(s.Sent, o.ID)
+		return sent
+	default: // superseded, unknown: the next pass watches what is under way
 		return false
 	}
 }

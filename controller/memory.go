@@ -62,6 +62,9 @@ func (p *pass) loadOnce(ctx context.Context) error {
 	if state.Rollouts == nil {
 		state.Rollouts = map[string]store.Rollout{}
 	}
+	if state.Sent == nil {
+		state.Sent = map[string]store.Sent{}
+	}
 	if state.Failed == nil {
 		state.Failed = map[string]plan.Failure{}
 	}
@@ -212,6 +215,16 @@ func (k *keeper) change(f func() bool) {
 	if memory.dirty && time.Since(k.saved) >= saveShare*k.took {
 		k.save()
 	}
+}
+
+// must changes the memory and saves it now.
+func (k *keeper) must(f func()) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f()
+	k.p.y.memory.dirty = true
+	k.save()
+	return k.err
 }
 
 func (k *keeper) save() {

@@ -135,6 +135,7 @@ func (p *pass) readLive(ctx context.Context) error {
 		return err
 	}
 	p.state, p.read = state, began
+	p.claim()
 	return nil
 }
 
@@ -231,6 +232,7 @@ func (p *pass) apply(ctx context.Context) passEnd {
 		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadlines: p.deadlines(),
 		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed),
 		Progress: func(o apply.Outcome) { p.progress(keeper, o) },
+		Sending:  func(writes []apply.Write) error { return p.sending(keeper, writes) },
 		Events:   events,
 	})
 	waited()

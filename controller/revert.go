@@ -120,16 +120,16 @@ func rememberRevert(s *store.State, o apply.Outcome, revision, file string) bool
 		if o.Deployment == "" || s.Rollouts[o.ID].Deployment == o.Deployment {
 			return false
 		}
-		s.Rollouts[o.ID] = store.Rollout{
-			Kind: o.Kind, Deployment: o.Deployment, Revision: revision, Hash: o.Hash, Action: o.Action, Began: o.Began, Revert: true,
-		}
-		s.Inventory[o.ID] = owned
+		begun(s, o, revision, file)
+		return true
 	case apply.Applied:
 		delete(s.Rollouts, o.ID)
+		delete(s.Sent, o.ID)
 		s.Inventory[o.ID] = owned
 		f.Restored, f.Unrestored, f.Deployment = true, "", ""
 	case apply.Failed:
 		delete(s.Rollouts, o.ID)
+		delete(s.Sent, o.ID)
 		if o.Transient {
 			return true
 		}

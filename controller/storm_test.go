@@ -154,6 +154,9 @@ type storm struct {
 	sent   map[string]bool // what Pacer wrote, ever
 	ours   map[string]bool // deployments of Pacer, ever
 
+	still map[string]string        // the tasks that nothing may restart
+	plot  func(*http.Request) flaw // not nil: decides instead of flaws
+
 	mu     sync.Mutex
 	wrong  []string
 	flaws  []flaw // of the next requests
@@ -173,7 +176,8 @@ type life struct {
 	done   chan error
 }
 
-func weather(t *testing.T, revisions []map[string]wish, script []blow, flawed []int) []string {
+// newStorm returns a storm with what stands still in it, and a controller at rest.
+func newStorm(t *testing.T) *storm {
 	s := &storm{t: t, repo: &repo{changed: make(chan struct{})}, shelf: &shelf{saved: map[string][]byte{}}, sent: map[string]bool{}, ours: map[string]bool{}}
 	var err error
 	if s.site, err = newSite(); err != nil {
@@ -185,7 +189,27 @@ func weather(t *testing.T, revisions []map[string]wish, script []blow, flawed []
 	s.repo.commit(tree(nil))
 	s.begin()
 	after(30 * time.Second)
-	still := s.stillTasks()
+	s.still = s.stillTasks()
+	return s
+}
+
+// close ends the storm and tells what went wrong in it, with all that happened.
+func (s *storm) close() []string {
+	if now := s.stillTasks(); len(s.still) != 3 || !maps.Equal(s.still, now) {
+		s.blame("what nobody changed was restarted: %v, was %v", now, s.still)
+	}
+	s.end()
+	if err := s.site.Close(); err != nil {
+		s.blame("Marathon: %v", err)
+	}
+	if len(s.wrong) > 0 {
+		return append(s.wrong, s.log...)
+	}
+	return nil
+}
+
+func weather(t *testing.T, revisions []map[string]wish, script []blow, flawed []int) []string {
+	s := newStorm(t)
 	s.suffer(blow{Kind: "commit"}, revisions, flawed)
 	after(30 * time.Second)
 	for _, b := range script {
@@ -201,17 +225,7 @@ func weather(t *testing.T, revisions []map[string]wish, script []blow, flawed []
 	}
 	s.repo.commit(tree(s.git))
 	s.rests("as git is mended")
-	if now := s.stillTasks(); !maps.Equal(still, now) {
-		s.blame("what nobody changed was restarted: %v, was %v", now, still)
-	}
-	s.end()
-	if err := s.site.Close(); err != nil {
-		s.blame("Marathon: %v", err)
-	}
-	if len(s.wrong) > 0 {
-		return append(s.wrong, s.log...)
-	}
-	return nil
+	return s.close()
 }
 
 // stillTasks are the tasks that nothing in a storm may restart.
@@ -332,6 +346,9 @@ func (s *storm) again() {
 func (s *storm) spoil(r *http.Request) flaw {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.plot != nil {
+		return s.plot(r)
+	}
 	if len(s.flaws) == 0 {
 		return sound
 	}
@@ -600,10 +617,10 @@ func (s *storm) rests(when string) {
 	const most = time.Hour
 	began := time.Now()
 	var wrong []string
-	for time.Since(began) < most {
+	for good := 0; good < 6 && time.Since(began) < most; good++ { // for a resync or two, that is
 		after(20 * time.Second)
-		if wrong = s.amiss(); len(wrong) == 0 {
-			break
+		if wrong = s.amiss(); len(wrong) > 0 {
+			good = -1
 		}
 	}
 	if len(wrong) > 0 {

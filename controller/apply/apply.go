@@ -153,6 +153,14 @@ func (o Options) filled() Options {
 	return o
 }
 
+// Write is a definition that is about to be sent: exactly one of App and Pod is
+// set. The outcome has no deployment yet.
+type Write struct {
+	Outcome Outcome
+	App     *manifests.App
+	Pod     *manifests.Pod
+}
+
 // Rollout is a deployment that Pacer began before this Apply and that may still
 // be under way.
 type Rollout struct {
@@ -184,6 +192,10 @@ type Request struct {
 	// ends. Apply waits for it: what it stores is stored before anything else
 	// is sent.
 	Progress func(Outcome)
+	// Sending, if given, is called before each write that begins a rollout. It
+	// notes what is sent, so that the deployment is known as Pacer's though the
+	// process may end before the answer comes. If that fails, nothing is sent.
+	Sending func([]Write) error
 	// Events, if given, make Apply look at once instead of at the next tick.
 	Events <-chan struct{}
 }

@@ -85,6 +85,9 @@ func (a *Applier) Apply(ctx context.Context, p plan.Plan, req Request) []Outcome
 	if req.Progress == nil {
 		req.Progress = func(Outcome) {}
 	}
+	if req.Sending == nil {
+		req.Sending = func([]Write) error { return nil }
+	}
 	r := &run{Applier: a, ctx: ctx, plan: p, req: req, byID: map[string]*item{}, delay: firstDelay}
 	r.prepare()
 	for r.step() {

@@ -85,6 +85,11 @@ func (r *run) write(ctx context.Context, it *item) (marathon.Receipt, error) {
 		return marathon.Receipt{}, err
 	}
 	c := it.change
+	if c.App != nil || c.Pod != nil {
+		if err := r.req.Sending([]Write{{it.outcome, c.App, c.Pod}}); err != nil {
+			return marathon.Receipt{}, err
+		}
+	}
 	switch {
 	case c.Action == plan.Delete && c.Kind == manifests.KindApp:
 		return r.m.DeleteApp(ctx, c.ID, it.force)
@@ -259,13 +264,17 @@ func (r *run) sendBatch(group []*item) {
 		r.send(group[0])
 		return
 	}
-	apps := make([]*manifests.App, len(group))
+	apps, writes := make([]*manifests.App, len(group)), make([]Write, len(group))
 	for i, it := range group {
 		it.outcome.Began = time.Now()
-		apps[i] = it.change.App
+		apps[i], writes[i] = it.change.App, Write{it.outcome, it.change.App, nil}
 	}
 	ctx, cancel := r.writing()
-	receipt, err := r.m.PutApps(ctx, apps, false)
+	var receipt marathon.Receipt
+	err := r.req.Sending(writes)
+	if err == nil {
+		receipt, err = r.m.PutApps(ctx, apps, false)
+	}
 	cancel()
 	r.options.Log.Debug("write of an array", "apps", len(apps), "deployment", receipt.Deployment, "error", err)
 	switch decide(plan.Create, err) {

@@ -375,6 +375,15 @@ func (r *run) drive(it *item, now time.Time) {
 // stands. Marathon has no restart for pods: theirs is changed in something of no
 // meaning and put right again at once, over the deployment of the change.
 func (r *run) restart(ctx context.Context, it *item) (marathon.Receipt, error) {
+	w := Write{Outcome: it.outcome}
+	if it.live.app != nil {
+		w.App = it.live.app.Definition
+	} else {
+		w.Pod = it.live.pod.Definition
+	}
+	if err := r.req.Sending([]Write{w}); err != nil {
+		return marathon.Receipt{}, err
+	}
 	if it.live.pod == nil {
 		return r.m.RestartApp(ctx, it.id(), false)
 	}

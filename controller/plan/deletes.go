@@ -74,9 +74,10 @@ func (w *work) persistent(id string, kind manifests.Kind) bool {
 // emptiedGroups drafts the deletes of the groups below the scope of which
 // nothing is left after the other deletes. Deleting a group deletes what is in
 // it: one with anything in it that this plan does not delete stays, and so does
-// one to which somebody else gave dependencies or a role.
+// one to which somebody else gave dependencies or a role. One that an apply of
+// before was to delete, and did not come to, is among them.
 func (w *work) emptiedGroups(drafts []*draft) []*draft {
-	deleted, emptied := map[string]bool{}, map[string]bool{}
+	deleted, emptied := map[string]bool{}, w.leftGroups()
 	for _, d := range drafts {
 		if d.Action != Delete || d.Blocked != nil {
 			continue
@@ -96,10 +97,24 @@ func (w *work) emptiedGroups(drafts []*draft) []*draft {
 			d := &draft{live: true, Change: Change{ID: g, Kind: manifests.KindGroup, Action: Delete, Fields: []manifests.FieldDiff{}}}
 			d.Reason = "nothing is left in it"
 			_, d.mine = w.in.Inventory[g]
+			w.owned[g] = cmp.Or(w.in.Inventory[g], Emptied)
 			groups = append(groups, d)
 		}
 	}
 	return groups
+}
+
+// leftGroups are those that the inventory has only because they were to be
+// deleted: see Emptied.
+func (w *work) leftGroups() map[string]bool {
+	left := map[string]bool{}
+	for id, o := range w.in.Inventory {
+		if o == Emptied && len(w.in.Desired.Unreadable) == 0 && w.inScope(id) && id != w.in.Policy.Scope {
+			left[id] = w.in.Live.Groups[id] != nil
+			delete(w.owned, id)
+		}
+	}
+	return left
 }
 
 // keepFilled takes out of emptied each group in which something stays.
@@ -131,7 +146,8 @@ func (w *work) keepFilled(emptied, deleted map[string]bool) {
 		stays(id)
 	}
 	for id, g := range w.in.Live.Groups {
-		_, mine := w.in.Inventory[id]
+		o, mine := w.in.Inventory[id]
+		mine = mine && o != Emptied
 		settings := g != nil && (len(g.Dependencies) > 0 || g.EnforceRole != nil && *g.EnforceRole)
 		if _, candidate := emptied[id]; !candidate || settings && !mine {
 			stays(id)

@@ -109,6 +109,10 @@ type Owned struct {
 	Hash     string // of the definition applied last; empty: not known
 }
 
+// Emptied stands in the inventory for a group of which a plan leaves nothing and
+// which is to go: so that it goes though the process ends before that.
+var Emptied = Owned{Kind: manifests.KindGroup}
+
 // Prune says what becomes of what git no longer has.
 type Prune string
 

@@ -470,6 +470,44 @@ func TestEmptiedGroups(t *testing.T) {
 	}
 }
 
+// A group that was to go with what it held goes later, if the process ended
+// between the two; not if it is filled again, or of another's making.
+func TestGroupsThatWereEmptiedBefore(t *testing.T) {
+	w := world{
+		git:   map[string]string{"/shop/web": simple("/shop/web", "")},
+		live:  map[string]string{"/shop/web": simple("/shop/web", ""), "/shop/a/b/x": simple("/shop/a/b/x", "")},
+		owned: []string{"/shop/web", "/shop/a/b/x"}, policy: Policy{Prune: PruneConfirm, Approved: map[string]bool{"/shop/a/b/x": true}},
+		groups: map[string]*manifests.Group{"/": {}, "/shop": {}, "/shop/a": {}, "/shop/a/b": {}, "/shop/other": {}},
+	}
+	before := Compute(w.input(t))
+	delete(w.live, "/shop/a/b/x") // and then the process ended
+	for name, c := range map[string]struct {
+		change      func(w *world, in *Input)
+		want, owned string
+	}{
+		"nothing is in it":       {func(*world, *Input) {}, "/shop/a/b /shop/a", "/shop/a /shop/a/b /shop/web"},
+		"filled again":           {func(_ *world, in *Input) { in.Live.Apps["/shop/a/y"] = in.Live.Apps["/shop/web"] }, "/shop/a/b", "/shop/a/b /shop/web"},
+		"gone":                   {func(_ *world, in *Input) { in.Live.Groups = nil }, "", "/shop/web"},
+		"somebody's role":        {func(_ *world, in *Input) { in.Live.Groups["/shop/a/b"] = &manifests.Group{EnforceRole: new(true)} }, "", "/shop/web"},
+		"a file is not read":     {func(_ *world, in *Input) { in.Desired.Unreadable = []string{"x.json"} }, "", "/shop/a /shop/a/b /shop/a/b/x /shop/web"},
+		"inventory is not known": {func(_ *world, in *Input) { in.Inventory = nil }, "", "/shop/web"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := w.input(t)
+			in.Inventory = before.Owned
+			c.change(&w, &in)
+			got := Compute(in)
+			var groups []string
+			for _, c := range got.Changes {
+				groups = append(groups, c.ID)
+			}
+			if strings.Join(groups, " ") != c.want || strings.Join(sortedKeys(got.Owned), " ") != c.owned {
+				t.Errorf("deletes %v, want %q; owns %v, want %q", groups, c.want, sortedKeys(got.Owned), c.owned)
+			}
+		})
+	}
+}
+
 func TestGroups(t *testing.T) {
 	cases := map[string]struct {
 		git  *manifests.Group

@@ -30,6 +30,7 @@ type State struct {
 	// known.
 	Inventory map[string]Owned        `json:"inventory"`
 	Rollouts  map[string]Rollout      `json:"rollouts,omitempty"` // by id: under way
+	Sent      map[string]Sent         `json:"sent,omitempty"`     // by id: on its way, its answer not known
 	Failed    map[string]plan.Failure `json:"failed,omitempty"`   // by id
 	History   []Entry                 `json:"history,omitempty"`  // newest first, at most MaxHistory
 	Suspended bool                    `json:"suspended,omitempty"`
@@ -98,6 +99,19 @@ type Rollout struct {
 	Revert     bool           `json:"revert,omitempty"` // it puts the last healthy definition back
 	New        bool           `json:"new,omitempty"`    // no rollout of the id has come up before
 	Asked      Asked          `json:"asked,omitzero"`   // what the pass that began it was for
+}
+
+// Sent is a write that is noted before it is sent, so that what comes of it is
+// known as Pacer's own though nobody lived to hear the answer.
+type Sent struct {
+	Kind     manifests.Kind `json:"kind"`
+	Revision string         `json:"revision"`
+	File     string         `json:"file"`
+	Hash     string         `json:"hash"` // as in Rollout
+	Body     string         `json:"body"` // identifies what was sent, as Marathon will show it
+	Action   plan.Action    `json:"action"`
+	Revert   bool           `json:"revert,omitempty"`
+	Began    time.Time      `json:"began"`
 }
 
 // Entry is one pass that changed something or failed.
