@@ -700,12 +700,9 @@ func (s *storm) badly(id string, w wish, state AppStatus) []string {
 	if !w.hopeless() {
 		return nil
 	}
-	words := "exit code 127"
-	switch {
-	case isPod(id):
-		words = ""
-	case w.Cmd == cmdSick:
-		words = "check"
+	words := "exit code 127: the command is not found"
+	if w.Cmd == cmdSick {
+		words = "of " // so many run
 	}
 	theirs := state.State == Synced && state.Condition == "" && state.Health == HealthDegraded // somebody else put git's definition there
 	if state.Condition == Blocked && w.On != "" && s.hopeless(w.On) {

@@ -79,13 +79,24 @@ func (e evidence) explain(id string, l live) string {
 	if s.Outdated > 0 {
 		head += fmt.Sprintf(" (%d of an older configuration)", s.Outdated)
 	}
+	counted := head
 	if checked(l) && s.Running > 0 {
 		head += fmt.Sprintf(", %d healthy", s.Healthy)
 	}
 	for _, why := range []func() string{
 		func() string { return e.failure(l, s) },
 		func() string { return e.queued(id) },
-		func() string { return unhealthy(l) },
+	} {
+		if w := why(); w != "" {
+			return head + ": " + w
+		}
+	}
+	if finding := failing(l); finding != "" {
+		return fmt.Sprintf("%s, but %s (%d healthy)", counted, finding, s.Healthy)
+	}
+	for _, why := range []func() string{
+		func() string { return unhealthyPod(l.pod) },
+		func() string { return unproven(l) },
 		func() string { return e.unready(id) },
 		func() string { return e.turn(id) },
 		func() string { return starting(l, s) },
@@ -161,27 +172,36 @@ func (e evidence) queued(id string) string {
 	return ""
 }
 
-// unhealthy tells what the health checks find.
-func unhealthy(l live) string {
-	if l.pod != nil {
-		return unhealthyPod(l.pod)
+// failing tells what a health check finds that fails.
+func failing(l live) string {
+	if l.app == nil || len(l.app.Definition.HealthChecks) == 0 {
+		return ""
 	}
-	if l.app == nil || len(l.app.Definition.HealthChecks) == 0 || l.app.Tasks == nil {
+	for _, t := range l.app.Tasks {
+		for _, h := range t.Health {
+			if !h.Alive && !unasked(h) {
+				return checkName(l.app.Definition) + " " + checkFinding(h)
+			}
+		}
+	}
+	return ""
+}
+
+// unasked tells of a check that has said nothing yet, or only within the grace
+// period, whose failures do not count.
+func unasked(h marathon.HealthResult) bool {
+	return !h.Alive && h.ConsecutiveFailures == 0 && h.LastFailureCause == ""
+}
+
+// unproven tells for how many tasks no health check has said anything yet.
+func unproven(l live) string {
+	if l.app == nil || len(l.app.Definition.HealthChecks) == 0 {
 		return ""
 	}
 	silent := 0
 	for _, t := range l.app.Tasks {
-		if len(t.Health) == 0 {
+		if len(t.Health) == 0 || slices.ContainsFunc(t.Health, unasked) {
 			silent++
-		}
-		for _, h := range t.Health {
-			if !h.Alive && h.ConsecutiveFailures == 0 && h.LastFailureCause == "" {
-				silent++ // asked, but failures of the grace period do not count
-				break
-			}
-			if !h.Alive {
-				return fmt.Sprintf("%s %s", checkName(l.app.Definition), checkFinding(h))
-			}
 		}
 	}
 	if silent == 0 {
@@ -193,7 +213,7 @@ func unhealthy(l live) string {
 func checkName(a *manifests.App) string {
 	for _, h := range a.HealthChecks {
 		if h.Path != nil {
-			return "health check " + *h.Path
+			return *h.Path
 		}
 	}
 	return "its health check"
@@ -218,7 +238,11 @@ func checkFinding(h marathon.HealthResult) string {
 	return "fails: " + cause
 }
 
+// unhealthyPod tells what the containers of a pod say.
 func unhealthyPod(p *marathon.Pod) string {
+	if p == nil {
+		return ""
+	}
 	for _, i := range p.Instances {
 		for _, c := range i.Containers {
 			if c.Termination != nil && c.Termination.Message != "" {

@@ -66,6 +66,7 @@ type run struct {
 	items []*item // in the order of the outcomes
 	byID  map[string]*item
 
+	start         time.Time
 	deletesLinked bool
 	blindSince    time.Time // deletes could not be read since
 	pausedUntil   time.Time // Marathon takes no more deployments till then
@@ -88,7 +89,7 @@ func (a *Applier) Apply(ctx context.Context, p plan.Plan, req Request) []Outcome
 	if req.Sending == nil {
 		req.Sending = func([]Write) error { return nil }
 	}
-	r := &run{Applier: a, ctx: ctx, plan: p, req: req, byID: map[string]*item{}, delay: firstDelay}
+	r := &run{Applier: a, ctx: ctx, plan: p, req: req, byID: map[string]*item{}, delay: firstDelay, start: time.Now()}
 	r.prepare()
 	for r.step() {
 	}

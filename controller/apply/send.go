@@ -62,10 +62,15 @@ func (r *run) send(it *item) {
 	}
 }
 
-// isThere tells whether what is to be written is there already: whoever held the
-// lock may have put it there, and what differs in nothing is not sent.
+// fresh is for how long a plan is taken at its word.
+const fresh = 2 * time.Second
+
+// isThere tells whether what is to be written is there already: while it waited
+// for its turn or for a lock, somebody may have put it there, and what differs
+// in nothing is not sent.
 func (r *run) isThere(it *item) bool {
-	if !it.waited || it.change.App == nil && it.change.Pod == nil {
+	old := it.waited || time.Since(r.start) > fresh
+	if !old || it.change.App == nil && it.change.Pod == nil || it.change.Action == plan.Create {
 		return false
 	}
 	it.waited = false

@@ -416,8 +416,13 @@ func TestAPodsContainersShareAFate(t *testing.T) {
 			return len(now) == 2 && !slices.Contains(now, two[0]) && !slices.Contains(now, two[1])
 		})
 		synctest.Wait()
-		if s := r.call(200, "GET", "/v2/pods//p::status", ""); s["status"] != "STABLE" {
+		s := r.call(200, "GET", "/v2/pods//p::status", "")
+		if s["status"] != "STABLE" {
 			t.Errorf("status %v", s["status"])
+		}
+		ended, _ := s["terminationHistory"].([]any)
+		if len(ended) != 1 || ended[0].(map[string]any)["message"] != "Command exited with status 1" {
+			t.Errorf("terminationHistory %v", ended)
 		}
 	})
 }

@@ -122,6 +122,9 @@ const (
 func (w *wirePodStatus) pod(d *wirePod) Pod {
 	definition := d.Pod
 	s := Status{Version: d.Version}
+	if at, err := time.Parse(time.RFC3339, d.Version); err == nil {
+		s.LastConfigChangeAt = at // or of its scale: pods tell no more
+	}
 	for _, i := range w.Instances {
 		switch i.Status {
 		case instancePending, instanceStaging:

@@ -83,7 +83,7 @@ func (d *draft) ask(why string) {
 // work is what a plan is made with.
 type work struct {
 	in       Input
-	cluster  manifests.Cluster // as it will be once the groups are written
+	cluster  manifests.Cluster         // as it will be once the groups are written
 	wanted   map[string]manifests.Kind // what git has in the scope, readable
 	owned    map[string]Owned
 	adopted  []string
