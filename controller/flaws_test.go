@@ -85,5 +85,5 @@ func (s *storm) move(git map[string]wish) {
 		s.git[id] = w
 	}
 	s.repo.commit(tree(s.git))
-	s.life.TriggerAll()
+	s.life.TriggerAll(ada)
 }
