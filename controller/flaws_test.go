@@ -37,10 +37,14 @@ func TestEachFlawOfEachWrite(t *testing.T) {
 	} {
 		for f := sound + 1; f < flaws; f++ {
 			t.Run(name+", "+flawNames[f], func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					s := newStorm(t)
 					s.move(c.before)
-					s.rests("before")
+					after(20 * time.Second)
+					if wrong := s.amiss(); len(wrong) > 0 {
+						t.Fatal(wrong)
+					}
 					spoilt := 0
 					meant := func(method, path string) bool {
 						return method == c.method && strings.HasPrefix(path, "/v2/groups") == (name == "delete a group")

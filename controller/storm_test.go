@@ -130,7 +130,7 @@ func tree(wishes map[string]wish) map[string]string {
 // Marathon and all of the controller. What must hold at every moment, and in
 // the end, stands at the checks below. More of it: -rapid.checks=2000.
 func TestStorm(t *testing.T) {
-	fewer(t, 20)
+	fewer(t, 12)
 	rapid.Check(t, func(rt *rapid.T) {
 		revisions := rapid.SliceOfN(rapid.Custom(drawRevision), 1, 4).Draw(rt, "revisions")
 		script := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) blow {
@@ -654,7 +654,7 @@ func (s *storm) rests(when string) {
 	s.mu.Lock()
 	writes := len(s.writes)
 	s.mu.Unlock()
-	after(15 * time.Minute)
+	after(6 * time.Minute) // longer than the longest back-off
 	s.mu.Lock()
 	more := slices.Clone(s.writes[writes:])
 	s.mu.Unlock()

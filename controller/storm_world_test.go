@@ -275,7 +275,7 @@ func (l *line) isDown() bool {
 
 // client is a Marathon client at the end of it.
 func (l *line) client() (*marathon.Client, *http.Transport, error) {
-	t := &http.Transport{DialContext: l.dial}
+	t := &http.Transport{DialContext: l.dial, DisableCompression: true}
 	c, err := marathon.New(marathon.Options{URLs: []string{"http://marathon"}, AgentPort: -1, Wrap: func(http.RoundTripper) http.RoundTripper { return t }})
 	return c, t, err
 }
