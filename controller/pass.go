@@ -316,7 +316,7 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	if changed {
 		state.History, p.y.memory.dirty = history, true
 	}
-	if end.again {
+	if end.again || end.err != nil && len(p.outcomes) == 0 { // the next pass does what this one was for
 		p.y.note(p.asked)
 	}
 	p.keepRevision(ctx, end)

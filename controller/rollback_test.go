@@ -125,6 +125,24 @@ func TestRollbackIsInTheHistory(t *testing.T) {
 	})
 }
 
+// What somebody asks for while Marathon is away is still his when it is done.
+func TestHistorySaysWhoAskedForWhatHadToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newKeepingRig(t)
+		defer g.stop()
+		g.world.set(func() { g.world.down = &marathon.Error{Cause: errors.New("connection refused")} })
+		g.rollback(Rollback{})
+		after(10 * testResync)
+		g.world.set(func() { g.world.down = nil })
+		after(2 * maxAway)
+		g.runs("/shop/a=v2 /shop/b=v1")
+		history := g.sync("shop").History
+		if done, failed := history[0], history[1]; done.Result != "applied" || done.Asked.Verb != verbRollback || failed.Result != "failed" || failed.Asked.Verb != verbRollback || history[2].Result != "applied" {
+			t.Errorf("the history tells of %+v, then %+v", failed, done)
+		}
+	})
+}
+
 // Deletes by a rollback obey the policy.
 func TestRollbackObeysPrune(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
