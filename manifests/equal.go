@@ -121,3 +121,10 @@ func sameList[T any](a, b []T, equal func(a, b *T) bool) bool {
 func sameMap[V comparable](a, b map[string]V) bool {
 	return len(a) == len(b) && (a == nil) == (b == nil) && equalMap(a, b)
 }
+
+// SameApp reports whether two definitions are written the same, member by
+// member; two that mean the same may be written otherwise.
+func SameApp(a, b *App) bool { return samePointer(a, b, equalApps) }
+
+// SamePod does for pods what SameApp does for apps.
+func SamePod(a, b *Pod) bool { return samePointer(a, b, equalRare) }

@@ -31,6 +31,7 @@ var imports = map[string][]string{
 	"sources/gittest":                      {},
 	"controller/zookeeper/zktest":          {},
 	"controller/local/executor/enginetest": {},
+	"controller/local/localtest":           {"manifests", "controller/local", "controller/local/executor"},
 }
 
 // pure are the packages that take values and return values.

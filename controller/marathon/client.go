@@ -74,6 +74,7 @@ type Client struct {
 	home    atomic.Pointer[sandboxes]
 	// versions holds what pods were in versions of before.
 	versions memo
+	wrote   atomic.Pointer[wroteHook] // of the Cache, if there is one
 }
 
 // New returns a client. It asks Marathon nothing.
@@ -142,6 +143,9 @@ type request struct {
 	method string
 	path   string // with query
 	body   any    // JSON; nil: none
+	// into, if given, reads a successful answer while it arrives, which is then
+	// not kept. It is called anew for each URL that is tried.
+	into func(io.Reader) error
 }
 
 func (r request) write() bool { return r.method != http.MethodGet }
@@ -240,6 +244,12 @@ func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []b
 	}
 	defer resp.Body.Close()
 	failure.Sent = true
+	if r.into != nil && resp.StatusCode == http.StatusOK {
+		if failure.Cause = c.readInto(resp, r.into); failure.Cause != nil {
+			return nil, failure
+		}
+		return &answer{status: resp.StatusCode, header: resp.Header, url: failure.URL}, nil
+	}
 	body, err := readAll(resp.Body, c.options.MaxBody)
 	if err != nil {
 		failure.Cause = fmt.Errorf("its answer breaks off: %w", err)
@@ -268,6 +278,45 @@ func (c *Client) newRequest(ctx context.Context, base *url.URL, r request, paylo
 		req.Header.Set("Content-Type", "application/json")
 	}
 	return req, c.options.Auth.set(req)
+}
+
+// readInto has an answer read while it arrives.
+func (c *Client) readInto(resp *http.Response, into func(io.Reader) error) error {
+	if !isJSON(resp.Header) {
+		return fmt.Errorf("its answer cannot be used: "+notJSON, oneLine(resp.Header.Get("Content-Type")))
+	}
+	body := &limited{r: resp.Body, left: c.options.MaxBody, limit: c.options.MaxBody}
+	err := into(body)
+	switch {
+	case body.err != nil:
+		return fmt.Errorf("its answer breaks off: %w", body.err)
+	case err != nil:
+		return fmt.Errorf("its answer cannot be used: %w", err)
+	}
+	return nil
+}
+
+const notJSON = "it is %q and not JSON: is this URL a Marathon?"
+
+// limited reads so many bytes at most, and remembers why it could not go on.
+type limited struct {
+	r           io.Reader
+	left, limit int64
+	err         error
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if int64(len(p)) > l.left+1 {
+		p = p[:l.left+1]
+	}
+	n, err := l.r.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		err = fmt.Errorf("it is longer than %d bytes", l.limit)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		l.err = err
+	}
+	return n, err
 }
 
 // unwrapURL drops the URL that net/http repeats in its errors.
@@ -347,7 +396,7 @@ func (a *answer) decode(method string, v any) error {
 			Cause: fmt.Errorf("its answer cannot be used: "+format, args...)}
 	}
 	if !isJSON(a.header) {
-		return wrong("it is %q and not JSON: is this URL a Marathon?", oneLine(a.header.Get("Content-Type")))
+		return wrong(notJSON, oneLine(a.header.Get("Content-Type")))
 	}
 	if err := json.Unmarshal(a.body, v); err != nil {
 		return wrong("%w", err)

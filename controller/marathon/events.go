@@ -22,11 +22,15 @@ import (
 type Event struct {
 	Type string // deployment_success, instance_changed_event …
 	Data json.RawMessage
+	ids  []string // of an event of Changes, which has no Data
 }
 
 // IDs lists the apps, pods and groups that the event is about, as far as it
 // says so.
 func (e Event) IDs() []string {
+	if e.ids != nil {
+		return e.ids
+	}
 	var w struct {
 		AppID     string `json:"appId"`
 		RunSpecID string `json:"runSpecId"`
@@ -120,10 +124,13 @@ type Stream struct {
 // Events opens the event stream, of the given types or of all. It ends when the
 // leader changes, the connection dies or ctx ends. Reconnecting is the
 // caller's, who must then read everything: nothing is replayed.
+//
+// Plans are asked for in their light form, which Marathon 1.6 and 1.7 give only
+// then and later ones always: nobody needs all definitions in each event.
 func (c *Client) Events(ctx context.Context, types ...string) (*Stream, error) {
-	path := "/v2/events"
+	path := "/v2/events?plan-format=light"
 	if len(types) > 0 {
-		path += "?" + url.Values{"event_type": types}.Encode()
+		path += "&" + url.Values{"event_type": types}.Encode()
 	}
 	first := int(c.current.Load())
 	var failed []error

@@ -63,7 +63,7 @@ func compact(t *testing.T, b []byte) string {
 func TestEventIDs(t *testing.T) {
 	t.Parallel()
 	for _, e := range recording(t, "events")[0].Events {
-		ids := Event{e.Event, e.Data}.IDs()
+		ids := Event{Type: e.Event, Data: e.Data}.IDs()
 		switch e.Event {
 		case "deployment_info", "instance_changed_event", "status_update_event", "app_terminated_event":
 			if !slices.Contains(ids, "/ev/a") {
@@ -163,12 +163,12 @@ func TestEventParser(t *testing.T) {
 		want events
 		err  bool
 	}{
-		"plain":              {"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n", events{{"a", []byte("1")}, {"b", []byte("2")}}, false},
-		"crlf":               {"event: a\r\ndata: 1\r\n\r\n", events{{"a", []byte("1")}}, false},
-		"cr":                 {"event: a\rdata: 1\r\r", events{{"a", []byte("1")}}, false},
-		"keep-alives":        {"\r\n\r\nevent: a\n\r\n\ndata: 1\n\n", events{{"message", []byte("1")}}, false},
-		"lines of data":      {"data: 1\ndata: 2\n\n", events{{"message", []byte("1\n2")}}, false},
-		"comment, id, retry": {": hi\nid: 7\nretry: 5\nevent:a\ndata:1\n\n", events{{"a", []byte("1")}}, false},
+		"plain":              {"event: a\ndata: 1\n\nevent: b\ndata: 2\n\n", events{{Type: "a", Data: []byte("1")}, {Type: "b", Data: []byte("2")}}, false},
+		"crlf":               {"event: a\r\ndata: 1\r\n\r\n", events{{Type: "a", Data: []byte("1")}}, false},
+		"cr":                 {"event: a\rdata: 1\r\r", events{{Type: "a", Data: []byte("1")}}, false},
+		"keep-alives":        {"\r\n\r\nevent: a\n\r\n\ndata: 1\n\n", events{{Type: "message", Data: []byte("1")}}, false},
+		"lines of data":      {"data: 1\ndata: 2\n\n", events{{Type: "message", Data: []byte("1\n2")}}, false},
+		"comment, id, retry": {": hi\nid: 7\nretry: 5\nevent:a\ndata:1\n\n", events{{Type: "a", Data: []byte("1")}}, false},
 		"half an event":      {"event: a\ndata: 1\n", nil, false},
 		"too long":           {"data: " + strings.Repeat("x", 200) + "\n\n", nil, true},
 		"too many lines":     {strings.Repeat("data: xxxxxxxx\n", 20) + "\n", nil, true},
@@ -187,7 +187,7 @@ func TestEventParser(t *testing.T) {
 					got = append(got, e)
 				}
 			}
-			if !cmp.Equal(got, c.want) || (err != io.EOF) != c.err {
+			if !cmp.Equal(got, c.want, cmp.AllowUnexported(Event{})) || (err != io.EOF) != c.err {
 				t.Errorf("%s: got %s, %v", name, got, err)
 			}
 		}

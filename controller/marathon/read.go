@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -18,25 +19,62 @@ import (
 
 // State reads all that Marathon holds: whole, or an error.
 func (c *Client) State(ctx context.Context) (State, error) {
+	r, err := c.list(ctx, nil)
+	if err != nil {
+		return State{}, err
+	}
+	return r.state(), nil
+}
+
+// reading is all that Marathon holds, as it is told.
+type reading struct {
+	cluster     manifests.Cluster // without what only groups and apps tell
+	frame       frame
+	apps        map[string]listed
+	pods        map[string]Pod // without their deployments
+	deployments []Deployment
+}
+
+// list reads all that Marathon holds, by one request for each kind of thing.
+//
+// The tree of groups with all that is in it would be one request and one root,
+// but is twice as dear as the list of apps (BenchmarkLists), and tells of pods
+// only how they fare. The tree without is cheap, and read first: whatever its
+// version holds the rest holds too.
+func (c *Client) list(ctx context.Context, k *known) (*reading, error) {
 	var (
-		s       State
-		roles   map[string]bool
+		r       reading
 		infoErr error
 	)
 	whole := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	// What else fails does not stop this: a Marathon that is too old fails in many
 	// ways, and its version says why.
-	g.Go(func() error { s.Cluster, infoErr = c.info(whole); return infoErr })
-	g.Go(func() (err error) { s.Apps, err = c.Apps(ctx); return err })
-	g.Go(func() (err error) { s.Pods, err = c.Pods(ctx); return err })
-	g.Go(func() (err error) { s.Groups, roles, err = c.groups(ctx); return err })
-	g.Go(func() (err error) { s.Deployments, err = c.Deployments(ctx); return err })
+	g.Go(func() error { r.cluster, infoErr = c.info(whole); return infoErr })
+	g.Go(func() (err error) {
+		if r.frame, err = c.groups(ctx); err != nil {
+			return err
+		}
+		g.Go(func() (err error) { r.apps, err = c.listApps(ctx, k); return err })
+		g.Go(func() (err error) { r.pods, err = c.Pods(ctx); return err })
+		return nil
+	})
+	g.Go(func() (err error) { r.deployments, err = c.Deployments(ctx); return err })
 	if err := g.Wait(); err != nil {
-		return State{}, fmt.Errorf("the state of Marathon is not known: %w", cmp.Or(infoErr, err))
+		return nil, fmt.Errorf("the state of Marathon is not known: %w", cmp.Or(infoErr, err))
 	}
-	s.Cluster.EnforceRole = roles
-	for id, a := range s.Apps {
+	return &r, nil
+}
+
+// state puts together what was read.
+func (r *reading) state() State {
+	s := State{
+		Cluster: r.cluster, Groups: r.frame.groups, Deployments: r.deployments,
+		Apps: make(map[string]App, len(r.apps)), Pods: maps.Clone(r.pods),
+	}
+	s.Cluster.EnforceRole, s.Cluster.KeptRoles = r.frame.roles, nil
+	for id, a := range r.apps {
+		s.Apps[id] = a.App
 		s.Cluster.KeepRole(id, a.Definition.Role)
 	}
 	for id, p := range s.Pods {
@@ -45,12 +83,12 @@ func (c *Client) State(ctx context.Context) (State, error) {
 	for _, d := range s.Deployments { // only apps name theirs themselves
 		for _, id := range d.AffectedPods {
 			if p, ok := s.Pods[id]; ok {
-				p.Status.Deployments = append(p.Status.Deployments, d.ID)
+				p.Status.Deployments = append(slices.Clip(p.Status.Deployments), d.ID)
 				s.Pods[id] = p
 			}
 		}
 	}
-	return s, nil
+	return s
 }
 
 // Info asks what must be known of Marathon to foretell what it does.
@@ -59,7 +97,8 @@ func (c *Client) Info(ctx context.Context) (manifests.Cluster, error) {
 	if err != nil {
 		return manifests.Cluster{}, err
 	}
-	_, cluster.EnforceRole, err = c.groups(ctx)
+	f, err := c.groups(ctx)
+	cluster.EnforceRole = f.roles
 	return cluster, err
 }
 
@@ -108,42 +147,6 @@ func (c *Client) info(ctx context.Context) (manifests.Cluster, error) {
 	}
 	cluster.NewGroupEnforceRole = strings.EqualFold(w.Config.NewGroupEnforceRole, "top")
 	return cluster, nil
-}
-
-// What every list of apps is read with: one request, however many there are.
-const appsQuery = "?embed=apps.counts&embed=apps.deployments&embed=apps.lastTaskFailure&embed=apps.taskStats"
-
-type wireApps struct {
-	Apps *[]wireApp `json:"apps"`
-}
-
-func (w *wireApps) shape() error {
-	if w.Apps == nil {
-		return errors.New(`it has no "apps"`)
-	}
-	seen := make(map[string]bool, len(*w.Apps))
-	for i := range *w.Apps {
-		id := (*w.Apps)[i].ID
-		if !strings.HasPrefix(id, "/") || seen[id] {
-			return fmt.Errorf("app %d of %d has the id %q: want each absolute and once", i, len(*w.Apps), oneLine(id))
-		}
-		seen[id] = true
-	}
-	return nil
-}
-
-// Apps reads every app with its counts, without its tasks.
-func (c *Client) Apps(ctx context.Context) (map[string]App, error) {
-	var w wireApps
-	if err := c.get(ctx, "/v2/apps"+appsQuery, &w); err != nil {
-		return nil, err
-	}
-	apps := make(map[string]App, len(*w.Apps))
-	for i := range *w.Apps {
-		a := &(*w.Apps)[i]
-		apps[a.ID] = a.app()
-	}
-	return apps, nil
 }
 
 // App reads one app with its tasks. If there is none, the error is of
@@ -206,6 +209,7 @@ type wireGroup struct {
 	Groups       []wireGroup       `json:"groups"`
 	Dependencies []string          `json:"dependencies"`
 	EnforceRole  *bool             `json:"enforceRole"`
+	Version      string            `json:"version"`
 }
 
 func (w *wireGroup) shape() error {
@@ -220,28 +224,34 @@ func (w *wireGroup) shape() error {
 	return nil
 }
 
-// groups reads the tree of groups without what is in them. The root is not in
-// the result: nothing of it is managed.
-func (c *Client) groups(ctx context.Context) (map[string]*manifests.Group, map[string]bool, error) {
+// frame is the tree of groups without what is in them. The root is not in it:
+// nothing of it is managed.
+type frame struct {
+	groups  map[string]*manifests.Group
+	roles   map[string]bool // top-level group → enforceRole
+	version string          // of the root: every write moves it, wherever it goes
+}
+
+func (c *Client) groups(ctx context.Context) (frame, error) {
 	var root wireGroup
 	if err := c.get(ctx, "/v2/groups?embed=group.groups", &root); err != nil {
-		return nil, nil, err
+		return frame{}, err
 	}
-	groups, roles := map[string]*manifests.Group{}, map[string]bool{}
+	f := frame{groups: map[string]*manifests.Group{}, roles: map[string]bool{}, version: root.Version}
 	var walk func([]wireGroup)
 	walk = func(gs []wireGroup) {
 		for _, g := range gs {
-			groups[g.ID] = &manifests.Group{ID: g.ID, Dependencies: g.Dependencies, EnforceRole: g.EnforceRole}
+			f.groups[g.ID] = &manifests.Group{ID: g.ID, Dependencies: g.Dependencies, EnforceRole: g.EnforceRole}
 			walk(g.Groups)
 		}
 	}
 	walk(root.Groups)
 	for _, g := range root.Groups {
 		if g.EnforceRole != nil {
-			roles[g.ID] = *g.EnforceRole
+			f.roles[g.ID] = *g.EnforceRole
 		}
 	}
-	return groups, roles, nil
+	return f, nil
 }
 
 // group reads one group with what is in it.

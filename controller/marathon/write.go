@@ -25,7 +25,11 @@ const deploymentHeader = "Marathon-Deployment-Id"
 
 // write sends a request and reads the receipt, which comes in the body or, for
 // pods and a POST, in a header.
-func (c *Client) write(ctx context.Context, method, path string, query url.Values, body any) (Receipt, error) {
+func (c *Client) write(ctx context.Context, method, path string, query url.Values, body any) (r Receipt, err error) {
+	if hook := c.wrote.Load(); hook != nil {
+		ids := touched(path, body)
+		defer func() { hook.f(ids, r.Version) }() // also after an error: it may have arrived
+	}
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
@@ -42,11 +46,33 @@ func (c *Client) write(ctx context.Context, method, path string, query url.Value
 			return Receipt{}, err
 		}
 	}
-	r := Receipt{Deployment: w.DeploymentID, Version: w.Version, Created: a.status == http.StatusCreated}
+	r = Receipt{Deployment: w.DeploymentID, Version: w.Version, Created: a.status == http.StatusCreated}
 	if r.Deployment == "" {
 		r.Deployment = a.header.Get(deploymentHeader)
 	}
 	return r, nil
+}
+
+// touched lists the apps, pods and groups that a write is about.
+func touched(path string, body any) []string {
+	switch b := body.(type) {
+	case *manifests.App:
+		return []string{b.ID}
+	case *manifests.Pod:
+		return []string{b.ID}
+	case []*manifests.App:
+		ids := make([]string, len(b))
+		for i, a := range b {
+			ids[i] = a.ID
+		}
+		return ids
+	}
+	for _, prefix := range []string{"/v2/apps", "/v2/pods", "/v2/groups"} {
+		if id, ok := strings.CutPrefix(path, prefix); ok {
+			return []string{strings.TrimSuffix(id, "/restart")}
+		}
+	}
+	return nil // a deployment's: its events say which
 }
 
 func forced(force bool, more ...string) url.Values {

@@ -1,0 +1,204 @@
+// Package localtest serves a Marathon to tests and benchmarks: the local one,
+// over tasks that are only accounted, so that tens of thousands of them run on
+// any machine. On demand each request also costs what was measured on a real
+// Marathon. It counts what it is asked.
+//
+// It is no product code, and it runs nothing: for real tasks there is
+// controller/local/executor.
+package localtest
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/local"
+	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// Options say what a Server is like. The zero value will do.
+type Options struct {
+	// Costs makes each request take as long as it took a real Marathon that
+	// holds as many apps; see Cost.
+	Costs bool
+	// Start is how long a task takes to run; zero: it runs at once.
+	Start time.Duration
+	Log   *slog.Logger // nil: nothing is logged
+}
+
+// Server is a Marathon that listens on 127.0.0.1.
+type Server struct {
+	*httptest.Server
+	Marathon *local.Marathon
+	options  Options
+
+	writing sync.Mutex // Marathon serialises writes
+	mu      sync.Mutex
+	counts  map[string]int
+	apps    int
+	heard   []func(*http.Request)
+}
+
+// New serves a Marathon until the test ends.
+func New(t testing.TB, o Options) *Server {
+	t.Helper()
+	m, err := local.New(local.Options{
+		Log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
+		Executor: func(report func(executor.Update)) (executor.Executor, error) {
+			return newAccounted(report, o.Start), nil
+		},
+		Agent:                 local.Agent{CPUs: 1e6, Mem: 1e9, Disk: 1e9, PortMin: 1024, PortMax: 65535},
+		MaxRunningDeployments: 10_000,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{Marathon: m, options: o, counts: map[string]int{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
+	t.Cleanup(func() {
+		if err := m.Close(); err != nil {
+			t.Errorf("local Marathon: %v", err)
+		}
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s
+}
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	kind := kindOf(r)
+	s.mu.Lock()
+	s.counts[kind]++
+	cost := Cost(kind, s.apps)
+	heard := s.heard
+	s.mu.Unlock()
+	for _, f := range heard {
+		f(r)
+	}
+	if !s.options.Costs {
+		s.Marathon.Handler().ServeHTTP(w, r)
+		return
+	}
+	if r.Method != http.MethodGet {
+		s.writing.Lock()
+		defer s.writing.Unlock()
+	}
+	began := time.Now()
+	late := &lateWriter{ResponseWriter: w, until: began.Add(cost)}
+	s.Marathon.Handler().ServeHTTP(late, r)
+}
+
+// lateWriter holds an answer back until what it costs is over. Array writes are
+// told their cost by how many they were: that is not known here, so tests that
+// need it add ArrayCost themselves.
+type lateWriter struct {
+	http.ResponseWriter
+	until time.Time
+}
+
+// WriteHeader begins the answer.
+func (w *lateWriter) WriteHeader(code int) {
+	time.Sleep(time.Until(w.until))
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap lets an event stream be flushed.
+func (w *lateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// kindOf names what is asked for: method and path, with ID for the id of an app
+// or a group.
+func kindOf(r *http.Request) string {
+	path := strings.TrimRight(r.URL.Path, "/")
+	for _, prefix := range []string{"/v2/apps", "/v2/pods", "/v2/groups"} {
+		if rest, ok := strings.CutPrefix(path, prefix); ok && rest != "" && rest != "/::status" {
+			path = prefix + "/ID"
+		}
+	}
+	if embed := r.URL.Query()["embed"]; path == "/v2/groups" && !slices.Contains(embed, "group.apps") && len(embed) > 0 {
+		path += "?skeleton"
+	}
+	return r.Method + " " + path
+}
+
+// Cost is what a request took a real Marathon 1.11.26 that holds so many apps:
+// testdata/conformance/README.md. A single write that changes an app costs in
+// proportion to all there are. What was not measured costs nothing here, nor
+// does what an array costs for each member; see ArrayCost.
+func Cost(kind string, apps int) time.Duration {
+	n := time.Duration(apps)
+	switch kind {
+	case "GET /v2/apps":
+		return 78*time.Millisecond + n*23*time.Microsecond
+	case "GET /v2/groups": // the tree with its apps: a fifth more than their list
+		return 94*time.Millisecond + n*28*time.Microsecond
+	case "GET /v2/apps/ID", "GET /v2/pods/ID":
+		return 10 * time.Millisecond
+	case "GET /v2/groups?skeleton":
+		return 9 * time.Millisecond
+	case "PUT /v2/apps/ID", "POST /v2/apps", "DELETE /v2/apps/ID", "POST /v2/apps/ID":
+		return 130*time.Millisecond + n*37*time.Microsecond
+	case "PUT /v2/apps":
+		return 1750 * time.Millisecond
+	}
+	return 0
+}
+
+// ArrayCost is what creating so many apps by one array took.
+func ArrayCost(apps int) time.Duration {
+	return 1750*time.Millisecond + time.Duration(apps)*550*time.Microsecond
+}
+
+// Hear has f told of each request before it is served.
+func (s *Server) Hear(f func(*http.Request)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = append(s.heard, f)
+}
+
+// Requests tells how often what was asked, by "GET /v2/apps/ID", since the last
+// Forget.
+func (s *Server) Requests() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.counts)
+}
+
+// Forget begins the counts anew.
+func (s *Server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.counts)
+}
+
+// Holds tells the Server how many apps its Marathon holds now, for their costs.
+func (s *Server) Holds(apps int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.apps = apps
+}
+
+// App is the i-th of many apps that are much like those of a company: in
+// hundred groups, with a command, an image, an environment, labels and a
+// health check by command. No two have the same definition.
+func App(i, instances int) *manifests.App {
+	id := fmt.Sprintf("/g%02d/app%05d", i%100, i)
+	return &manifests.App{
+		ID: id, Cmd: new(fmt.Sprintf("./serve --shard %d", i)), CPUs: new(0.1), Mem: new(64.0), Instances: new(instances),
+		Env: map[string]manifests.EnvValue{
+			"APP":   {Value: id},
+			"STAGE": {Value: "production"},
+			"URL":   {Value: fmt.Sprintf("https://app%05d.example.com/", i)},
+		},
+		Labels:          map[string]string{"team": fmt.Sprintf("team%02d", i%100), "owner": "platform"},
+		PortDefinitions: []manifests.PortDefinition{},
+	}
+}

@@ -1,0 +1,286 @@
+package marathon
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/pacer-gitops/pacer/manifests"
+)
+
+// differences are the ids that a reading found otherwise than they were known.
+type differences struct {
+	changed    []string // definition, deployments, old tasks, or whether it is there
+	fares      []string // only the counts and what came of its tasks
+	everything bool     // Marathon itself is another one, or configured otherwise
+}
+
+// app compares an app with what was known of it and returns what is to be known
+// from now on: the definition that was known before where it is the same, so
+// that the same definition is the same pointer.
+func (d *differences) app(id string, before, now App) App {
+	switch {
+	case before.Definition == nil && now.Definition == nil:
+		return now
+	case !manifests.SameApp(before.Definition, now.Definition):
+		d.changed = append(d.changed, id)
+		return now
+	}
+	now.Definition = before.Definition
+	d.status(id, &before.Status, &now.Status)
+	return now
+}
+
+func (d *differences) pod(id string, before, now Pod) Pod {
+	switch {
+	case before.Definition == nil && now.Definition == nil:
+		return now
+	case !manifests.SamePod(before.Definition, now.Definition):
+		d.changed = append(d.changed, id)
+		return now
+	}
+	now.Definition = before.Definition
+	d.status(id, &before.Status, &now.Status)
+	return now
+}
+
+func (d *differences) status(id string, before, now *Status) {
+	switch {
+	case before.Outdated != now.Outdated || !slices.Equal(before.Deployments, now.Deployments):
+		d.changed = append(d.changed, id)
+	case !sameStatus(before, now):
+		d.fares = append(d.fares, id)
+	}
+}
+
+func sameStatus(a, b *Status) bool {
+	return a.Version == b.Version && a.LastConfigChangeAt.Equal(b.LastConfigChangeAt) && a.LastScalingAt.Equal(b.LastScalingAt) &&
+		a.Staged == b.Staged && a.Running == b.Running && a.Healthy == b.Healthy && a.Unhealthy == b.Unhealthy && a.Outdated == b.Outdated &&
+		slices.Equal(a.Deployments, b.Deployments) && reflect.DeepEqual(a.LastTaskFailure, b.LastTaskFailure)
+}
+
+// frames compares what only groups have.
+func (d *differences) frames(before, now frame) {
+	for id, g := range now.groups {
+		if was := before.groups[id]; was == nil || !sameGroup(was, g) {
+			d.changed = append(d.changed, id)
+		}
+	}
+	for id := range before.groups {
+		if now.groups[id] == nil {
+			d.changed = append(d.changed, id)
+		}
+	}
+}
+
+func sameGroup(a, b *manifests.Group) bool {
+	sameRole := a.EnforceRole == b.EnforceRole || a.EnforceRole != nil && b.EnforceRole != nil && *a.EnforceRole == *b.EnforceRole
+	return sameRole && slices.Equal(a.Dependencies, b.Dependencies)
+}
+
+// The types of the events of Changes, beside those of Marathon.
+const (
+	// TypeChanged: definitions, deployments or what is there.
+	TypeChanged = "changed"
+	// TypeFares: only counts, or how tasks ended. It is one of Marathon's types,
+	// so that who follows Marathon itself understands it.
+	TypeFares = "instance_changed_event"
+)
+
+// Changes tells which ids a Cache has come to know otherwise: when it tells,
+// State has it. What comes while nobody reads is told once. It is read like a
+// Stream.
+type Changes struct {
+	c    *Cache
+	ctx  context.Context
+	wake chan struct{}
+
+	// Guarded by the cache's mu.
+	changed, fares map[string]bool
+	everything     bool
+	err            error // the stream has ended
+}
+
+// Changes waits for an event stream and follows the cache while that is open.
+// What happened before, and what happens after it ended and before the next
+// call, is not told: read everything.
+func (c *Cache) Changes(ctx context.Context) (*Changes, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.streaming {
+		if err := c.await(ctx); err != nil {
+			return nil, err
+		}
+	}
+	s := &Changes{c: c, ctx: ctx, wake: make(chan struct{}, 1), changed: map[string]bool{}, fares: map[string]bool{}}
+	c.subs[s] = true
+	return s, nil
+}
+
+// Next waits for the next change. An event without ids may be about anything.
+// The end of Marathon's stream is an error.
+func (s *Changes) Next() (Event, error) {
+	for {
+		e, ok, err := s.take()
+		if ok || err != nil {
+			return e, err
+		}
+		select {
+		case <-s.ctx.Done():
+			return Event{}, context.Cause(s.ctx)
+		case <-s.wake:
+		}
+	}
+}
+
+func (s *Changes) take() (Event, bool, error) {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	switch {
+	case s.err != nil:
+		return Event{}, false, s.err
+	case s.everything:
+		s.everything = false
+		clear(s.changed)
+		clear(s.fares)
+		return Event{Type: TypeChanged}, true, nil
+	case len(s.changed) > 0:
+		return Event{Type: TypeChanged, ids: emptied(s.changed)}, true, nil
+	case len(s.fares) > 0:
+		return Event{Type: TypeFares, ids: emptied(s.fares)}, true, nil
+	}
+	return Event{}, false, nil
+}
+
+func emptied(ids map[string]bool) []string {
+	sorted := slices.Sorted(maps.Keys(ids))
+	clear(ids)
+	return sorted
+}
+
+// Close ends the following.
+func (s *Changes) Close() error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	delete(s.c.subs, s)
+	return nil
+}
+
+// publish tells who follows. Called with mu held.
+func (c *Cache) publish(d *differences) {
+	for s := range c.subs {
+		s.everything = s.everything || d.everything
+		for _, id := range d.changed {
+			s.changed[id] = true
+		}
+		for _, id := range d.fares {
+			s.fares[id] = true
+		}
+		if s.everything || len(s.changed)+len(s.fares) > 0 {
+			s.poke()
+		}
+	}
+}
+
+func (s *Changes) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// listen holds an event stream open until ctx ends.
+func (c *Cache) listen(ctx context.Context) {
+	for failures := 0; ; {
+		began := time.Now()
+		err := c.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if failures++; time.Since(began) >= lasting {
+			failures = 1
+		}
+		c.options.Log.Debug("Marathon's events are not heard", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(backoff(failures)):
+		}
+	}
+}
+
+// follow opens a stream and marks what it tells until it ends.
+func (c *Cache) follow(ctx context.Context) error {
+	stream, err := c.up.events(ctx)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	c.mu.Lock()
+	c.stream++
+	c.streaming, c.synced = true, false
+	c.marks = newMarks()
+	c.pace.retry = time.Time{}
+	c.tell()
+	c.mu.Unlock()
+	c.poke()
+	for {
+		e, err := stream.Next()
+		c.mu.Lock()
+		if err != nil {
+			c.deafen(err)
+			c.mu.Unlock()
+			return err
+		}
+		c.marks.note(e, time.Now())
+		c.mu.Unlock()
+		c.poke()
+	}
+}
+
+// deafen notes that nothing is heard any more. Called with mu held.
+func (c *Cache) deafen(err error) {
+	c.streaming, c.synced = false, false
+	for s := range c.subs {
+		s.err = err
+		s.poke()
+	}
+	c.tell()
+}
+
+// upstream is what a Cache reads from: a Client.
+type upstream interface {
+	list(ctx context.Context, k *known) (*reading, error)
+	under(ctx context.Context, group string, k *known) (map[string]listed, error)
+	groups(ctx context.Context) (frame, error)
+	App(ctx context.Context, id string) (App, error)
+	Pod(ctx context.Context, id string) (Pod, error)
+	Deployments(ctx context.Context) ([]Deployment, error)
+	events(ctx context.Context) (follower, error)
+}
+
+// follower is a Stream.
+type follower interface {
+	Next() (Event, error)
+	Close() error
+}
+
+// clientUpstream is a Client as an upstream.
+type clientUpstream struct{ *Client }
+
+func (c *Client) upstream() upstream { return clientUpstream{c} }
+
+func (u clientUpstream) events(ctx context.Context) (follower, error) {
+	s, err := u.Events(ctx, cacheEvents()...)
+	if err != nil {
+		return nil, err // and no stream that is nil and does not look so
+	}
+	return s, nil
+}
+
+// wroteHook is told of each write of a Client.
+type wroteHook struct {
+	f func(ids []string, version string)
+}

@@ -1,0 +1,205 @@
+package marathon
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// What every list of apps is read with: one request, however many there are.
+const appsQuery = "?embed=apps.counts&embed=apps.deployments&embed=apps.lastTaskFailure&embed=apps.taskStats"
+
+// sum names the bytes that an app was told by: the same bytes, the same app.
+type sum [16]byte
+
+func sumOf(b []byte) sum {
+	all := sha256.Sum256(b)
+	return sum(all[:len(sum{})])
+}
+
+// listed is an app of a list.
+type listed struct {
+	App
+	sum sum
+}
+
+// known is what need not be decoded, or kept, once more. Nil: nothing is known.
+type known struct {
+	bySum map[sum]listed // apps that were told by the same bytes before
+	pool  *pool
+}
+
+func (k *known) app(raw json.RawMessage) (listed, error) {
+	s := sumOf(raw)
+	if k != nil {
+		if a, ok := k.bySum[s]; ok {
+			return a, nil
+		}
+	}
+	var w wireApp
+	if err := json.Unmarshal(raw, &w); err != nil {
+		return listed{}, err
+	}
+	a := listed{App: w.app(), sum: s}
+	if k != nil {
+		k.pool.share(&a.App)
+	}
+	return a, nil
+}
+
+// Apps reads every app with its counts, without its tasks.
+func (c *Client) Apps(ctx context.Context) (map[string]App, error) {
+	all, err := c.listApps(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	apps := make(map[string]App, len(all))
+	for id, a := range all {
+		apps[id] = a.App
+	}
+	return apps, nil
+}
+
+// listApps reads every app while the answer arrives: neither the answer nor
+// what it says of each app is kept longer than that app takes. What is known is
+// not decoded again.
+func (c *Client) listApps(ctx context.Context, k *known) (map[string]listed, error) {
+	var apps map[string]listed
+	_, err := c.do(ctx, request{method: http.MethodGet, path: "/v2/apps" + appsQuery, into: func(r io.Reader) error {
+		apps = map[string]listed{} // of this URL alone
+		return readApps(r, apps, k)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return apps, nil
+}
+
+// readApps reads {"apps": […]}, and nothing but that.
+func readApps(r io.Reader, apps map[string]listed, k *known) error {
+	dec := json.NewDecoder(r)
+	if err := delimiter(dec, '{'); err != nil {
+		return err
+	}
+	seen := false
+	for dec.More() {
+		key, err := dec.Token()
+		switch {
+		case err != nil:
+			return half(err)
+		case key != "apps":
+			var other json.RawMessage
+			if err := dec.Decode(&other); err != nil {
+				return half(err)
+			}
+			continue
+		case seen:
+			return errors.New(`it has "apps" twice`)
+		}
+		seen = true
+		if err := readMembers(dec, apps, k); err != nil {
+			return err
+		}
+	}
+	if err := delimiter(dec, '}'); err != nil {
+		return err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the document")
+	}
+	if !seen {
+		return errors.New(`it has no "apps"`)
+	}
+	return nil
+}
+
+func readMembers(dec *json.Decoder, apps map[string]listed, k *known) error {
+	if err := delimiter(dec, '['); err != nil {
+		return err
+	}
+	var raw json.RawMessage
+	for n := 0; dec.More(); n++ {
+		if err := dec.Decode(&raw); err != nil {
+			return half(err)
+		}
+		if err := addApp(raw, n, apps, k); err != nil {
+			return err
+		}
+	}
+	return delimiter(dec, ']')
+}
+
+// addApp takes one app of a list.
+func addApp(raw json.RawMessage, n int, apps map[string]listed, k *known) error {
+	a, err := k.app(raw)
+	if err != nil {
+		return fmt.Errorf("app %d: %w", n, err)
+	}
+	id := a.Definition.ID
+	if _, twice := apps[id]; twice || !strings.HasPrefix(id, "/") {
+		return fmt.Errorf("app %d has the id %q: want each absolute and once", n, oneLine(id))
+	}
+	apps[id] = a
+	return nil
+}
+
+func delimiter(dec *json.Decoder, want json.Delim) error {
+	t, err := dec.Token()
+	if err != nil {
+		return half(err)
+	}
+	if t != want {
+		return fmt.Errorf("want %q and not %v", want.String(), t)
+	}
+	return nil
+}
+
+// half is what the end of an answer means in the midst of a document.
+func half(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// under reads every app of a group and of the groups in it.
+func (c *Client) under(ctx context.Context, group string, k *known) (map[string]listed, error) {
+	p, err := idPath("/v2/groups", group)
+	if err != nil {
+		return nil, err
+	}
+	const embed = "embed=group.apps."
+	var w wireGroup
+	err = c.get(ctx, p+"?embed=group.groups&embed=group.apps&"+embed+"counts&"+embed+"deployments&"+embed+"lastTaskFailure&"+embed+"taskStats", &w)
+	if err != nil {
+		return nil, err
+	}
+	apps := map[string]listed{}
+	return apps, w.walkApps(func(raw json.RawMessage) error { return addApp(raw, len(apps), apps, k) })
+}
+
+func (w *wireGroup) walkApps(f func(json.RawMessage) error) error {
+	for _, raw := range w.Apps {
+		if err := f(raw); err != nil {
+			return err
+		}
+	}
+	for i := range w.Groups {
+		if err := w.Groups[i].walkApps(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// share is for what is read for itself.
+func (k *known) share(a *App) {
+	if k != nil {
+		k.pool.share(a)
+	}
+}
