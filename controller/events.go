@@ -131,7 +131,7 @@ func (y *syncer) hear(kind string, ids []string) (delay time.Duration, due bool)
 		if y.view.Last == nil || !y.heard.After(y.due) {
 			return 0, false // the first pass is still to come, or the next one is on its way
 		}
-		delay = y.breath()
+		delay = y.breath(leastBreath(kind))
 		y.due = y.heard.Add(delay)
 		return delay, true
 	case !cur.applying:
@@ -139,7 +139,11 @@ func (y *syncer) hear(kind string, ids []string) (delay time.Duration, due bool)
 	default:
 		poke(cur.events)
 		if !strings.HasPrefix(kind, "group_") && cur.again == nil && slices.ContainsFunc(ids, cur.foreign) {
-			cur.again = time.AfterFunc(max(eventBreath, waitBreath-time.Since(cur.began)), func() { y.againFor(cur) })
+			wait := waitBreath - time.Since(cur.began)
+			if kind == marathon.TypeChanged { // and not the noise of others' rollouts: it costs little to look
+				wait = y.breath(0)
+			}
+			cur.again = time.AfterFunc(max(eventBreath, wait), func() { y.againFor(cur) })
 		}
 		return 0, false
 	}
@@ -160,10 +164,19 @@ func (y *syncer) againFor(cur *current) {
 	}
 }
 
+// leastBreath is how long the first event after a rest is put off for others to
+// come: a live cache has waited for them already.
+func leastBreath(kind string) time.Duration {
+	if kind == marathon.TypeChanged {
+		return 0
+	}
+	return eventBreath
+}
+
 // breath is how long the next pass that an event asks for is put off: the more
 // it costs to read Marathon, the longer. Called with mu held.
-func (y *syncer) breath() time.Duration {
-	return max(eventBreath, time.Until(y.lastRead.Add(max(passBreath, liveShare*y.lastTook))))
+func (y *syncer) breath(least time.Duration) time.Duration {
+	return max(least, time.Until(y.lastRead.Add(max(passBreath, liveShare*y.lastTook))))
 }
 
 // missed tells whether something was heard since the last pass began to read,
@@ -171,7 +184,7 @@ func (y *syncer) breath() time.Duration {
 func (y *syncer) missed() (time.Duration, bool) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	return y.breath(), y.heard.After(cmp.Or(y.lastRead, y.heard))
+	return y.breath(eventBreath), y.heard.After(cmp.Or(y.lastRead, y.heard))
 }
 
 // levelOfLoss keeps a Marathon that is away for long out of the log.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,7 +55,13 @@ func newStack(t *testing.T) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
+	live := marathon.NewCache(client, marathon.CacheOptions{Log: log})
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = live.Run(ctx) })
 	t.Cleanup(func() {
+		cancel()
+		running.Wait()
 		client.Close()
 		if err := m.Close(); err != nil {
 			t.Errorf("local Marathon: %v", err)
@@ -74,7 +81,14 @@ func newStack(t *testing.T) *stack {
 	s.options = Options{
 		Sources:  map[string]Source{"shop": {Source: directory}},
 		Syncs:    []Sync{{Name: "shop", Source: "shop", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn}, Deadline: time.Minute}},
-		Marathon: client, Resync: time.Second, Log: log,
+		Marathon: live, Resync: time.Second, Log: log,
+		Events: func(ctx context.Context) (EventStream, error) {
+			changes, err := live.Changes(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return changes, nil
+		},
 		Applier: apply.New(client, apply.Options{Settle: 100 * time.Millisecond, PollInterval: 50 * time.Millisecond, Log: log}),
 	}
 	return s

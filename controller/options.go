@@ -24,6 +24,13 @@ type Marathon interface {
 	State(ctx context.Context) (marathon.State, error)
 }
 
+// Confirmer is a Marathon whose State may be a moment old. *marathon.Cache is
+// one.
+type Confirmer interface {
+	// Confirm returns the state with what the ids are now.
+	Confirm(ctx context.Context, ids []string) (marathon.State, error)
+}
+
 // Applier carries a plan out. *apply.Applier is one.
 type Applier interface {
 	Apply(ctx context.Context, p plan.Plan, r apply.Request) []apply.Outcome

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -97,6 +98,9 @@ func (p *pass) look(ctx context.Context, snapshot *sources.Snapshot) error {
 		return err
 	}
 	p.compute()
+	if err := p.confirm(ctx); err != nil {
+		return err
+	}
 	p.learn()
 	p.showPlan()
 	if p.y.memory.dirty || (p.work() && !p.y.memory.state.Suspended) {
@@ -137,6 +141,38 @@ func (p *pass) readLive(ctx context.Context) error {
 	p.state, p.read = state, began
 	p.claim()
 	return nil
+}
+
+// confirm has what the plan is to change read once more, where live may be a
+// moment old, and plans again if that has changed: nothing is overwritten or
+// deleted for what it was.
+func (p *pass) confirm(ctx context.Context) error {
+	c, ok := p.c.marathon.(Confirmer)
+	if !ok || p.y.memory.state.Suspended || !p.work() {
+		return nil
+	}
+	ids := slices.Collect(maps.Keys(p.works()))
+	began := time.Now()
+	state, err := c.Confirm(ctx, ids)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	p.c.reached(state, err)
+	if err != nil {
+		return fmt.Errorf("cannot read Marathon once more, so nothing is changed: %w", err)
+	}
+	before := p.state
+	p.state, p.read = state, began
+	if slices.ContainsFunc(ids, func(id string) bool { return moved(before, state, id) }) {
+		p.compute()
+	}
+	return nil
+}
+
+// moved tells whether two states may hold something else of an id.
+func moved(a, b marathon.State, id string) bool {
+	return a.Apps[id].Definition != b.Apps[id].Definition || a.Pods[id].Definition != b.Pods[id].Definition ||
+		!reflect.DeepEqual(a.Groups[id], b.Groups[id])
 }
 
 // hasRead notes when a pass last read Marathon, and how long that took.

@@ -100,7 +100,8 @@ func TestAutoscalerOnTheLocalMarathon(t *testing.T) {
 	if now := s.runs("web", 3); !slices.Equal(now, scaled) || !slices.Contains(now, first[0]) {
 		t.Errorf("tasks after a scale by hand: %v, were %v", now, scaled)
 	}
-	if y := c.Status().Syncs[0]; y.Apps[0].State != Synced || y.Apps[0].Instances.Wanted != 3 || len(y.History) != 1 {
+	s.awaitStates(c, "web: synced, healthy")
+	if y := c.Status().Syncs[0]; y.Apps[0].Instances.Wanted != 3 || len(y.History) != 1 {
 		t.Errorf("status after a scale by hand: %+v", y)
 	}
 

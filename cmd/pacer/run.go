@@ -79,6 +79,7 @@ type program struct {
 	config     *config.Config
 	controller *controller.Controller
 	marathon   *marathon.Client
+	live       *marathon.Cache
 	store      *store.File
 	metrics    *prometheus.Registry
 	sources    map[string]sources.Source
@@ -113,6 +114,7 @@ func startProgram(ctx context.Context, c *config.Config, log *slog.Logger, fail 
 		return p, err
 	}
 	p.onStop("the connections to Marathon", func(context.Context) error { p.marathon.Close(); return nil })
+	p.keepLive(ctx, c.Marathon)
 	p.onStop("the sources", func(context.Context) error { return closeSources(p.sources) })
 	if err := p.openSources(c, p.sources); err != nil {
 		return p, err
@@ -122,6 +124,19 @@ func startProgram(ctx context.Context, c *config.Config, log *slog.Logger, fail 
 	}
 	p.runController(ctx, fail)
 	return p, p.servePage(c, fail)
+}
+
+// keepLive keeps a live copy of Marathon until the program stops.
+func (p *program) keepLive(ctx context.Context, c config.Marathon) {
+	p.live = marathon.NewCache(p.marathon, marathon.CacheOptions{Resync: time.Duration(c.Resync), Log: p.log})
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var done sync.WaitGroup
+	done.Go(func() { _ = p.live.Run(ctx) }) // its only error is a second call
+	p.onStop("the live copy of Marathon", func(context.Context) error {
+		cancel()
+		done.Wait()
+		return nil
+	})
 }
 
 // runController runs the loop until the program stops.
@@ -182,7 +197,7 @@ func closeSources(all map[string]sources.Source) error {
 
 func (p *program) controllerOptions(c *config.Config, opened map[string]sources.Source) controller.Options {
 	o := controller.Options{
-		Sources: map[string]controller.Source{}, Marathon: p.marathon, Store: p.store, Archive: p.store,
+		Sources: map[string]controller.Source{}, Marathon: p.live, Store: p.store, Archive: p.store,
 		Applier: apply.New(p.marathon, apply.Options{Log: p.log}),
 		Events:  p.events,
 		Log:     p.log, Metrics: p.metrics,
@@ -200,9 +215,9 @@ func (p *program) controllerOptions(c *config.Config, opened map[string]sources.
 	return o
 }
 
-// events opens the stream of what says that something changed in Marathon.
+// events follows what has changed in Marathon, once the live copy has it.
 func (p *program) events(ctx context.Context) (controller.EventStream, error) {
-	stream, err := p.marathon.Events(ctx, slices.Concat(marathon.TriggerEvents(), marathon.AuthorEvents())...)
+	stream, err := p.live.Changes(ctx)
 	if err != nil {
 		return nil, err // and no stream that is nil and does not look so
 	}

@@ -38,6 +38,7 @@ type Marathon struct {
 	Auth      MarathonAuth `yaml:"auth" jsonschema_description:"how Pacer proves who it is: user and password, bearer, or token"`
 	TLS       TLS          `yaml:"tls" jsonschema_description:"how https is spoken"`
 	Timeout   Duration     `yaml:"timeout" jsonschema:"default=1m" jsonschema_description:"of one request with its answer"`
+	Resync    Duration     `yaml:"resync" jsonschema:"default=5m" jsonschema_description:"how often all of it is read though its events told of no change; between, Pacer goes by them"`
 	AgentPort int          `yaml:"agentPort" jsonschema:"default=5051,minimum=0,maximum=65535" jsonschema_description:"port of the Mesos agents, which are asked, without credentials, for the last lines of what a failed task wrote; 0: they are not asked"`
 }
 

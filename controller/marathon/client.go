@@ -74,7 +74,7 @@ type Client struct {
 	home    atomic.Pointer[sandboxes]
 	// versions holds what pods were in versions of before.
 	versions memo
-	wrote   atomic.Pointer[wroteHook] // of the Cache, if there is one
+	wrote    atomic.Pointer[wroteHook] // of the Cache, if there is one
 }
 
 // New returns a client. It asks Marathon nothing.
