@@ -32,6 +32,7 @@ type Controller struct {
 	events   func(context.Context) (EventStream, error)
 	slots    chan struct{} // a place for each pass that reads and plans
 	diffs    chan struct{} // one place: who only asks keeps no pass waiting
+	lives    lives
 
 	reloading sync.Mutex // what was started is stopped by one at a time
 

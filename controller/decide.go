@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"reflect"
 	"strings"
+	"sync"
 
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
@@ -186,6 +188,24 @@ func LiveOf(s marathon.State) plan.Live {
 		live.Pods[id] = p.Definition
 	}
 	return live
+}
+
+// lives makes LiveOf once for all passes that plan on one state: of a live cache
+// that is every sync, for as long as nothing changes.
+type lives struct {
+	mu   sync.Mutex
+	from uintptr // the map of apps it was made from, which last keeps from being reused
+	last marathon.State
+	live plan.Live
+}
+
+func (l *lives) of(s marathon.State) plan.Live {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if from := reflect.ValueOf(s.Apps).Pointer(); l.from != from {
+		l.from, l.last, l.live = from, s, LiveOf(s)
+	}
+	return l.live
 }
 
 // healthOf judges how an app fares from what Marathon counts:

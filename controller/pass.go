@@ -205,8 +205,9 @@ func (p *pass) compute() {
 		Held: maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),
 	}
 	p.y.plannedOn(in)
-	in.Live = LiveOf(p.state)
+	in.Live, in.Known = p.c.lives.of(p.state), p.y.known
 	p.plan = plan.Compute(in)
+	p.y.known = p.plan.Known
 	for _, c := range p.plan.Changes {
 		p.files[c.ID] = c.File
 		if c.App != nil || c.Pod != nil {

@@ -28,6 +28,7 @@ type syncer struct {
 	fights map[string]fight // id → its drift that was put back
 	kept   string           // the revision that was last found worth keeping, and is kept
 	pinned *recalled        // what a rollback asks for, once it was read
+	known  plan.Known       // what was found equal, also of the pass alone
 
 	mu       sync.Mutex
 	view     SyncStatus

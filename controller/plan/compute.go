@@ -91,6 +91,8 @@ type work struct {
 	held     map[string]int
 	fileOf   map[string]string
 	none     int
+	before   map[string]pair // what is known to be equal
+	learned  map[string]pair // and what was found to be
 }
 
 func newWork(in Input) *work {
@@ -100,6 +102,9 @@ func newWork(in Input) *work {
 		wanted:   make(map[string]manifests.Kind, len(in.Desired.Items)),
 		owned:    make(map[string]Owned, len(in.Inventory)),
 		problems: slices.Clone(in.Desired.Problems),
+	}
+	if in.Known.fits(&in) {
+		w.before = in.Known.pairs
 	}
 	w.in.Policy.Scope = cmp.Or(strings.TrimRight(in.Policy.Scope, "/"), "/")
 	for _, item := range in.Desired.Items {
@@ -189,6 +194,7 @@ func (w *work) plan(drafts []*draft) Plan {
 		Owned:    w.owned,
 		Adopted:  w.adopted,
 		Held:     w.held,
+		Known:    w.known(),
 	}
 	p.Summary.None = w.none
 	for _, d := range drafts {

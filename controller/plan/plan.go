@@ -80,6 +80,8 @@ type Plan struct {
 	Adopted []string `json:"-"`
 	// Held is what the next plan is to be given as Input.Held.
 	Held map[string]int `json:"-"`
+	// Known is what the next plan of the sync may be given as Input.Known.
+	Known Known `json:"-"`
 }
 
 // Pending is how many changes would be carried out now: those that nothing
@@ -184,6 +186,9 @@ type Input struct {
 	// Held holds, by id, what was one of more deletes at once than MaxDeletes
 	// allows, and of how many.
 	Held map[string]int
+	// Known saves comparing again what a plan before found equal. It changes no
+	// plan.
+	Known Known
 }
 
 // Failure is a rollout that failed.

@@ -350,6 +350,19 @@ func BenchmarkComputeUnchanged(b *testing.B) {
 	}
 }
 
+// What was compared before is known.
+func BenchmarkComputeKnown(b *testing.B) {
+	in := benchmarkInput(b, 10_000)
+	first := Compute(in)
+	in.Inventory, in.Known = first.Owned, first.Known
+	b.ReportAllocs()
+	for b.Loop() {
+		if p := Compute(in); len(p.Changes) > 0 || p.Summary.None != 10_000 {
+			b.Fatalf("%v", brief(p)[:5])
+		}
+	}
+}
+
 // All of 10,000 apps are new.
 func BenchmarkComputeNew(b *testing.B) {
 	in := benchmarkInput(b, 10_000)

@@ -17,9 +17,12 @@ func (w *work) wantedChanges() []*draft {
 		if w.wanted[item.ID] == "" {
 			continue
 		}
-		if d := w.compare(item); d != nil {
-			drafts = append(drafts, d)
-			continue
+		if !w.knownEqual(item) {
+			if d := w.compare(item); d != nil {
+				drafts = append(drafts, d)
+				continue
+			}
+			w.note(item)
 		}
 		w.none++
 		w.keep(item)
