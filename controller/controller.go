@@ -198,6 +198,22 @@ func (c *Controller) Trigger(name string, by store.Asked) error {
 	return nil
 }
 
+// Look asks for a look at a source: one for all syncs that read it, which have a
+// pass if it has moved. It returns ErrNoSource for a name that is not configured.
+func (c *Controller) Look(source string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := c.watchers[source]
+	switch {
+	case w == nil:
+		return fmt.Errorf("%w: %s", ErrNoSource, source)
+	case c.run == nil:
+		return errNotRunning
+	}
+	w.look()
+	return nil
+}
+
 // TriggerAll asks the same for every sync.
 func (c *Controller) TriggerAll(by store.Asked) {
 	c.mu.Lock()

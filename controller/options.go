@@ -101,6 +101,9 @@ type Options struct {
 // ErrNoSync is returned where a sync is named that the configuration has not.
 var ErrNoSync = errors.New("no such sync")
 
+// ErrNoSource is returned where a source is named that the configuration has not.
+var ErrNoSource = errors.New("no such source")
+
 // check tells all that is wrong with the sources and syncs.
 func (o Options) check() error {
 	var errs []error

@@ -95,8 +95,18 @@ func gitOptions(g config.Git, dir string, log *slog.Logger) sources.GitOptions {
 // configured differently has another folder, so that a reload can open the new
 // one while the old one is still in use.
 func cloneDir(c *config.Config, name string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", c.Sources[name].Git))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", fetched(c.Sources[name]).Git))
 	return filepath.Join(c.StateDir, clonesFolder, name+"-"+hex.EncodeToString(sum[:4]))
+}
+
+// fetched is what of a source's configuration decides what is read from it.
+func fetched(s config.Source) config.Source {
+	if s.Git != nil {
+		git := *s.Git
+		git.Webhook = config.Webhook{}
+		s.Git = &git
+	}
+	return s
 }
 
 const clonesFolder = "git"

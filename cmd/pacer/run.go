@@ -76,6 +76,7 @@ func runProgram(ctx context.Context, c *config.Config, log *slog.Logger, file st
 type program struct {
 	lifecycle
 	log        *slog.Logger
+	mu         sync.Mutex // of config, where it is read beside the one goroutine that replaces it
 	config     *config.Config
 	controller *controller.Controller
 	marathon   *marathon.Client
@@ -163,13 +164,25 @@ func (p *program) servePage(c *config.Config, fail func(error)) (err error) {
 		Status: p.controller.Status, Diff: p.controller.Diff, Trigger: p.controller.Trigger,
 		Suspend: p.controller.Suspend, Resume: p.controller.Resume, Approve: p.controller.Approve,
 		Rollback: p.controller.Rollback, Release: p.controller.Release,
-		Tokens:  web.Tokens{Read: marathonSecret(c.Web.Tokens.Read), Act: marathonSecret(c.Web.Tokens.Act)},
-		Metrics: p.metrics, Log: p.log, Version: versionString(),
+		Tokens:   web.Tokens{Read: marathonSecret(c.Web.Tokens.Read), Act: marathonSecret(c.Web.Tokens.Act)},
+		Webhooks: web.Webhooks{Secret: p.webhookSecret, Look: p.controller.Look},
+		Metrics:  p.metrics, Log: p.log, Version: versionString(),
 	})
 	if p.addr, err = p.serve("the page", c.Listen, web.Server(handler, c.Listen), fail); err == nil {
 		p.log.Info("serving the page", "address", p.addr.String())
 	}
 	return err
+}
+
+// webhookSecret is where the secret of a source's webhook stands now; nil: it has
+// none.
+func (p *program) webhookSecret(source string) func() (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if git := p.config.Sources[source].Git; git != nil {
+		return marathonSecret(git.Webhook.Secret)
+	}
+	return nil
 }
 
 // openSources opens the sources of c that are not yet in opened.
@@ -275,7 +288,7 @@ func (p *program) replace(c *config.Config) error {
 	}
 	kept, dropped := map[string]sources.Source{}, map[string]sources.Source{}
 	for name, s := range p.sources {
-		if reflect.DeepEqual(c.Sources[name], p.config.Sources[name]) {
+		if reflect.DeepEqual(fetched(c.Sources[name]), fetched(p.config.Sources[name])) {
 			kept[name] = s
 		} else {
 			dropped[name] = s
@@ -288,7 +301,9 @@ func (p *program) replace(c *config.Config) error {
 	if err := p.controller.Reload(p.controllerOptions(c, opened)); err != nil {
 		return errors.Join(err, closeSources(without(opened, kept)))
 	}
+	p.mu.Lock()
 	p.config, p.sources = c, opened
+	p.mu.Unlock()
 	if err := closeSources(dropped); err != nil {
 		p.log.Warn("a source that is no longer used did not close", "error", err)
 	}

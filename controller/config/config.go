@@ -82,8 +82,14 @@ type Git struct {
 	Ref       string   `yaml:"ref" jsonschema_description:"any of these by name: a commit, a full refs/… name, or a branch or tag"`
 	Interval  Duration `yaml:"interval" flag:"interval" env:"PACER_INTERVAL" jsonschema:"default=30s" jsonschema_description:"how often the remote's refs are looked at"`
 	Auth      GitAuth  `yaml:"auth" jsonschema_description:"how Pacer proves who it is"`
+	Webhook   Webhook  `yaml:"webhook" jsonschema_description:"a forge that tells of each push: POST /webhooks/NAME of the source"`
 	AllowHTTP bool     `yaml:"allowHTTP" flag:"allow-http" env:"PACER_ALLOW_HTTP" jsonschema:"default=false" jsonschema_description:"allow http URLs: whoever is on the way can change what is deployed"`
 	Verify    string   `yaml:"verify" jsonschema_description:"signatures of commits: not supported yet, refused"`
+}
+
+// Webhook is how a forge tells that its repository has moved.
+type Webhook struct {
+	Secret Secret `yaml:"secret" jsonschema_description:"what the forge signs its webhooks with (GitHub, Gitea, Forgejo, Bitbucket: HMAC-SHA-256) or sends along (GitLab); without: there is no webhook"`
 }
 
 // GitAuth is how Pacer proves who it is to a git server, and checks the server.

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// The caps of a request. No route takes a body of more than a few bytes.
+// The caps of a request. No route but the webhooks takes a body of more than a
+// few bytes.
 const (
 	maxHeaderBytes = 16 << 10
 	maxBodyBytes   = 64 << 10
@@ -29,7 +30,7 @@ func Server(h http.Handler, addr string) *http.Server {
 	}
 }
 
-// guard sets the headers of every answer and caps every body.
+// guard sets the headers of every answer.
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -40,7 +41,14 @@ func guard(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		r.Body = http.MaxBytesReader(w, r.Body, maxBodyBytes)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// capBody ends the reading of a body that is too long.
+func capBody(most int64, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		next.ServeHTTP(w, r)
 	})
 }

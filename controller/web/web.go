@@ -4,6 +4,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -29,6 +30,8 @@ type Options struct {
 	Rollback func(ctx context.Context, sync string, to controller.Rollback, by store.Asked) (store.Pin, error)
 	Release  func(ctx context.Context, sync string, by store.Asked) error
 
+	Webhooks Webhooks
+
 	Tokens  Tokens              // zero: everybody who reaches the page may see and act
 	Metrics prometheus.Gatherer // nil: /metrics answers 404
 	Log     *slog.Logger        // nil: nothing is logged
@@ -43,6 +46,8 @@ type Route struct {
 	Doc    string // one line for people
 	Open   bool   // it needs no token
 	Action bool   // it changes something: guarded against requests of other sites, and each is logged
+	Signed bool   // who calls proves itself by a signature
+	Body   int64  // bytes that a body may have; 0: maxBodyBytes
 	serve  func(*site) http.Handler
 }
 
@@ -58,6 +63,7 @@ func Routes() []Route {
 		{Method: "POST", Path: "/api/v1/syncs/{name}/resume", Doc: "end a suspend, and begin a pass", Action: true, serve: (*site).resume},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/approve", Doc: "let changes through that wait for an approval", Action: true, serve: (*site).approve},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/rollback", Doc: "hold a sync at an earlier revision, or release it", Action: true, serve: (*site).rollback},
+		{Method: "POST", Path: "/webhooks/{source}", Doc: "look at a git source now: for the webhooks of forges, which prove themselves by a signature", Open: true, Signed: true, Body: maxWebhookBytes, serve: (*site).webhook},
 		{Method: "GET", Path: "/healthz", Doc: "200 while the process serves", Open: true, serve: (*site).healthz},
 		{Method: "GET", Path: "/readyz", Doc: "200 when Pacer works, else 503 with a line for each cause", Open: true, serve: (*site).readyz},
 		{Method: "GET", Path: "/metrics", Doc: "metrics in the Prometheus text format", serve: (*site).metrics},
@@ -67,6 +73,7 @@ func Routes() []Route {
 type site struct {
 	Options
 	renderer *renderer
+	hooks    limits
 }
 
 // New returns the handler of every route.
@@ -82,7 +89,7 @@ func New(o Options) http.Handler {
 		if r.Action {
 			h = sameSite.Handler(h)
 		}
-		mux.Handle(r.Method+" "+r.Path, s.login(r, h))
+		mux.Handle(r.Method+" "+r.Path, capBody(cmp.Or(r.Body, maxBodyBytes), s.login(r, h)))
 	}
 	return guard(mux)
 }
