@@ -83,16 +83,17 @@ func (p *pass) run(ctx context.Context, snapshot *sources.Snapshot) passEnd {
 }
 
 // look reads live and desired, plans, and shows what it saw. Only so many
-// passes do that at once.
+// passes do that at once; waiting for Marathon takes no place, so that a
+// cluster that does not answer holds up no sync of another.
 func (p *pass) look(ctx context.Context, snapshot *sources.Snapshot) error {
+	if err := p.readLive(ctx); err != nil {
+		return err
+	}
 	select {
 	case p.c.slots <- struct{}{}:
 		defer func() { <-p.c.slots }()
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-	if err := p.readLive(ctx); err != nil {
-		return err
 	}
 	if err := p.want(ctx, snapshot); err != nil {
 		return err
