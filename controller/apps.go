@@ -34,8 +34,8 @@ func (p *pass) apps() []AppStatus {
 		changes[p.plan.Changes[i].ID] = &p.plan.Changes[i]
 	}
 	broken := firstErrors(p.desired)
-	seen := map[string]bool{}
-	var apps []AppStatus
+	seen := make(map[string]bool, len(p.desired.Items))
+	apps := make([]AppStatus, 0, len(p.desired.Items))
 	add := func(item manifests.Item) {
 		if !seen[item.ID] {
 			seen[item.ID] = true

@@ -20,7 +20,7 @@ type stale struct {
 	confirm atomic.Int32
 }
 
-func (s *stale) freeze(t *testing.T) {
+func (s *stale) freeze(t testing.TB) {
 	state, err := s.world.State(t.Context())
 	if err != nil {
 		t.Fatal(err)

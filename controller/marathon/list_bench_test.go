@@ -9,7 +9,6 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/marathon"
-	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // filled is a Marathon that holds n apps of two tasks each, and a client of it.
@@ -21,25 +20,8 @@ func filled(tb testing.TB, n int, o localtest.Options) (*localtest.Server, *mara
 		tb.Fatal(err)
 	}
 	tb.Cleanup(c.Close)
-	for first := 0; first < n; first += 5000 {
-		var apps []*manifests.App
-		for i := first; i < min(n, first+5000); i++ {
-			apps = append(apps, localtest.App(i, 2))
-		}
-		if _, err := c.PutApps(tb.Context(), apps, false); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	s.Holds(n)
-	for {
-		all, err := c.Deployments(tb.Context())
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if len(all) == 0 {
-			return s, c
-		}
-	}
+	s.Fill(tb, n, 2)
+	return s, c
 }
 
 // BenchmarkLists shows what the ways to read everything cost: the tree of

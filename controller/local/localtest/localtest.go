@@ -8,8 +8,11 @@
 package localtest
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -78,41 +81,37 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	kind := kindOf(r)
 	s.mu.Lock()
 	s.counts[kind]++
-	cost := Cost(kind, s.apps)
+	cost := s.cost(kind, r)
 	heard := s.heard
 	s.mu.Unlock()
 	for _, f := range heard {
 		f(r)
 	}
+	if cost > 0 {
+		if r.Method != http.MethodGet {
+			s.writing.Lock()
+			defer s.writing.Unlock()
+		}
+		time.Sleep(cost)
+	}
+	s.Marathon.Handler().ServeHTTP(w, r)
+}
+
+// cost is what a request is to take before it is served. Called with mu held.
+func (s *Server) cost(kind string, r *http.Request) time.Duration {
 	if !s.options.Costs {
-		s.Marathon.Handler().ServeHTTP(w, r)
-		return
+		return 0
 	}
-	if r.Method != http.MethodGet {
-		s.writing.Lock()
-		defer s.writing.Unlock()
+	if kind != "PUT /v2/apps" {
+		return Cost(kind, s.apps)
 	}
-	began := time.Now()
-	late := &lateWriter{ResponseWriter: w, until: began.Add(cost)}
-	s.Marathon.Handler().ServeHTTP(late, r)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return 0 // the Marathon behind meets the same end
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return ArrayCost(bytes.Count(body, []byte(`"id":`)))
 }
-
-// lateWriter holds an answer back until what it costs is over. Array writes are
-// told their cost by how many they were: that is not known here, so tests that
-// need it add ArrayCost themselves.
-type lateWriter struct {
-	http.ResponseWriter
-	until time.Time
-}
-
-// WriteHeader begins the answer.
-func (w *lateWriter) WriteHeader(code int) {
-	time.Sleep(time.Until(w.until))
-	w.ResponseWriter.WriteHeader(code)
-}
-
-// Unwrap lets an event stream be flushed.
-func (w *lateWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // kindOf names what is asked for: method and path, with ID for the id of an app
 // or a group.
@@ -131,8 +130,8 @@ func kindOf(r *http.Request) string {
 
 // Cost is what a request took a real Marathon 1.11.26 that holds so many apps:
 // testdata/conformance/README.md. A single write that changes an app costs in
-// proportion to all there are. What was not measured costs nothing here, nor
-// does what an array costs for each member; see ArrayCost.
+// proportion to all there are, an array as in ArrayCost. What was not measured
+// costs nothing here.
 func Cost(kind string, apps int) time.Duration {
 	n := time.Duration(apps)
 	switch kind {
@@ -146,8 +145,6 @@ func Cost(kind string, apps int) time.Duration {
 		return 9 * time.Millisecond
 	case "PUT /v2/apps/ID", "POST /v2/apps", "DELETE /v2/apps/ID", "POST /v2/apps/ID":
 		return 130*time.Millisecond + n*37*time.Microsecond
-	case "PUT /v2/apps":
-		return 1750 * time.Millisecond
 	}
 	return 0
 }
@@ -177,6 +174,48 @@ func (s *Server) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.counts)
+}
+
+// SetCosts begins or ends what Options.Costs says.
+func (s *Server) SetCosts(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.options.Costs = on
+}
+
+// Fill puts the first n of App into the Marathon, and waits for them to run.
+func (s *Server) Fill(t testing.TB, n, instances int) {
+	t.Helper()
+	var apps []*manifests.App
+	for i := range n {
+		apps = append(apps, App(i, instances))
+	}
+	body, err := json.Marshal(apps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodPut, "/v2/apps?partialUpdate=false", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	s.Marathon.Handler().ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		t.Fatalf("filling the Marathon: %d: %s", w.Code, w.Body)
+	}
+	s.Holds(n)
+	s.Settled(t)
+}
+
+// Settled waits until no deployment is under way.
+func (s *Server) Settled(t testing.TB) {
+	t.Helper()
+	for {
+		w := httptest.NewRecorder()
+		s.Marathon.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v2/deployments", nil))
+		if strings.TrimSpace(w.Body.String()) == "[]" {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 // Holds tells the Server how many apps its Marathon holds now, for their costs.
