@@ -90,14 +90,15 @@ const (
 )
 
 // Changes tells which ids a Cache has come to know otherwise: when it tells,
-// State has it. What comes while nobody reads is told once. It is read like a
-// Stream.
+// State has it. What comes while nobody reads is told once. Events that say who
+// wrote what (AuthorEvents) are passed on before. It is read like a Stream.
 type Changes struct {
 	c    *Cache
 	ctx  context.Context
 	wake chan struct{}
 
 	// Guarded by the cache's mu.
+	authors        []Event // who wrote what: only an event of Marathon's can tell
 	changed, fares map[string]bool
 	everything     bool
 	err            error // the stream has ended
@@ -141,6 +142,10 @@ func (s *Changes) take() (Event, bool, error) {
 	switch {
 	case s.err != nil:
 		return Event{}, false, s.err
+	case len(s.authors) > 0:
+		e := s.authors[0]
+		s.authors = s.authors[1:]
+		return e, true, nil
 	case s.everything:
 		s.everything = false
 		clear(s.changed)
@@ -179,6 +184,19 @@ func (c *Cache) publish(d *differences) {
 			s.fares[id] = true
 		}
 		if s.everything || len(s.changed)+len(s.fares) > 0 {
+			s.poke()
+		}
+	}
+}
+
+// mostAuthors bounds how many events wait for who does not read.
+const mostAuthors = 1024
+
+// pass passes on an event that says who wrote what. Called with mu held.
+func (c *Cache) pass(e Event) {
+	for s := range c.subs {
+		if len(s.authors) < mostAuthors {
+			s.authors = append(s.authors, e)
 			s.poke()
 		}
 	}
@@ -235,6 +253,9 @@ func (c *Cache) follow(ctx context.Context) error {
 			return err
 		}
 		c.marks.note(e, time.Now())
+		if _, ok := e.Written(); ok {
+			c.pass(e)
+		}
 		c.mu.Unlock()
 		c.poke()
 	}

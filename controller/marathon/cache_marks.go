@@ -2,6 +2,7 @@ package marathon
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +103,7 @@ func (m *marks) see(version string, now time.Time) {
 // that a definition, a deployment or the count or health of instances may have
 // changed.
 func cacheEvents() []string {
-	return append(TriggerEvents(), "pod_created_event", "pod_updated_event", "pod_deleted_event")
+	return slices.Concat(TriggerEvents(), AuthorEvents(), []string{"pod_deleted_event"})
 }
 
 // wireEvent is what a Cache reads of an event.
@@ -139,6 +140,10 @@ func (m *marks) note(e Event, now time.Time) {
 		m.heard(w.Version, false)
 	case "app_terminated_event": // of a pod too
 		m.mark(m.changed, w.AppID, "")
+	case "api_post_event":
+		if by, ok := e.Written(); ok {
+			m.mark(m.changed, by.ID, manifests.KindApp)
+		}
 	case "pod_created_event", "pod_updated_event", "pod_deleted_event":
 		if id, ok := strings.CutPrefix(w.URI, "/v2/pods/"); ok {
 			m.mark(m.changed, "/"+strings.Trim(id, "/"), manifests.KindPod)

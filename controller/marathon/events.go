@@ -128,10 +128,7 @@ type Stream struct {
 // Plans are asked for in their light form, which Marathon 1.6 and 1.7 give only
 // then and later ones always: nobody needs all definitions in each event.
 func (c *Client) Events(ctx context.Context, types ...string) (*Stream, error) {
-	path := "/v2/events?plan-format=light"
-	if len(types) > 0 {
-		path += "&" + url.Values{"event_type": types}.Encode()
-	}
+	path := "/v2/events?" + url.Values{"event_type": types, "plan-format": {"light"}}.Encode()
 	first := int(c.current.Load())
 	var failed []error
 	for i := range c.bases {
