@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // format is the version of the envelope and of State in it. It grows when an
@@ -21,6 +22,14 @@ type envelope struct {
 	Sync   string          `json:"sync"`
 	Sum    string          `json:"sum"` // SHA-256 of State's bytes, in hex
 	State  json.RawMessage `json:"state"`
+}
+
+// bounded is a state without the history that is too much.
+func bounded(s State) State {
+	if len(s.History) > MaxHistory {
+		s.History = slices.Clip(s.History[:MaxHistory])
+	}
+	return s
 }
 
 // encode writes a state of a sync.
@@ -44,14 +53,8 @@ func sum(b []byte) string {
 // decode reads what encode wrote for the same sync. Any other bytes are an error
 // that wraps ErrCorrupt or ErrNewer: never a state of which a part is missing.
 func decode(b []byte, sync string) (State, error) {
-	var version struct {
-		Format int `json:"format"`
-	}
-	if err := json.Unmarshal(b, &version); err != nil {
-		return State{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	if version.Format > format {
-		return State{}, fmt.Errorf("%w: format %d, this Pacer knows %d: install the newer one again", ErrNewer, version.Format, format)
+	if err := newerThan(b, format); err != nil {
+		return State{}, err
 	}
 	var e envelope
 	switch err := strictly(b, &e); {
@@ -69,6 +72,21 @@ func decode(b []byte, sync string) (State, error) {
 		return State{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return s, nil
+}
+
+// newerThan is an error where a text has a newer format than is known, whatever
+// else it holds, or none.
+func newerThan(b []byte, known int) error {
+	var version struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(b, &version); err != nil {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if version.Format > known {
+		return fmt.Errorf("%w: format %d, this Pacer knows %d: install the newer one again", ErrNewer, version.Format, known)
+	}
+	return nil
 }
 
 // strictly reads exactly one JSON value, without unknown keys.

@@ -170,10 +170,7 @@ func (f *File) Save(ctx context.Context, sync string, s State) error {
 	if err != nil {
 		return err
 	}
-	if len(s.History) > MaxHistory {
-		s.History = slices.Clip(s.History[:MaxHistory])
-	}
-	b, err := encode(s, sync)
+	b, err := encode(bounded(s), sync)
 	if err != nil {
 		return fmt.Errorf("state of sync %q: %w", sync, err)
 	}
@@ -188,26 +185,32 @@ func (f *File) Save(ctx context.Context, sync string, s State) error {
 	return nil
 }
 
-// longestName is what every file system takes, less what setting aside adds.
-const longestName = 200
-
-// path returns the file of a sync. Characters beside a-z, 0-9, - and _ are
-// written as %XX: names differ on file systems that do not tell A from a, too.
+// path returns the file of a sync.
 func (f *File) path(ctx context.Context, sync string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", fmt.Errorf("state of sync %q: %w", sync, err)
 	}
-	var b strings.Builder
-	for _, c := range []byte(sync) {
-		switch {
-		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_':
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, "%%%02X", c)
+	name, err := escaped(sync)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(f.folder, prefix+name+suffix), nil
+}
+
+// Syncs names the syncs of which something is saved, sorted.
+func (f *File) Syncs(context.Context) ([]string, error) {
+	entries, err := os.ReadDir(f.folder)
+	if err != nil {
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	var syncs []string
+	for _, e := range entries {
+		name, isState := strings.CutPrefix(e.Name(), prefix)
+		name, whole := strings.CutSuffix(name, suffix)
+		if sync, ok := unescaped(name); ok && isState && whole {
+			syncs = append(syncs, sync)
 		}
 	}
-	if b.Len() == 0 || b.Len() > longestName {
-		return "", fmt.Errorf("state of sync %q: the name must have 1 to %d characters, each beside a-z, 0-9, - and _ counting as three", sync, longestName)
-	}
-	return filepath.Join(f.folder, prefix+b.String()+suffix), nil
+	slices.Sort(syncs)
+	return syncs, nil
 }

@@ -7,12 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/pacer-gitops/pacer/controller/plan"
-	"github.com/pacer-gitops/pacer/manifests"
 )
 
 func open(t *testing.T, folder string) *File {
@@ -23,98 +19,6 @@ func open(t *testing.T, folder string) *File {
 	}
 	t.Cleanup(func() { f.Close() })
 	return f
-}
-
-// sample is a state in which every member is set.
-func sample(n int) State {
-	at := time.Date(2026, 11, 23, 20, 0, n%60, 0, time.UTC)
-	s := State{
-		Inventory: map[string]Owned{},
-		Rollouts:  map[string]Rollout{"/shop/cart": {Kind: manifests.KindApp, Deployment: "d1", Revision: "r1", Hash: "h1", Action: plan.Update, Began: at}},
-		Failed:    map[string]plan.Failure{"/shop/web": {Hash: "h2", Reason: "exit code 127 <&>\u2028"}},
-		History:   []Entry{{Revision: fmt.Sprint(n), Author: "a", Subject: "s", Began: at, Ended: at, Summary: plan.Summary{Create: n}, Result: "applied", Changes: []Done{{ID: "/shop/web", Action: plan.Scale, Outcome: "applied", Reason: "r"}}, Message: "m"}},
-		Suspended: true,
-		Approved:  map[string]string{"/shop/old": "r1"},
-		Healthy:   map[string]plan.Healthy{"/shop/web": {Revision: "r1", Hash: "h1"}},
-		Held:      map[string]int{"/shop/old": 7},
-		Kept:      []Kept{{ID: "r1", Ref: "main", Author: "a", Subject: "s", Time: at, Since: at, Scope: "/shop", Sum: "f00"}},
-		Stands:    map[string]Stand{"/shop/web": {State: "synced", Health: "healthy", Condition: "rollout", Since: at}},
-	}
-	asked := Asked{By: AskedByPerson, Verb: "rollback", User: "ada", Token: "act", Address: "10.0.0.7", Reason: "r"}
-	s.Pin, s.History[0].Asked = &Pin{Kept: s.Kept[0], By: asked, At: at}, asked
-	for i := range n {
-		s.Inventory[fmt.Sprintf("/shop/app-%d", i)] = Owned{Kind: manifests.KindApp, File: "apps.yaml", Revision: "r1", Hash: "h"}
-	}
-	return s
-}
-
-func TestWhatIsSavedIsLoaded(t *testing.T) {
-	folder := filepath.Join(t.TempDir(), "made", "if missing")
-	f := open(t, folder)
-	want := map[string]State{
-		"shop":                           sample(3),
-		"Shop":                           sample(4),
-		"../etc/passwd\x00\n%":           sample(5),
-		"empty but known":                {Inventory: map[string]Owned{}},
-		strings.Repeat("x", longestName): sample(0),
-	}
-	for name, s := range want {
-		if err := f.Save(t.Context(), name, sample(9)); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Save(t.Context(), name, s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	f.Close()
-	f = open(t, folder)
-	for name, s := range want {
-		got, err := f.Load(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(s, got); diff != "" {
-			t.Errorf("sync %q (-saved +loaded):\n%s", name, diff)
-		}
-	}
-	entries, _ := os.ReadDir(folder)
-	if len(entries) != len(want)+1 {
-		t.Errorf("the folder holds %v: want one file a sync and the lock", entries)
-	}
-}
-
-func TestASyncThatWasNeverSavedHasNoKnownInventory(t *testing.T) {
-	s, err := open(t, t.TempDir()).Load(t.Context(), "new")
-	if err != nil || s.Inventory != nil {
-		t.Errorf("got %+v, %v: want an inventory that is not known", s, err)
-	}
-}
-
-func TestNamesThatNoFileCanHaveAreRefused(t *testing.T) {
-	f := open(t, t.TempDir())
-	for _, name := range []string{"", strings.Repeat("x", longestName+1), strings.Repeat("Ü", longestName/6+1)} {
-		if err := f.Save(t.Context(), name, sample(1)); err == nil {
-			t.Errorf("a name of %d bytes is taken", len(name))
-		}
-	}
-}
-
-func TestHistoryIsBounded(t *testing.T) {
-	f := open(t, t.TempDir())
-	var s State
-	for i := range MaxHistory + 20 {
-		s.History = append(s.History, Entry{Revision: fmt.Sprint(i)})
-	}
-	if err := f.Save(t.Context(), "shop", s); err != nil {
-		t.Fatal(err)
-	}
-	got, err := f.Load(t.Context(), "shop")
-	if err != nil || len(got.History) != MaxHistory || got.History[0].Revision != "0" {
-		t.Errorf("%d entries, %v: want the newest %d", len(got.History), err, MaxHistory)
-	}
-	if len(s.History) != MaxHistory+20 {
-		t.Error("Save changed its argument")
-	}
 }
 
 func TestDamagedFilesAreSetAsideAndSaid(t *testing.T) {
@@ -172,7 +76,7 @@ func TestDamagedFilesAreSetAsideAndSaid(t *testing.T) {
 
 func TestASecondProcessIsRefusedByName(t *testing.T) {
 	folder := t.TempDir()
-	child := startChild(t, folder, "hold")
+	child := startChild(t, place{Folder: folder}, "hold")
 	child.wait(t, "ready")
 	_, err := OpenFile(folder)
 	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint("process ", child.cmd.Process.Pid)) {
@@ -180,18 +84,6 @@ func TestASecondProcessIsRefusedByName(t *testing.T) {
 	}
 	child.kill(t)
 	open(t, folder) // the lock of a dead process is no lock
-}
-
-func TestAClosedStoreSavesNothing(t *testing.T) {
-	folder := t.TempDir()
-	f := open(t, folder)
-	f.Close()
-	if err := f.Save(t.Context(), "shop", sample(1)); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Save: %v", err)
-	}
-	if _, err := f.Load(t.Context(), "shop"); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Load: %v", err)
-	}
 }
 
 // faulty is a disk that fails at one step.

@@ -3,12 +3,15 @@ package store
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 )
 
 // childEnv makes this test binary play a process that uses the store.
@@ -22,14 +25,21 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	os.Exit(zktest.Main(m))
 }
 
-// playChild opens the folder, says so, and holds it or saves bigger and smaller
+// playChild opens a place, says so, and holds it or saves bigger and smaller
 // states until it is killed.
-func playChild(role, folder string) error {
-	f, err := OpenFile(folder)
+func playChild(role, spec string) error {
+	var p place
+	if err := json.Unmarshal([]byte(spec), &p); err != nil {
+		return err
+	}
+	s, err := p.open(context.Background())
 	if err != nil {
+		return err
+	}
+	if _, err := s.Load(context.Background(), "shop"); err != nil {
 		return err
 	}
 	fmt.Println("ready")
@@ -38,7 +48,7 @@ func playChild(role, folder string) error {
 			_, err := os.Stdin.Read(make([]byte, 1)) // until the parent is gone
 			return err
 		}
-		if err := f.Save(context.Background(), "shop", sample(100+n%200)); err != nil {
+		if err := s.Save(context.Background(), "shop", sample(100+n%200)); err != nil {
 			return err
 		}
 		if n == 0 {
@@ -53,9 +63,13 @@ type child struct {
 	lines *bufio.Scanner
 }
 
-func startChild(t *testing.T, folder, role string) *child {
+func startChild(t *testing.T, p place, role string) *child {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], folder)
+	spec, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], string(spec))
 	cmd.Env = append(os.Environ(), childEnv+"="+role)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
@@ -88,26 +102,30 @@ func (c *child) kill(t *testing.T) {
 }
 
 func TestKilledAtAnyMomentTheStateIsWhole(t *testing.T) {
-	folder := t.TempDir()
-	for range 20 {
-		c := startChild(t, folder, "save")
-		c.wait(t, "ready")
-		c.wait(t, "saved")
-		// Any moment will do: the time is not waited for something, it is the
-		// moment that is tried.
-		time.Sleep(rand.N(20 * time.Millisecond))
-		c.kill(t)
-		f, err := OpenFile(folder)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := f.Load(t.Context(), "shop")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := s.History[0].Summary.Create; len(s.Inventory) != n {
-			t.Fatalf("%d in the inventory, %d saved with it: the state is mixed", len(s.Inventory), n)
-		}
-		f.Close()
+	for kind, make := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			p := make(t)
+			for range 20 {
+				c := startChild(t, p, "save")
+				c.wait(t, "ready")
+				c.wait(t, "saved")
+				// Any moment will do: the time is not waited for something, it is the
+				// moment that is tried.
+				time.Sleep(rand.N(20 * time.Millisecond))
+				c.kill(t)
+				s, err := p.open(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				state, err := s.Load(t.Context(), "shop")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n := state.History[0].Summary.Create; len(state.Inventory) != n {
+					t.Fatalf("%d in the inventory, %d saved with it: the state is mixed", len(state.Inventory), n)
+				}
+				s.Close()
+			}
+		})
 	}
 }

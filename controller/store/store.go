@@ -24,6 +24,13 @@ type Store interface {
 	Close() error
 }
 
+// Records is a Store whose syncs can be listed.
+type Records interface {
+	Store
+	// Syncs names the syncs of which something is saved, sorted.
+	Syncs(ctx context.Context) ([]string, error)
+}
+
 // State is what is remembered of a sync.
 type State struct {
 	// Inventory holds what the sync has applied: what it may delete. Nil: not

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 )
 
 const jar = "/usr/share/java/zookeeper.jar"
@@ -24,12 +26,19 @@ const jar = "/usr/share/java/zookeeper.jar"
 var classPath = strings.Join([]string{jar, "/usr/share/java/netty-codec.jar", "/usr/share/java/netty-resolver.jar",
 	"/usr/share/java/netty-transport-native-unix-common.jar", "/usr/share/java/slf4j-simple.jar"}, ":")
 
+// superUser, with itself for a password, is allowed everything.
+const superUser = "super"
+
 // javaOptions make a server start fast and stay small. Nothing is forced to the
 // disk: a process that is killed loses nothing by that, only a machine would.
 var javaOptions = []string{
-	"-Xmx64m", "-Xss256k", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-XX:-UsePerfData",
+	"-Xmx96m", "-Xss256k", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-XX:-UsePerfData",
+	// Of up to 400 answers of up to 1 MiB each none are kept in memory. The last
+	// 500 transactions always are: a test must not write many big ones.
+	"-Dzookeeper.maxResponseCacheSize=0",
 	"-Dzookeeper.forceSync=no", "-Dzookeeper.preAllocSize=1024", "-Dzookeeper.admin.enableServer=false", "-Dzookeeper.jmx.log4j.disable=true",
 	"-Dzookeeper.fastleader.maxNotificationInterval=1000", "-Dzookeeper.cnxTimeout=1000",
+	"-Dzookeeper.DigestAuthenticationProvider.superDigest=" + zk.DigestACL(0, superUser, superUser)[0].ID,
 	"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true",
 	"-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 }

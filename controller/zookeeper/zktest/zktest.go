@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/gofrs/flock"
 )
 
@@ -364,6 +365,43 @@ func (e *Ensemble) Wipe(t testing.TB) {
 		s.Start(t)
 	}
 	e.Healthy(t)
+}
+
+// Remove removes a node with all that is below it, whosever it is. The servers
+// hold everything in memory, and have little.
+func (e *Ensemble) Remove(t testing.TB, node string) {
+	t.Helper()
+	var direct []string
+	for _, s := range e.servers {
+		direct = append(direct, s.Direct())
+	}
+	c, _, err := zk.Connect(direct, 10*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.AddAuth("digest", []byte(superUser+":"+superUser)); err != nil {
+		t.Fatal(err)
+	}
+	if err := remove(c, node); err != nil {
+		t.Fatalf("remove %s: %v", node, err)
+	}
+}
+
+func remove(c *zk.Conn, node string) error {
+	names, _, err := c.Children(node)
+	for _, n := range names {
+		if err := remove(c, node+"/"+n); err != nil {
+			return err
+		}
+	}
+	if err == nil {
+		err = c.Delete(node, -1)
+	}
+	if errors.Is(err, zk.ErrNoNode) {
+		return nil
+	}
+	return err
 }
 
 // Isolate cuts a server off from the others, which needs QuorumProxies. Clients
