@@ -238,7 +238,7 @@ func (t teller) tell(ctx context.Context, status func() controller.Status) {
 func healthy(s controller.SyncStatus) int {
 	n := 0
 	for _, a := range s.Apps {
-		if a.Condition == "" && (a.Health == controller.HealthHealthy || a.State == controller.Synced) {
+		if a.Condition == "" && a.Health == controller.HealthHealthy {
 			n++
 		}
 	}
@@ -264,7 +264,20 @@ func sign(a controller.AppStatus) string {
 	if mark := marks[a.Condition]; mark != "" {
 		return mark
 	}
+	if a.State == controller.Synced && notUpYet(a) {
+		return "…"
+	}
 	return map[controller.AppState]string{controller.Synced: "✔", controller.OutOfSync: "~", controller.Unknown: "?"}[a.State]
+}
+
+// notUpYet says whether an app is as git wants it and does not run as wanted all
+// the same: between two passes over one rollout it stands so.
+func notUpYet(a controller.AppStatus) bool {
+	switch a.Health {
+	case controller.HealthProgressing, controller.HealthDegraded, controller.HealthMissing:
+		return true
+	}
+	return false
 }
 
 func (t teller) tellApps(s controller.SyncStatus, last map[string]string) {
@@ -300,12 +313,15 @@ func (t teller) tellProblems(s controller.SyncStatus, told map[string]bool) map[
 
 // stands is how an app stands, in a word or two.
 func stands(a controller.AppStatus) string {
+	if a.Condition == "" && a.State == controller.Synced && notUpYet(a) {
+		return string(a.Health)
+	}
 	return cmp.Or(string(a.Condition), string(a.State))
 }
 
 // fares is how an app fares: why, where there is something to say, else counts.
 func fares(a controller.AppStatus) string {
-	if a.Reason != "" && (a.State != controller.Synced || a.Condition != "") {
+	if a.Reason != "" && (a.State != controller.Synced || a.Condition != "" || notUpYet(a)) {
 		return a.Reason
 	}
 	said := fmt.Sprintf("%d of %d running", a.Instances.Running, a.Instances.Wanted)
