@@ -231,32 +231,37 @@ func (p *pass) rollouts() map[string]apply.Rollout {
 	state := &p.y.memory.state
 	all := carried(state.Rollouts)
 	half := apply.HalfDone(p.state, p.c.now())
-	if len(half) == 0 {
-		return all
-	}
-	hashes := p.asInGit()
 	for id, r := range half {
 		_, mine := state.Inventory[id]
 		_, failed := state.Failed[id]
 		if _, known := all[id]; mine && !failed && !known {
-			r.Hash = hashes[id]
+			all[id] = r
+		}
+	}
+	for id, hash := range p.asInGit(all) {
+		if r := all[id]; r.Action != plan.Delete && !r.Revert {
+			r.Hash = hash
 			all[id] = r
 		}
 	}
 	return all
 }
 
-// asInGit holds, by id, the hash of git's definition where the plan changes
-// nothing, so that it is that which comes up or fails.
-func (p *pass) asInGit() map[string]string {
-	hashes := make(map[string]string, len(p.desired.Items))
+// asInGit holds the hash of git's definition of those rollouts of which the plan
+// changes nothing: whatever was begun, it is git's that comes up now, or fails.
+func (p *pass) asInGit(rollouts map[string]apply.Rollout) map[string]string {
+	if len(rollouts) == 0 {
+		return nil
+	}
+	changed := map[string]bool{}
+	for _, c := range p.plan.Changes {
+		changed[c.ID] = true
+	}
+	hashes := map[string]string{}
 	for _, item := range p.desired.Items {
-		if item.Kind != manifests.KindGroup {
+		if _, watched := rollouts[item.ID]; watched && !changed[item.ID] && item.Kind != manifests.KindGroup {
 			hashes[item.ID] = p.hash(item)
 		}
-	}
-	for _, c := range p.plan.Changes {
-		delete(hashes, c.ID)
 	}
 	return hashes
 }

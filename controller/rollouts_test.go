@@ -28,11 +28,14 @@ func TestHalfDoneIsWatched(t *testing.T) {
 	p.y.memory.state = store.State{
 		Inventory: map[string]store.Owned{"/half": {}, "/failed": {}, "/driven": {}, "/noted": {}, "/up": {}, "/unread": {}},
 		Failed:    map[string]plan.Failure{"/failed": {Hash: "h"}},
-		Rollouts:  map[string]store.Rollout{"/noted": {Deployment: "noted"}},
+		Rollouts:  map[string]store.Rollout{"/noted": {Deployment: "noted", Hash: "older"}},
 	}
 	app := &manifests.App{ID: "/half", Cmd: new("x")}
-	p.desired.Items = []manifests.Item{{ID: "/half", Kind: manifests.KindApp, App: app}}
+	p.desired.Items = []manifests.Item{{ID: "/half", Kind: manifests.KindApp, App: app}, {ID: "/noted", Kind: manifests.KindApp, App: app}}
 	got := p.rollouts()
+	if h := got["/noted"].Hash; h != p.hash(p.desired.Items[1]) {
+		t.Errorf("hash %q: somebody put another definition there than was begun, and git has that now", h)
+	}
 	if h := got["/half"].Hash; h == "" || h != p.hash(p.desired.Items[0]) {
 		t.Errorf("hash %q: should it fail, it would not be known what failed", h)
 	}

@@ -174,6 +174,7 @@ type storm struct {
 	theirs []string        // deployments of somebody else, ever
 	sent   map[string]bool // what Pacer wrote, ever
 	ours   map[string]bool // deployments of Pacer, ever
+	doubts map[string]bool // ids of writes of which Pacer knows no answer
 
 	still map[string]string        // the tasks that nothing may restart
 	plot  func(*http.Request) flaw // not nil: decides instead of flaws
@@ -199,7 +200,7 @@ type life struct {
 
 // newStorm returns a storm with what stands still in it, and a controller at rest.
 func newStorm(t *testing.T) *storm {
-	s := &storm{t: t, repo: &repo{changed: make(chan struct{})}, shelf: &shelf{saved: map[string][]byte{}}, sent: map[string]bool{}, ours: map[string]bool{}}
+	s := &storm{t: t, repo: &repo{changed: make(chan struct{})}, shelf: &shelf{saved: map[string][]byte{}}, sent: map[string]bool{}, ours: map[string]bool{}, doubts: map[string]bool{}}
 	var err error
 	if s.site, err = newSite(); err != nil {
 		t.Fatal(err)
@@ -284,7 +285,7 @@ func (s *storm) begin() {
 	l := &life{line: newLine(s.site), done: make(chan error, 1)}
 	dead := make(chan struct{})
 	var once sync.Once
-	l.line.spoil, l.line.written = s.spoil, s.written
+	l.line.spoil, l.line.written, l.line.doubted = s.spoil, s.written, s.doubt
 	l.line.died = func() {
 		once.Do(func() {
 			s.say("the controller dies")
@@ -434,10 +435,24 @@ func (s *storm) idle(r *http.Request, id string, before map[string]any) {
 	}
 }
 
+// doubt notes of what Pacer does not know whether its write was taken. If it then
+// finds what it sent, it takes it for its own, though somebody else may have put
+// the very same there meanwhile.
+func (s *storm) doubt(r *http.Request, body []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range idsOf(r, body) {
+		s.doubts[id] = true
+	}
+}
+
 // mayForce blames a forced write over what somebody else began.
 func (s *storm) mayForce(id string, running []marathon.Deployment) {
+	s.mu.Lock()
+	doubt := s.doubts[id]
+	s.mu.Unlock()
 	for _, d := range running {
-		if slices.Contains(d.Affected(), id) && !s.ours[d.ID] {
+		if slices.Contains(d.Affected(), id) && !s.ours[d.ID] && !doubt {
 			s.blame("%s is forced over deployment %s, which somebody else began", id, d.ID)
 		}
 	}

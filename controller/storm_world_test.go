@@ -204,6 +204,7 @@ type line struct {
 	site    *site
 	spoil   func(r *http.Request) flaw                      // asked of each request
 	written func(r *http.Request, body []byte) func(ok int) // told before each write is taken, and after
+	doubted func(r *http.Request, body []byte)              // told of each whose answer is not known
 	died    func()                                          // told once
 
 	server *http.Server
@@ -282,16 +283,17 @@ func (l *line) client() (*marathon.Client, *http.Transport, error) {
 
 // ServeHTTP passes a request on, or spoils it.
 func (l *line) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if l.isDown() {
-		panic(http.ErrAbortHandler)
-	}
 	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	if err != nil || l.isDown() {
+		l.doubted(r, body)
 		panic(http.ErrAbortHandler)
 	}
 	f := sound
 	if r.URL.Path != "/v2/events" {
 		f = l.spoil(r)
+	}
+	if f != sound {
+		l.doubted(r, body)
 	}
 	if f == late {
 		time.Sleep(5 * time.Second)
