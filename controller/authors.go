@@ -3,11 +3,11 @@ package controller
 import "github.com/pacer-gitops/pacer/controller/marathon"
 
 // authored passes on who wrote an app or a pod.
-func (c *Controller) authored(w marathon.Written) {
+func (c *Controller) authored(m *cluster, w marathon.Written) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, y := range c.syncers {
-		if within(w.ID, y.spec.Policy.Scope) {
+		if y.cluster == m && within(w.ID, y.spec.Policy.Scope) {
 			y.wrote(w)
 		}
 	}

@@ -23,16 +23,12 @@ import (
 type Controller struct {
 	log      *slog.Logger
 	now      func() time.Time
-	marathon Marathon
-	applier  Applier
+	clusters map[string]*cluster // by name; the one that has none is ""
 	store    store.Store
 	archive  store.Archive // nil: there is none, and no rollback
 	metrics  *metrics
-	observer *observer
-	events   func(context.Context) (EventStream, error)
 	slots    chan struct{} // a place for each pass that reads and plans
 	diffs    chan struct{} // one place: who only asks keeps no pass waiting
-	lives    lives
 
 	reloading sync.Mutex // what was started is stopped by one at a time
 
@@ -41,8 +37,7 @@ type Controller struct {
 	watchers map[string]*watcher // by the name of the source
 	syncers  map[string]*syncer
 	reload   string // why the newest options are not in force
-	live     MarathonStatus
-	run      *run // nil: not running
+	run      *run   // nil: not running
 }
 
 // run is what lives as long as one call of Run.
@@ -54,8 +49,12 @@ type run struct {
 
 // New returns a controller that does nothing until Run.
 func New(o Options) (*Controller, error) {
-	if o.Marathon == nil || o.Applier == nil || o.Store == nil {
-		return nil, errors.New("controller: Marathon, Applier and Store are needed")
+	clusters, err := clustersOf(o)
+	switch {
+	case err != nil:
+		return nil, err
+	case o.Store == nil:
+		return nil, errors.New("controller: a Store is needed")
 	}
 	if err := o.check(); err != nil {
 		return nil, err
@@ -71,8 +70,8 @@ func New(o Options) (*Controller, error) {
 		return nil, fmt.Errorf("controller: cannot register metrics: %w", err)
 	}
 	c := &Controller{
-		log: o.Log, now: o.Now, marathon: o.Marathon, applier: o.Applier, store: o.Store, archive: o.Archive,
-		metrics: m, observer: newObserver(), events: o.Events, diffs: make(chan struct{}, 1),
+		log: o.Log, now: o.Now, clusters: clusters, store: o.Store, archive: o.Archive,
+		metrics: m, diffs: make(chan struct{}, 1),
 		slots:    make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
 		watchers: map[string]*watcher{}, syncers: map[string]*syncer{},
 	}
@@ -101,9 +100,11 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.mu.Unlock()
 
 	r.group.Go(func() { c.dispatch(r) })
-	r.group.Go(func() { c.observe(ctx) })
-	if c.events != nil {
-		r.group.Go(func() { c.listen(ctx) })
+	for _, m := range c.clusters {
+		r.group.Go(func() { c.observe(ctx, m) })
+		if m.Events != nil {
+			r.group.Go(func() { c.listen(ctx, m) })
+		}
 	}
 	<-ctx.Done()
 	r.queue.ShutDown()
@@ -230,7 +231,8 @@ func (c *Controller) TriggerAll(by store.Asked) {
 func (c *Controller) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{Now: c.now(), Running: c.run != nil, Reload: c.reload, Marathon: c.live, Syncs: []SyncStatus{}}
+	s := Status{Now: c.now(), Running: c.run != nil, Reload: c.reload, Syncs: []SyncStatus{}}
+	s.Marathon, s.Marathons = c.marathons()
 	for _, name := range slices.Sorted(maps.Keys(c.syncers)) {
 		s.Syncs = append(s.Syncs, c.syncers[name].status())
 	}
@@ -286,7 +288,7 @@ func (c *Controller) replace(o Options) (oldWatchers []*watcher, oldSyncers []*s
 	for _, spec := range o.Syncs {
 		y := c.syncers[spec.Name]
 		if y == nil || y.watcher != watchers[spec.Source] || !reflect.DeepEqual(y.spec, spec) {
-			y = newSyncer(spec, watchers[spec.Source])
+			y = newSyncer(spec, watchers[spec.Source], c.clusters[spec.Marathon])
 		}
 		syncers[spec.Name] = y
 	}

@@ -34,11 +34,11 @@ func (c *Controller) Diff(ctx context.Context, sync string, ids []string) (plan.
 	case <-ctx.Done():
 		return plan.Plan{}, context.Cause(ctx)
 	}
-	state, err := c.marathon.State(ctx)
+	state, err := y.cluster.Marathon.State(ctx)
 	if ctx.Err() != nil {
 		return plan.Plan{}, context.Cause(ctx)
 	}
-	c.reached(state, err)
+	c.reached(y.cluster, state, err)
 	if err != nil {
 		return plan.Plan{}, fmt.Errorf("cannot read Marathon: %w", err)
 	}

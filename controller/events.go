@@ -46,17 +46,17 @@ var tellsOfTasks = map[string]bool{
 
 // listen follows Marathon's events until ctx ends. Where it cannot, the resync
 // finds everything a little later.
-func (c *Controller) listen(ctx context.Context) {
+func (c *Controller) listen(ctx context.Context, m *cluster) {
 	for failures := 0; ; {
 		began := time.Now()
-		err := c.follow(ctx)
+		err := c.follow(ctx, m)
 		if ctx.Err() != nil {
 			return
 		}
 		if failures++; time.Since(began) >= lasting {
 			failures = 1
 		}
-		c.log.Log(ctx, levelOfLoss(failures), "no events of Marathon: what changes is found by the resync till they come again", "error", err)
+		c.log.Log(ctx, levelOfLoss(failures), "no events of Marathon: what changes is found by the resync till they come again", "marathon", m.name, "error", err)
 		if pause(ctx, jitter(min(minReconnect<<min(failures-1, 10), maxReconnect))) != nil {
 			return
 		}
@@ -64,25 +64,25 @@ func (c *Controller) listen(ctx context.Context) {
 }
 
 // follow opens a stream and hears it to its end.
-func (c *Controller) follow(ctx context.Context) error {
-	stream, err := c.events(ctx)
+func (c *Controller) follow(ctx context.Context, m *cluster) error {
+	stream, err := m.Events(ctx)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	c.metrics.stream.Set(1)
-	defer c.metrics.stream.Set(0)
-	c.hear(marathon.Event{}, nil) // nothing is replayed: everything may have changed
+	c.hearing(m, true)
+	defer c.hearing(m, false)
+	c.hear(m, marathon.Event{}, nil) // nothing is replayed: everything may have changed
 	for {
 		e, err := stream.Next()
 		if err != nil {
 			return err
 		}
 		if w, ok := e.Written(); ok {
-			c.authored(w) // what it led to is told by other events
+			c.authored(m, w) // what it led to is told by other events
 			continue
 		}
-		c.hear(e, e.IDs())
+		c.hear(m, e, e.IDs())
 	}
 }
 
@@ -92,19 +92,22 @@ func (c *Controller) follow(ctx context.Context) error {
 // What only a group above a scope is named for is left to the resync: else each
 // write into one sync's scope would have all others read everything, and what
 // concerns tasks names their apps too.
-func (c *Controller) hear(e marathon.Event, ids []string) {
+func (c *Controller) hear(m *cluster, e marathon.Event, ids []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.run == nil {
 		return
 	}
 	for name, y := range c.syncers {
+		if y.cluster != m {
+			continue
+		}
 		mine := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !within(id, y.spec.Policy.Scope) })
 		if len(ids) > 0 && len(mine) == 0 {
 			continue
 		}
 		if tellsOfTasks[e.Type] {
-			poke(c.observer.news)
+			poke(m.observer.news)
 		}
 		if delay, due := y.hear(e.Type, mine); due && c.run.queue.NumRequeues(name) == 0 { // else a retry is due already
 			y.note(store.Asked{By: store.AskedByEvent})

@@ -73,21 +73,23 @@ func (o *observer) rest(ctx context.Context) error {
 	}
 }
 
-// observe keeps the counts and healths of all syncs as Marathon tells them,
-// with one reader for all, until ctx ends.
-func (c *Controller) observe(ctx context.Context) {
-	for c.observer.rest(ctx) == nil {
+// observe keeps the counts and healths of all syncs of a cluster as Marathon
+// tells them, with one reader for all, until ctx ends.
+func (c *Controller) observe(ctx context.Context, m *cluster) {
+	for m.observer.rest(ctx) == nil {
 		began := time.Now()
-		state, err := c.marathon.State(ctx)
+		state, err := m.Marathon.State(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		c.reached(state, err)
+		c.reached(m, state, err)
 		if err == nil {
 			c.mu.Lock()
 			syncers := make([]*syncer, 0, len(c.syncers))
 			for _, y := range c.syncers {
-				syncers = append(syncers, y)
+				if y.cluster == m {
+					syncers = append(syncers, y)
+				}
 			}
 			c.mu.Unlock()
 			for _, y := range syncers {

@@ -87,7 +87,7 @@ func TestWhyARolloutHangsIsNotForgotten(t *testing.T) {
 		"it begins":        {"", InRollout, "r1", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}))
+			y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}), &cluster{})
 			y.showApps([]AppStatus{{ID: "/shop/a", Condition: test.before, Reason: why}}, time.Now())
 			y.view.PlannedRevision = "r1"
 			apps := []AppStatus{{ID: "/shop/a", Condition: test.after, Reason: test.said}, {ID: "/shop/new", Condition: InRollout}}
@@ -102,7 +102,7 @@ func TestWhyARolloutHangsIsNotForgotten(t *testing.T) {
 // A reading that is slow does not put back what a pass has shown meanwhile.
 func TestOlderReadingsAreNotShown(t *testing.T) {
 	t.Parallel()
-	y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}))
+	y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}), &cluster{})
 	began := time.Now()
 	shown := Instances{Wanted: 2, Running: 2}
 	empty := marathon.State{}

@@ -263,7 +263,7 @@ func (p *pass) progress(k *keeper, o apply.Outcome) {
 	} else {
 		p.y.showEnd(o.ID, func(a *AppStatus) { showOutcome(a, o, p.wanted[o.ID]) })
 		p.healed(o)
-		poke(p.c.observer.ended)
+		poke(p.y.cluster.observer.ended)
 		p.c.metrics.changes.WithLabelValues(p.y.spec.Name, string(o.Action), string(o.Result)).Inc()
 	}
 }

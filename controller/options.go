@@ -57,6 +57,7 @@ type Source struct {
 // Sync is one unit of reconciliation.
 type Sync struct {
 	Name       string
+	Marathon   string // key of Options.Clusters; empty: the one without a name
 	Source     string // key of Options.Sources
 	Path       string // folder in the source; empty for all of it
 	Policy     plan.Policy
@@ -83,8 +84,11 @@ type Options struct {
 	// found by the resync.
 	Events  func(context.Context) (EventStream, error)
 	Applier Applier
-	Store   store.Store
-	Archive store.Archive // nil: no revision is kept, so there is no rollback
+	// Clusters are Marathons by name, beside or in the place of the one above.
+	// They stay as New was given them.
+	Clusters map[string]Cluster
+	Store    store.Store
+	Archive  store.Archive // nil: no revision is kept, so there is no rollback
 
 	Log     *slog.Logger          // nil: nothing is logged
 	Metrics prometheus.Registerer // nil: nothing is measured
@@ -134,7 +138,7 @@ func (o Options) checkScopes() []error {
 			continue
 		}
 		for _, b := range o.Syncs {
-			if a.Name != b.Name && (within(a.Policy.Scope, b.Policy.Scope) || within(b.Policy.Scope, a.Policy.Scope)) {
+			if a.Name != b.Name && a.Marathon == b.Marathon && (within(a.Policy.Scope, b.Policy.Scope) || within(b.Policy.Scope, a.Policy.Scope)) {
 				errs = append(errs, fmt.Errorf("sync %q: prune: on would delete in %s what sync %q puts into %s: set prune: confirm, or scopes that lie apart",
 					a.Name, a.Policy.Scope, b.Name, b.Policy.Scope))
 			}
@@ -153,6 +157,8 @@ func (o Options) checkSync(s Sync) error {
 	switch _, ok := o.Sources[s.Source]; {
 	case s.Name == "":
 		return errors.New("it has no name")
+	case !o.has(s.Marathon):
+		return fmt.Errorf("marathon %q is not among the clusters", s.Marathon)
 	case !ok:
 		return fmt.Errorf("source %q is not among the sources", s.Source)
 	case !strings.HasPrefix(s.Policy.Scope, "/"):

@@ -128,12 +128,12 @@ func (p *pass) want(ctx context.Context, snapshot *sources.Snapshot) (err error)
 // that is an error and never an empty Marathon.
 func (p *pass) readLive(ctx context.Context) error {
 	began := time.Now()
-	state, err := p.c.marathon.State(ctx)
+	state, err := p.y.cluster.Marathon.State(ctx)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	p.y.hasRead(began)
-	p.c.reached(state, err)
+	p.c.reached(p.y.cluster, state, err)
 	if err != nil {
 		err = fmt.Errorf("cannot read Marathon, so nothing is changed: %w", err)
 		p.y.doubt(err.Error())
@@ -148,7 +148,7 @@ func (p *pass) readLive(ctx context.Context) error {
 // moment old, and plans again if that has changed: nothing is overwritten or
 // deleted for what it was.
 func (p *pass) confirm(ctx context.Context) error {
-	c, ok := p.c.marathon.(Confirmer)
+	c, ok := p.y.cluster.Marathon.(Confirmer)
 	if !ok || p.y.memory.state.Suspended || !p.work() {
 		return nil
 	}
@@ -158,7 +158,7 @@ func (p *pass) confirm(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	p.c.reached(state, err)
+	p.c.reached(p.y.cluster, state, err)
 	if err != nil {
 		return fmt.Errorf("cannot read Marathon once more, so nothing is changed: %w", err)
 	}
@@ -183,17 +183,6 @@ func (y *syncer) hasRead(began time.Time) {
 	y.lastRead, y.lastTook = began, time.Since(began)
 }
 
-// reached notes for Status whether Marathon answers.
-func (c *Controller) reached(state marathon.State, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err != nil {
-		c.live.Error = err.Error()
-		return
-	}
-	c.live = MarathonStatus{Version: state.Cluster.Version, Reached: c.now()}
-}
-
 // compute plans on what was read last.
 func (p *pass) compute() {
 	memory := p.y.memory
@@ -206,7 +195,7 @@ func (p *pass) compute() {
 		Held: maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),
 	}
 	p.y.plannedOn(in)
-	in.Live, in.Known = p.c.lives.of(p.state), p.y.known
+	in.Live, in.Known = p.y.cluster.lives.of(p.state), p.y.known
 	p.plan = plan.Compute(in)
 	p.y.known = p.plan.Known
 	for _, c := range p.plan.Changes {
@@ -269,9 +258,9 @@ func (p *pass) asInGit(rollouts map[string]apply.Rollout) map[string]string {
 // apply carries the plan out and looks again at what it led to.
 func (p *pass) apply(ctx context.Context) passEnd {
 	events := p.y.applying(p.works())
-	waited := p.c.observer.wait()
+	waited := p.y.cluster.observer.wait()
 	keeper := p.keep(ctx)
-	p.outcomes = p.c.applier.Apply(ctx, p.plan, apply.Request{
+	p.outcomes = p.y.cluster.Applier.Apply(ctx, p.plan, apply.Request{
 		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadlines: p.deadlines(),
 		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed),
 		Progress: func(o apply.Outcome) { p.progress(keeper, o) },

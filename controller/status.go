@@ -116,6 +116,8 @@ type SyncStatus struct {
 	Source string `json:"source"` // for people, without secrets
 	Path   string `json:"path"`
 	Scope  string `json:"scope"`
+	// Marathon is the name of its cluster; empty where there is one without name.
+	Marathon string `json:"marathon,omitempty"`
 
 	// Revision is what the source was at when it was last read with success;
 	// its ID is empty while it never was.
@@ -206,8 +208,10 @@ type Status struct {
 	Now      time.Time      `json:"now"`
 	Running  bool           `json:"running"`          // Run was called and has not ended
 	Reload   string         `json:"reload,omitempty"` // why the newest configuration is not in force
-	Marathon MarathonStatus `json:"marathon"`
-	Syncs    []SyncStatus   `json:"syncs"` // sorted by name
+	Marathon MarathonStatus `json:"marathon"`         // of several: what is wrong with any
+	// Marathons is each by its name, where they have names.
+	Marathons map[string]MarathonStatus `json:"marathons,omitempty"`
+	Syncs     []SyncStatus              `json:"syncs"` // sorted by name
 }
 
 // NotReady says why this process should not be relied on yet: one sentence a

@@ -17,6 +17,7 @@ import (
 type syncer struct {
 	spec    Sync
 	watcher *watcher
+	cluster *cluster
 	reader  *manifests.Reader
 
 	ctx    context.Context    // ends with Run, or when the sync is gone
@@ -72,11 +73,11 @@ type memory struct {
 	dirty  bool   // it holds what is not saved yet
 }
 
-func newSyncer(spec Sync, w *watcher) *syncer {
+func newSyncer(spec Sync, w *watcher, m *cluster) *syncer {
 	return &syncer{
-		spec: spec, watcher: w, reader: manifests.NewReader(), fights: map[string]fight{},
+		spec: spec, watcher: w, cluster: m, reader: manifests.NewReader(), fights: map[string]fight{},
 		stands: map[string]store.Stand{}, authors: map[string]string{},
-		view: SyncStatus{Name: spec.Name, Source: w.source.Source.String(), Path: spec.Path, Scope: spec.Policy.Scope},
+		view: SyncStatus{Name: spec.Name, Source: w.source.Source.String(), Path: spec.Path, Scope: spec.Policy.Scope, Marathon: spec.Marathon},
 	}
 }
 

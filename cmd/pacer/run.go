@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"reflect"
@@ -79,8 +81,7 @@ type program struct {
 	mu         sync.Mutex // of config, where it is read beside the one goroutine that replaces it
 	config     *config.Config
 	controller *controller.Controller
-	marathon   *marathon.Client
-	live       *marathon.Cache
+	clusters   map[string]controller.Cluster
 	store      *store.File
 	metrics    *prometheus.Registry
 	sources    map[string]sources.Source
@@ -90,7 +91,7 @@ type program struct {
 // startProgram starts everything, or nothing. fail receives the error of a part
 // that ends by itself.
 func startProgram(ctx context.Context, c *config.Config, log *slog.Logger, fail func(error)) (p *program, err error) {
-	p = &program{log: log, config: c, metrics: prometheus.NewRegistry(), sources: map[string]sources.Source{}}
+	p = &program{log: log, config: c, metrics: prometheus.NewRegistry(), sources: map[string]sources.Source{}, clusters: map[string]controller.Cluster{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop(ctx))
@@ -111,11 +112,9 @@ func startProgram(ctx context.Context, c *config.Config, log *slog.Logger, fail 
 	if err != nil {
 		return p, err
 	}
-	if p.marathon, err = newMarathon(c.Marathon, log, requests.Wrap); err != nil {
+	if err := p.openMarathons(ctx, c, requests.Wrap); err != nil {
 		return p, err
 	}
-	p.onStop("the connections to Marathon", func(context.Context) error { p.marathon.Close(); return nil })
-	p.keepLive(ctx, c.Marathon)
 	p.onStop("the sources", func(context.Context) error { return closeSources(p.sources) })
 	if err := p.openSources(c, p.sources); err != nil {
 		return p, err
@@ -127,17 +126,49 @@ func startProgram(ctx context.Context, c *config.Config, log *slog.Logger, fail 
 	return p, p.servePage(c, fail)
 }
 
-// keepLive keeps a live copy of Marathon until the program stops.
-func (p *program) keepLive(ctx context.Context, c config.Marathon) {
-	p.live = marathon.NewCache(p.marathon, marathon.CacheOptions{Resync: time.Duration(c.Resync), Log: p.log})
+// openMarathons makes a cluster of each Marathon of the configuration, each with
+// connections and a live copy of its own.
+func (p *program) openMarathons(ctx context.Context, c *config.Config, wrap func(http.RoundTripper) http.RoundTripper) error {
+	all := maps.Clone(c.Marathons)
+	if len(c.Marathon.URL) > 0 {
+		if all == nil {
+			all = map[string]config.Marathon{}
+		}
+		all[""] = c.Marathon
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		client, err := newMarathon(all[name], p.log, wrap)
+		if err != nil {
+			return fmt.Errorf("%s: %w", cmp.Or(name, "marathon"), err)
+		}
+		p.onStop("the connections to Marathon "+name, func(context.Context) error { client.Close(); return nil })
+		live := p.keepLive(ctx, name, client, time.Duration(all[name].Resync))
+		p.clusters[name] = controller.Cluster{
+			Marathon: live, Applier: apply.New(client, apply.Options{Log: p.log}),
+			Events: func(ctx context.Context) (controller.EventStream, error) {
+				changes, err := live.Changes(ctx)
+				if err != nil {
+					return nil, err // and no stream that is nil and does not look so
+				}
+				return changes, nil
+			},
+		}
+	}
+	return nil
+}
+
+// keepLive keeps a live copy of a Marathon until the program stops.
+func (p *program) keepLive(ctx context.Context, name string, client *marathon.Client, resync time.Duration) *marathon.Cache {
+	live := marathon.NewCache(client, marathon.CacheOptions{Resync: resync, Log: p.log})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
-	done.Go(func() { _ = p.live.Run(ctx) }) // its only error is a second call
-	p.onStop("the live copy of Marathon", func(context.Context) error {
+	done.Go(func() { _ = live.Run(ctx) }) // its only error is a second call
+	p.onStop("the live copy of Marathon "+name, func(context.Context) error {
 		cancel()
 		done.Wait()
 		return nil
 	})
+	return live
 }
 
 // runController runs the loop until the program stops.
@@ -210,10 +241,8 @@ func closeSources(all map[string]sources.Source) error {
 
 func (p *program) controllerOptions(c *config.Config, opened map[string]sources.Source) controller.Options {
 	o := controller.Options{
-		Sources: map[string]controller.Source{}, Marathon: p.live, Store: p.store, Archive: p.store,
-		Applier: apply.New(p.marathon, apply.Options{Log: p.log}),
-		Events:  p.events,
-		Log:     p.log, Metrics: p.metrics,
+		Sources: map[string]controller.Source{}, Clusters: p.clusters, Store: p.store, Archive: p.store,
+		Log: p.log, Metrics: p.metrics,
 	}
 	for name, s := range opened {
 		o.Sources[name] = controller.Source{Source: s, Interval: interval(c.Sources[name])}
@@ -221,20 +250,11 @@ func (p *program) controllerOptions(c *config.Config, opened map[string]sources.
 	for _, name := range slices.Sorted(maps.Keys(c.Syncs)) {
 		s := c.Syncs[name]
 		o.Syncs = append(o.Syncs, controller.Sync{
-			Name: name, Source: s.Source, Path: s.Path, Policy: policyOf(s),
+			Name: name, Marathon: s.Marathon, Source: s.Source, Path: s.Path, Policy: policyOf(s),
 			Deadline: time.Duration(s.Deadline), Substitute: s.Substitute,
 		})
 	}
 	return o
-}
-
-// events follows what has changed in Marathon, once the live copy has it.
-func (p *program) events(ctx context.Context) (controller.EventStream, error) {
-	stream, err := p.live.Changes(ctx)
-	if err != nil {
-		return nil, err // and no stream that is nil and does not look so
-	}
-	return stream, nil
 }
 
 // configPoll is how often the configuration file is looked at. It is small and
@@ -283,8 +303,8 @@ func (p *program) reload(load func() (*config.Config, error)) {
 // replace swaps sources and syncs. What is the same in both configurations
 // goes on undisturbed.
 func (p *program) replace(c *config.Config) error {
-	if !reflect.DeepEqual(c.Marathon, p.config.Marathon) || c.Listen != p.config.Listen || c.Web != p.config.Web || c.StateDir != p.config.StateDir || c.Log != p.config.Log {
-		p.log.Warn("marathon, listen, web, stateDir and log are taken up at the next start only")
+	if !reflect.DeepEqual(c.Marathon, p.config.Marathon) || !reflect.DeepEqual(c.Marathons, p.config.Marathons) || c.Listen != p.config.Listen || c.Web != p.config.Web || c.StateDir != p.config.StateDir || c.Log != p.config.Log {
+		p.log.Warn("marathon, marathons, listen, web, stateDir and log are taken up at the next start only")
 	}
 	kept, dropped := map[string]sources.Source{}, map[string]sources.Source{}
 	for name, s := range p.sources {

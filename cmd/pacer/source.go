@@ -161,7 +161,7 @@ func (o *oneShot) load(cmd *cobra.Command, args []string) (*config.Config, []tar
 	}
 	for _, name := range names {
 		s := c.Syncs[name]
-		targets = append(targets, target{name: name, shown: shown, sync: s, source: c.Sources[s.Source], marathon: c.Marathon, approve: o.approve})
+		targets = append(targets, target{name: name, shown: shown, sync: s, source: c.Sources[s.Source], marathon: c.MarathonOf(s), approve: o.approve})
 	}
 	return c, targets, nil
 }

@@ -1,9 +1,11 @@
 package config
 
 import (
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -13,19 +15,20 @@ import (
 // check tells what decoding cannot: what contradicts something else, and what
 // is not supported yet and must not be silently without effect.
 func (c *Config) check(d *decoder) {
-	if len(c.Marathon.URL) == 0 {
+	if len(c.Marathon.URL) == 0 && len(c.Marathons) == 0 {
 		d.failAt("marathon.url", "missing: give Marathon's URL, such as http://marathon:8080 (flag --marathon, environment variable PACER_MARATHON)")
 	}
-	for _, u := range c.Marathon.URL {
-		checkMarathonURL(d, u)
+	c.Marathon.check(d, "marathon")
+	for name, m := range c.Marathons {
+		checkName(d, "marathons."+name, name)
+		if len(m.URL) == 0 {
+			d.failAt("marathons."+name+".url", "missing: give Marathon's URL, such as http://marathon:8080")
+		}
+		m.check(d, "marathons."+name)
 	}
 	if len(c.Sources) == 0 {
 		d.failAt("sources", "missing: give at least one, such as shop: {git: {url: …}}")
 	}
-	if c.Marathon.AgentPort < 0 || c.Marathon.AgentPort > 65535 {
-		d.failAt("marathon.agentPort", "want a port from 0 to 65535")
-	}
-	c.Marathon.Auth.check(d)
 	for name, s := range c.Sources {
 		checkName(d, "sources."+name, name)
 		s.check(d, "sources."+name)
@@ -40,23 +43,33 @@ func (c *Config) check(d *decoder) {
 	c.checkScopes(d)
 }
 
-func checkMarathonURL(d *decoder, raw string) {
+func (m Marathon) check(d *decoder, key string) {
+	for _, u := range m.URL {
+		checkMarathonURL(d, key+".url", u)
+	}
+	if m.AgentPort < 0 || m.AgentPort > 65535 {
+		d.failAt(key+".agentPort", "want a port from 0 to 65535")
+	}
+	m.Auth.check(d, key+".auth")
+}
+
+func checkMarathonURL(d *decoder, key, raw string) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		d.failAt("marathon.url", "not a URL of http or https: want one such as http://marathon:8080")
+		d.failAt(key, "not a URL of http or https: want one such as http://marathon:8080")
 	case u.User != nil:
-		d.failAt("marathon.url", "the URL of %s has a user or password in it: they belong into auth", u.Host)
+		d.failAt(key, "the URL of %s has a user or password in it: they belong into auth", u.Host)
 	}
 }
 
-func (a MarathonAuth) check(d *decoder) {
+func (a MarathonAuth) check(d *decoder, key string) {
 	basic := a.User != "" || a.Password.IsSet()
 	switch {
 	case basic && a.Bearer.IsSet(), basic && a.Token.IsSet(), a.Bearer.IsSet() && a.Token.IsSet():
-		d.failAt("marathon.auth", "user and password, bearer and token exclude each other: give one")
+		d.failAt(key, "user and password, bearer and token exclude each other: give one")
 	case basic && (a.User == "" || !a.Password.IsSet()):
-		d.failAt("marathon.auth", "user and password are only of use together")
+		d.failAt(key, "user and password are only of use together")
 	}
 }
 
@@ -119,6 +132,12 @@ func (g Git) checkURL(d *decoder, key string) {
 var scopePattern = regexp.MustCompile(`^/$|^(/[a-z0-9]([a-z0-9.-]*[a-z0-9])?)+$`)
 
 func (s Sync) check(d *decoder, key string, c *Config) {
+	switch _, known := c.Marathons[s.Marathon]; {
+	case s.Marathon != "" && !known:
+		d.failAt(key+".marathon", "%q is not among the marathons%s", s.Marathon, nearest(s.Marathon, slices.Sorted(maps.Keys(c.Marathons))))
+	case s.Marathon == "" && len(c.Marathon.URL) == 0 && len(c.Marathons) > 0:
+		d.failAt(key+".marathon", "missing: name one of the marathons: %s", strings.Join(slices.Sorted(maps.Keys(c.Marathons)), ", "))
+	}
 	if _, known := c.Sources[s.Source]; !known {
 		if s.Source == "" {
 			d.failAt(key+".source", "missing: name one of the sources")
@@ -160,7 +179,7 @@ func (c *Config) checkScopes(d *decoder) {
 	for a, one := range c.Syncs {
 		for b, other := range c.Syncs {
 			inside := strings.HasPrefix(other.Scope+"/", strings.TrimSuffix(one.Scope, "/")+"/")
-			if a != b && inside && (one.Scope != other.Scope || a < b) {
+			if a != b && one.Marathon == other.Marathon && inside && (one.Scope != other.Scope || a < b) {
 				d.failAt("syncs."+b+".scope", "%s lies in %s, the scope of sync %s: two syncs must not write to the same ids", other.Scope, one.Scope, a)
 			}
 		}

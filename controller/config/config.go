@@ -12,13 +12,22 @@ import "github.com/pacer-gitops/pacer/controller/plan"
 // is the key, jsonschema holds default and enum, jsonschema_description the
 // meaning; flag and env name the other ways to give it.
 type Config struct {
-	Marathon Marathon          `yaml:"marathon" jsonschema_description:"the Marathon that is written to"`
-	Listen   string            `yaml:"listen" flag:"listen" env:"PACER_LISTEN" jsonschema:"default=:9090" jsonschema_description:"address of the page, the API, health and metrics; empty: none"`
-	Web      Web               `yaml:"web" jsonschema_description:"who may use the page and the API"`
-	StateDir string            `yaml:"stateDir" flag:"state-dir" env:"PACER_STATE_DIR" jsonschema:"default=pacer-state" jsonschema_description:"folder of what outlives the process: inventory, history, clones of repositories"`
-	Log      Log               `yaml:"log" jsonschema_description:"what is logged, to standard error"`
-	Sources  map[string]Source `yaml:"sources" jsonschema:"required" jsonschema_description:"where manifests come from, by name"`
-	Syncs    map[string]Sync   `yaml:"syncs" jsonschema:"required" jsonschema_description:"what is kept the same, by name"`
+	Marathon  Marathon            `yaml:"marathon" jsonschema_description:"the Marathon that is written to"`
+	Marathons map[string]Marathon `yaml:"marathons" jsonschema_description:"further Marathons by name, or all of several; each is read, limited and waited for by itself"`
+	Listen    string              `yaml:"listen" flag:"listen" env:"PACER_LISTEN" jsonschema:"default=:9090" jsonschema_description:"address of the page, the API, health and metrics; empty: none"`
+	Web       Web                 `yaml:"web" jsonschema_description:"who may use the page and the API"`
+	StateDir  string              `yaml:"stateDir" flag:"state-dir" env:"PACER_STATE_DIR" jsonschema:"default=pacer-state" jsonschema_description:"folder of what outlives the process: inventory, history, clones of repositories"`
+	Log       Log                 `yaml:"log" jsonschema_description:"what is logged, to standard error"`
+	Sources   map[string]Source   `yaml:"sources" jsonschema:"required" jsonschema_description:"where manifests come from, by name"`
+	Syncs     map[string]Sync     `yaml:"syncs" jsonschema:"required" jsonschema_description:"what is kept the same, by name"`
+}
+
+// MarathonOf is the Marathon that a sync writes to.
+func (c *Config) MarathonOf(s Sync) Marathon {
+	if s.Marathon != "" {
+		return c.Marathons[s.Marathon]
+	}
+	return c.Marathon
 }
 
 // Web is who may use the page and the API.
@@ -112,6 +121,7 @@ type Directory struct {
 
 // Sync is one unit of reconciliation.
 type Sync struct {
+	Marathon   string            `yaml:"marathon" jsonschema_description:"name of one of marathons; empty: marathon"`
 	Source     string            `yaml:"source" jsonschema:"required" jsonschema_description:"name of the source"`
 	Path       string            `yaml:"path" flag:"path" env:"PACER_PATH" jsonschema_description:"folder in the source; empty: all of it"`
 	Scope      string            `yaml:"scope" flag:"scope" env:"PACER_SCOPE" jsonschema:"default=/" jsonschema_description:"group in Marathon: relative ids resolve against it, and no id outside it is ever touched"`

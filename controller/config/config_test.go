@@ -97,11 +97,13 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		"unknown keys, nearest right one": {
 			"maraton: {url: http://m:8080}\nlisten: :1\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a, scop: /a}}\n",
 			"pacer.yaml:1:1: maraton: unknown key: did you mean marathon?\npacer.yaml:4:24: syncs.a.scop: unknown key: did you mean scope?"},
-		"key twice":      {ok + "syncs: {a: {source: a, scope: /a, scope: /b}}", "pacer.yaml:3:35: syncs.a.scope: the key stands here again: it was given at pacer.yaml:3:24"},
-		"enum":           {ok + "syncs: {a: {source: a, prune: yes}}", `pacer.yaml:3:31: syncs.a.prune: "yes" is none of off, confirm, on: want one of off, confirm, on`},
-		"no unit":        {ok + "syncs: {a: {source: a, deadline: 10}}", `pacer.yaml:3:34: syncs.a.deadline: "10" is not a duration: write it with its unit, such as 30s or 10m`},
-		"wrong type":     {ok + "syncs: {a: {source: a, adopt: maybe}}", "pacer.yaml:3:31: syncs.a.adopt: want true or false"},
-		"unknown source": {ok + "syncs: {a: {source: b}}", `pacer.yaml:3:21: syncs.a.source: "b" is not among the sources`},
+		"key twice":            {ok + "syncs: {a: {source: a, scope: /a, scope: /b}}", "pacer.yaml:3:35: syncs.a.scope: the key stands here again: it was given at pacer.yaml:3:24"},
+		"enum":                 {ok + "syncs: {a: {source: a, prune: yes}}", `pacer.yaml:3:31: syncs.a.prune: "yes" is none of off, confirm, on: want one of off, confirm, on`},
+		"no unit":              {ok + "syncs: {a: {source: a, deadline: 10}}", `pacer.yaml:3:34: syncs.a.deadline: "10" is not a duration: write it with its unit, such as 30s or 10m`},
+		"wrong type":           {ok + "syncs: {a: {source: a, adopt: maybe}}", "pacer.yaml:3:31: syncs.a.adopt: want true or false"},
+		"unknown Marathon":     {ok + "marathons: {here: {url: 'http://h'}}\nsyncs: {a: {source: a, marathon: hero}}", `pacer.yaml:4:34: syncs.a.marathon: "hero" is not among the marathons: did you mean here?`},
+		"Marathon without URL": {ok + "marathons: {here: {timeout: 1m}}\nsyncs: {a: {source: a}}", "pacer.yaml:3:19: marathons.here.url: missing: give Marathon's URL, such as http://marathon:8080"},
+		"unknown source":       {ok + "syncs: {a: {source: b}}", `pacer.yaml:3:21: syncs.a.source: "b" is not among the sources`},
 		"secret in the file": {
 			"marathon: {url: http://m:8080, auth: {user: u, password: hunter2}}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:1:58: marathon.auth.password: a secret does not stand in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"},

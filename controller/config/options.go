@@ -35,6 +35,9 @@ func optionsOf(t reflect.Type, prefix string) []Option {
 		if d := tagValues(f, "default"); len(d) > 0 {
 			o.Default = d[0]
 		}
+		if strings.HasPrefix(prefix, "marathons.") { // flags and environment name the one without a name
+			o.Flag, o.Env = "", ""
+		}
 		inner, key := f.Type, o.Key
 		switch {
 		case inner.Kind() == reflect.Map && inner.Elem().Kind() == reflect.Struct:

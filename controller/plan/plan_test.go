@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -494,7 +495,7 @@ func TestGroupsThatWereEmptiedBefore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := w.input(t)
-			in.Inventory = before.Owned
+			in.Live.Groups, in.Inventory = maps.Clone(in.Live.Groups), maps.Clone(before.Owned) // cases change them
 			c.change(&w, &in)
 			got := Compute(in)
 			var groups []string

@@ -1,0 +1,108 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
+)
+
+// Cluster is one Marathon, what tells of it, and what acts on it.
+type Cluster struct {
+	Marathon Marathon
+	// Events opens the stream of Marathon's events (marathon.TriggerEvents),
+	// which is opened again whenever it ends; nil: changes made by others are
+	// found by the resync.
+	Events  func(context.Context) (EventStream, error)
+	Applier Applier
+}
+
+// cluster is a Cluster and what is known of it. Nothing of it is shared with
+// another: one that is slow or away holds up only its own syncs.
+type cluster struct {
+	Cluster
+	name     string // empty: the only one, which needs none
+	observer *observer
+	lives    lives
+	hears    atomic.Bool    // its events
+	status   MarathonStatus // guarded by the controller's mu
+}
+
+// clustersOf lists the clusters that the options name.
+func clustersOf(o Options) (map[string]*cluster, error) {
+	all := map[string]*cluster{}
+	for name, given := range o.Clusters {
+		all[name] = &cluster{Cluster: given, name: name, observer: newObserver()}
+	}
+	if len(o.Clusters) == 0 || o.Marathon != nil {
+		all[""] = &cluster{Cluster: Cluster{Marathon: o.Marathon, Events: o.Events, Applier: o.Applier}, observer: newObserver()}
+	}
+	for _, m := range all {
+		if m.Marathon == nil || m.Applier == nil {
+			return nil, errors.New("controller: each cluster needs a Marathon and an Applier")
+		}
+	}
+	return all, nil
+}
+
+// has tells whether the options name a cluster.
+func (o Options) has(name string) bool {
+	_, named := o.Clusters[name]
+	return named || name == "" && (len(o.Clusters) == 0 || o.Marathon != nil)
+}
+
+// reached notes for Status whether a Marathon answers.
+func (c *Controller) reached(m *cluster, state marathon.State, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		m.status.Error = err.Error()
+		return
+	}
+	m.status = MarathonStatus{Version: state.Cluster.Version, Reached: c.now()}
+}
+
+// hearing notes whether a cluster's events are heard. The metric tells whether
+// all are that can be.
+func (c *Controller) hearing(m *cluster, hears bool) {
+	m.hears.Store(hears)
+	all := 1.0
+	for _, m := range c.clusters {
+		if m.Events != nil && !m.hears.Load() {
+			all = 0
+		}
+	}
+	c.metrics.stream.Set(all)
+}
+
+// marathons is what is known of all clusters: what is wrong with any in one
+// sentence, what was read least recently, and where there are names each by its
+// name. Called with mu held.
+func (c *Controller) marathons() (sum MarathonStatus, each map[string]MarathonStatus) {
+	var wrong []string
+	for i, name := range slices.Sorted(maps.Keys(c.clusters)) {
+		s := c.clusters[name].status
+		if name != "" {
+			if each == nil {
+				each = map[string]MarathonStatus{}
+			}
+			each[name] = s
+		}
+		if s.Error != "" {
+			if name != "" {
+				s.Error = fmt.Sprintf("%s: %s", name, s.Error)
+			}
+			wrong = append(wrong, s.Error)
+		}
+		if i == 0 || s.Reached.Before(sum.Reached) {
+			sum = s
+		}
+	}
+	sum.Error = strings.Join(wrong, "; ")
+	return sum, each
+}
