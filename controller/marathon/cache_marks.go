@@ -54,10 +54,6 @@ func (m *marks) take() marks {
 	return taken
 }
 
-func (m *marks) empty() bool {
-	return len(m.changed)+len(m.fares)+len(m.groups) == 0 && !m.frame && !m.deployments && m.whole == ""
-}
-
 // mostVersions bounds how many versions are remembered.
 const mostVersions = 4096
 
