@@ -65,7 +65,29 @@ func BenchmarkPassKnown(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	benchPass(b, c)
+	b.Run("nothing", func(b *testing.B) { benchPass(b, c) })
+	b.Run("one", func(b *testing.B) { benchRepair(b, c, live) })
+}
+
+// benchRepair measures passes that put one app back which somebody has scaled,
+// up to its write and what is shown of it.
+func benchRepair(b *testing.B, c *Controller, live *stale) {
+	y := c.syncers["shop"]
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		b.StopTimer()
+		id := fmt.Sprintf("/shop/g%d/app%d", n%100, n%10_000)
+		live.world.set(func() {
+			other := *live.world.apps[id]
+			other.Instances = new(3)
+			live.world.apps[id] = &other
+		})
+		live.freeze(b)
+		b.StartTimer()
+		if end := c.pass(y); end.result != PassApplied {
+			b.Fatalf("a pass that repairs ended %+v", end)
+		}
+	}
 }
 
 // benchPass measures passes that change nothing, after a first one.
