@@ -22,7 +22,7 @@ var imports = map[string][]string{
 	"controller/apply":          {"manifests", "controller/plan", "controller/marathon"},
 	"controller/zookeeper":      {},
 	"controller/store":          {"manifests", "controller/plan", "controller/zookeeper"},
-	"controller/config":         {"manifests", "sources", "controller/plan"},
+	"controller/config":         {"manifests", "sources", "controller/plan", "controller/zookeeper"},
 	"controller/local/executor": {},
 	"controller/local":          {"manifests", "controller/local/executor"},
 	"controller":                {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store"},

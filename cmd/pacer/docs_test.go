@@ -41,18 +41,26 @@ func commandLinePage(root *cobra.Command) string {
 	b.WriteString("Exit codes: 0 done, or nothing to do; 1 error (bad input, refused, failed rollout); 2 changes are pending\n(`plan` and `diff --detailed-exitcode`); 3 timed out waiting.\n")
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
-	for _, c := range root.Commands() {
+	writeCommands(&b, root)
+	return b.String()
+}
+
+// writeCommands writes a section for each command below one.
+func writeCommands(b *strings.Builder, above *cobra.Command) {
+	for _, c := range above.Commands() {
 		if c.Hidden || c.Name() == "help" {
 			continue
 		}
-		fmt.Fprintf(&b, "\n## %s\n\n%s.\n", strings.TrimPrefix(c.CommandPath(), "pacer "), strings.TrimSuffix(c.Short, "."))
-		fmt.Fprintf(&b, "\n    %s\n", c.UseLine())
+		fmt.Fprintf(b, "\n## %s\n\n%s.\n", strings.TrimPrefix(c.CommandPath(), "pacer "), strings.TrimSuffix(c.Short, "."))
+		fmt.Fprintf(b, "\n    %s\n", c.UseLine())
 		if c.Long != "" && c.Name() != "completion" {
-			fmt.Fprintf(&b, "\n%s\n", c.Long)
+			fmt.Fprintf(b, "\n%s\n", c.Long)
 		}
-		writeFlags(&b, c)
+		writeFlags(b, c)
+		if c.Name() != "completion" {
+			writeCommands(b, c)
+		}
 	}
-	return b.String()
 }
 
 func writeFlags(b *strings.Builder, c *cobra.Command) {

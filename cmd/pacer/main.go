@@ -83,6 +83,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newDemo(), newRun(), newPlan(), newApply(), newValidate(), newRender(), newExport(), newExplain(), newStatus(), newHistory(), newDiff(), newWait(), newSync(), newSuspend(), newResume(), newRollback(), newApprove(), newLocal(), newVersion(), newDemoWeb())
+	root.AddCommand(newDemo(), newRun(), newPlan(), newApply(), newValidate(), newRender(), newExport(), newExplain(), newStatus(), newHistory(), newDiff(), newWait(), newSync(), newSuspend(), newResume(), newRollback(), newApprove(), newStore(), newLocal(), newVersion(), newDemoWeb())
 	return root
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,15 +12,19 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/pacer-gitops/pacer/controller/local"
 	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/controller/zookeeper"
+	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 )
 
 func TestMain(m *testing.M) {
@@ -32,6 +37,8 @@ func TestMain(m *testing.M) {
 //	marathon             starts a local Marathon; its URL is in $PACER_MARATHON
 //	deaf                 starts a server that takes calls and never answers; its
 //	                     URL is in $DEAF
+//	zookeeper            starts a ZooKeeper; its server is in $ZOOKEEPER
+//	session NODE         makes a node there as a running Pacer has one, till the end
 //	await TEXT CMD…      runs a command, or asks a URL, until the answer has the
 //	                     text, or with ! has it no more
 //	put ID FILE          puts a file's app into Marathon by hand
@@ -48,12 +55,14 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"marathon": startMarathon,
-			"deaf":     startDeaf,
-			"await":    await,
-			"put":      putApp,
-			"tasks":    printTasks,
-			"inside":   printInside,
+			"marathon":  startMarathon,
+			"deaf":      startDeaf,
+			"await":     await,
+			"zookeeper": startZooKeeper,
+			"session":   holdSession,
+			"put":       putApp,
+			"tasks":     printTasks,
+			"inside":    printInside,
 		},
 	})
 }
@@ -103,6 +112,24 @@ func startDeaf(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { _ = ln.Close() })
 	ts.Setenv("DEAF", "http://"+ln.Addr().String())
+}
+
+func startZooKeeper(ts *testscript.TestScript, neg bool, args []string) {
+	e, err := zktest.New(zktest.Options{Servers: 1})
+	ts.Check(err)
+	ts.Defer(e.Close)
+	ts.Setenv("ZOOKEEPER", e.Addresses()[0])
+}
+
+func holdSession(ts *testscript.TestScript, neg bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), awaitDeadline)
+	defer cancel()
+	conn, err := zookeeper.Dial(ctx, zookeeper.Config{Servers: []string{ts.Getenv("ZOOKEEPER")}})
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(conn.Close()) })
+	ts.Check(conn.Make(path.Dir(args[0])))
+	_, err = conn.Create(args[0], nil, zk.FlagEphemeral, conn.ACL())
+	ts.Check(err)
 }
 
 // awaitDeadline is generous: it is only reached by what never comes.

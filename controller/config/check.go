@@ -40,6 +40,7 @@ func (c *Config) check(d *decoder) {
 		checkName(d, "syncs."+name, name)
 		s.check(d, "syncs."+name, c)
 	}
+	c.ZooKeeper.check(d)
 	c.checkScopes(d)
 }
 

@@ -33,6 +33,12 @@ marathon:
   auth: {user: pacer, password: {env: MARATHON_PASSWORD}}
   tls: {caFile: /etc/ca.pem}
 listen: 127.0.0.1:9999
+zookeeper:
+  servers: [zk1:2181, zk2:2181, zk3]
+  root: /teams/pacer
+  sessionTimeout: 6s
+  auth: {user: pacer, password: {file: /run/zookeeper}}
+  tls: {enabled: true, caFile: /etc/zk.pem}
 sources:
   shop:
     git: {url: "https://git.example.com/shop.git", branch: main, interval: 5s, auth: {password: {file: /run/token}}}
@@ -76,6 +82,32 @@ func TestLoadReadsEveryKey(t *testing.T) {
 	}
 }
 
+func TestZooKeeper(t *testing.T) {
+	c, err := load(t, whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ZooKeeper{Servers: List{"zk1:2181", "zk2:2181", "zk3"}, Root: "/teams/pacer", SessionTimeout: Duration(6 * time.Second),
+		Auth: ZooKeeperAuth{User: "pacer", Password: Secret{File: "/run/zookeeper"}}, TLS: ZooKeeperTLS{Enabled: true, CAFile: "/etc/zk.pem"}}
+	if diff := cmp.Diff(want, c.ZooKeeper); diff != "" || c.ZooKeeper.IsShort() {
+		t.Errorf("short: %v\n%s", c.ZooKeeper.IsShort(), diff)
+	}
+	const least = "marathon: {url: http://m:8080}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}\n"
+	if c, err = load(t, least); err != nil || c.ZooKeeper.IsSet() {
+		t.Errorf("%+v, %v: want no ZooKeeper", c.ZooKeeper, err)
+	}
+	c, err = load(t, least, Given{"zookeeper.servers", "zk1,zk2", "flag --zookeeper"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(ZooKeeper{Servers: List{"zk1", "zk2"}, Root: "/pacer", SessionTimeout: Duration(10 * time.Second)}, c.ZooKeeper); diff != "" {
+		t.Errorf("defaults:\n%s", diff)
+	}
+	if c, err = load(t, least+"zookeeper: {servers: zk1, sessionTimeout: 5s}\n"); err != nil || !c.ZooKeeper.IsShort() {
+		t.Errorf("5s is not told to be short: %v", err)
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	c, err := load(t, whole)
 	if err != nil {
@@ -113,9 +145,25 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		"not supported yet": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: https://h/r, verify: gpg}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:2:47: sources.a.git.verify: signatures of commits are not supported yet: leave the key away"},
-		"several replicas": {
-			ok + "zookeeper: {servers: [zk:2181]}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:3:1: zookeeper: several replicas are not supported yet: leave the key away; one replica keeps its state in stateDir"},
+		"ZooKeeper without servers": {
+			ok + "zookeeper: {root: /pacer}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:3:12: zookeeper.servers: missing: name the servers of the ensemble, such as [zk1:2181, zk2:2181, zk3:2181]; for one replica without, leave zookeeper away"},
+		"all that can be wrong with ZooKeeper": {
+			ok + "zookeeper: {servers: [zk1:2181/pacer], root: pacer, sessionTimeout: 100ms, auth: {user: u, certificate: true}, tls: {caFile: /ca}}\nsyncs: {a: {source: a}}",
+			`pacer.yaml:3:22: zookeeper.servers: zookeeper: server "zk1:2181/pacer": want host:port; the node to work under is root` + "\n" +
+				`pacer.yaml:3:46: zookeeper.root: zookeeper: root "pacer": want an absolute path such as /pacer` + "\n" +
+				"pacer.yaml:3:69: zookeeper.sessionTimeout: want one from 1s to 10m: a server grants 2 to 20 of its ticks\n" +
+				"pacer.yaml:3:82: zookeeper.auth: user and password, and certificate exclude each other: give one\n" +
+				"pacer.yaml:3:117: zookeeper.tls: it is described but not enabled: set enabled: true"},
+		"half a credential for ZooKeeper": {
+			ok + "zookeeper: {servers: zk1, auth: {user: u}, tls: {enabled: true, certFile: /c}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:3:33: zookeeper.auth: user and password are only of use together\npacer.yaml:3:49: zookeeper.tls: certFile and keyFile are only of use together"},
+		"a certificate that is not given": {
+			ok + "zookeeper: {servers: zk1, auth: {certificate: true}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:3:47: zookeeper.auth.certificate: it needs certFile and keyFile of tls"},
+		"ZooKeeper's password in the file": {
+			ok + "zookeeper: {servers: zk1, auth: {user: u, password: hunter2}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:3:53: zookeeper.auth.password: a secret does not stand in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"},
 		"no port": {
 			"marathon: {url: http://m:8080, agentPort: 70000}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:1:43: marathon.agentPort: want a port from 0 to 65535"},

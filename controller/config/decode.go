@@ -134,20 +134,12 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, key string) {
 	d.pairs(n, key, func(name string, k, value *yaml.Node) {
 		field, known := fieldOf(v.Type(), name)
 		if !known {
-			d.fail(k, join(key, name), "%s", unknownKey(name, join(key, name), keysOf(v.Type())))
+			d.fail(k, join(key, name), "unknown key%s", nearest(name, keysOf(v.Type())))
 			return
 		}
 		d.into(value, v.FieldByIndex(field.Index), join(key, name))
 		d.enum(field, value, v.FieldByIndex(field.Index), join(key, name))
 	})
-}
-
-// unknownKey tells a key that is planned for from a mistake.
-func unknownKey(name, key string, known []string) string {
-	if key == "zookeeper" {
-		return "several replicas are not supported yet: leave the key away; one replica keeps its state in stateDir"
-	}
-	return "unknown key" + nearest(name, known)
 }
 
 // enum checks a text against the values that its tag allows.

@@ -63,7 +63,7 @@ func optionType(f reflect.StructField) string {
 	case reflect.TypeFor[Duration]():
 		return "duration"
 	case reflect.TypeFor[List]():
-		return "URL or list of URLs"
+		return "one or a list"
 	case reflect.TypeFor[Secret]():
 		return "{file} or {env}"
 	case reflect.TypeFor[Instances]():

@@ -124,27 +124,48 @@ func (f *File) Close() error {
 // renamed, so that nothing is lost, and the error, which wraps ErrCorrupt or
 // ErrNewer, names where it is; the next Load finds nothing.
 func (f *File) Load(ctx context.Context, sync string) (State, error) {
-	name, err := f.path(ctx, sync)
-	if err != nil {
-		return State{}, err
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	name, s, err := f.read(ctx, sync)
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) {
+		return State{}, f.setAside(name, sync, err)
+	}
+	return s, told(sync, err)
+}
+
+// Peek is Load without setting anything aside.
+func (f *File) Peek(ctx context.Context, sync string) (State, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, s, err := f.read(ctx, sync)
+	return s, told(sync, err)
+}
+
+// read reads the file of a sync; mu is held.
+func (f *File) read(ctx context.Context, sync string) (name string, s State, err error) {
+	if name, err = f.path(ctx, sync); err != nil {
+		return name, State{}, err
+	}
 	if f.lock == nil {
-		return State{}, fmt.Errorf("state of sync %q: %w", sync, os.ErrClosed)
+		return name, State{}, os.ErrClosed
 	}
 	b, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return State{}, nil
+		return name, State{}, nil
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("state of sync %q: %w", sync, err)
+		return name, State{}, err
 	}
-	s, err := decode(b, sync)
-	if err != nil {
-		return State{}, f.setAside(name, sync, err)
+	s, err = decode(b, sync)
+	return name, s, err
+}
+
+// told says of which sync an error is.
+func told(sync string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return s, nil
+	return fmt.Errorf("state of sync %q: %w", sync, err)
 }
 
 // setAside renames a file that cannot be understood.
@@ -168,16 +189,16 @@ func (f *File) setAside(name, sync string, why error) error {
 func (f *File) Save(ctx context.Context, sync string, s State) error {
 	name, err := f.path(ctx, sync)
 	if err != nil {
-		return err
+		return told(sync, err)
 	}
 	b, err := encode(bounded(s), sync)
 	if err != nil {
-		return fmt.Errorf("state of sync %q: %w", sync, err)
+		return told(sync, err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.lock == nil {
-		return fmt.Errorf("state of sync %q: %w", sync, os.ErrClosed)
+		return told(sync, os.ErrClosed)
 	}
 	if err := replace(f.files, f.folder, filepath.Base(name), b); err != nil {
 		return fmt.Errorf("state of sync %q is not saved, the one before stays: %w", sync, err)
@@ -188,7 +209,7 @@ func (f *File) Save(ctx context.Context, sync string, s State) error {
 // path returns the file of a sync.
 func (f *File) path(ctx context.Context, sync string) (string, error) {
 	if err := ctx.Err(); err != nil {
-		return "", fmt.Errorf("state of sync %q: %w", sync, err)
+		return "", err
 	}
 	name, err := escaped(sync)
 	if err != nil {

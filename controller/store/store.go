@@ -24,11 +24,13 @@ type Store interface {
 	Close() error
 }
 
-// Records is a Store whose syncs can be listed.
+// Records is a Store that can be looked through.
 type Records interface {
 	Store
 	// Syncs names the syncs of which something is saved, sorted.
 	Syncs(ctx context.Context) ([]string, error)
+	// Peek is Load without setting anything aside.
+	Peek(ctx context.Context, sync string) (State, error)
 }
 
 // State is what is remembered of a sync.

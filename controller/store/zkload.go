@@ -16,16 +16,28 @@ import (
 // then that is set aside, so that nothing is lost, and the error, which wraps
 // ErrCorrupt or ErrNewer, names where it is; the next Load finds nothing.
 func (z *ZooKeeper) Load(ctx context.Context, sync string) (State, error) {
+	return z.loadOr(ctx, sync, z.setAside)
+}
+
+// Peek is Load without setting anything aside.
+func (z *ZooKeeper) Peek(ctx context.Context, sync string) (State, error) {
+	return z.loadOr(ctx, sync, func(_ *zookeeper.Conn, _ string, _ []byte, _ position, why error) error { return why })
+}
+
+// damaged is what is done with what cannot be understood, and the error for it.
+type damaged func(c *zookeeper.Conn, node string, raw []byte, at position, why error) error
+
+func (z *ZooKeeper) loadOr(ctx context.Context, sync string, bad damaged) (State, error) {
 	r, node, err := z.record(sync)
 	if err != nil {
-		return State{}, err
+		return State{}, toldZooKeeper(sync, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var s State
 	var damage error
 	err = z.call(ctx, func(c *zookeeper.Conn) error {
-		loaded, at, err := z.load(c, node, sync)
+		loaded, at, err := z.load(c, node, sync, bad)
 		if err == nil {
 			s, r.at, r.tried = loaded, at, ""
 		} else if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) {
@@ -36,15 +48,20 @@ func (z *ZooKeeper) Load(ctx context.Context, sync string) (State, error) {
 	if err == nil && s.Inventory == nil {
 		err = damage // it was set aside, and only the answer lost
 	}
-	if err != nil {
-		return State{}, fmt.Errorf("state of sync %q in ZooKeeper: %w", sync, err)
+	return s, toldZooKeeper(sync, err)
+}
+
+// toldZooKeeper says of which sync an error is.
+func toldZooKeeper(sync string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return s, nil
+	return fmt.Errorf("state of sync %q in ZooKeeper: %w", sync, err)
 }
 
 // load reads a state whole. Where a save falls in between, its new children are
 // there before the old ones go, so reading again finds it.
-func (z *ZooKeeper) load(c *zookeeper.Conn, node, sync string) (State, position, error) {
+func (z *ZooKeeper) load(c *zookeeper.Conn, node, sync string, bad damaged) (State, position, error) {
 	for {
 		raw, at, err := z.readHead(c, node)
 		if err != nil || len(raw) == 0 {
@@ -52,7 +69,7 @@ func (z *ZooKeeper) load(c *zookeeper.Conn, node, sync string) (State, position,
 		}
 		h, err := decodeHead(raw)
 		if err != nil {
-			return State{}, at, z.setAside(c, node, raw, at, err)
+			return State{}, at, bad(c, node, raw, at, err)
 		}
 		at.generation, at.chunks = h.Generation, h.Chunks
 		s, err := readChunks(c, node, sync, at)
@@ -72,7 +89,7 @@ func (z *ZooKeeper) load(c *zookeeper.Conn, node, sync string) (State, position,
 		if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrNewer) {
 			return State{}, at, err
 		}
-		return State{}, at, z.setAside(c, node, raw, at, err)
+		return State{}, at, bad(c, node, raw, at, err)
 	}
 }
 

@@ -19,15 +19,15 @@ import (
 func (z *ZooKeeper) Save(ctx context.Context, sync string, s State) error {
 	r, node, err := z.record(sync)
 	if err != nil {
-		return err
+		return toldZooKeeper(sync, err)
 	}
 	b, err := encode(bounded(s), sync)
 	if err != nil {
-		return fmt.Errorf("state of sync %q: %w", sync, err)
+		return toldZooKeeper(sync, err)
 	}
 	chunks, err := pack(b, z.chunkSize)
 	if err != nil {
-		return fmt.Errorf("state of sync %q: %w", sync, err)
+		return toldZooKeeper(sync, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -36,7 +36,7 @@ func (z *ZooKeeper) Save(ctx context.Context, sync string, s State) error {
 		if v.begun {
 			r.tried, r.unswept = v.next.generation, true
 		}
-		return fmt.Errorf("state of sync %q is not saved in ZooKeeper: %w", sync, err)
+		return toldZooKeeper(sync, fmt.Errorf("it is not saved: %w", err))
 	}
 	return nil
 }

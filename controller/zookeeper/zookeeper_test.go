@@ -167,6 +167,22 @@ func TestARotatedPasswordIsReadByTheNextSession(t *testing.T) {
 	dialed(t, c)
 }
 
+func TestNodesMayBelongToTheOldAndTheNewPassword(t *testing.T) {
+	c := config(t, zktest.Shared(t))
+	c.Auth = Auth{User: "pacer", Password: password("old")}
+	conn := dialed(t, c)
+	if err := conn.AddAuth("digest", []byte("pacer:new")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.SetACL(c.Root, zk.AuthACL(zk.PermAll), -1); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{"old", "new"} {
+		c.Auth.Password = password(p)
+		dialed(t, c)
+	}
+}
+
 func TestNodesBelongToTheCredential(t *testing.T) {
 	e := zktest.Shared(t)
 	c := config(t, e)

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/controller/zookeeper"
+)
+
+// The places of a configuration where states are kept.
+const (
+	inFolder    = "file"
+	inZooKeeper = "zookeeper"
+)
+
+func newStore() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "store",
+		Short: "Look at what outlives a process, and copy it between file and ZooKeeper",
+		Long: "It is kept in one of two places of the configuration: file, which is the folder stateDir, or zookeeper,\n" +
+			"which is the ensemble and the root under that key.",
+		Args: cobra.NoArgs,
+	}
+	cmd.AddCommand(newStoreShow(), newStoreCopy())
+	return cmd
+}
+
+// storing is what the verbs of the store share.
+type storing struct {
+	file string // of the configuration
+}
+
+func (s *storing) addFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.file, "config", "", "configuration `FILE`")
+	_ = cmd.MarkFlagRequired("config")
+	addOptions(cmd, func(config.Option) bool { return true })
+}
+
+func (s *storing) load(cmd *cobra.Command) (*config.Config, *slog.Logger, error) {
+	c, err := config.Load(s.file, givenOptions(cmd)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Log.Level == "info" {
+		c.Log.Level = "warn" // nobody asked for how it goes
+	}
+	return c, newLog(c.Log, cmd.ErrOrStderr()), nil
+}
+
+func newStoreShow() *cobra.Command {
+	var s storing
+	var in, output string
+	cmd := &cobra.Command{
+		Use:   "show --config FILE [SYNC…]",
+		Short: "Show what is kept of each sync",
+		Long:  "It changes nothing, also where what is there cannot be understood. A folder is not shown while a Pacer uses it.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, log, err := s.load(cmd)
+			if err != nil {
+				return err
+			}
+			if in == "" {
+				in = placeOf(c)
+			}
+			records, err := openRecords(cmd.Context(), c, in, log)
+			if err != nil {
+				return err
+			}
+			return errors.Join(showRecords(cmd.Context(), cmd.OutOrStdout(), records, args, output), records.Close())
+		},
+	}
+	s.addFlags(cmd)
+	cmd.Flags().StringVar(&in, "in", "", "`PLACE`: file or zookeeper; without: zookeeper where that is configured, else file")
+	outputFlag(cmd, &output, "text", "json")
+	return cmd
+}
+
+// placeOf is where a Pacer of a configuration keeps its states.
+func placeOf(c *config.Config) string {
+	if c.ZooKeeper.IsSet() {
+		return inZooKeeper
+	}
+	return inFolder
+}
+
+func newStoreCopy() *cobra.Command {
+	var s storing
+	var from, to string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "copy --config FILE --from PLACE --to PLACE",
+		Short: "Copy what is kept of all syncs from file to zookeeper, or back",
+		Long: "Stop Pacer first: it is refused while one uses either place. What is copied from stays as it is. It is\n" +
+			"refused where the target holds something already, unless --force is given; then the states of the same\n" +
+			"syncs are replaced, and others stay. Nothing is copied where one of the states cannot be read.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, log, err := s.load(cmd)
+			if err != nil {
+				return err
+			}
+			syncs, err := copyRecords(cmd.Context(), c, from, to, force, log)
+			if len(syncs) > 0 || err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), plan.Visible(fmt.Sprintf("copied from %s to %s: %s", from, to, namesOrNone(syncs))))
+			}
+			return err
+		},
+	}
+	s.addFlags(cmd)
+	cmd.Flags().StringVar(&from, "from", "", "`PLACE` to copy from: file or zookeeper")
+	cmd.Flags().StringVar(&to, "to", "", "`PLACE` to copy to: file or zookeeper")
+	cmd.Flags().BoolVar(&force, "force", false, "replace what the target holds of the same syncs")
+	_ = cmd.MarkFlagRequired("from")
+	_ = cmd.MarkFlagRequired("to")
+	return cmd
+}
+
+func namesOrNone(names []string) string {
+	if len(names) == 0 {
+		return "nothing, as nothing is kept there"
+	}
+	return strings.Join(names, ", ")
+}
+
+func copyRecords(ctx context.Context, c *config.Config, from, to string, force bool, log *slog.Logger) ([]string, error) {
+	if from == to {
+		return nil, fmt.Errorf("flags --from and --to are both %s: want one of each", from)
+	}
+	source, err := openUnused(ctx, c, from, log)
+	if err != nil {
+		return nil, err
+	}
+	target, err := openUnused(ctx, c, to, log)
+	if err != nil {
+		return nil, errors.Join(err, source.Close())
+	}
+	syncs, err := store.Copy(ctx, source, target, force)
+	if errors.Is(err, store.ErrOccupied) {
+		err = fmt.Errorf("%s: %w: look at it by pacer store show --in %s; --force replaces those of the same name", to, err, to)
+	}
+	return syncs, errors.Join(err, target.Close(), source.Close())
+}
+
+// openUnused opens a place that no Pacer uses.
+func openUnused(ctx context.Context, c *config.Config, place string, log *slog.Logger) (store.Records, error) {
+	records, err := openRecords(ctx, c, place, log)
+	z, several := records.(*store.ZooKeeper)
+	if err != nil || !several { // the lock of a folder tells by itself
+		return records, err
+	}
+	users, err := z.Users(ctx)
+	if err == nil && len(users) > 0 {
+		err = fmt.Errorf("zookeeper: %w: by whoever made %s: stop it first; what was killed is gone after the session timeout, %s",
+			errInUse, strings.Join(users, ", "), c.ZooKeeper.SessionTimeout)
+	}
+	if err != nil {
+		return nil, errors.Join(err, z.Close())
+	}
+	return z, nil
+}
+
+var errInUse = errors.New("the state is in use")
+
+// zookeeperPatience is how long a start waits for ZooKeeper.
+const zookeeperPatience = 30 * time.Second
+
+func openRecords(ctx context.Context, c *config.Config, place string, log *slog.Logger) (store.Records, error) {
+	switch {
+	case place == inFolder:
+		return openFolder(c.StateDir)
+	case place != inZooKeeper:
+		return nil, fmt.Errorf("%q is none of the places %s and %s", place, inFolder, inZooKeeper)
+	case !c.ZooKeeper.IsSet():
+		return nil, errors.New("zookeeper is not configured: name its servers by zookeeper.servers (flag --zookeeper, environment variable PACER_ZOOKEEPER)")
+	}
+	ctx, cancel := context.WithTimeout(ctx, zookeeperPatience)
+	defer cancel()
+	z, err := store.OpenZooKeeper(ctx, store.ZooKeeperOptions{Connection: zookeeperConfig(c.ZooKeeper, log), Log: log})
+	if err != nil {
+		return nil, err // and no records that are nil and do not look so
+	}
+	return z, nil
+}
+
+func openFolder(folder string) (store.Records, error) {
+	f, err := store.OpenFile(folder)
+	if err != nil {
+		return nil, err // as above
+	}
+	return f, nil
+}
+
+func zookeeperConfig(c config.ZooKeeper, log *slog.Logger) zookeeper.Config {
+	return zookeeper.Config{
+		Servers: c.Servers, Root: c.Root, SessionTimeout: time.Duration(c.SessionTimeout),
+		Auth: zookeeper.Auth{User: c.Auth.User, Password: marathonSecret(c.Auth.Password), Certificate: c.Auth.Certificate},
+		TLS: zookeeper.TLS{
+			Enabled: c.TLS.Enabled, CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
+			ServerName: c.TLS.ServerName, Insecure: c.TLS.InsecureSkipVerify,
+		},
+		Log: log,
+	}
+}
+
+// showRecords writes what is kept; no syncs: of all. One that cannot be read does
+// not hide the others.
+func showRecords(ctx context.Context, w io.Writer, records store.Records, syncs []string, output string) error {
+	known, err := records.Syncs(ctx)
+	if err != nil {
+		return err
+	}
+	if len(syncs) == 0 {
+		syncs = known
+	}
+	states := map[string]store.State{}
+	var errs []error
+	for _, sync := range syncs {
+		if !slices.Contains(known, sync) {
+			errs = append(errs, fmt.Errorf("nothing is kept of a sync %q; of these is: %s", sync, namesOrNone(known)))
+			continue
+		}
+		s, err := records.Peek(ctx, sync)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		states[sync] = withoutDefinitions(s)
+	}
+	if output == "json" {
+		return errors.Join(append(errs, printJSON(w, states))...)
+	}
+	for _, sync := range slices.Sorted(maps.Keys(states)) {
+		printState(w, sync, states[sync])
+	}
+	return errors.Join(errs...)
+}
+
+// withoutDefinitions leaves out what may hold what its author put into env.
+func withoutDefinitions(s store.State) store.State {
+	s.Healthy = maps.Clone(s.Healthy)
+	for id, h := range s.Healthy {
+		h.App, h.Pod = nil, nil
+		s.Healthy[id] = h
+	}
+	return s
+}
+
+// printState writes what a person who moves or mends a state wants to know.
+func printState(w io.Writer, sync string, s store.State) {
+	line := func(format string, args ...any) { fmt.Fprintln(w, plan.Visible(fmt.Sprintf(format, args...))) }
+	inventory := "not known"
+	if s.Inventory != nil {
+		inventory = fmt.Sprintf("%d ids", len(s.Inventory))
+	}
+	line("%s: inventory %s, history %d passes", sync, inventory, len(s.History))
+	if s.Suspended {
+		line("  suspended")
+	}
+	if s.Pin != nil {
+		line("  rolled back to %s", shortRevision(s.Pin.ID))
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Approved)) {
+		line("  approved: %s, for revision %s", id, shortRevision(s.Approved[id]))
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Rollouts)) {
+		line("  under way: %s, deployment %s of revision %s", id, s.Rollouts[id].Deployment, shortRevision(s.Rollouts[id].Revision))
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Failed)) {
+		line("  failed: %s: %s", id, s.Failed[id].Reason)
+	}
+	if len(s.History) > 0 {
+		last := s.History[0]
+		line("  last: %s %s, revision %s", last.Began.UTC().Format(time.RFC3339), last.Result, shortRevision(last.Revision))
+	}
+}

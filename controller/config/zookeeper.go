@@ -1,0 +1,89 @@
+package config
+
+import (
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/zookeeper"
+)
+
+// ZooKeeper is the ensemble in which several replicas elect one that writes, and
+// keep what must outlive them.
+type ZooKeeper struct {
+	Servers        List          `yaml:"servers" flag:"zookeeper" env:"PACER_ZOOKEEPER" jsonschema_description:"servers of the ensemble, as host:port; list all of them; without any there is one replica, and a state folder"`
+	Root           string        `yaml:"root" jsonschema:"default=/pacer" jsonschema_description:"node under which everything of Pacer stands"`
+	SessionTimeout Duration      `yaml:"sessionTimeout" jsonschema:"default=10s" jsonschema_description:"T: a leader that is gone is replaced after T at most and a tick; at least 4 ticks of the ensemble, and one that its servers grant"`
+	Auth           ZooKeeperAuth `yaml:"auth" jsonschema_description:"how Pacer proves who it is, and whom its nodes belong to"`
+	TLS            ZooKeeperTLS  `yaml:"tls" jsonschema_description:"how the connection is protected"`
+}
+
+// ZooKeeperAuth is user and password (scheme digest) or the certificate of tls
+// (scheme x509).
+type ZooKeeperAuth struct {
+	User        string `yaml:"user" jsonschema_description:"user of scheme digest"`
+	Password    Secret `yaml:"password" jsonschema_description:"password of scheme digest"`
+	Certificate bool   `yaml:"certificate" jsonschema:"default=false" jsonschema_description:"nodes belong to the subject of tls.certFile (scheme x509), which must be the same at all replicas"`
+}
+
+// ZooKeeperTLS is how the connection to ZooKeeper is protected.
+type ZooKeeperTLS struct {
+	Enabled            bool   `yaml:"enabled" jsonschema:"default=false" jsonschema_description:"speak TLS"`
+	CAFile             string `yaml:"caFile" jsonschema_description:"PEM certificates that the servers' are checked against; empty: the system's"`
+	CertFile           string `yaml:"certFile" jsonschema_description:"PEM certificate of Pacer"`
+	KeyFile            string `yaml:"keyFile" jsonschema_description:"PEM key of certFile"`
+	ServerName         string `yaml:"serverName" jsonschema_description:"name expected in the servers' certificates; empty: the host of each"`
+	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"take any certificate: whoever is on the way can read and change everything"`
+}
+
+// IsSet tells whether there is an ensemble.
+func (z ZooKeeper) IsSet() bool { return len(z.Servers) > 0 }
+
+// shortSession is what a session timeout should not be below: servers have a
+// tick of 2 s unless somebody changed it, and a pause of a busy machine is no
+// reason for an election.
+const shortSession = 6 * time.Second
+
+// IsShort tells whether the session timeout asks for elections without need.
+func (z ZooKeeper) IsShort() bool { return time.Duration(z.SessionTimeout) < shortSession }
+
+func (z ZooKeeper) check(d *decoder) {
+	if !z.IsSet() {
+		if d.seen["zookeeper"] != nil {
+			d.failAt("zookeeper.servers", "missing: name the servers of the ensemble, such as [zk1:2181, zk2:2181, zk3:2181]; for one replica without, leave zookeeper away")
+		}
+		return
+	}
+	for _, s := range z.Servers {
+		if _, err := zookeeper.ServerAddress(s); err != nil {
+			d.failAt("zookeeper.servers", "%v", err)
+		}
+	}
+	if err := zookeeper.CheckRoot(z.Root); err != nil {
+		d.failAt("zookeeper.root", "%v", err)
+	}
+	if t := time.Duration(z.SessionTimeout); t < time.Second || t > 10*time.Minute {
+		d.failAt("zookeeper.sessionTimeout", "want one from 1s to 10m: a server grants 2 to 20 of its ticks")
+	}
+	z.Auth.check(d, z.TLS)
+	z.TLS.check(d)
+}
+
+func (a ZooKeeperAuth) check(d *decoder, t ZooKeeperTLS) {
+	digest := a.User != "" || a.Password.IsSet()
+	switch {
+	case digest && a.Certificate:
+		d.failAt("zookeeper.auth", "user and password, and certificate exclude each other: give one")
+	case digest && (a.User == "" || !a.Password.IsSet()):
+		d.failAt("zookeeper.auth", "user and password are only of use together")
+	case a.Certificate && t.CertFile == "":
+		d.failAt("zookeeper.auth.certificate", "it needs certFile and keyFile of tls")
+	}
+}
+
+func (t ZooKeeperTLS) check(d *decoder) {
+	switch {
+	case !t.Enabled && t != ZooKeeperTLS{}:
+		d.failAt("zookeeper.tls", "it is described but not enabled: set enabled: true")
+	case (t.CertFile == "") != (t.KeyFile == ""):
+		d.failAt("zookeeper.tls", "certFile and keyFile are only of use together")
+	}
+}

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// ErrOccupied: where a copy is to go to there is something already.
+var ErrOccupied = errors.New("states are saved there already")
+
+// Copy copies the states of all syncs and names them. Nothing is written where
+// one of them cannot be read, nor, unless force is given, where the target holds
+// any. With force those of the same syncs are replaced, and others stay. Each is
+// read back and compared. After an error some may be copied: Copy them again,
+// with force.
+func Copy(ctx context.Context, from, to Records, force bool) ([]string, error) {
+	syncs, err := from.Syncs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	there, err := to.Syncs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(there) > 0 && !force {
+		return nil, fmt.Errorf("%w: of %s", ErrOccupied, strings.Join(there, ", "))
+	}
+	states := make([]State, len(syncs))
+	for i, sync := range syncs {
+		if states[i], err = from.Peek(ctx, sync); err != nil {
+			return nil, fmt.Errorf("nothing is copied: %w", err)
+		}
+	}
+	for i, sync := range syncs {
+		if err := copyOne(ctx, to, sync, states[i]); err != nil {
+			return syncs[:i], err
+		}
+	}
+	return syncs, nil
+}
+
+func copyOne(ctx context.Context, to Records, sync string, s State) error {
+	// What is there is looked at, or a save over it would be refused; where it
+	// cannot be understood it is set aside.
+	_, err := to.Load(ctx, sync)
+	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) {
+		_, err = to.Load(ctx, sync)
+	}
+	if err != nil {
+		return err
+	}
+	if err := to.Save(ctx, sync, s); err != nil {
+		return err
+	}
+	copied, err := to.Peek(ctx, sync)
+	if err != nil {
+		return err
+	}
+	want, err := encode(bounded(s), sync)
+	if err != nil {
+		return err
+	}
+	if got, err := encode(copied, sync); err != nil || !bytes.Equal(want, got) {
+		return errors.Join(fmt.Errorf("state of sync %q: the copy is not the same", sync), err)
+	}
+	return nil
+}
