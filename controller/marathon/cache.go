@@ -83,19 +83,7 @@ type CacheOptions struct {
 	// Resync is how often everything is read though nothing seems to have been
 	// missed, give or take a tenth; zero: 5 min.
 	Resync time.Duration
-	// Told is told of each whole list that was read: why, how long it took, and
-	// how many ids it had otherwise than the Cache, which for a resync are those
-	// whose events were lost. Nil: nobody is.
-	Told func(List)
-	Log  *slog.Logger // nil: nothing is logged
-}
-
-// List is one reading of everything.
-type List struct {
-	Why     string // asked, connected, resync, many, lost
-	Took    time.Duration
-	Changed int
-	Err     error
+	Log    *slog.Logger // nil: nothing is logged
 }
 
 // DefaultCacheResync is how often a Cache reads everything.
@@ -113,9 +101,6 @@ func newCache(up upstream, o CacheOptions) *Cache {
 	o.Resync = cmp.Or(o.Resync, DefaultCacheResync)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Told == nil {
-		o.Told = func(List) {}
 	}
 	return &Cache{
 		up: up, options: o, news: make(chan struct{}), wake: make(chan struct{}, 1),

@@ -155,19 +155,18 @@ func (c *Cache) list(ctx context.Context, why string) {
 		return
 	}
 	now := time.Now()
-	told := List{Why: why, Took: now.Sub(began), Err: err}
+	took, changed := now.Sub(began), 0
 	if err != nil {
 		c.failed, c.err = serving, err
 		c.missed(now)
 	} else {
-		told.Changed = c.install(r, serving, written, at)
+		changed = c.install(r, serving, written, at)
 		c.synced = c.streaming && c.stream == stream
 		c.marks.explained(r.frame.version) // it was read first: all that it holds is in the list
-		c.pace = pace{resync: now.Add(jitter(c.options.Resync)), list: now, took: told.Took, round: now}
+		c.pace = pace{resync: now.Add(jitter(c.options.Resync)), list: now, took: took, round: now}
 		c.listed = at
 	}
-	c.options.Log.Debug("list of Marathon read", "why", why, "took", told.Took, "changed", told.Changed, "marked", len(taken.changed)+len(taken.fares), "error", err)
-	c.options.Told(told)
+	c.options.Log.Debug("list of Marathon read", "why", why, "took", took, "changed", changed, "marked", len(taken.changed)+len(taken.fares), "error", err)
 	c.tell()
 }
 
