@@ -38,13 +38,13 @@ func newApply() *cobra.Command {
 }
 
 func runApply(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string, output string) error {
-	client, targets, err := o.connect(cmd, args)
+	marathons, targets, err := o.connect(cmd, args)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer marathons.Close()
 	err = eachSync(ctx, targets, func(t target) (int, error) {
-		ok, err := t.apply(ctx, cmd, client, output)
+		ok, err := t.apply(ctx, cmd, marathons.of(t), output)
 		if err != nil || !ok {
 			return exitError, err
 		}

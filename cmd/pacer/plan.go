@@ -47,13 +47,13 @@ func newPlan() *cobra.Command {
 }
 
 func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string, output string, detailed bool) error {
-	client, targets, err := o.connect(cmd, args)
+	marathons, targets, err := o.connect(cmd, args)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
+	defer marathons.Close()
 	return eachSync(ctx, targets, func(t target) (int, error) {
-		p, _, err := t.plan(ctx, client)
+		p, _, err := t.plan(ctx, marathons.of(t))
 		if err != nil {
 			return exitError, err
 		}

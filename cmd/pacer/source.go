@@ -166,14 +166,37 @@ func (o *oneShot) load(cmd *cobra.Command, args []string) (*config.Config, []tar
 	return c, targets, nil
 }
 
-// connect is what is meant, with a client of the Marathon that it is about.
-func (o *oneShot) connect(cmd *cobra.Command, args []string) (*marathon.Client, []target, error) {
+// connect is what is meant, with a client of each Marathon that it is about.
+func (o *oneShot) connect(cmd *cobra.Command, args []string) (clients, []target, error) {
 	c, targets, err := o.load(cmd, args)
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := newMarathon(c.Marathon, newLog(c.Log, cmd.ErrOrStderr()), nil)
-	return client, targets, err
+	all := clients{}
+	for _, t := range targets {
+		name := t.sync.Marathon
+		if all[name] != nil {
+			continue
+		}
+		if all[name], err = newMarathon(t.marathon, newLog(c.Log, cmd.ErrOrStderr()), nil); err != nil {
+			delete(all, name)
+			all.Close()
+			return nil, nil, err
+		}
+	}
+	return all, targets, nil
+}
+
+// clients are those of several Marathons, by the name that syncs call them.
+type clients map[string]*marathon.Client
+
+func (c clients) of(t target) *marathon.Client { return c[t.sync.Marathon] }
+
+// Close lets their connections go.
+func (c clients) Close() {
+	for _, client := range c {
+		client.Close()
+	}
 }
 
 func (o *oneShot) config(cmd *cobra.Command, args []string) (*config.Config, error) {
