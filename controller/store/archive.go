@@ -24,8 +24,6 @@ type Archive interface {
 	Retain(ctx context.Context, sync string, sums []string) error
 }
 
-var _ Archive = (*File)(nil)
-
 const (
 	keptPrefix = "kept-"
 	keptSuffix = ".gz" // the controller compresses
@@ -33,18 +31,37 @@ const (
 	sumLength = 32
 )
 
+// shortSum is what of a checksum is in the name of a file or node.
+func shortSum(sum string) (string, error) {
+	if _, err := hex.DecodeString(sum); err != nil || len(sum) < sumLength {
+		return "", fmt.Errorf("%q is no checksum", sum)
+	}
+	return sum[:sumLength], nil
+}
+
 // keptPath returns the file of one content. Several syncs never share one: what
 // follows the name of the sync has the same length in all.
 func (f *File) keptPath(ctx context.Context, sync, sum string) (string, error) {
-	if _, err := hex.DecodeString(sum); err != nil || len(sum) < sumLength {
-		return "", fmt.Errorf("state of sync %q: %q is no checksum", sync, sum)
+	if err := ctx.Err(); err != nil {
+		return "", toldKept(sync, err)
 	}
-	name, err := f.path(ctx, sync)
+	short, err := shortSum(sum)
 	if err != nil {
-		return "", err
+		return "", toldKept(sync, err)
 	}
-	name = strings.TrimSuffix(strings.TrimPrefix(filepath.Base(name), prefix), suffix)
-	return filepath.Join(f.folder, keptPrefix+name+"-"+sum[:sumLength]+keptSuffix), nil
+	name, err := escaped(sync)
+	if err != nil {
+		return "", toldKept(sync, err)
+	}
+	return filepath.Join(f.folder, keptPrefix+name+"-"+short+keptSuffix), nil
+}
+
+// toldKept says of which sync an error is.
+func toldKept(sync string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("kept revisions of sync %q: %w", sync, err)
 }
 
 // Keep stores content in a file of its own, see Archive.
@@ -56,10 +73,10 @@ func (f *File) Keep(ctx context.Context, sync, sum string, content []byte) error
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.lock == nil {
-		return fmt.Errorf("kept revision of sync %q: %w", sync, os.ErrClosed)
+		return toldKept(sync, os.ErrClosed)
 	}
 	if err := replace(f.files, f.folder, filepath.Base(name), content); err != nil {
-		return fmt.Errorf("kept revision of sync %q: %w", sync, err)
+		return toldKept(sync, err)
 	}
 	return nil
 }
@@ -72,7 +89,7 @@ func (f *File) Recall(ctx context.Context, sync, sum string) ([]byte, error) {
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("kept revision of sync %q: %w", sync, err)
+		return nil, toldKept(sync, err)
 	}
 	return content, nil
 }
@@ -96,11 +113,11 @@ func (f *File) Retain(ctx context.Context, sync string, sums []string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.lock == nil {
-		return fmt.Errorf("kept revisions of sync %q: %w", sync, os.ErrClosed)
+		return toldKept(sync, os.ErrClosed)
 	}
 	entries, err := os.ReadDir(f.folder)
 	if err != nil {
-		return fmt.Errorf("kept revisions of sync %q: %w", sync, err)
+		return toldKept(sync, err)
 	}
 	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool {
 		return !strings.HasPrefix(e.Name(), before) || len(e.Name()) != length || stays[e.Name()]

@@ -11,42 +11,50 @@ import (
 func checksum(c string) string { return strings.Repeat(c, 64) }
 
 func TestArchiveKeepsContentOfEachSync(t *testing.T) {
+	eachKind(t, func(t *testing.T, open func() Records) {
+		f := open()
+		// The name of one begins as that of another and a checksum of its do.
+		names := []string{"shop", "shop-" + strings.Repeat("a", sumLength), "Shop", "../etc", strings.Repeat("x", longestName)}
+		for _, name := range names {
+			for _, c := range []string{"a", "b", "c"} {
+				for range 2 { // again does no harm
+					if err := f.Keep(t.Context(), name, checksum(c), []byte(name+c)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+		saved(t, f, "shop", sample(1))
+		if err := f.Retain(t.Context(), "shop", []string{checksum("b")}); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		f = open()
+		for _, name := range names {
+			for _, c := range []string{"a", "b", "c"} {
+				got, err := f.Recall(t.Context(), name, checksum(c))
+				switch gone := name == "shop" && c != "b"; {
+				case gone && !errors.Is(err, os.ErrNotExist):
+					t.Errorf("%s %s: %q, %v: want it gone", name, c, got, err)
+				case !gone && (err != nil || string(got) != name+c):
+					t.Errorf("%s %s: %q, %v", name, c, got, err)
+				}
+			}
+		}
+		holds(t, f, "shop", sample(1))
+	})
+}
+
+func TestFilesCannotBeReadByOthers(t *testing.T) {
 	folder := t.TempDir()
 	f := open(t, folder)
-	// The name of one begins as that of another and a checksum of its do.
-	names := []string{"shop", "shop-" + strings.Repeat("a", sumLength), "Shop", "../etc", strings.Repeat("x", longestName)}
-	for _, name := range names {
-		for _, c := range []string{"a", "b", "c"} {
-			if err := f.Keep(t.Context(), name, checksum(c), []byte(name+c)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := f.Save(t.Context(), "shop", sample(1)); err != nil {
+	saved(t, f, "shop", sample(1))
+	if err := f.Keep(t.Context(), "shop", checksum("a"), []byte("content")); err != nil {
 		t.Fatal(err)
-	}
-	if err := f.Retain(t.Context(), "shop", []string{checksum("b")}); err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
-	f = open(t, folder)
-	for _, name := range names {
-		for _, c := range []string{"a", "b", "c"} {
-			got, err := f.Recall(t.Context(), name, checksum(c))
-			switch gone := name == "shop" && c != "b"; {
-			case gone && !errors.Is(err, os.ErrNotExist):
-				t.Errorf("%s %s: %q, %v: want it gone", name, c, got, err)
-			case !gone && (err != nil || string(got) != name+c):
-				t.Errorf("%s %s: %q, %v", name, c, got, err)
-			}
-		}
-	}
-	if s, err := f.Load(t.Context(), "shop"); err != nil || len(s.History) == 0 {
-		t.Errorf("the state beside it: %+v, %v", s, err)
 	}
 	entries, err := os.ReadDir(folder)
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(entries) != 3 {
+		t.Fatal(entries, err)
 	}
 	for _, e := range entries {
 		if info, err := e.Info(); err != nil || info.Mode().Perm()&0o077 != 0 {
@@ -78,22 +86,24 @@ func TestArchiveMendsWhatIsKeptAgain(t *testing.T) {
 }
 
 func TestArchiveRefusals(t *testing.T) {
-	f := open(t, t.TempDir())
-	for _, sum := range []string{"", "../../x", strings.Repeat("z", 64), "abcd"} {
-		if err := f.Keep(t.Context(), "shop", sum, nil); err == nil {
-			t.Errorf("%q is taken for a checksum", sum)
+	eachKind(t, func(t *testing.T, open func() Records) {
+		f := open()
+		for _, sum := range []string{"", "../../x", strings.Repeat("z", 64), "abcd"} {
+			if err := f.Keep(t.Context(), "shop", sum, nil); err == nil {
+				t.Errorf("%q is taken for a checksum", sum)
+			}
 		}
-	}
-	if err := f.Keep(t.Context(), "", checksum("a"), nil); err == nil {
-		t.Error("a sync without a name is taken")
-	}
-	f.Close()
-	if err := f.Keep(t.Context(), "shop", checksum("a"), nil); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Keep after Close: %v", err)
-	}
-	if err := f.Retain(t.Context(), "shop", nil); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Retain after Close: %v", err)
-	}
+		if err := f.Keep(t.Context(), "", checksum("a"), nil); err == nil {
+			t.Error("a sync without a name is taken")
+		}
+		f.Close()
+		if err := f.Keep(t.Context(), "shop", checksum("a"), nil); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("Keep after Close: %v", err)
+		}
+		if err := f.Retain(t.Context(), "shop", nil); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("Retain after Close: %v", err)
+		}
+	})
 }
 
 func TestAskedInWords(t *testing.T) {

@@ -5,13 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 )
 
 // ErrOccupied: where a copy is to go to there is something already.
 var ErrOccupied = errors.New("states are saved there already")
 
-// Copy copies the states of all syncs and names them. Nothing is written where
+// Copy copies the states of all syncs, with the revisions that they keep, and
+// names the syncs. Nothing is written where
 // one of them cannot be read, nor, unless force is given, where the target holds
 // any. With force those of the same syncs are replaced, and others stay. Each is
 // read back and compared. After an error some may be copied: Copy them again,
@@ -35,11 +37,32 @@ func Copy(ctx context.Context, from, to Records, force bool) ([]string, error) {
 		}
 	}
 	for i, sync := range syncs {
+		if err := copyKept(ctx, from, to, sync, states[i]); err != nil {
+			return syncs[:i], err
+		}
 		if err := copyOne(ctx, to, sync, states[i]); err != nil {
 			return syncs[:i], err
 		}
 	}
 	return syncs, nil
+}
+
+// copyKept copies what a state names. What is not there any more costs the way
+// back to it, there as here.
+func copyKept(ctx context.Context, from, to Records, sync string, s State) error {
+	for _, k := range s.Kept {
+		content, err := from.Recall(ctx, sync, k.Sum)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := to.Keep(ctx, sync, k.Sum, content); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func copyOne(ctx context.Context, to Records, sync string, s State) error {

@@ -42,6 +42,12 @@ func TestCopyTakesAllAndLeavesTheSource(t *testing.T) {
 		for i, sync := range want {
 			saved(t, from, sync, sample(i+1))
 		}
+		// All states name it; two have it.
+		for _, sync := range want[1:] {
+			if err := from.Keep(t.Context(), sync, checksum("f"), []byte(sync)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		syncs, err := Copy(t.Context(), from, to, false)
 		slices.Sort(want)
 		if err != nil || !slices.Equal(syncs, want) {
@@ -54,6 +60,9 @@ func TestCopyTakesAllAndLeavesTheSource(t *testing.T) {
 			holds(t, s, "bank", sample(2))
 			holds(t, s, "shop", sample(3))
 			holds(t, s, "Ä odd/name", sample(1))
+			if got, err := s.Recall(t.Context(), "shop", checksum("f")); err != nil || string(got) != "shop" {
+				t.Errorf("kept: %q, %v", got, err)
+			}
 		}
 	})
 }

@@ -38,7 +38,7 @@ type File struct {
 	mu sync.Mutex // one write at a time
 }
 
-var _ Store = (*File)(nil)
+var _ Records = (*File)(nil)
 
 const (
 	prefix    = "sync-"

@@ -24,9 +24,10 @@ type Store interface {
 	Close() error
 }
 
-// Records is a Store that can be looked through.
+// Records is all that outlives a process, and can be looked through.
 type Records interface {
 	Store
+	Archive
 	// Syncs names the syncs of which something is saved, sorted.
 	Syncs(ctx context.Context) ([]string, error)
 	// Peek is Load without setting anything aside.

@@ -99,7 +99,7 @@ func sample(n int) State {
 		Approved:  map[string]string{"/shop/old": "r1"},
 		Healthy:   map[string]plan.Healthy{"/shop/cart": {Hash: "h0"}},
 		Held:      map[string]int{"/shop/gone": 7},
-		Kept:      []Kept{{ID: "r1", Ref: "main", Author: "a", Subject: "s", Time: at, Since: at, Scope: "/shop", Sum: "f00"}},
+		Kept:      []Kept{{ID: "r1", Ref: "main", Author: "a", Subject: "s", Time: at, Since: at, Scope: "/shop", Sum: checksum("f")}},
 		Stands:    map[string]Stand{"/shop/web": {State: "synced", Health: "healthy", Condition: "rollout", Since: at}},
 	}
 	asked := Asked{By: AskedByPerson, Verb: "rollback", User: "ada", Token: "act", Address: "10.0.0.7", Reason: "r"}

@@ -3,7 +3,9 @@ package store
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -225,4 +227,35 @@ func TestARootThatSomebodyRemovedIsMadeAgain(t *testing.T) {
 		t.Errorf("loaded %+v, %v: want an inventory that is not known", s, err)
 	}
 	saved(t, z, "shop", wide())
+}
+
+func TestTheArchiveOutlivesALostConnectionAtEachRequest(t *testing.T) {
+	e := zktest.Shared(t)
+	content := []byte(strings.Repeat("content of three nodes ", 500))
+	eachRequest(t, e, func(t *testing.T, fail func(bool) *atomic.Bool) {
+		o := inZooKeeper(t, e)
+		z := openZooKeeper(t, o)
+		kept := func(sum string) {
+			if err := z.Keep(t.Context(), "shop", sum, content); err != nil {
+				t.Fatal(err)
+			}
+		}
+		kept(checksum("a"))
+		fail(false)
+		kept(checksum("b"))
+		if err := z.Retain(t.Context(), "shop", []string{checksum("b")}); err != nil {
+			t.Fatal(err)
+		}
+		e.Heal(t)
+		z = openZooKeeper(t, o)
+		if got, err := z.Recall(t.Context(), "shop", checksum("b")); err != nil || string(got) != string(content) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		if _, err := z.Recall(t.Context(), "shop", checksum("a")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("what is kept no longer: %v", err)
+		}
+		if names, err := newest(dial(t, e, o), path.Join(o.Connection.Root, archiveNode, "shop", checksum("b")[:32])); err != nil || len(names) != 3 {
+			t.Errorf("%v, %v: want the nodes of one content", names, err)
+		}
+	})
 }

@@ -72,7 +72,11 @@ func (z *ZooKeeper) load(c *zookeeper.Conn, node, sync string, bad damaged) (Sta
 			return State{}, at, bad(c, node, raw, at, err)
 		}
 		at.generation, at.chunks = h.Generation, h.Chunks
-		s, err := readChunks(c, node, sync, at)
+		packed, err := readChunks(c, node, at)
+		var s State
+		if err == nil {
+			s, err = decodePacked(packed, sync)
+		}
 		if err == nil {
 			return s, at, nil
 		}
@@ -110,16 +114,17 @@ func (z *ZooKeeper) readHead(c *zookeeper.Conn, node string) ([]byte, position, 
 	return raw, position{version: stat.Version}, nil
 }
 
-func readChunks(c *zookeeper.Conn, node, sync string, at position) (State, error) {
-	var packed []byte
+// readChunks is the content of a generation.
+func readChunks(c *zookeeper.Conn, node string, at position) ([]byte, error) {
+	var content []byte
 	for i := range at.chunks {
 		b, _, err := c.Get(chunkNode(node, at.generation, i))
 		if err != nil {
-			return State{}, err
+			return nil, err
 		}
-		packed = append(packed, b...)
+		content = append(content, b...)
 	}
-	return decodePacked(packed, sync)
+	return content, nil
 }
 
 // setAside copies what cannot be understood to a node of its own and empties the

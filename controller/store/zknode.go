@@ -99,13 +99,21 @@ func pack(b []byte, chunkSize int) ([][]byte, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	var chunks [][]byte
-	for rest := packed.Bytes(); len(rest) > 0; {
+	if len(b) > maxState {
+		return nil, fmt.Errorf("%d bytes are more than a state may have", len(b))
+	}
+	return cut(packed.Bytes(), chunkSize)
+}
+
+// cut cuts content into chunks of so many bytes, at least one.
+func cut(b []byte, chunkSize int) ([][]byte, error) {
+	chunks := [][]byte{b[:min(chunkSize, len(b))]}
+	for rest := b[len(chunks[0]):]; len(rest) > 0; {
 		n := min(chunkSize, len(rest))
 		chunks, rest = append(chunks, rest[:n]), rest[n:]
 	}
-	if len(b) > maxState || len(chunks) > maxChunks {
-		return nil, fmt.Errorf("%d bytes, compressed %d, are more than a state may have", len(b), packed.Len())
+	if len(chunks) > maxChunks {
+		return nil, fmt.Errorf("%d bytes are more than fit into %d nodes", len(b), maxChunks)
 	}
 	return chunks, nil
 }

@@ -55,7 +55,7 @@ type ZooKeeper struct {
 	dialing chan struct{}      // holds a value while somebody dials
 }
 
-var _ Store = (*ZooKeeper)(nil)
+var _ Records = (*ZooKeeper)(nil)
 
 // record is what this process knows of the node of a sync.
 type record struct {
@@ -207,6 +207,7 @@ func isLost(err error) bool {
 // The nodes below the root.
 const (
 	recordsNode = "store"
+	archiveNode = "archive"
 	asideNode   = "set-aside"
 )
 
@@ -285,7 +286,7 @@ func (z *ZooKeeper) findUsers(c *zookeeper.Conn, node string, users *[]string) e
 		return err
 	}
 	for _, n := range nodes {
-		if node == z.root() && (n == recordsNode || n == asideNode) {
+		if node == z.root() && (n == recordsNode || n == archiveNode || n == asideNode) {
 			continue
 		}
 		below := path.Join(node, n)

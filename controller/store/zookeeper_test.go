@@ -327,6 +327,57 @@ func TestBigStatesAreCutAndOnlyOneGenerationStays(t *testing.T) {
 	}
 }
 
+func TestTheArchiveMendsWhatIsKeptAgainAndIsGuarded(t *testing.T) {
+	e := zktest.Shared(t)
+	o := inZooKeeper(t, e)
+	z := openZooKeeper(t, o)
+	c := dial(t, e, o)
+	content := []byte(strings.Repeat("content of three nodes ", 500))
+	node := path.Join(o.Connection.Root, archiveNode, "shop", checksum("a")[:32])
+	for name, damage := range map[string]func(){
+		"nothing was there": func() {},
+		"a damaged head":    func() { _, _ = c.Set(node, []byte("{}"), -1) },
+		"a missing part": func() {
+			names, _ := newest(c, node)
+			if err := c.Delete(path.Join(node, names[1]), -1); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		if err := z.Keep(t.Context(), "shop", checksum("a"), content); err != nil {
+			t.Fatal(err)
+		}
+		damage()
+		if name != "nothing was there" {
+			if _, err := z.Recall(t.Context(), "shop", checksum("a")); !errors.Is(err, ErrCorrupt) {
+				t.Errorf("%s: %v, want ErrCorrupt", name, err)
+			}
+		}
+		if err := z.Keep(t.Context(), "shop", checksum("a"), content); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := z.Recall(t.Context(), "shop", checksum("a")); err != nil || string(got) != string(content) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	follower := *o
+	follower.Guard = func() (string, int32, error) { return "", 0, errors.New("it follows") }
+	f := openZooKeeper(t, &follower)
+	before := tree(t, c, o.Connection.Root)
+	if err := f.Keep(t.Context(), "shop", checksum("b"), content); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("Keep: %v, want ErrNotLeader", err)
+	}
+	if err := f.Retain(t.Context(), "shop", nil); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("Retain: %v, want ErrNotLeader", err)
+	}
+	delete(before, o.Connection.Root) // proved by a write
+	after := tree(t, c, o.Connection.Root)
+	delete(after, o.Connection.Root)
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("a follower wrote:\n%s", diff)
+	}
+}
+
 func TestForeignNodesAreLeftAlone(t *testing.T) {
 	e := zktest.Shared(t)
 	o := inZooKeeper(t, e)
