@@ -499,7 +499,7 @@ func TestArrays(t *testing.T) {
 }
 
 // An autoscaler that scales between the plan and its turn, or in the middle of
-// the rollout, is not undone.
+// the rollout, is not undone, and nor is who sets what is ignored.
 func TestAutoscalerDuringAnApply(t *testing.T) {
 	in(t, func(t *testing.T, c *cluster) {
 		c.has(appOf("/db", "one", 1), appOf("/web", "one", 2))
@@ -510,15 +510,23 @@ func TestAutoscalerDuringAnApply(t *testing.T) {
 			def.Instances = &n
 			c.apps["/web"].def = &def
 		}
+		label := func(labels map[string]string) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			def := *c.apps["/web"].def
+			def.Labels = labels
+			c.apps["/web"].def = &def
+		}
 		web := change(plan.Update, appOf("/web", "two", 2))
-		web.App.Dependencies, web.Count = []string{"/db"}, &plan.Instances{Live: true}
+		web.App.Dependencies, web.Kept = []string{"/db"}, &plan.Kept{Instances: plan.Instances{Live: true}, Ignored: []string{"/labels/build"}}
 		c.startup = 20 * time.Second
-		time.AfterFunc(10*time.Second, func() { scale(5) }) // it waits for /db
-		time.AfterFunc(30*time.Second, func() { scale(6) }) // it is rolled out
+		time.AfterFunc(10*time.Second, func() { scale(5) })                               // it waits for /db
+		time.AfterFunc(10*time.Second, func() { label(map[string]string{"build": "7"}) }) // as does this
+		time.AfterFunc(30*time.Second, func() { scale(6) })                               // it is rolled out
 		got := New(c, Options{}).Apply(t.Context(), planOf(change(plan.Update, appOf("/db", "two", 1)), web), Request{})
 		want(t, got, map[string]Result{"/db": Applied, "/web": Applied})
-		if a := c.apps["/web"]; *a.def.Instances != 6 || *a.def.Cmd != "two" || c.writes["/web"] != 1 {
-			t.Errorf("%d instances, %d writes", *a.def.Instances, c.writes["/web"])
+		if a := c.apps["/web"]; *a.def.Instances != 6 || a.def.Labels["build"] != "7" || *a.def.Cmd != "two" || c.writes["/web"] != 1 {
+			t.Errorf("%d instances, labels %v, %d writes", *a.def.Instances, a.def.Labels, c.writes["/web"])
 		}
 	})
 }

@@ -77,7 +77,7 @@ func (r *run) isThere(it *item) bool {
 	if !r.readItems([]*item{it}) || it.live.missing() {
 		return false
 	}
-	it.recount()
+	r.keep(it)
 	differs, _ := it.live.differences(it.change.App, it.change.Pod, &r.req.Cluster)
 	if !differs {
 		it.outcome.Began = time.Now()
@@ -86,7 +86,7 @@ func (r *run) isThere(it *item) bool {
 }
 
 func (r *run) write(ctx context.Context, it *item) (marathon.Receipt, error) {
-	if err := r.recountLive(it); err != nil {
+	if err := r.keepLive(it); err != nil {
 		return marathon.Receipt{}, err
 	}
 	c := it.change

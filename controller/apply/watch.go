@@ -197,7 +197,7 @@ func (r *run) judgeUncertain(it *item) {
 		return
 	}
 	exists := marathon.KindOf(it.err) == marathon.KindConflict
-	it.recount()
+	r.keep(it)
 	differs, fields := it.live.differences(it.change.App, it.change.Pod, &r.req.Cluster)
 	switch {
 	case it.live.missing() && exists:
@@ -295,7 +295,7 @@ func (r *run) takenOver(it *item, now time.Time) bool {
 		it.differsSince = time.Time{}
 		return false
 	}
-	it.recount()
+	r.keep(it)
 	differs, fields := it.live.differences(it.change.App, it.change.Pod, &r.req.Cluster)
 	switch {
 	case !differs && !it.live.missing():

@@ -24,7 +24,7 @@ func bare(t interface{ Fatal(...any) }, p Plan) []byte {
 	}
 	f := full{Plan: p, Owned: p.Owned, Adopted: p.Adopted, Held: p.Held}
 	for _, c := range p.Changes {
-		f.Sent = append(f.Sent, c.App, c.Pod, c.Group, c.Count, c.Hash, c.Approvable)
+		f.Sent = append(f.Sent, c.App, c.Pod, c.Group, c.Kept, c.Hash, c.Approvable)
 	}
 	b, err := json.Marshal(f)
 	if err != nil {

@@ -10,50 +10,62 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// owner is what Change.Count is to be.
-func (w *work) owner() *Instances {
-	if w.in.Policy.Instances == (Instances{}) {
-		return nil
-	}
-	return &w.in.Policy.Instances
+// Kept is what of a definition is not git's but live's: the count that an
+// autoscaler sets, and ignored paths. A nil one keeps nothing.
+type Kept struct {
+	Instances Instances
+	Ignored   []string // JSON pointers
 }
 
-// appCount gives an app the count that the policy wants.
-func (w *work) appCount(desired, live *manifests.App) *manifests.App {
+// kept is what the policy leaves to live in an id; nil: nothing.
+func (w *work) kept(id string) *Kept {
+	k := Kept{Instances: w.in.Policy.Instances, Ignored: w.ignoredPaths(id)}
+	if k.Instances == (Instances{}) && len(k.Ignored) == 0 {
+		return nil
+	}
+	return &k
+}
+
+// App is a desired app with what live keeps of it, both in normal form; live is
+// nil where Marathon has none.
+func (k *Kept) App(desired, live *manifests.App) *manifests.App {
+	if k == nil {
+		return desired
+	}
 	var running *int
 	if live != nil {
 		running = live.Instances
 	}
-	n := w.in.Policy.Instances.Of(desired.Instances, running)
-	if n == nil {
-		return desired
+	if n := k.Instances.of(desired.Instances, running); n != nil {
+		changed := *desired
+		changed.Instances = n
+		desired = &changed
 	}
-	changed := *desired
-	changed.Instances = n
-	return &changed
+	return withIgnored(k.Ignored, live, desired)
 }
 
-// podCount does for a pod what appCount does for an app.
-func (w *work) podCount(desired, live *manifests.Pod) *manifests.Pod {
-	if desired.Scaling == nil {
+// Pod does for a pod what App does for an app.
+func (k *Kept) Pod(desired, live *manifests.Pod) *manifests.Pod {
+	if k == nil {
 		return desired
 	}
 	var running *int
 	if live != nil && live.Scaling != nil {
 		running = live.Scaling.Instances
 	}
-	n := w.in.Policy.Instances.Of(desired.Scaling.Instances, running)
-	if n == nil {
-		return desired
+	if desired.Scaling != nil {
+		if n := k.Instances.of(desired.Scaling.Instances, running); n != nil {
+			changed, scaling := *desired, *desired.Scaling
+			scaling.Instances = n
+			changed.Scaling = &scaling
+			desired = &changed
+		}
 	}
-	changed, scaling := *desired, *desired.Scaling
-	scaling.Instances = n
-	changed.Scaling = &scaling
-	return &changed
+	return withIgnored(k.Ignored, live, desired)
 }
 
-// Of decides between git's count and the live one; nil: git's stays.
-func (i Instances) Of(git, live *int) *int {
+// of decides between git's count and the live one; nil: git's stays.
+func (i Instances) of(git, live *int) *int {
 	if !i.Live && i.Min == 0 && i.Max == 0 {
 		return nil
 	}
@@ -86,7 +98,7 @@ func (w *work) ignoredPaths(id string) []string {
 // differ nor are reset by what is sent. What cannot be carried over (a path that
 // does not fit the type) stays as git has it.
 func withIgnored[T any](paths []string, live, desired *T) *T {
-	if len(paths) == 0 {
+	if len(paths) == 0 || live == nil {
 		return desired
 	}
 	from, ok := toTree(live).(map[string]any)

@@ -37,9 +37,8 @@ type Change struct {
 	App   *manifests.App   `json:"-"`
 	Pod   *manifests.Pod   `json:"-"`
 	Group *manifests.Group `json:"-"`
-	// Count, if not nil, owns the count of App or Pod: it is taken from live once
-	// more right before anything is sent.
-	Count *Instances `json:"-"`
+	// Kept is taken from live once more right before anything is sent.
+	Kept *Kept `json:"-"`
 	// Hash identifies git's definition, whatever live lends it (service ports,
 	// ignored paths, an autoscaler's count): a failed one is not tried again.
 	// Empty for a delete.

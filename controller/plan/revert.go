@@ -40,11 +40,11 @@ func (w *work) restoreApp(item *manifests.Item, live *manifests.App) *draft {
 	if !ok || h.App == nil {
 		return nil
 	}
-	healthy := w.appCount(manifests.NormaliseApp(h.App, live, &w.cluster), live)
-	healthy = withIgnored(w.ignoredPaths(item.ID), live, healthy)
+	kept := w.kept(item.ID)
+	healthy := kept.App(manifests.NormaliseApp(h.App, live, &w.cluster), live)
 	d := w.restore(item, h, f, manifests.CompareApps(live, healthy))
 	if d != nil {
-		d.App, d.Count = healthy, w.owner()
+		d.App, d.Kept = healthy, kept
 	}
 	return d
 }
@@ -55,11 +55,11 @@ func (w *work) restorePod(item *manifests.Item, live *manifests.Pod) *draft {
 	if !ok || h.Pod == nil {
 		return nil
 	}
-	healthy := w.podCount(manifests.NormalisePod(h.Pod, live, &w.cluster), live)
-	healthy = withIgnored(w.ignoredPaths(item.ID), live, healthy)
+	kept := w.kept(item.ID)
+	healthy := kept.Pod(manifests.NormalisePod(h.Pod, live, &w.cluster), live)
 	d := w.restore(item, h, f, manifests.ComparePods(live, healthy))
 	if d != nil {
-		d.Pod, d.Count = healthy, w.owner()
+		d.Pod, d.Kept = healthy, kept
 	}
 	return d
 }

@@ -62,7 +62,8 @@ func (w *work) compareApp(item *manifests.Item) *draft {
 	if live != nil {
 		live = manifests.NormaliseApp(live, nil, &w.cluster)
 	}
-	desired := w.appCount(manifests.NormaliseApp(item.App, live, &w.cluster), live)
+	kept := w.kept(item.ID)
+	desired := kept.App(manifests.NormaliseApp(item.App, live, &w.cluster), live)
 	if live == nil {
 		d := w.create(item)
 		d.App = desired
@@ -71,13 +72,12 @@ func (w *work) compareApp(item *manifests.Item) *draft {
 	if d := w.restoreApp(item, live); d != nil {
 		return d
 	}
-	desired = withIgnored(w.ignoredPaths(item.ID), live, desired)
 	c := manifests.CompareApps(live, desired)
 	if c.Effect == manifests.EffectNone && len(c.Refused) == 0 {
 		return nil
 	}
 	d := w.change(item, c)
-	d.App, d.Count = desired, w.owner()
+	d.App, d.Kept = desired, kept
 	return d
 }
 
@@ -86,7 +86,8 @@ func (w *work) comparePod(item *manifests.Item) *draft {
 	if live != nil {
 		live = manifests.NormalisePod(live, nil, &w.cluster)
 	}
-	desired := w.podCount(manifests.NormalisePod(item.Pod, live, &w.cluster), live)
+	kept := w.kept(item.ID)
+	desired := kept.Pod(manifests.NormalisePod(item.Pod, live, &w.cluster), live)
 	if live == nil {
 		d := w.create(item)
 		d.Pod = desired
@@ -95,13 +96,12 @@ func (w *work) comparePod(item *manifests.Item) *draft {
 	if d := w.restorePod(item, live); d != nil {
 		return d
 	}
-	desired = withIgnored(w.ignoredPaths(item.ID), live, desired)
 	c := manifests.ComparePods(live, desired)
 	if c.Effect == manifests.EffectNone && len(c.Refused) == 0 {
 		return nil
 	}
 	d := w.change(item, c)
-	d.Pod, d.Count = desired, w.owner()
+	d.Pod, d.Kept = desired, kept
 	return d
 }
 
