@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -314,6 +316,19 @@ func TestHistoryKeepsWhatHappened(t *testing.T) {
 	}
 }
 
+// recorder takes what is registered.
+type recorder struct {
+	prometheus.Registerer
+	all []prometheus.Collector
+}
+
+func (r *recorder) Register(c prometheus.Collector) error {
+	r.all = append(r.all, c)
+	return nil
+}
+
+type nobody struct{ leader.Ensemble }
+
 // TestDocumentedMetrics holds docs/metrics.md to what is registered, both ways.
 func TestDocumentedMetrics(t *testing.T) {
 	m, err := newMetrics(nil)
@@ -326,7 +341,11 @@ func TestDocumentedMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range append(m.all(), requests.all()...) {
+	election := &recorder{}
+	if _, err := leader.New(leader.Options{Ensemble: nobody{}, Timeout: time.Second, Metrics: election}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range slices.Concat(m.all(), requests.all(), election.all) {
 		descriptions := make(chan *prometheus.Desc, 1)
 		c.Describe(descriptions)
 		found := described.FindStringSubmatch((<-descriptions).String())

@@ -20,6 +20,7 @@ var imports = map[string][]string{
 	"controller/plan":           {"manifests"},
 	"controller/marathon":       {"manifests"},
 	"controller/apply":          {"manifests", "controller/plan", "controller/marathon"},
+	"controller/leader":         {"controller/zookeeper"},
 	"controller/zookeeper":      {},
 	"controller/store":          {"manifests", "controller/plan", "controller/zookeeper"},
 	"controller/config":         {"manifests", "sources", "controller/plan", "controller/zookeeper"},
