@@ -46,7 +46,11 @@ type Options struct {
 	// Wrap, if given, wraps the transport: every request of the client goes
 	// through what it returns.
 	Wrap func(http.RoundTripper) http.RoundTripper
-	Log  *slog.Logger // nil: nothing is logged
+	// Lease returns the lease that is in force, or why there is none: no byte of
+	// a write leaves without one. It returns the same one as long as it is in
+	// force. Nil: writes are always allowed. Reads need none.
+	Lease func() (Lease, error)
+	Log   *slog.Logger // nil: nothing is logged
 }
 
 // filled is o with every default filled in.
@@ -70,6 +74,7 @@ type Client struct {
 	options Options
 	bases   []*url.URL
 	http    *http.Client
+	fence   *fence       // nil: writes are always allowed
 	current atomic.Int32 // index of the base that answered last
 	home    atomic.Pointer[sandboxes]
 	// versions holds what pods were in versions of before.
@@ -92,15 +97,29 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{options: o, bases: bases}
-	c.http = &http.Client{Transport: t, CheckRedirect: c.redirect}
-	if o.Wrap != nil {
-		c.http.Transport = o.Wrap(t)
+	c.http = c.newHTTP(t)
+	if o.Lease != nil {
+		c.fence = &fence{lease: o.Lease, open: c.newFenced}
 	}
 	return c, nil
 }
 
-// Close lets idle connections go.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// newHTTP sends requests through a transport.
+func (c *Client) newHTTP(t *http.Transport) *http.Client {
+	h := &http.Client{Transport: t, CheckRedirect: c.redirect}
+	if c.options.Wrap != nil {
+		h.Transport = c.options.Wrap(t)
+	}
+	return h
+}
+
+// Close lets idle connections go, and ends writes that need a lease.
+func (c *Client) Close() {
+	if c.fence != nil {
+		c.fence.close()
+	}
+	c.http.CloseIdleConnections()
+}
 
 func parseURLs(raw []string) ([]*url.URL, error) {
 	if len(raw) == 0 {
@@ -234,7 +253,18 @@ func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []b
 		return nil, err
 	}
 	failure := &Error{Method: r.method, URL: base.String() + r.path}
-	resp, err := c.http.Do(req)
+	sender := c.http
+	if r.write() && c.fence != nil {
+		f, err := c.fence.enter()
+		if err != nil {
+			failure.Cause = err
+			return nil, failure
+		}
+		bounded, cancel := f.bounded(req.Context())
+		defer cancel()
+		ctx, req, sender = bounded, req.WithContext(bounded), f.http
+	}
+	resp, err := sender.Do(req)
 	if err != nil {
 		failure.Sent, failure.Cause = sent.Load(), unwrapURL(err)
 		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
