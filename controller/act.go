@@ -124,9 +124,13 @@ func (c *Controller) order(ctx context.Context, name string, by store.Asked, cha
 		c.mu.Unlock()
 		return fmt.Errorf("%w: %s", ErrNoSync, name)
 	}
-	if c.run == nil {
+	if c.run == nil || c.term == nil {
+		err := errNotRunning
+		if c.run != nil {
+			err = ErrNotLeading
+		}
 		c.mu.Unlock()
-		return errNotRunning
+		return err
 	}
 	o := &order{change: change, by: by, done: make(chan error, 1)}
 	y.put(o)
@@ -171,6 +175,9 @@ func (p *pass) obey(ctx context.Context, lost error) {
 	orders := p.y.takeOrders()
 	if len(orders) == 0 {
 		return
+	}
+	if p.term == nil {
+		lost = ErrNotLeading
 	}
 	answers := make([]error, len(orders))
 	for i := range orders {

@@ -135,14 +135,24 @@ func (p *pass) keepRevision(ctx context.Context, end passEnd) {
 		p.c.log.Warn("a revision is not kept, so that there is no rollback to it", "sync", p.y.spec.Name, "revision", p.revision.ID, "error", err)
 		return
 	}
+	p.y.kept = p.revision.ID
+	if p.term == nil { // for when this replica leads; what is kept is the leader's to say
+		p.retain(ctx, slices.Concat(state.Kept, []store.Kept{{Sum: sum}}))
+		return
+	}
 	kept := withKept(state.Kept, store.Kept{
 		ID: p.revision.ID, Ref: p.revision.Ref, Author: p.revision.Author, Subject: p.revision.Subject, Time: p.revision.Time,
 		Since: p.c.now(), Scope: p.y.spec.Policy.Scope, Sum: sum,
 	})
-	state.Kept, p.y.memory.dirty, p.y.kept = kept, true, p.revision.ID
+	state.Kept, p.y.memory.dirty = kept, true
 	if err := p.save(ctx); err != nil {
 		return // told when the pass is finished; what is kept too much does no harm
 	}
+	p.retain(ctx, kept)
+}
+
+// retain removes from the archive what is kept no longer.
+func (p *pass) retain(ctx context.Context, kept []store.Kept) {
 	var sums []string
 	for _, k := range kept {
 		sums = append(sums, k.Sum)

@@ -15,6 +15,7 @@ import (
 
 	"k8s.io/client-go/util/workqueue"
 
+	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -30,6 +31,9 @@ type Controller struct {
 	slots    chan struct{} // a place for each pass that reads and plans
 	diffs    chan struct{} // one place: who only asks keeps no pass waiting
 
+	leadership     func() leader.Status // nil: there is one replica
+	requestTimeout time.Duration
+
 	reloading sync.Mutex // what was started is stopped by one at a time
 
 	mu       sync.Mutex
@@ -38,6 +42,7 @@ type Controller struct {
 	syncers  map[string]*syncer
 	reload   string // why the newest options are not in force
 	run      *run   // nil: not running
+	term     *term  // nil: somebody else may write
 }
 
 // run is what lives as long as one call of Run.
@@ -72,8 +77,12 @@ func New(o Options) (*Controller, error) {
 	c := &Controller{
 		log: o.Log, now: o.Now, clusters: clusters, store: o.Store, archive: o.Archive,
 		metrics: m, diffs: make(chan struct{}, 1),
-		slots:    make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
+		slots:      make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
+		leadership: o.Leadership, requestTimeout: o.RequestTimeout,
 		watchers: map[string]*watcher{}, syncers: map[string]*syncer{},
+	}
+	if !o.Follow {
+		c.term = &term{ctx: context.Background(), sure: true}
 	}
 	c.replace(o)
 	return c, nil
@@ -158,6 +167,7 @@ func (c *Controller) serve(r *run, name string) {
 	defer y.group.Done()
 
 	end := c.pass(y)
+	c.next(r, name, y, end)
 	if delay, missed := y.missed(); missed {
 		y.note(store.Asked{By: store.AskedByEvent})
 		defer r.queue.AddAfter(name, delay)
@@ -229,9 +239,13 @@ func (c *Controller) TriggerAll(by store.Asked) {
 
 // Status returns a consistent copy of what is known.
 func (c *Controller) Status() Status {
+	var leads *leader.Status
+	if c.leadership != nil {
+		leads = new(c.leadership())
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{Now: c.now(), Running: c.run != nil, Reload: c.reload, Syncs: []SyncStatus{}}
+	s := Status{Now: c.now(), Running: c.run != nil, Reload: c.reload, Leader: leads, Syncs: []SyncStatus{}}
 	s.Marathon, s.Marathons = c.marathons()
 	for _, name := range slices.Sorted(maps.Keys(c.syncers)) {
 		s.Syncs = append(s.Syncs, c.syncers[name].status())

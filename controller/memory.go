@@ -33,6 +33,9 @@ func (m memory) inventory() map[string]plan.Owned {
 // begun, since it could not be remembered. What is lost for good is told for as
 // long as the process lives; then the inventory is not known, so nothing is
 // deleted, till a pass has found out what is as git wants it.
+//
+// What was loaded holds for a term, in which nobody else saves: a pass of none
+// loads again each time, to show what the leader has saved.
 func (p *pass) load(ctx context.Context) error {
 	m := &p.y.memory
 	var notes []string
@@ -46,9 +49,10 @@ func (p *pass) load(ctx context.Context) error {
 
 func (p *pass) loadOnce(ctx context.Context) error {
 	m := &p.y.memory
-	if m.loaded {
+	if m.loaded && p.term != nil && m.term == p.term {
 		return nil
 	}
+	m.loaded, m.dirty = false, false
 	state, err := p.c.store.Load(ctx, p.y.spec.Name)
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNewer) {
 		p.c.log.Error("what a sync has applied is lost", "sync", p.y.spec.Name, "error", err)
@@ -71,7 +75,7 @@ func (p *pass) loadOnce(ctx context.Context) error {
 	if state.Healthy == nil {
 		state.Healthy = map[string]plan.Healthy{}
 	}
-	m.state, m.loaded = state, true
+	m.state, m.loaded, m.term = state, true, p.term
 	p.y.restand(state.Stands)
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
@@ -89,6 +90,15 @@ type Options struct {
 	Clusters map[string]Cluster
 	Store    store.Store
 	Archive  store.Archive // nil: no revision is kept, so there is no rollback
+
+	// Follow: there are other replicas, one of which writes. Passes only look,
+	// and show the same as the leader's, except while Lead runs.
+	Follow bool
+	// Leadership tells Status who leads; nil: there is one replica.
+	Leadership func() leader.Status
+	// RequestTimeout is how long a request to Marathon may take; zero:
+	// DefaultRequestTimeout. See Lead.
+	RequestTimeout time.Duration
 
 	Log     *slog.Logger          // nil: nothing is logged
 	Metrics prometheus.Registerer // nil: nothing is measured

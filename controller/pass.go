@@ -27,12 +27,15 @@ type passEnd struct {
 	unknown    bool  // a change may or may not have been taken
 	transient  bool  // a change failed though its definition is not to blame
 	pending    bool  // what was applied differs again
+	reread     bool  // it only read: the one that may write is due
+	follow     bool  // it only read, and the leader has something to do
 }
 
 // pass is one pass of one sync.
 type pass struct {
 	c        *Controller
 	y        *syncer
+	term     *term // nil: it only looks
 	began    time.Time
 	asked    store.Asked // what it is for
 	pin      *store.Pin  // the rollback that it carries out; nil: it follows its source
@@ -52,7 +55,8 @@ type pass struct {
 func (c *Controller) pass(y *syncer) passEnd {
 	ctx, cancel, snapshot, asked := y.begin()
 	defer cancel(nil)
-	p := &pass{c: c, y: y, began: c.now(), asked: asked}
+	p := &pass{c: c, y: y, term: c.enter(), began: c.now(), asked: asked}
+	defer p.term.bind(cancel)()
 	end := p.run(ctx, snapshot)
 	p.finish(ctx, end)
 	return end
@@ -75,6 +79,9 @@ func (p *pass) run(ctx context.Context, snapshot *sources.Snapshot) passEnd {
 	}
 	if lost != nil {
 		return passEnd{result: PassFailed, err: lost}
+	}
+	if end, only := p.onlyLooks(); only {
+		return end
 	}
 	if p.y.memory.state.Suspended || !p.work() {
 		return passEnd{result: PassUnchanged}
@@ -104,7 +111,7 @@ func (p *pass) look(ctx context.Context, snapshot *sources.Snapshot) error {
 	}
 	p.learn()
 	p.showPlan()
-	if p.y.memory.dirty || (p.work() && !p.y.memory.state.Suspended) {
+	if p.term != nil && (p.y.memory.dirty || (p.work() && !p.y.memory.state.Suspended)) {
 		return p.save(ctx) // what cannot be remembered is not begun
 	}
 	return nil
@@ -149,7 +156,7 @@ func (p *pass) readLive(ctx context.Context) error {
 // deleted for what it was.
 func (p *pass) confirm(ctx context.Context) error {
 	c, ok := p.y.cluster.Marathon.(Confirmer)
-	if !ok || p.y.memory.state.Suspended || !p.work() {
+	if !ok || p.term == nil || p.y.memory.state.Suspended || !p.work() {
 		return nil
 	}
 	ids := slices.Collect(maps.Keys(p.works()))
@@ -344,24 +351,21 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 		last.Error = end.err.Error()
 	}
 	state := &p.y.memory.state
-	history, changed := recorded(state.History, p.entry(last))
-	if changed {
-		state.History, p.y.memory.dirty = history, true
-	}
 	if end.again || end.err != nil && len(p.outcomes) == 0 { // the next pass does what this one was for
 		p.y.note(p.asked)
 	}
 	p.keepRevision(ctx, end)
-	if p.y.memory.loaded {
-		if stands, news := p.y.standing(); news {
-			state.Stands, p.y.memory.dirty = stands, true
+	if p.term != nil {
+		history, changed := recorded(state.History, p.entry(last))
+		if changed {
+			state.History, p.y.memory.dirty = history, true
 		}
-	}
-	if p.y.memory.dirty {
-		if err := p.save(ctx); err != nil {
-			p.c.log.Error("cannot save what a pass did", "sync", p.y.spec.Name, "error", err)
-			last.Result, last.Error = PassFailed, err.Error()
+		if p.y.memory.loaded {
+			if stands, news := p.y.standing(); news {
+				state.Stands, p.y.memory.dirty = stands, true
+			}
 		}
+		p.saveLast(ctx, &last)
 	}
 	p.y.mu.Lock()
 	before := p.y.view.Last
@@ -379,6 +383,22 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	p.y.mu.Unlock()
 	p.c.metrics.ended(p.y.spec.Name, last, apps)
 	p.tell(ctx, before, last)
+}
+
+// saveLast saves what a pass did. After the end of its term the store may refuse
+// that, since another replica leads: that one finds everything in Marathon.
+func (p *pass) saveLast(ctx context.Context, last *PassStatus) {
+	if !p.y.memory.dirty {
+		return
+	}
+	switch err := p.save(ctx); {
+	case err == nil:
+	case p.term.over():
+		p.c.log.Warn("what a pass did is not saved; the next leader finds it in Marathon", "sync", p.y.spec.Name, "error", err)
+	default:
+		p.c.log.Error("cannot save what a pass did", "sync", p.y.spec.Name, "error", err)
+		last.Result, last.Error = PassFailed, err.Error()
+	}
 }
 
 // tell logs how a pass ended. What a new revision brings that is not carried

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -93,7 +94,7 @@ const (
 	PassApplied    PassResult = "applied"    // every change that was not held back is carried out
 	PassFailed     PassResult = "failed"     // it could not be planned or saved, or a change failed
 	PassSuperseded PassResult = "superseded" // given up for a newer revision
-	PassStopped    PassResult = "stopped"    // cut off by the end of the process
+	PassStopped    PassResult = "stopped"    // cut off by the end of the process, or of its lease
 )
 
 // PassResults lists every result of a pass.
@@ -208,6 +209,7 @@ type Status struct {
 	Now      time.Time      `json:"now"`
 	Running  bool           `json:"running"`          // Run was called and has not ended
 	Reload   string         `json:"reload,omitempty"` // why the newest configuration is not in force
+	Leader   *leader.Status `json:"leader,omitempty"` // nil: there is one replica
 	Marathon MarathonStatus `json:"marathon"`         // of several: what is wrong with any
 	// Marathons is each by its name, where they have names.
 	Marathons map[string]MarathonStatus `json:"marathons,omitempty"`
@@ -221,6 +223,9 @@ func (s Status) NotReady() []string {
 	var why []string
 	if !s.Running {
 		why = append(why, "the controller is not running")
+	}
+	if s.Leader != nil && s.Leader.NotReady() != "" {
+		why = append(why, "this replica cannot become the leader: "+s.Leader.NotReady())
 	}
 	if s.Marathon.Error != "" {
 		why = append(why, "Marathon cannot be read: "+s.Marathon.Error)

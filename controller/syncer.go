@@ -25,11 +25,13 @@ type syncer struct {
 	group  sync.WaitGroup     // its resync and its pass
 
 	// memory is used by the pass alone, of which there is one at a time.
-	memory memory
-	fights map[string]fight // id → its drift that was put back
-	kept   string           // the revision that was last found worth keeping, and is kept
-	pinned *recalled        // what a rollback asks for, once it was read
-	known  plan.Known       // what was found equal, also of the pass alone
+	memory    memory
+	fights    map[string]fight // id → its drift that was put back
+	kept      string           // the revision that was last found worth keeping, and is kept
+	pinned    *recalled        // what a rollback asks for, once it was read
+	known     plan.Known       // what was found equal, also of the pass alone
+	looked    *term            // of which a pass has read everything
+	following bool             // the last pass saw the leader at work
 
 	mu       sync.Mutex
 	view     SyncStatus
@@ -69,6 +71,7 @@ type current struct {
 type memory struct {
 	state  store.State
 	loaded bool   // it was read from the store
+	term   *term  // in which that was
 	lost   string // what the store held cannot be had any more; why
 	dirty  bool   // it holds what is not saved yet
 }

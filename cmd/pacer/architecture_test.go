@@ -26,8 +26,8 @@ var imports = map[string][]string{
 	"controller/config":         {"manifests", "sources", "controller/plan", "controller/zookeeper"},
 	"controller/local/executor": {},
 	"controller/local":          {"manifests", "controller/local/executor"},
-	"controller":                {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store"},
-	"controller/web":            {"manifests", "controller", "controller/plan", "controller/store"},
+	"controller":                {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader"},
+	"controller/web":            {"manifests", "controller", "controller/plan", "controller/store", "controller/leader"},
 	// What the tests of several packages share.
 	"sources/gittest":                      {},
 	"controller/zookeeper/zktest":          {},

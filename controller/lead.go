@@ -1,0 +1,126 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrNotLeading is returned where something is asked for that only the replica
+// that leads can do.
+var ErrNotLeading = errors.New("this replica does not lead")
+
+// term is a time in which passes may write. A pass belongs to the term that it
+// began in, or to none: then it only looks, and shows what it saw.
+type term struct {
+	ctx context.Context // ends with the lease
+	// sure: nobody else writes, ever. Else the first pass of the term only
+	// reads, so that nothing is built on what was known before.
+	sure   bool
+	passes sync.WaitGroup
+}
+
+// DefaultRequestTimeout is how long a request to Marathon may take where the
+// options do not say so.
+const DefaultRequestTimeout = time.Minute
+
+// Lead lets passes write until ctx ends, and returns when none does any more. It
+// is for a controller with Options.Follow, and may be called once at a time.
+//
+// What was known before is not relied on: each sync loads its state again, and
+// its first pass only reads. One more pass follows after the time that a request
+// may take, for what the leader before had sent and Marathon took late.
+func (c *Controller) Lead(ctx context.Context) {
+	t := &term{ctx: ctx}
+	c.setTerm(t)
+	// Not by the queue, which merges what is put off with what is sooner.
+	late := time.AfterFunc(cmp.Or(c.requestTimeout, DefaultRequestTimeout), c.passAll)
+	<-ctx.Done()
+	late.Stop()
+	c.setTerm(nil)
+	t.passes.Wait()
+	c.passAll() // whatever was cut off is shown as it is now
+}
+
+// setTerm puts a term in force, or none.
+func (c *Controller) setTerm(t *term) {
+	c.mu.Lock()
+	c.term = t
+	c.mu.Unlock()
+	c.passAll()
+}
+
+// passAll asks for a pass of every sync.
+func (c *Controller) passAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run == nil {
+		return
+	}
+	for name := range c.syncers {
+		c.run.queue.Forget(name)
+		c.run.queue.Add(name)
+	}
+}
+
+// enter lets a pass begin in the term that is in force; nil: in none.
+func (c *Controller) enter() *term {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.term != nil {
+		c.term.passes.Add(1)
+	}
+	return c.term
+}
+
+// bind ends a pass with its term. The returned function is called when the pass
+// has ended.
+func (t *term) bind(cancel context.CancelCauseFunc) (leave func()) {
+	if t == nil {
+		return func() {}
+	}
+	stop := context.AfterFunc(t.ctx, func() {
+		cancel(fmt.Errorf("%w any more: %w", ErrNotLeading, context.Cause(t.ctx)))
+	})
+	return func() {
+		stop()
+		t.passes.Done()
+	}
+}
+
+// over tells whether a pass may write no more.
+func (t *term) over() bool { return t == nil || t.ctx.Err() != nil }
+
+// onlyLooks tells whether this pass changes nothing: it belongs to no term, or
+// is the first of its term.
+func (p *pass) onlyLooks() (passEnd, bool) {
+	switch {
+	case p.term == nil:
+		return passEnd{result: PassUnchanged, follow: p.work() && !p.y.memory.state.Suspended}, true
+	case p.y.looked != p.term && !p.term.sure:
+		p.y.looked = p.term
+		return passEnd{result: PassUnchanged, again: true, reread: true}, true
+	}
+	p.y.looked = p.term
+	return passEnd{}, false
+}
+
+// next asks for what follows a pass that only looked: at once for the one that
+// may write; a little later, once more than there is something to see, for the
+// next one that follows what the leader does.
+func (c *Controller) next(r *run, name string, y *syncer, end passEnd) {
+	if end.reread {
+		r.queue.Add(name)
+		return
+	}
+	if end.follow || y.following {
+		y.mu.Lock()
+		delay := y.breath(liveInterval)
+		y.mu.Unlock()
+		r.queue.AddAfter(name, delay)
+	}
+	y.following = end.follow
+}
