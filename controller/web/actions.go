@@ -79,7 +79,7 @@ const maxReason = 500
 // asked for what and what came of it. A browser's form is sent back to the
 // page, any other caller gets JSON.
 func (s *site) action(verb string, code int, do func(context.Context, string, wish, store.Asked) (said string, err error)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.atLeader(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, said := r.PathValue("name"), ""
 		wanted, err := readWish(r)
 		by := s.asker(r, verb)
@@ -102,7 +102,7 @@ func (s *site) action(verb string, code int, do func(context.Context, string, wi
 		default:
 			s.writeJSON(w, code, answer{said})
 		}
-	})
+	}))
 }
 
 // asker is who asks, as far as it is known: the token is proved, the name that

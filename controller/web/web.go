@@ -29,6 +29,13 @@ type Options struct {
 	Approve  func(ctx context.Context, sync string, ids []string, revision string, by store.Asked) error
 	Rollback func(ctx context.Context, sync string, to controller.Rollback, by store.Asked) (store.Pin, error)
 	Release  func(ctx context.Context, sync string, by store.Asked) error
+	// Leader tells the URL of the replica that leads, which does the actions that
+	// others are asked for; nil: there is one replica.
+	Leader func(context.Context) (string, error)
+	// Address is the URL of this replica, as Leader would tell it.
+	Address string
+	// Abdicate hands over to another replica; nil: there is one replica.
+	Abdicate func(context.Context) error
 
 	Webhooks Webhooks
 
@@ -64,6 +71,8 @@ func Routes() []Route {
 		{Method: "POST", Path: "/api/v1/syncs/{name}/approve", Doc: "let changes through that wait for an approval", Action: true, serve: (*site).approve},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/rollback", Doc: "hold a sync at an earlier revision, or release it", Action: true, serve: (*site).rollback},
 		{Method: "POST", Path: "/webhooks/{source}", Doc: "look at a git source now: for the webhooks of forges, which prove themselves by a signature", Open: true, Signed: true, Body: maxWebhookBytes, serve: (*site).webhook},
+		{Method: "POST", Path: "/api/v1/leader/abdicate", Doc: "hand leadership over to the next replica in line", Action: true, serve: (*site).abdicate},
+		{Method: "POST", Path: "/leader/abdicate", Doc: "the same", Action: true, serve: (*site).abdicate},
 		{Method: "GET", Path: "/healthz", Doc: "200 while the process serves", Open: true, serve: (*site).healthz},
 		{Method: "GET", Path: "/readyz", Doc: "200 when Pacer works, else 503 with a line for each cause", Open: true, serve: (*site).readyz},
 		{Method: "GET", Path: "/metrics", Doc: "metrics in the Prometheus text format", serve: (*site).metrics},

@@ -86,7 +86,8 @@ func testOptions(t *testing.T, status controller.Status) (Options, *asked) {
 		Status: func() controller.Status { return status }, Trigger: a.trigger,
 		Suspend: a.act("suspend"), Resume: a.act("resume"), Approve: a.approve,
 		Rollback: a.rollback, Release: a.act("release"), Diff: a.diff, Metrics: registry, Version: "v1.2.3",
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Abdicate: func(context.Context) error { return nil },
+		Log:      slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}, a
 }
 

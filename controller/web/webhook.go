@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -66,6 +67,10 @@ func (s *site) webhook() http.Handler {
 			return
 		}
 		s.Log.Debug("webhook taken", "source", source, "remote", r.RemoteAddr)
+		if target := s.leaderToo(r); target != nil { // it is the leader's look that matters
+			s.passOn(target).ServeHTTP(w, r)
+			return
+		}
 		s.writeJSON(w, code, answer{source + " will be looked at"})
 	})
 }
@@ -97,6 +102,7 @@ func (s *site) takeWebhook(source string, r *http.Request) (int, error) {
 	if err != nil {
 		return codeOf(err), errors.New("the body is too long, or cut off")
 	}
+	r.Body = io.NopCloser(bytes.NewReader(body)) // for who has to look at it again
 	if !signed(r.Header, body, key) {
 		return http.StatusUnauthorized, errUnsigned
 	}

@@ -1,0 +1,138 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/leader"
+)
+
+// forwarded marks a request that another replica has passed on: it is not passed
+// on again.
+const forwarded = "Pacer-Forwarded"
+
+// follows tells whether another replica leads, or none.
+func (s *site) follows() bool {
+	l := s.Status().Leader
+	return l != nil && !l.Leading
+}
+
+// atLeader has an action done by the leader: here, or by passing the request on
+// to it as it is, with the caller's credential. The caller was let in here
+// already, and is asked again there.
+func (s *site) atLeader(next http.Handler) http.Handler {
+	if s.Leader == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.follows() {
+			next.ServeHTTP(w, r)
+			return
+		}
+		target, err := s.leaderURL(r)
+		if err != nil {
+			s.Log.Warn("an action cannot be passed on to the leader", "path", r.URL.Path, "remote", r.RemoteAddr, "error", err)
+			s.writeJSON(w, http.StatusServiceUnavailable, answer{err.Error()})
+			return
+		}
+		s.Log.Info("action passed on to the leader", "path", r.URL.Path, "remote", r.RemoteAddr, "leader", target.String())
+		s.passOn(target).ServeHTTP(w, r)
+		if name := r.PathValue("name"); name != "" {
+			_ = s.Trigger(name, s.asker(r, "sync")) // what comes of it is seen here soon, too
+		}
+	})
+}
+
+// leaderToo is where the leader is, for what is done here and there; nil: it is
+// this replica, or none that could be asked.
+func (s *site) leaderToo(r *http.Request) *url.URL {
+	if s.Leader == nil || !s.follows() {
+		return nil
+	}
+	target, err := s.leaderURL(r)
+	if err != nil {
+		s.Log.Info("not passed on to the leader, which looks by itself", "path", r.URL.Path, "error", err)
+		return nil
+	}
+	return target
+}
+
+// leaderURL is where the leader is, or why it cannot be asked.
+func (s *site) leaderURL(r *http.Request) (*url.URL, error) {
+	if r.Header.Get(forwarded) != "" {
+		return nil, errors.New("the leader has just changed: ask again")
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
+	defer cancel()
+	address, err := s.Leader(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("there is no leader at the moment: ask again: %w", err)
+	}
+	target, err := url.Parse(address)
+	switch {
+	case err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" || target.User != nil:
+		return nil, fmt.Errorf("the leader gives %q as its address, which is no URL: its advertise is wrong", address)
+	case address == s.Address:
+		return nil, errors.New("this replica is about to lead: ask again")
+	}
+	return target, nil
+}
+
+// passOn sends a request to another replica, and its answer back. Redirects are
+// not followed.
+func (s *site) passOn(target *url.URL) http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.Out.Header.Set(forwarded, "1")
+			// It was looked at here whether it comes from our own page; there the page is another one.
+			r.Out.Header.Del("Origin")
+			for name := range r.Out.Header {
+				if strings.HasPrefix(name, "Sec-Fetch-") {
+					r.Out.Header.Del(name)
+				}
+			}
+		},
+		ModifyResponse: func(resp *http.Response) error {
+			for name := range resp.Header { // our own are set already
+				if name != "Content-Type" && name != "Content-Length" && name != "Location" && name != "Www-Authenticate" {
+					resp.Header.Del(name)
+				}
+			}
+			return nil
+		},
+		Transport: toLeader,
+		ErrorLog:  slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			s.Log.Warn("the leader does not answer", "leader", target.String(), "error", err)
+			s.writeJSON(w, http.StatusServiceUnavailable, answer{fmt.Sprintf("the leader at %s does not answer, and it is not known whether it was done: look, and ask again", target)})
+		},
+	}
+}
+
+// toLeader keeps no connections: actions are rare, and leaders change.
+var toLeader = &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: actionTimeout + 5*time.Second, TLSHandshakeTimeout: 5 * time.Second}
+
+// abdicate hands over to another replica.
+func (s *site) abdicate() http.Handler {
+	return s.atLeader(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		code, said := http.StatusAccepted, "leadership is handed over to the next replica in line"
+		if s.Abdicate == nil {
+			code, said = http.StatusConflict, "there is one replica only: configure zookeeper for more"
+		} else if err := s.Abdicate(r.Context()); err != nil {
+			code, said = http.StatusServiceUnavailable, err.Error()
+			if errors.Is(err, leader.ErrNoLease) {
+				said = "this replica does not lead any more: ask again"
+			}
+		}
+		s.Log.Info("action asked for over HTTP", "action", "abdicate", "remote", r.RemoteAddr, "answer", said)
+		s.writeJSON(w, code, answer{said})
+	}))
+}

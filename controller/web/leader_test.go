@@ -1,0 +1,214 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/store"
+)
+
+// replica is one that leads or follows, with tokens. It is asked at its URL.
+func replica(t *testing.T, leading bool, at func(context.Context) (string, error)) (*httptest.Server, *asked, *replicaOptions) {
+	t.Helper()
+	status := sampleStatus()
+	status.Leader = &leader.Status{State: leader.Waiting, Leader: "http://other:9090", Epoch: 42, Candidates: 3}
+	if leading {
+		status.Leader = &leader.Status{State: leader.Leading, Leading: true, Epoch: 42}
+	}
+	o, a := testOptions(t, status)
+	o.Leader = at
+	o.Tokens = Tokens{Read: token("see"), Act: token("do")}
+	if !leading {
+		o.Suspend = func(context.Context, string, store.Asked) error { return controller.ErrNotLeading }
+		o.Abdicate = func(context.Context) error { return leader.ErrNoLease }
+	}
+	var handler http.Handler
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	t.Cleanup(server.Close)
+	o.Address = server.URL
+	made := &replicaOptions{Options: o}
+	made.remake = func() { handler = New(made.Options) }
+	made.remake()
+	return server, a, made
+}
+
+// replicaOptions can be changed, and the replica be made anew with them.
+type replicaOptions struct {
+	Options
+	remake func()
+}
+
+func post(t *testing.T, url, token, body string, header ...string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequest("POST", url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func TestAFollowerHasTheLeaderDoWhatItIsAskedFor(t *testing.T) {
+	lead, asked, _ := replica(t, true, nil)
+	follower, own, _ := replica(t, false, func(context.Context) (string, error) { return lead.URL, nil })
+	code, said := post(t, follower.URL+"/api/v1/syncs/shop/approve", "do", `{"ids": ["/shop/a"], "revision": "3f9c2a7"}`)
+	if code != http.StatusOK || !strings.Contains(said, "approved in shop") {
+		t.Errorf("%d %s", code, said)
+	}
+	if want := "approve shop [/shop/a] 3f9c2a7"; len(asked.names) != 1 || asked.names[0] != want {
+		t.Errorf("the leader did %q, want %q", asked.names, want)
+	}
+	if len(own.names) != 1 || own.names[0] != "shop" {
+		t.Errorf("the follower did %q, want a look of its own alone", own.names)
+	}
+	// A browser's form goes back to the page of the replica that it came from.
+	code, _ = post(t, follower.URL+"/api/v1/syncs/shop/suspend", "do", "", "Accept", "text/html", "Origin", follower.URL, "Sec-Fetch-Site", "same-origin")
+	if code != http.StatusSeeOther || asked.names[1] != "suspend shop" {
+		t.Errorf("%d, %q", code, asked.names)
+	}
+	if code, _ = post(t, follower.URL+"/api/v1/leader/abdicate", "do", ""); code != http.StatusAccepted {
+		t.Errorf("abdicate: %d", code)
+	}
+	if code, _ = post(t, follower.URL+"/api/v1/syncs/gone/sync", "do", ""); code != http.StatusNotFound {
+		t.Errorf("the leader's refusal arrives as %d", code)
+	}
+}
+
+func TestAFollowerPassesOnNothingThatItWouldNotDo(t *testing.T) {
+	lead, asked, _ := replica(t, true, nil)
+	follower, _, _ := replica(t, false, func(context.Context) (string, error) { return lead.URL, nil })
+	if code, _ := post(t, follower.URL+"/api/v1/leader/abdicate", "see", ""); code != http.StatusUnauthorized {
+		t.Errorf("with the token that only sees: %d", code)
+	}
+	if code, _ := post(t, follower.URL+"/api/v1/syncs/shop/suspend", "do", "", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"); code != http.StatusForbidden {
+		t.Errorf("from another site: %d", code)
+	}
+	if len(asked.names) > 0 {
+		t.Errorf("the leader did %q", asked.names)
+	}
+}
+
+func TestAWebhookReachesTheLeaderToo(t *testing.T) {
+	var looked []string
+	hooks := func(who string) Webhooks {
+		return Webhooks{
+			Secret: func(string) func() (string, error) { return token("key") },
+			Look:   func(source string) error { looked = append(looked, who+" "+source); return nil },
+		}
+	}
+	lead, _, o := replica(t, true, nil)
+	o.Webhooks = hooks("leader")
+	o.remake()
+	follower, _, o := replica(t, false, func(context.Context) (string, error) { return lead.URL, nil })
+	o.Webhooks = hooks("follower")
+	o.remake()
+	code, said := post(t, follower.URL+"/webhooks/shop", "", `{"any": "thing"}`, "X-Gitlab-Token", "key")
+	if code != http.StatusAccepted || !slices.Equal(looked, []string{"follower shop", "leader shop"}) {
+		t.Errorf("%d %s: looked at: %q", code, said, looked)
+	}
+	if code, _ := post(t, follower.URL+"/webhooks/shop", "", `{}`, "X-Gitlab-Token", "wrong"); code != http.StatusUnauthorized || len(looked) != 2 {
+		t.Errorf("a wrong signature: %d, %q", code, looked)
+	}
+}
+
+func TestWithoutALeaderToAskTheAnswerSaysSo(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s %s with %q", r.Method, r.URL, r.Header.Get("Authorization"))
+	}))
+	defer elsewhere.Close()
+	redirects := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer redirects.Close()
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	var own string
+	for name, c := range map[string]struct {
+		at   func(context.Context) (string, error)
+		head []string
+		code int
+		want string
+	}{
+		"nobody leads":       {at: func(context.Context) (string, error) { return "", leader.ErrNobody }, want: "no leader at the moment"},
+		"itself":             {at: func(context.Context) (string, error) { return own, nil }, want: "about to lead"},
+		"no URL":             {at: func(context.Context) (string, error) { return "file:///etc/passwd", nil }, want: "no URL"},
+		"it does not answer": {at: func(context.Context) (string, error) { return gone.URL, nil }, want: "does not answer"},
+		"passed on already":  {at: func(context.Context) (string, error) { return elsewhere.URL, nil }, head: []string{forwarded, "1"}, want: "has just changed"},
+		"it redirects":       {at: func(context.Context) (string, error) { return redirects.URL, nil }, code: http.StatusTemporaryRedirect},
+	} {
+		t.Run(name, func(t *testing.T) {
+			follower, asked, o := replica(t, false, c.at)
+			own = o.Address
+			if c.code == 0 {
+				c.code = http.StatusServiceUnavailable
+			}
+			code, said := post(t, follower.URL+"/api/v1/syncs/shop/suspend", "do", "", c.head...)
+			if code != c.code || !strings.Contains(said, c.want) {
+				t.Errorf("%d %s", code, said)
+			}
+			for _, name := range asked.names {
+				if name != "shop" {
+					t.Errorf("the follower did %q", name)
+				}
+			}
+		})
+	}
+}
+
+func TestAbdicate(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(context.Context) error
+		code int
+	}{
+		"one replica":   {nil, http.StatusConflict},
+		"it leads":      {func(context.Context) error { return nil }, http.StatusAccepted},
+		"not any more":  {func(context.Context) error { return leader.ErrNoLease }, http.StatusServiceUnavailable},
+		"another error": {func(context.Context) error { return errors.New("x") }, http.StatusServiceUnavailable},
+	} {
+		for _, path := range []string{"/leader/abdicate", "/api/v1/leader/abdicate"} {
+			o, _ := testOptions(t, sampleStatus())
+			o.Abdicate = c.do
+			w := httptest.NewRecorder()
+			New(o).ServeHTTP(w, httptest.NewRequest("POST", path, nil))
+			if w.Code != c.code {
+				t.Errorf("%s: %d, want %d: %s", name, w.Code, c.code, w.Body)
+			}
+		}
+	}
+}
+
+func TestThePageSaysWhoLeads(t *testing.T) {
+	for want, l := range map[string]*leader.Status{
+		"This replica leads, epoch 42, 3 in line":                              {State: leader.Leading, Leading: true, Epoch: 42, Candidates: 3},
+		`the leader is <a href="http://other:9090" rel="noopener noreferrer">`: {State: leader.Waiting, Leader: "http://other:9090", Epoch: 42},
+		"This replica follows: no leader is known":                             {State: leader.Connecting},
+		"<strong>This replica cannot become the leader.</strong> <bdi>not 10s": {State: leader.Connecting, Reason: "not 10s"},
+		"the leader is <bdi>javascript:alert(1)</bdi>":                         {State: leader.Waiting, Leader: "javascript:alert(1)"},
+	} {
+		status := sampleStatus()
+		status.Leader = l
+		o, _ := testOptions(t, status)
+		if page := get(t, New(o), "/").Body.String(); !strings.Contains(page, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+}
