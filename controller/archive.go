@@ -121,7 +121,7 @@ func (c *Controller) recall(ctx context.Context, spec Sync, k store.Kept) (manif
 // about, so that it can be had again with the source away. A failure costs the
 // way back to it and nothing else.
 func (p *pass) keepRevision(ctx context.Context, end passEnd) {
-	if p.c.archive == nil || p.pin != nil || p.y.kept == p.revision.ID || !p.cameAbout(end) {
+	if p.c.archive == nil || p.term == nil || p.pin != nil || p.y.kept == p.revision.ID || !p.cameAbout(end) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
@@ -135,24 +135,14 @@ func (p *pass) keepRevision(ctx context.Context, end passEnd) {
 		p.c.log.Warn("a revision is not kept, so that there is no rollback to it", "sync", p.y.spec.Name, "revision", p.revision.ID, "error", err)
 		return
 	}
-	p.y.kept = p.revision.ID
-	if p.term == nil { // for when this replica leads; what is kept is the leader's to say
-		p.retain(ctx, slices.Concat(state.Kept, []store.Kept{{Sum: sum}}))
-		return
-	}
 	kept := withKept(state.Kept, store.Kept{
 		ID: p.revision.ID, Ref: p.revision.Ref, Author: p.revision.Author, Subject: p.revision.Subject, Time: p.revision.Time,
 		Since: p.c.now(), Scope: p.y.spec.Policy.Scope, Sum: sum,
 	})
-	state.Kept, p.y.memory.dirty = kept, true
+	state.Kept, p.y.memory.dirty, p.y.kept = kept, true, p.revision.ID
 	if err := p.save(ctx); err != nil {
 		return // told when the pass is finished; what is kept too much does no harm
 	}
-	p.retain(ctx, kept)
-}
-
-// retain removes from the archive what is kept no longer.
-func (p *pass) retain(ctx context.Context, kept []store.Kept) {
 	var sums []string
 	for _, k := range kept {
 		sums = append(sums, k.Sum)

@@ -47,13 +47,22 @@ func (p *pass) load(ctx context.Context) error {
 	return err
 }
 
+// peeker is a store that several processes share.
+type peeker interface {
+	Peek(ctx context.Context, sync string) (store.State, error)
+}
+
 func (p *pass) loadOnce(ctx context.Context) error {
 	m := &p.y.memory
 	if m.loaded && p.term != nil && m.term == p.term {
 		return nil
 	}
 	m.loaded, m.dirty = false, false
-	state, err := p.c.store.Load(ctx, p.y.spec.Name)
+	read := p.c.store.Load
+	if z, ok := p.c.store.(peeker); ok && p.term == nil {
+		read = z.Peek // to set something aside is the leader's to do
+	}
+	state, err := read(ctx, p.y.spec.Name)
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNewer) {
 		p.c.log.Error("what a sync has applied is lost", "sync", p.y.spec.Name, "error", err)
 		m.lost = fmt.Sprintf("What this sync had applied was lost at %s, so what git dropped before then no longer counts as its own: %v",

@@ -70,7 +70,7 @@ func runExport(ctx context.Context, cmd *cobra.Command, e *exporting) error {
 	if err != nil {
 		return err
 	}
-	client, err := newMarathon(c.Marathon, newLog(c.Log, cmd.ErrOrStderr()), nil)
+	client, err := newMarathon(c.Marathon, newLog(c.Log, cmd.ErrOrStderr()), nil, nil)
 	if err != nil {
 		return err
 	}

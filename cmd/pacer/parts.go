@@ -33,8 +33,9 @@ func newLog(c config.Log, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// newMarathon makes the client; wrap sees each request, nil: nobody does.
-func newMarathon(c config.Marathon, log *slog.Logger, wrap func(http.RoundTripper) http.RoundTripper) (*marathon.Client, error) {
+// newMarathon makes the client; wrap sees each request, nil: nobody does. Writes
+// need a lease; nil: they are always allowed.
+func newMarathon(c config.Marathon, log *slog.Logger, wrap func(http.RoundTripper) http.RoundTripper, lease func() (marathon.Lease, error)) (*marathon.Client, error) {
 	return marathon.New(marathon.Options{
 		URLs: c.URL,
 		Auth: marathon.Auth{
@@ -49,6 +50,7 @@ func newMarathon(c config.Marathon, log *slog.Logger, wrap func(http.RoundTrippe
 		AgentPort: cmp.Or(c.AgentPort, -1),
 		UserAgent: "pacer/" + versionString(),
 		Wrap:      wrap,
+		Lease:     lease,
 		Log:       log,
 	})
 }

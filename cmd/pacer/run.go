@@ -82,7 +82,8 @@ type program struct {
 	config     *config.Config
 	controller *controller.Controller
 	clusters   map[string]controller.Cluster
-	store      *store.File
+	replicas   *replicas // nil: this is the only one
+	store      store.Records
 	metrics    *prometheus.Registry
 	sources    map[string]sources.Source
 	addr       net.Addr // of the page; nil where none is served
@@ -108,6 +109,11 @@ func startProgram(ctx context.Context, c *config.Config, log *slog.Logger, fail 
 	}
 	p.store = file
 	p.onStop("the state folder", func(context.Context) error { return file.Close() })
+	if c.ZooKeeper.IsSet() {
+		if err := p.joinReplicas(ctx, c); err != nil {
+			return p, err
+		}
+	}
 	if err := sweepClones(c); err != nil {
 		return p, err
 	}
@@ -126,7 +132,11 @@ func startProgram(ctx context.Context, c *config.Config, log *slog.Logger, fail 
 		return p, err
 	}
 	p.runController(ctx, fail)
-	return p, p.servePage(c, fail)
+	if err := p.servePage(c, fail); err != nil {
+		return p, err
+	}
+	p.stand(ctx, fail)
+	return p, nil
 }
 
 // openMarathons makes a cluster of each Marathon of the configuration, each with
@@ -140,7 +150,7 @@ func (p *program) openMarathons(ctx context.Context, c *config.Config, wrap func
 		all[""] = c.Marathon
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		client, err := newMarathon(all[name], p.log, wrap)
+		client, err := newMarathon(all[name], p.log, wrap, p.replicas.lease())
 		if err != nil {
 			return fmt.Errorf("%s: %w", cmp.Or(name, "marathon"), err)
 		}
@@ -158,6 +168,15 @@ func (p *program) openMarathons(ctx context.Context, c *config.Config, wrap func
 		}
 	}
 	return nil
+}
+
+// slowest is how long a request to any of the Marathons may take.
+func slowest(c *config.Config) time.Duration {
+	most := time.Duration(c.Marathon.Timeout)
+	for _, m := range c.Marathons {
+		most = max(most, time.Duration(m.Timeout))
+	}
+	return most
 }
 
 // keepLive keeps a live copy of a Marathon until the program stops.
@@ -194,15 +213,16 @@ func (p *program) servePage(c *config.Config, fail func(error)) (err error) {
 	if c.Listen == "" {
 		return nil
 	}
-	handler := web.New(web.Options{
+	o := web.Options{
 		Status: p.controller.Status, Diff: p.controller.Diff, Trigger: p.controller.Trigger,
 		Suspend: p.controller.Suspend, Resume: p.controller.Resume, Approve: p.controller.Approve,
 		Rollback: p.controller.Rollback, Release: p.controller.Release,
 		Tokens:   web.Tokens{Read: marathonSecret(c.Web.Tokens.Read), Act: marathonSecret(c.Web.Tokens.Act)},
 		Webhooks: web.Webhooks{Secret: p.webhookSecret, Look: p.controller.Look},
 		Metrics:  p.metrics, Log: p.log, Version: versionString(),
-	})
-	if p.addr, err = p.serve("the page", c.Listen, web.Server(handler, c.Listen), fail); err == nil {
+	}
+	p.replicas.addTo(&o)
+	if p.addr, err = p.serve("the page", c.Listen, web.Server(web.New(o), c.Listen), fail); err == nil {
 		p.log.Info("serving the page", "address", p.addr.String())
 	}
 	return err
@@ -245,7 +265,11 @@ func closeSources(all map[string]sources.Source) error {
 func (p *program) controllerOptions(c *config.Config, opened map[string]sources.Source) controller.Options {
 	o := controller.Options{
 		Sources: map[string]controller.Source{}, Clusters: p.clusters, Store: p.store, Archive: p.store,
-		Log: p.log, Metrics: p.metrics,
+		RequestTimeout: slowest(c),
+		Log:            p.log, Metrics: p.metrics,
+	}
+	if p.replicas != nil {
+		o.Follow, o.Leadership = true, p.replicas.candidate.Status
 	}
 	for name, s := range opened {
 		o.Sources[name] = controller.Source{Source: s, Interval: interval(c.Sources[name])}
@@ -306,8 +330,8 @@ func (p *program) reload(load func() (*config.Config, error)) {
 // replace swaps sources and syncs. What is the same in both configurations
 // goes on undisturbed.
 func (p *program) replace(c *config.Config) error {
-	if !reflect.DeepEqual(c.Marathon, p.config.Marathon) || !reflect.DeepEqual(c.Marathons, p.config.Marathons) || c.Listen != p.config.Listen || c.Web != p.config.Web || c.StateDir != p.config.StateDir || c.Log != p.config.Log {
-		p.log.Warn("marathon, marathons, listen, web, stateDir and log are taken up at the next start only")
+	if !reflect.DeepEqual(c.Marathon, p.config.Marathon) || !reflect.DeepEqual(c.Marathons, p.config.Marathons) || !reflect.DeepEqual(c.ZooKeeper, p.config.ZooKeeper) || c.Advertise != p.config.Advertise || c.Listen != p.config.Listen || c.Web != p.config.Web || c.StateDir != p.config.StateDir || c.Log != p.config.Log {
+		p.log.Warn("marathon, marathons, zookeeper, advertise, listen, web, stateDir and log are taken up at the next start only")
 	}
 	kept, dropped := map[string]sources.Source{}, map[string]sources.Source{}
 	for name, s := range p.sources {

@@ -178,7 +178,7 @@ func (o *oneShot) connect(cmd *cobra.Command, args []string) (clients, []target,
 		if all[name] != nil {
 			continue
 		}
-		if all[name], err = newMarathon(t.marathon, newLog(c.Log, cmd.ErrOrStderr()), nil); err != nil {
+		if all[name], err = newMarathon(t.marathon, newLog(c.Log, cmd.ErrOrStderr()), nil, nil); err != nil {
 			delete(all, name)
 			all.Close()
 			return nil, nil, err

@@ -41,6 +41,7 @@ func (c *Config) check(d *decoder) {
 		s.check(d, "syncs."+name, c)
 	}
 	c.ZooKeeper.check(d)
+	checkAdvertise(d, c.Advertise)
 	c.checkScopes(d)
 }
 

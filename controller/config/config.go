@@ -15,6 +15,7 @@ type Config struct {
 	Marathon  Marathon            `yaml:"marathon" jsonschema_description:"the Marathon that is written to"`
 	Marathons map[string]Marathon `yaml:"marathons" jsonschema_description:"further Marathons by name, or all of several; each is read, limited and waited for by itself"`
 	Listen    string              `yaml:"listen" flag:"listen" env:"PACER_LISTEN" jsonschema:"default=:9090" jsonschema_description:"address of the page, the API, health and metrics; empty: none"`
+	Advertise string              `yaml:"advertise" flag:"advertise" env:"PACER_ADVERTISE" jsonschema_description:"URL at which other replicas reach this one's page; empty: http, this machine's name and the port of listen"`
 	ZooKeeper ZooKeeper           `yaml:"zookeeper" jsonschema_description:"several replicas, of which one writes; without servers there is one replica"`
 	Web       Web                 `yaml:"web" jsonschema_description:"who may use the page and the API"`
 	StateDir  string              `yaml:"stateDir" flag:"state-dir" env:"PACER_STATE_DIR" jsonschema:"default=pacer-state" jsonschema_description:"folder of what outlives the process: clones of repositories and, without zookeeper, inventory and history"`

@@ -164,6 +164,9 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		"ZooKeeper's password in the file": {
 			ok + "zookeeper: {servers: zk1, auth: {user: u, password: hunter2}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:3:53: zookeeper.auth.password: a secret does not stand in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"},
+		"no URL to ask a replica at": {
+			ok + "advertise: pacer-1:9090\nsyncs: {a: {source: a}}",
+			"pacer.yaml:3:12: advertise: not a URL of http or https without user: want one such as http://pacer-1:9090"},
 		"no port": {
 			"marathon: {url: http://m:8080, agentPort: 70000}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:1:43: marathon.agentPort: want a port from 0 to 65535"},

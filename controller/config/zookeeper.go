@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
@@ -85,5 +86,16 @@ func (t ZooKeeperTLS) check(d *decoder) {
 		d.failAt("zookeeper.tls", "it is described but not enabled: set enabled: true")
 	case (t.CertFile == "") != (t.KeyFile == ""):
 		d.failAt("zookeeper.tls", "certFile and keyFile are only of use together")
+	}
+}
+
+// checkAdvertise refuses what other replicas could not ask.
+func checkAdvertise(d *decoder, raw string) {
+	if raw == "" {
+		return
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" {
+		d.failAt("advertise", "not a URL of http or https without user: want one such as http://pacer-1:9090")
 	}
 }

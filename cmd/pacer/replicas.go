@@ -1,0 +1,127 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync"
+
+	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/controller/web"
+)
+
+// replicas is this replica's part among several. A nil one is the only replica.
+type replicas struct {
+	candidate *leader.Candidate
+	address   string
+}
+
+// joinReplicas opens the store in ZooKeeper and makes the candidate, which does
+// not stand for election yet.
+func (p *program) joinReplicas(ctx context.Context, c *config.Config) error {
+	if c.ZooKeeper.IsShort() {
+		p.log.Warn("zookeeper.sessionTimeout is short: a pause of a busy machine is enough for an election", "sessionTimeout", c.ZooKeeper.SessionTimeout.String())
+	}
+	r := &replicas{address: advertised(c)}
+	connection := zookeeperConfig(c.ZooKeeper, p.log)
+	var err error
+	r.candidate, err = leader.New(leader.Options{
+		Ensemble: leader.NewEnsemble(connection), Timeout: connection.SessionTimeout, Address: r.address, Log: p.log, Metrics: p.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, zookeeperPatience)
+	defer cancel()
+	z, err := store.OpenZooKeeper(ctx, store.ZooKeeperOptions{Connection: connection, Guard: r.guard, Log: p.log})
+	if err != nil {
+		return err
+	}
+	p.onStop("the state in ZooKeeper", func(context.Context) error { return z.Close() })
+	p.store, p.replicas = z, r
+	return nil
+}
+
+// guard lets the store write while this replica leads: ZooKeeper takes a write
+// only together with the proof that its node is there.
+func (r *replicas) guard() (node string, version int32, err error) {
+	node, err = r.candidate.Node()
+	return node, 0, err // nobody writes the node after it was made
+}
+
+// lease is what writes to Marathon need; nil: nothing.
+func (r *replicas) lease() func() (marathon.Lease, error) {
+	if r == nil {
+		return nil
+	}
+	return func() (marathon.Lease, error) {
+		lease, err := r.candidate.Lease()
+		if err != nil {
+			return nil, err
+		}
+		return lease, nil
+	}
+}
+
+// addTo tells the page who leads.
+func (r *replicas) addTo(o *web.Options) {
+	if r == nil {
+		return
+	}
+	o.Address, o.Abdicate = r.address, r.candidate.Abdicate
+	o.Leader = func(ctx context.Context) (string, error) {
+		who, err := r.candidate.Leader(ctx)
+		if err == nil && who.Address == "" {
+			err = errors.New("the leader serves no page")
+		}
+		return who.Address, err
+	}
+}
+
+// stand stands for election until the program stops, which hands over before
+// anything else stops.
+func (p *program) stand(ctx context.Context, fail func(error)) {
+	if p.replicas == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var done sync.WaitGroup
+	done.Go(func() {
+		err := p.replicas.candidate.Lead(ctx, func(ctx context.Context, _ leader.Term) { p.controller.Lead(ctx) })
+		if err != nil {
+			fail(err)
+		}
+	})
+	p.onStop("leadership", func(context.Context) error {
+		cancel()
+		done.Wait()
+		return nil
+	})
+}
+
+// advertised is the URL at which other replicas reach this one; empty: at none.
+// Marathon tells its tasks their host and the port that stands for the first of
+// theirs.
+func advertised(c *config.Config) string {
+	if c.Advertise != "" || c.Listen == "" {
+		return c.Advertise
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return ""
+	}
+	if os.Getenv("MARATHON_APP_ID") != "" {
+		host, port = cmp.Or(os.Getenv("HOST"), host), cmp.Or(os.Getenv("PORT0"), port)
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		if host, err = os.Hostname(); err != nil {
+			return ""
+		}
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
