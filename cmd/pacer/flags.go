@@ -59,7 +59,7 @@ func withSync(o config.Option) bool {
 }
 
 func withServer(o config.Option) bool {
-	return slices.Contains([]string{"listen", "stateDir", "zookeeper.servers"}, o.Key)
+	return slices.Contains([]string{"listen", "stateDir", "advertise", "zookeeper.servers"}, o.Key)
 }
 
 // outputFlag adds -o with the formats that a verb can write.

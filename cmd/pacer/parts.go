@@ -153,6 +153,7 @@ func policyOf(s config.Sync) plan.Policy {
 		Adopt:       s.Adopt,
 		ReportDrift: s.Drift == "report",
 		Revert:      s.OnFailure == "revert",
+		Self:        os.Getenv("MARATHON_APP_ID"), // Marathon tells each task of which app it is
 	}
 	for _, i := range s.Ignore {
 		p.Ignore = append(p.Ignore, plan.Ignore{ID: i.ID, Paths: i.Paths})

@@ -29,6 +29,7 @@ import (
 //
 //	what                                                    create update scale delete   lifted by
 //	Marathon would refuse it, or has another kind           x      x      x              changing git
+//	Pacer runs as it, and none of it would be left                x      x      x       doing it in Marathon
 //	its dependencies go round                               x      x      x              changing git
 //	this definition failed before                           x      x      x              changing git
 //	what it depends on failed, or is held for that          x      x      x              mending that

@@ -158,6 +158,8 @@ type Policy struct {
 	// ReportDrift: changes to what was applied before, in this definition or
 	// at this revision, are shown and not made.
 	ReportDrift bool
+	// Self is the id of the app that Pacer itself runs as; empty: it is none.
+	Self string
 	// Revert: where git's definition failed, the last healthy one is put back.
 	Revert bool
 }

@@ -123,6 +123,7 @@ func TestTruthTable(t *testing.T) {
 	webThree, webOther := simple("/shop/web", `, "instances": 3`), simple("/shop/web", `, "labels": {"a": "b"}`)
 	keep := map[string]string{"/shop/cart": cart}
 	withWeb := map[string]string{"/shop/cart": cart, "/shop/web": web}
+	withNone := map[string]string{"/shop/cart": cart, "/shop/web": simple("/shop/web", `, "instances": 0`)}
 	withThree := map[string]string{"/shop/cart": cart, "/shop/web": webThree}
 	many := func(n int) map[string]string {
 		all := map[string]string{"/shop/cart": cart}
@@ -160,6 +161,14 @@ func TestTruthTable(t *testing.T) {
 		{"gone from git, prune confirm", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneConfirm}}, []string{
 			"delete /shop/web blocked: prune: confirm asks first: pacer approve it, or put it back into git"}},
 		{"gone from git, confirmed", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneConfirm, Approved: map[string]bool{"/shop/web": true}}}, []string{"delete /shop/web"}},
+		{"Pacer itself, gone from git and approved", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Scope: "/", Prune: PruneOn, Self: "/shop/web", Approved: map[string]bool{"/shop/web": true}}}, []string{
+			"delete /shop/web blocked: Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"}},
+		{"Pacer itself, never ours", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneOn, Self: "/shop/web"}}, []string{
+			"delete /shop/web blocked: Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"}},
+		{"Pacer itself, scaled to nothing and approved", world{git: withNone, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Self: "/shop/web", Approved: map[string]bool{"/shop/web": true}}}, []string{
+			"scale /shop/web blocked: Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"}},
+		{"Pacer itself, scaled", world{git: withThree, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Self: "/shop/web"}}, []string{"scale /shop/web"}},
+		{"another app scaled to nothing", world{git: withNone, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Self: "/shop/cart"}}, []string{"scale /shop/web"}},
 		{"gone from both", world{git: keep, live: keep, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneOn}}, []string{}},
 		{"never ours", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneConfirm}}, []string{}},
 		{"never ours, prune on for all of Marathon", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Scope: "/", Prune: PruneOn}}, []string{}},

@@ -17,6 +17,7 @@ type policy func(w *work, drafts []*draft)
 // lifts come first, so that nobody approves in vain.
 var policies = []policy{
 	each(holdRefused),
+	each(holdSelf),
 	holdCircles,
 	each(holdFailed),
 	holdDependents,
@@ -74,6 +75,15 @@ func violationWords(v manifests.Violation) string {
 		words += " (" + v.Message + ")"
 	}
 	return v.Path + ": " + words
+}
+
+// holdSelf: without Pacer nobody would be there to undo it.
+func holdSelf(w *work, d *draft) string {
+	none := d.App != nil && d.App.Instances != nil && *d.App.Instances == 0
+	if w.in.Policy.Self == "" || d.ID != w.in.Policy.Self || d.Action != Delete && !none {
+		return ""
+	}
+	return "Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"
 }
 
 // holdFailed: a definition whose rollout failed is not tried until it changes.

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/pacer-gitops/pacer/controller/config"
+)
+
+const deployFolder = "../../deploy"
+
+// TestDeployManifest holds the app by which Marathon runs Pacer to what Pacer
+// itself would take.
+func TestDeployManifest(t *testing.T) {
+	dir := t.TempDir()
+	text, err := os.ReadFile(filepath.Join(deployFolder, "pacer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "pacer.json"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs strings.Builder
+	if code := run(t.Context(), []string{"validate", dir}, nil, &out, &errs); code != exitOK {
+		t.Errorf("exit code %d: %s%s", code, out.String(), errs.String())
+	}
+	holdEnvironment(t, string(text))
+}
+
+// TestDeployCompose reads the configuration that the Compose file holds, with
+// the environment that it gives.
+func TestDeployCompose(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(deployFolder, "compose.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compose struct {
+		Services map[string]struct {
+			Environment map[string]string
+		}
+		Configs map[string]struct{ Content string }
+	}
+	if err := yaml.Unmarshal(text, &compose); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "pacer.yaml")
+	if err := os.WriteFile(file, []byte(compose.Configs["pacer"].Content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pacer1", "pacer2", "pacer3"} {
+		for key, value := range compose.Services[name].Environment {
+			if strings.HasPrefix(value, "${") {
+				value = "http://marathon:8080"
+			}
+			t.Setenv(key, value)
+		}
+		c, err := config.Load(file, givenOptions(newRun())...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.ZooKeeper.Servers) != 3 || advertised(c) != "http://"+name+":9090" {
+			t.Errorf("%s: servers %v, advertised %s", name, c.ZooKeeper.Servers, advertised(c))
+		}
+	}
+	holdEnvironment(t, string(text))
+}
+
+// holdEnvironment holds the variables in a text to those that there are.
+func holdEnvironment(t *testing.T, text string) {
+	t.Helper()
+	known := map[string]bool{}
+	for _, o := range config.Options() {
+		known[o.Env] = true
+	}
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') }) {
+		if strings.HasPrefix(word, "PACER_") && !known[word] {
+			t.Errorf("there is no variable %s", word)
+		}
+	}
+}
+
+func TestAdvertised(t *testing.T) {
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		listen, advertise string
+		env               map[string]string
+		want              string
+	}{
+		{listen: ":9090", want: "http://" + host + ":9090"},
+		{listen: "0.0.0.0:9090", want: "http://" + host + ":9090"},
+		{listen: "[::]:9090", want: "http://" + host + ":9090"},
+		{listen: "10.0.0.7:9090", want: "http://10.0.0.7:9090"},
+		{listen: ":9090", advertise: "https://pacer", want: "https://pacer"},
+		{listen: "", want: ""},
+		{listen: ":9090", env: map[string]string{"MARATHON_APP_ID": "/ops/pacer", "HOST": "agent-3", "PORT0": "31007"}, want: "http://agent-3:31007"},
+		{listen: ":9090", env: map[string]string{"HOST": "shell", "PORT0": "1"}, want: "http://" + host + ":9090"},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			for _, name := range []string{"MARATHON_APP_ID", "HOST", "PORT0"} {
+				t.Setenv(name, c.env[name])
+			}
+			if got := advertised(&config.Config{Listen: c.listen, Advertise: c.advertise}); got != c.want {
+				t.Errorf("%+v: %q, want %q", c, got, c.want)
+			}
+		})
+	}
+}
