@@ -55,10 +55,10 @@ func (a *agenda) Pop() any {
 type variant struct {
 	name         string
 	from         uint64 // seed to begin with: it takes a rare one
-	checkAtBuild bool // the lease is looked at when the request is built, and not at the socket
-	trustSession bool // the session's state is the lease
-	oneProof     bool // the newest check alone is the lease
-	noPatience   bool // the first in line never waits for leases of others
+	checkAtBuild bool   // the lease is looked at when the request is built, and not at the socket
+	trustSession bool   // the session's state is the lease
+	oneProof     bool   // the newest check alone is the lease
+	noPatience   bool   // the first in line never waits for leases of others
 }
 
 type sim struct {
