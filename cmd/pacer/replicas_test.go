@@ -502,10 +502,9 @@ func (c *cluster) inTurn() {
 type tcpLink struct {
 	ln net.Listener
 
-	mu     sync.Mutex
-	isCut  bool
-	conns  map[net.Conn]bool
-	closed bool
+	mu    sync.Mutex
+	isCut bool
+	conns map[net.Conn]bool
 }
 
 func newLink(t *testing.T, target string) *tcpLink {
