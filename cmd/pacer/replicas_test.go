@@ -38,15 +38,17 @@ import (
 // each ZooKeeper server, which can be cut.
 
 const (
-	sessionTimeout = 2 * time.Second
-	ensembleTick   = 500 * time.Millisecond
-	// takeOver is how soon another replica leads when one is gone.
-	takeOver = sessionTimeout + ensembleTick + time.Second
+	shortSession = 2 * time.Second
+	ensembleTick = 500 * time.Millisecond
 )
+
+// takeOver is how soon another replica leads when one is gone.
+func (c *cluster) takeOver() time.Duration { return c.session + ensembleTick + time.Second }
 
 // cluster is everything.
 type cluster struct {
-	t        *testing.T
+	t        testing.TB
+	session  time.Duration
 	binary   string
 	folder   string // the source
 	root     string
@@ -82,9 +84,9 @@ type replicaProcess struct {
 	cmd *exec.Cmd
 }
 
-func newCluster(t *testing.T, apps int) *cluster {
+func newCluster(t testing.TB, apps int, session time.Duration) *cluster {
 	t.Helper()
-	c := &cluster{t: t, apps: apps, folder: t.TempDir(), root: zktest.Root(t), binary: builtPacer(t)}
+	c := &cluster{t: t, session: session, apps: apps, folder: t.TempDir(), root: zktest.Root(t), binary: builtPacer(t)}
 	c.ensemble = zktest.Start(t, zktest.Options{Tick: ensembleTick, QuorumProxies: true})
 	m, err := local.New(local.Options{
 		Executor: func(report func(executor.Update)) (executor.Executor, error) {
@@ -126,7 +128,7 @@ var built struct {
 }
 
 // builtPacer is the binary, built once.
-func builtPacer(t *testing.T) string {
+func builtPacer(t testing.TB) string {
 	t.Helper()
 	built.Do(func() {
 		dir, err := os.MkdirTemp("", "pacer-built-")
@@ -165,7 +167,7 @@ listen: %s
 stateDir: %s
 sources: {shop: {directory: {path: %s, interval: 2s}}}
 syncs: {shop: {source: shop, scope: /shop, adopt: true, prune: "on"}}
-`, r.marathon.URL, strings.Join(servers, ", "), c.root, sessionTimeout, r.listen, filepath.Join(dir, "state"), c.folder)
+`, r.marathon.URL, strings.Join(servers, ", "), c.root, c.session, r.listen, filepath.Join(dir, "state"), c.folder)
 	if err := os.WriteFile(r.config, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
@@ -174,7 +176,7 @@ syncs: {shop: {source: shop, scope: /shop, adopt: true, prune: "on"}}
 }
 
 // unusedAddress was free a moment ago.
-func unusedAddress(t *testing.T) string {
+func unusedAddress(t testing.TB) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -507,7 +509,7 @@ type tcpLink struct {
 	conns map[net.Conn]bool
 }
 
-func newLink(t *testing.T, target string) *tcpLink {
+func newLink(t testing.TB, target string) *tcpLink {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -587,7 +589,7 @@ func (l *tcpLink) carry(client net.Conn, target string) {
 
 // TestReplicas plays each fault once, one after the other.
 func TestReplicas(t *testing.T) {
-	c := newCluster(t, 10)
+	c := newCluster(t, 10, shortSession)
 	c.converge()
 	fault := func(name string, play func()) {
 		if !t.Failed() {
@@ -606,8 +608,8 @@ func TestReplicas(t *testing.T) {
 		old.kill()
 		next := c.leader(old)
 		at, _ := next.terms()
-		if took := at[len(at)-1].Sub(began); took > takeOver {
-			t.Errorf("the next leads after %s, want %s at most", took, takeOver)
+		if took := at[len(at)-1].Sub(began); took > c.takeOver() {
+			t.Errorf("the next leads after %s, want %s at most", took, c.takeOver())
 		} else {
 			t.Logf("the next leads after %s", took)
 		}
@@ -766,7 +768,7 @@ func (c *cluster) deleteFirst() {
 // TestTheLeaderIsKilledWhileItChanges200Apps kills it at several steps: each
 // app is changed once, and none is lost.
 func TestTheLeaderIsKilledWhileItChanges200Apps(t *testing.T) {
-	c := newCluster(t, 200)
+	c := newCluster(t, 200, shortSession)
 	c.converge()
 	for _, after := range []int{1, 60, 150} {
 		c.mu.Lock()
@@ -803,6 +805,34 @@ func TestTheLeaderIsKilledWhileItChanges200Apps(t *testing.T) {
 	c.inTurn()
 }
 
+// BenchmarkTakeOver measures from the end of the leader, by kill -9 and by
+// SIGTERM, till another one may write, with a session timeout of 6 s and a tick
+// of 0.5 s: go test ./cmd/pacer -run - -bench TakeOver -benchtime 10x
+func BenchmarkTakeOver(b *testing.B) {
+	c := newCluster(b, 5, 6*time.Second)
+	c.converge()
+	for name, signal := range map[string]syscall.Signal{"kill": syscall.SIGKILL, "term": syscall.SIGTERM} {
+		b.Run(name, func(b *testing.B) {
+			var all []time.Duration
+			for b.Loop() {
+				old := c.leader()
+				began := time.Now()
+				old.signal(signal)
+				next := c.leader(old)
+				at, _ := next.terms()
+				all = append(all, at[len(at)-1].Sub(began))
+				_ = old.cmd.Wait() // it was killed
+				old.start()
+				zktest.Await(b, "three in line", func() bool { return next.status().Leader.Candidates == 3 })
+			}
+			slices.Sort(all)
+			b.ReportMetric(all[len(all)/2].Seconds(), "s/median")
+			b.ReportMetric(all[len(all)-1].Seconds(), "s/most")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 var (
 	soakRuns = flag.Int("soak", 2, "how many random `faults` TestSoak plays")
 	soakSeed = flag.Uint64("soak-seed", 1, "`seed` of the first")
@@ -811,7 +841,7 @@ var (
 // TestSoak plays random freezes and partitions of the leader, each by a seed of
 // its own; ./soak.sh plays many.
 func TestSoak(t *testing.T) {
-	c := newCluster(t, 5)
+	c := newCluster(t, 5, shortSession)
 	c.converge()
 	rest := c.busy()
 	for n := range *soakRuns {
@@ -820,7 +850,7 @@ func TestSoak(t *testing.T) {
 		upTo := func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d))) }
 		leader := c.leader()
 		time.Sleep(upTo(500 * time.Millisecond)) // seeded: when it happens is part of it
-		long := sessionTimeout/4 + upTo(2*sessionTimeout)
+		long := shortSession/4 + upTo(2*shortSession)
 		switch what := random.IntN(3); what {
 		case 0:
 			leader.signal(syscall.SIGSTOP)
@@ -835,7 +865,7 @@ func TestSoak(t *testing.T) {
 			leader.cut(true)
 			time.Sleep(long)
 			leader.signal(syscall.SIGCONT)
-			time.Sleep(upTo(sessionTimeout))
+			time.Sleep(upTo(shortSession))
 			leader.cut(false)
 		}
 		c.awaitWrite(nil)

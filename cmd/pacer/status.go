@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -44,12 +45,28 @@ func printStatus(w io.Writer, st controller.Status) {
 	if st.Reload != "" {
 		fmt.Fprintln(w, plan.Visible("The newest configuration is not in force: "+st.Reload))
 	}
+	if l := st.Leader; l != nil {
+		fmt.Fprintln(w, plan.Visible(leaderWords(*l)))
+	}
 	for _, y := range st.Syncs {
 		printSync(w, st, y)
 	}
 	if len(st.Syncs) == 0 {
 		fmt.Fprintln(w, "No sync is configured.")
 	}
+}
+
+// leaderWords says who leads.
+func leaderWords(l leader.Status) string {
+	switch {
+	case l.NotReady() != "":
+		return "This replica cannot become the leader: " + l.NotReady()
+	case l.Leading:
+		return fmt.Sprintf("This replica leads, epoch %d, %d in line", l.Epoch, l.Candidates)
+	case l.Leader == "":
+		return fmt.Sprintf("This replica follows (%s); no leader is known", l.State)
+	}
+	return fmt.Sprintf("This replica follows; the leader is %s, epoch %d, %d in line", l.Leader, l.Epoch, l.Candidates)
 }
 
 func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {

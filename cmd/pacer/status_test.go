@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -21,5 +22,20 @@ func TestStatusTellsProblemsAsValidateDoes(t *testing.T) {
 	want := "shop: not compared yet\n  prod: there is no such folder\n  a\\x1b.yaml:3:5: warning: /shop/a: old form\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestStatusSaysWhoLeads(t *testing.T) {
+	for want, l := range map[string]leader.Status{
+		"This replica leads, epoch 7, 3 in line\n":                                         {State: leader.Leading, Leading: true, Epoch: 7, Candidates: 3},
+		"This replica follows; the leader is http://a:9090\\x1b, epoch 7, 3 in line\n":     {State: leader.Waiting, Leader: "http://a:9090\x1b", Epoch: 7, Candidates: 3},
+		"This replica follows (waiting); no leader is known\n":                             {State: leader.Waiting},
+		"This replica cannot become the leader: another session timeout than configured\n": {State: leader.Connecting, Reason: "another session timeout than configured"},
+	} {
+		var out strings.Builder
+		printStatus(&out, controller.Status{Leader: &l})
+		if got := strings.TrimSuffix(out.String(), "No sync is configured.\n"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
