@@ -63,7 +63,7 @@ func (p *pass) loadOnce(ctx context.Context) error {
 		read = z.Peek // to set something aside is the leader's to do
 	}
 	state, err := read(ctx, p.y.spec.Name)
-	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNewer) {
+	if p.term != nil && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNewer)) {
 		p.c.log.Error("what a sync has applied is lost", "sync", p.y.spec.Name, "error", err)
 		m.lost = fmt.Sprintf("What this sync had applied was lost at %s, so what git dropped before then no longer counts as its own: %v",
 			p.began.UTC().Format(time.RFC3339), err)

@@ -100,9 +100,6 @@ func startProgram(ctx context.Context, c *config.Config, log *slog.Logger, fail 
 		}
 	}()
 	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if c.ZooKeeper.IsSet() {
-		return p, errors.New("zookeeper: several replicas are not supported yet: leave the key away; one replica keeps its state in stateDir")
-	}
 	file, err := store.OpenFile(c.StateDir)
 	if err != nil {
 		return p, err
