@@ -32,17 +32,20 @@ func bounded(s State) State {
 	return s
 }
 
-// encode writes a state of a sync.
+// encode writes a state of a sync: as json.Marshal would write its envelope, which
+// would read all of a large state twice more.
 func encode(s State, sync string) ([]byte, error) {
 	state, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
 	}
-	b, err := json.Marshal(envelope{Format: format, Sync: sync, Sum: sum(state), State: state})
+	name, err := json.Marshal(sync)
 	if err != nil {
 		return nil, err
 	}
-	return append(b, '\n'), nil
+	b := make([]byte, 0, len(state)+len(name)+128)
+	b = fmt.Appendf(b, `{"format":%d,"sync":%s,"sum":"%s","state":`, format, name, sum(state))
+	return append(append(b, state...), "}\n"...), nil
 }
 
 func sum(b []byte) string {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -201,6 +202,27 @@ func TestEveryFlippedByteIsNoticed(t *testing.T) {
 		b[i] ^= 1
 		if got, err := decode(b, "shop"); err == nil && !cmp.Equal(want, got) {
 			t.Fatalf("byte %d flipped gives another state: %s", i, cmp.Diff(want, got))
+		}
+	}
+}
+
+// What is written by hand is what the envelope's members say.
+func TestEncodeWritesTheEnvelope(t *testing.T) {
+	for _, sync := range []string{"shop", "a \"quoted\" <name>\u2028"} {
+		got, err := encode(sample(3), sync)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state, err := json.Marshal(sample(3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := json.Marshal(envelope{Format: format, Sync: sync, Sum: sum(state), State: state})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want)+"\n", string(got)); diff != "" {
+			t.Error(diff)
 		}
 	}
 }
