@@ -111,10 +111,26 @@ func (p *pass) look(ctx context.Context, snapshot *sources.Snapshot) error {
 	}
 	p.learn()
 	p.showPlan()
-	if p.term != nil && (p.y.memory.dirty || (p.work() && !p.y.memory.state.Suspended)) {
+	works := p.work() && !p.y.memory.state.Suspended
+	if p.term != nil && (p.y.memory.dirty || works) && !(works && p.notesAll()) {
 		return p.save(ctx) // what cannot be remembered is not begun
 	}
 	return nil
+}
+
+// notesAll tells whether there is something to be sent, and the memory is saved
+// anyhow before any of it is: see sending. To save ten thousand apps twice for
+// one that changes would make it late.
+func (p *pass) notesAll() bool {
+	pending := 0
+	for _, c := range p.plan.Changes {
+		if c.Blocked == nil {
+			if pending++; c.App == nil && c.Pod == nil {
+				return false
+			}
+		}
+	}
+	return pending > 0
 }
 
 // want reads what is desired: what the source says, or what it said at the
