@@ -253,7 +253,7 @@ func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []b
 		return nil, err
 	}
 	failure := &Error{Method: r.method, URL: base.String() + r.path}
-	sender := c.http
+	sender, lease := c.http, Lease(nil)
 	if r.write() && c.fence != nil {
 		f, err := c.fence.enter()
 		if err != nil {
@@ -262,12 +262,16 @@ func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []b
 		}
 		bounded, cancel := f.bounded(req.Context())
 		defer cancel()
-		ctx, req, sender = bounded, req.WithContext(bounded), f.http
+		ctx, req, sender, lease = bounded, req.WithContext(bounded), f.http, f.lease
 	}
 	resp, err := sender.Do(req)
 	if err != nil {
 		failure.Sent, failure.Cause = sent.Load(), unwrapURL(err)
-		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		cause := context.Cause(ctx)
+		if cause == nil && lease != nil {
+			cause = lease.Err() // connections may be cut before the context hears of it
+		}
+		if cause != nil && !errors.Is(err, cause) {
 			failure.Cause = fmt.Errorf("%w: %w", cause, failure.Cause)
 		}
 		return nil, failure
