@@ -2,6 +2,7 @@ package leader
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
@@ -173,6 +175,26 @@ func TestAnotherTimeoutThanConfiguredIsRefused(t *testing.T) {
 	})
 	cancel()
 	group.Wait()
+}
+
+func TestNodesBelongToTheCredential(t *testing.T) {
+	c := config(t, zktest.Shared(t))
+	c.Auth = zookeeper.Auth{User: "pacer", Password: func() (string, error) { return "secret", nil }}
+	all := inLine(t, c, 2)
+	stranger, _, err := zk.Connect(c.Servers, 5*time.Second, zk.WithLogInfo(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	node, err := all[0].Node()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stranger.Delete(node, -1); !errors.Is(err, zk.ErrNoAuth) {
+		t.Errorf("somebody without the credential deletes the leader's node: %v", err)
+	}
+	all[0].stop()
+	awaitLeader(t, all[1])
 }
 
 func TestForeignNodesInLineAreIgnored(t *testing.T) {
