@@ -121,31 +121,14 @@ func newCluster(t testing.TB, apps int, session time.Duration) *cluster {
 	return c
 }
 
-var built struct {
-	sync.Once
-	path string
-	err  error
-}
-
-// builtPacer is the binary, built once.
+// builtPacer is the binary as it is shipped, but for its version.
 func builtPacer(t testing.TB) string {
 	t.Helper()
-	built.Do(func() {
-		dir, err := os.MkdirTemp("", "pacer-built-")
-		if err != nil {
-			built.err = err
-			return
-		}
-		built.path = filepath.Join(dir, "pacer")
-		out, err := exec.Command("go", "build", "-o", built.path, ".").CombinedOutput()
-		if err != nil {
-			built.err = fmt.Errorf("%w: %s", err, out)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
+	path := filepath.Join(t.TempDir(), "pacer")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
-	return built.path
+	return path
 }
 
 func (c *cluster) newReplica(i int, marathon http.Handler) *replicaProcess {
