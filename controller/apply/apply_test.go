@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -801,6 +802,30 @@ func TestMustStayUpForTheSettlingTime(t *testing.T) {
 		want(t, got, map[string]Result{"/a": Applied})
 		if up := got[0].Ended.Sub(begin); up < 9*time.Second+2*time.Second {
 			t.Errorf("applied after %s, though it stays up from 9 s on and must for 2 s", up)
+		}
+	})
+}
+
+// Marathon may run more tasks than it was asked for and ends them by itself in
+// its own time: they are waited out, and nothing is sent for their sake.
+func TestTooManyTasksAreWaitedOut(t *testing.T) {
+	in(t, func(t *testing.T, c *cluster) {
+		c.has(appOf("/a", "x", 3))
+		a := c.apps["/a"]
+		for range 2 {
+			a.tasks = append(a.tasks, &fakeTask{a.version, time.Now()})
+		}
+		a.surplus = time.Now().Add(4 * time.Minute)
+		begin, said := time.Now(), ""
+		got := New(c, Options{}).Apply(t.Context(), planOf(change(plan.Scale, appOf("/a", "x", 4))), Request{
+			Progress: func(o Outcome) { said = cmp.Or(o.Reason, said) },
+		})
+		want(t, got, map[string]Result{"/a": Applied})
+		if took := got[0].Ended.Sub(begin); took < 4*time.Minute || c.writes["/a"] != 1 || len(a.tasks) != 4 {
+			t.Errorf("applied after %s, %d writes, %d tasks", took, c.writes["/a"], len(a.tasks))
+		}
+		if said != "5 of 4 running: 1 too many, which Marathon ends by itself" {
+			t.Errorf("said %q", said)
 		}
 	})
 }

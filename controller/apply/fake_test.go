@@ -49,7 +49,15 @@ type fakeApp struct {
 	version time.Time
 	config  time.Time // lastConfigChangeAt
 	tasks   []*fakeTask
+	surplus time.Time // till then tasks that are too many are not ended
 	failure *marathon.TaskFailure
+}
+
+// trim ends the tasks that are too many.
+func (a *fakeApp) trim(now time.Time) {
+	if !now.Before(a.surplus) {
+		a.tasks = a.tasks[:min(len(a.tasks), instancesOf(a.def))]
+	}
 }
 
 type fakeTask struct {
@@ -94,7 +102,7 @@ func (c *cluster) tick() {
 			for len(a.tasks) < instancesOf(a.def) && len(a.tasks) > 0 {
 				a.tasks = append(a.tasks, &fakeTask{a.version, now.Add(c.startup)})
 			}
-			a.tasks = a.tasks[:min(len(a.tasks), instancesOf(a.def))]
+			a.trim(now)
 		}
 	}
 }
@@ -146,7 +154,7 @@ func (c *cluster) ended(d *fakeDeployment, now time.Time) bool {
 		for len(a.tasks) < n {
 			a.tasks = append(a.tasks, &fakeTask{a.version, now.Add(c.startup)})
 		}
-		a.tasks = a.tasks[:n]
+		a.trim(now)
 		for _, t := range a.tasks {
 			if now.Before(t.running) {
 				done = false
