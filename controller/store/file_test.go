@@ -226,3 +226,32 @@ func TestEncodeWritesTheEnvelope(t *testing.T) {
 		}
 	}
 }
+
+// What the first version that kept a state has written is read by every later
+// one, so that replicas can be upgraded one after the other, and nothing of it is
+// lost when it is saved again. The file is never made anew: a format that cannot
+// read it is another format, and comes with a file of its own.
+func TestStatesOfTheFirstFormatAreRead(t *testing.T) {
+	written, err := os.ReadFile("testdata/format-1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, prefix+"shop"+suffix), written, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := open(t, folder).Load(t.Context(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Inventory) != 2 || !s.Suspended || s.Pin == nil || s.Pin.By.User != "ada" {
+		t.Errorf("read %+v", s)
+	}
+	again, err := encode(s, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(written), string(again)); diff != "" {
+		t.Errorf("saved again it differs: %s", diff)
+	}
+}
