@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -23,7 +25,10 @@ type EventStream interface {
 // believed, may be lost, and what is written in answer to one brings new ones.
 const (
 	eventBreath = 50 * time.Millisecond // a burst of events is one pass
-	passBreath  = 500 * time.Millisecond
+	// passBreath is the least time between passes that events ask for, but for
+	// passBurst of them after a rest: what is rare is answered at once.
+	passBreath = 250 * time.Millisecond
+	passBurst  = 4
 	// waitBreath is how long a pass that waits for rollouts is left alone, so
 	// that events of what it does not work on cannot keep it from its end.
 	waitBreath = 3 * time.Second
@@ -177,9 +182,11 @@ func leastBreath(kind string) time.Duration {
 }
 
 // breath is how long the next pass that an event asks for is put off: the more
-// it costs to read Marathon, the longer. Called with mu held.
+// it costs to read Marathon, the longer. Called once for each of them, with mu
+// held.
 func (y *syncer) breath(least time.Duration) time.Duration {
-	return max(least, time.Until(y.lastRead.Add(max(passBreath, liveShare*y.lastTook))))
+	y.pace.SetLimit(rate.Every(max(passBreath, liveShare*y.lastTook)))
+	return max(least, y.pace.Reserve().Delay())
 }
 
 // missed tells whether something was heard since the last pass began to read,
@@ -187,7 +194,10 @@ func (y *syncer) breath(least time.Duration) time.Duration {
 func (y *syncer) missed() (time.Duration, bool) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	return y.breath(eventBreath), y.heard.After(cmp.Or(y.lastRead, y.heard))
+	if !y.heard.After(cmp.Or(y.lastRead, y.heard)) {
+		return 0, false
+	}
+	return y.breath(eventBreath), true
 }
 
 // levelOfLoss keeps a Marathon that is away for long out of the log.

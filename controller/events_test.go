@@ -115,11 +115,28 @@ func TestBurstsOfEventsAreFewPasses(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		after(time.Minute)
-		if n := g.world.looks() - before; n < 15 || n > 22 {
-			t.Errorf("%d reads for 1000 events in 10 s, want about two a second", n)
+		if n := g.world.looks() - before; n < 35 || n > 10*4+passBurst+1 {
+			t.Errorf("%d reads for 1000 events in 10 s, want about four a second", n)
 		}
 		if n := g.world.writes("/shop/a"); n != 1 {
 			t.Errorf("%d writes of what never changed", n)
+		}
+	})
+}
+
+// A few changes that follow soon upon each other do not wait for their turn.
+func TestChangesAfterARestAreAnsweredAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newHearingRig(t, files("/shop/a", "v1", "/shop/b", "v1", "/shop/c", "v1"))
+		g.start()
+		defer g.stop()
+		after(time.Minute)
+		for _, id := range []string{"/shop/a", "/shop/b", "/shop/c"} {
+			g.world.set(func() { delete(g.world.apps, id) })
+			s.events <- deployed(id)
+			after(eventBreath)
+			g.runs("/shop/a=v1 /shop/b=v1 /shop/c=v1")
+			after(2 * eventBreath) // till the pass has ended
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
@@ -42,6 +44,7 @@ type syncer struct {
 	lastTook time.Duration        // how long that took
 	heard    time.Time            // when Marathon last said that something changed
 	due      time.Time            // when the pass for what was heard was put off to
+	pace     *rate.Limiter        // of the passes that events ask for
 	orders   []*order
 	asked    store.Asked   // who wants a pass after the next look
 	noted    store.Asked   // what the next pass is for
@@ -79,7 +82,7 @@ type memory struct {
 func newSyncer(spec Sync, w *watcher, m *cluster) *syncer {
 	return &syncer{
 		spec: spec, watcher: w, cluster: m, reader: manifests.NewReader(), fights: map[string]fight{},
-		stands: map[string]store.Stand{}, authors: map[string]string{},
+		stands: map[string]store.Stand{}, authors: map[string]string{}, pace: rate.NewLimiter(rate.Every(passBreath), passBurst),
 		view: SyncStatus{Name: spec.Name, Source: w.source.Source.String(), Path: spec.Path, Scope: spec.Policy.Scope, Marathon: spec.Marathon},
 	}
 }
