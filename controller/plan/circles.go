@@ -60,18 +60,7 @@ func (c *circles) visit(node string) {
 // group that it is in.
 func (c *circles) next(node string) []string {
 	if group, is := strings.CutPrefix(node, "in "); is {
-		start, _ := slices.BinarySearch(c.ids, group)
-		var members []string
-		for _, id := range c.ids[start:] {
-			if !within(id, group) {
-				if id[:min(len(id), len(group))] > group {
-					break
-				}
-				continue
-			}
-			members = append(members, id)
-		}
-		return members
+		return slices.Collect(c.members(group))
 	}
 	var next []string
 	for _, target := range c.dependencies(node) {

@@ -159,7 +159,7 @@ func (w *work) keepFilled(emptied, deleted map[string]bool) {
 // others depend on first; deletes, what depends on others first; emptied groups,
 // from the inside out. Within that by id.
 func (w *work) order(drafts []*draft) {
-	if len(drafts) == 0 {
+	if len(drafts) < 2 {
 		return
 	}
 	depths := w.newDepths()

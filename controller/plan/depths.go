@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/pacer-gitops/pacer/manifests"
@@ -11,13 +12,13 @@ import (
 type depths struct {
 	apps    map[string][]string // dependencies by id; pods have none
 	groups  map[string][]string // of groups that have any
-	ids     []string            // of apps, sorted
+	ids     []string            // of apps, sorted once a group is asked about
 	known   map[string]int      // finished nodes
 	visited map[string]bool     // begun nodes: one that is begun and not known closes a circle
 }
 
 func (w *work) newDepths() *depths {
-	d := &depths{apps: map[string][]string{}, groups: map[string][]string{}, known: map[string]int{}, visited: map[string]bool{}}
+	d := &depths{apps: make(map[string][]string, len(w.in.Live.Apps)), groups: map[string][]string{}, known: map[string]int{}, visited: map[string]bool{}}
 	for id, a := range w.in.Live.Apps {
 		d.apps[id] = a.Dependencies
 	}
@@ -34,8 +35,27 @@ func (w *work) newDepths() *depths {
 			d.groups[item.ID] = item.Group.Dependencies
 		}
 	}
-	d.ids = sortedKeys(d.apps)
 	return d
+}
+
+// members are the ids of the apps in a group, in order.
+func (d *depths) members(group string) iter.Seq[string] {
+	if d.ids == nil {
+		d.ids = sortedKeys(d.apps)
+	}
+	return func(yield func(string) bool) {
+		start, _ := slices.BinarySearch(d.ids, group)
+		for _, id := range d.ids[start:] {
+			switch {
+			case within(id, group):
+				if !yield(id) {
+					return
+				}
+			case id[:min(len(id), len(group))] > group:
+				return
+			}
+		}
+	}
 }
 
 // of returns the depth of an app. The reader refuses dependencies that go
@@ -83,13 +103,8 @@ func (d *depths) ofTarget(target, from string) int {
 	}
 	d.visited[key] = true
 	deepest := -1
-	start, _ := slices.BinarySearch(d.ids, target)
-	for _, id := range d.ids[start:] {
-		if within(id, target) {
-			deepest = max(deepest, d.of(id))
-		} else if id[:min(len(id), len(target))] > target {
-			break
-		}
+	for id := range d.members(target) {
+		deepest = max(deepest, d.of(id))
 	}
 	d.known[key] = deepest
 	return deepest
