@@ -35,17 +35,18 @@ func bounded(s State) State {
 // encode writes a state of a sync: as json.Marshal would write its envelope, which
 // would read all of a large state twice more.
 func encode(s State, sync string) ([]byte, error) {
-	state, err := json.Marshal(s)
+	b := make([]byte, 0, 4096+256*len(s.Inventory)+128*len(s.Stands))
+	b = appendString(fmt.Appendf(b, `{"format":%d,"sync":`, format), sync)
+	b = append(b, `,"sum":"`...)
+	at := len(b)
+	b = append(append(b, make([]byte, hex.EncodedLen(sha256.Size))...), `","state":`...)
+	begin := len(b)
+	b, err := appendState(b, s)
 	if err != nil {
 		return nil, err
 	}
-	name, err := json.Marshal(sync)
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, 0, len(state)+len(name)+128)
-	b = fmt.Appendf(b, `{"format":%d,"sync":%s,"sum":"%s","state":`, format, name, sum(state))
-	return append(append(b, state...), "}\n"...), nil
+	copy(b[at:], sum(b[begin:]))
+	return append(b, "}\n"...), nil
 }
 
 func sum(b []byte) string {
