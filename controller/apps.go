@@ -27,39 +27,44 @@ func (p *pass) showPlan() {
 	})
 }
 
-// apps is the status of all that the sync defines, owns and should delete.
+// apps is the status of all that the sync defines, owns and should delete, sorted
+// by id.
 func (p *pass) apps() []AppStatus {
 	changes := map[string]*plan.Change{}
 	for i := range p.plan.Changes {
 		changes[p.plan.Changes[i].ID] = &p.plan.Changes[i]
 	}
 	broken := firstErrors(p.desired)
-	seen := make(map[string]bool, len(p.desired.Items))
-	apps := make([]AppStatus, 0, len(p.desired.Items))
-	add := func(item manifests.Item) {
-		if !seen[item.ID] {
-			seen[item.ID] = true
-			apps = append(apps, p.app(item, changes[item.ID], broken[item.ID]))
-		}
+	items := p.shown()
+	apps := make([]AppStatus, len(items))
+	for i, item := range items {
+		apps[i] = p.app(item, changes[item.ID], broken[item.ID])
 	}
-	for _, item := range p.desired.Items {
-		add(item)
-	}
-	for _, c := range p.plan.Changes {
-		add(manifests.Item{ID: c.ID, Kind: c.Kind, File: c.File})
-	}
-	for id := range p.desired.Broken {
-		if id != "" {
-			add(p.brokenItem(id))
-		}
-	}
-	slices.SortFunc(apps, func(a, b AppStatus) int { return cmp.Compare(a.ID, b.ID) })
 	return apps
 }
 
+// shown is what is told of, once each: what git defines, mostly all and in order,
+// then what the plan deletes and what has errors.
+func (p *pass) shown() []*manifests.Item {
+	items := make([]*manifests.Item, 0, len(p.desired.Items)+len(p.plan.Changes))
+	for i := range p.desired.Items {
+		items = append(items, &p.desired.Items[i])
+	}
+	for _, c := range p.plan.Changes {
+		items = append(items, &manifests.Item{ID: c.ID, Kind: c.Kind, File: c.File})
+	}
+	for id := range p.desired.Broken {
+		if id != "" {
+			items = append(items, p.brokenItem(id))
+		}
+	}
+	slices.SortStableFunc(items, func(a, b *manifests.Item) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(items, func(a, b *manifests.Item) bool { return a.ID == b.ID })
+}
+
 // brokenItem is what is known of an id whose manifest has errors.
-func (p *pass) brokenItem(id string) manifests.Item {
-	item := manifests.Item{ID: id, Kind: manifests.KindApp, File: p.y.memory.state.Inventory[id].File}
+func (p *pass) brokenItem(id string) *manifests.Item {
+	item := &manifests.Item{ID: id, Kind: manifests.KindApp, File: p.y.memory.state.Inventory[id].File}
 	if _, pod := p.state.Pods[id]; pod {
 		item.Kind = manifests.KindPod
 	}
@@ -72,7 +77,7 @@ func (p *pass) brokenItem(id string) manifests.Item {
 	return item
 }
 
-func (p *pass) app(item manifests.Item, change *plan.Change, broken string) AppStatus {
+func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) AppStatus {
 	a := AppStatus{ID: item.ID, Kind: item.Kind, File: item.File, Revision: p.y.memory.state.Inventory[item.ID].Revision}
 	f := facts{broken: broken, change: change}
 	if failure, ok := p.y.memory.state.Failed[item.ID]; ok {
@@ -93,7 +98,7 @@ func (p *pass) app(item manifests.Item, change *plan.Change, broken string) AppS
 
 // fares tells how an app or a pod fares in Marathon, or what git wants of one
 // that Marathon does not have.
-func (p *pass) fares(item manifests.Item) (Health, Instances) {
+func (p *pass) fares(item *manifests.Item) (Health, Instances) {
 	health, i := fares(p.state, item.ID, item.Kind)
 	if health == HealthMissing {
 		i = wants(item)
@@ -102,7 +107,7 @@ func (p *pass) fares(item manifests.Item) (Health, Instances) {
 }
 
 // wants counts what a definition asks for.
-func wants(item manifests.Item) Instances {
+func wants(item *manifests.Item) Instances {
 	if item.Kind == manifests.KindPod {
 		return Instances{Wanted: podWants(item.Pod), Checked: podChecked(item.Pod)}
 	}

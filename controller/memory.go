@@ -17,18 +17,6 @@ import (
 // saveTimeout bounds a save, also one after the end of the process was asked for.
 const saveTimeout = 10 * time.Second
 
-// inventory is what the plan may delete; nil while it is not known.
-func (m memory) inventory() map[string]plan.Owned {
-	if m.state.Inventory == nil {
-		return nil
-	}
-	owned := make(map[string]plan.Owned, len(m.state.Inventory))
-	for id, o := range m.state.Inventory {
-		owned[id] = plan.Owned(o)
-	}
-	return owned
-}
-
 // load reads the store until it could be read once: before that nothing is
 // begun, since it could not be remembered. What is lost for good is told for as
 // long as the process lives; then the inventory is not known, so nothing is
@@ -111,12 +99,8 @@ func (p *pass) learn() {
 	if !memory.loaded {
 		return
 	}
-	owned := make(map[string]store.Owned, len(p.plan.Owned))
-	for id, o := range p.plan.Owned {
-		owned[id] = store.Owned(o)
-	}
-	if memory.state.Inventory == nil || !maps.Equal(owned, memory.state.Inventory) {
-		memory.state.Inventory, memory.dirty = owned, true
+	if memory.state.Inventory == nil || !maps.Equal(p.plan.Owned, memory.state.Inventory) {
+		memory.state.Inventory, memory.dirty = maps.Clone(p.plan.Owned), true
 	}
 	if !maps.Equal(memory.state.Held, p.plan.Held) {
 		memory.state.Held, memory.dirty = p.plan.Held, true
@@ -165,7 +149,7 @@ func (p *pass) forgive() bool {
 		case !wanted:
 			return true
 		}
-		health, _ := p.fares(item)
+		health, _ := p.fares(&item)
 		return health == HealthHealthy && p.steady(id) || health == HealthSuspended || p.hash(item) != f.Hash
 	})
 	return len(failed) != n

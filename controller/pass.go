@@ -214,7 +214,7 @@ func (p *pass) compute() {
 	p.files, p.wanted = map[string]string{}, map[string]*Instances{}
 	in := plan.Input{
 		Revision: p.revision.ID, Sync: p.y.spec.Name, Desired: p.desired, Cluster: p.state.Cluster,
-		Policy: policy, Inventory: memory.inventory(), Failed: maps.Clone(p.standing()), Healthy: maps.Clone(memory.state.Healthy),
+		Policy: policy, Inventory: maps.Clone(memory.state.Inventory), Failed: maps.Clone(p.standing()), Healthy: maps.Clone(memory.state.Healthy),
 		Held: maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),
 	}
 	p.y.plannedOn(in)
@@ -224,7 +224,7 @@ func (p *pass) compute() {
 	for _, c := range p.plan.Changes {
 		p.files[c.ID] = c.File
 		if c.App != nil || c.Pod != nil {
-			p.wanted[c.ID] = new(wants(manifests.Item{Kind: c.Kind, App: c.App, Pod: c.Pod}))
+			p.wanted[c.ID] = new(wants(&manifests.Item{Kind: c.Kind, App: c.App, Pod: c.Pod}))
 		}
 	}
 	p.holdFights()

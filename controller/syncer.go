@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -236,21 +237,24 @@ func (y *syncer) keepReasons(apps []AppStatus, revision string) {
 // showApps replaces the apps by what follows from a reading of Marathon that
 // began at a time.
 func (y *syncer) showApps(apps []AppStatus, read time.Time) {
-	rows := make(map[string]int, len(apps))
-	for i, a := range apps {
-		rows[a.ID] = i
-	}
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	for i := range apps {
 		y.stamp(&apps[i])
 	}
-	gone := func(id string) bool { _, shown := rows[id]; return !shown }
-	before := len(y.stands)
-	maps.DeleteFunc(y.stands, func(id string, _ store.Stand) bool { return gone(id) })
-	y.restless = y.restless || len(y.stands) != before
+	if !slices.EqualFunc(apps, y.view.Apps, func(a, b AppStatus) bool { return a.ID == b.ID }) {
+		y.rows = make(map[string]int, len(apps))
+		for i, a := range apps {
+			y.rows[a.ID] = i
+		}
+	}
+	gone := func(id string) bool { _, shown := y.rows[id]; return !shown }
+	if before := len(y.stands); before > len(apps) {
+		maps.DeleteFunc(y.stands, func(id string, _ store.Stand) bool { return gone(id) })
+		y.restless = true
+	}
 	maps.DeleteFunc(y.authors, func(id, _ string) bool { return gone(id) })
-	y.view.Apps, y.rows, y.read, y.ended = apps, rows, read, map[string]time.Time{}
+	y.view.Apps, y.read, y.ended = apps, read, map[string]time.Time{}
 }
 
 // stamp tells since when an app stands as it does. Called with mu held.

@@ -104,10 +104,10 @@ type Live struct {
 
 // Owned is an id in the inventory: what a sync has applied and may delete.
 type Owned struct {
-	Kind     manifests.Kind
-	File     string // where it stood when it was applied last
-	Revision string // at which it was last applied, or seen to be equal
-	Hash     string // of the definition applied last; empty: not known
+	Kind     manifests.Kind `json:"kind"`
+	File     string         `json:"file"`     // where it stood when it was applied last
+	Revision string         `json:"revision"` // at which it was last applied, or seen to be equal
+	Hash     string         `json:"hash"`     // of the definition applied last; empty: not known
 }
 
 // Emptied stands in the inventory for a group of which a plan leaves nothing and

@@ -91,12 +91,7 @@ type Stand struct {
 }
 
 // Owned is an id that a sync has applied.
-type Owned struct {
-	Kind     manifests.Kind `json:"kind"`
-	File     string         `json:"file"`
-	Revision string         `json:"revision"`
-	Hash     string         `json:"hash"` // of the definition applied last
-}
+type Owned = plan.Owned
 
 // Rollout is a deployment in Marathon that Pacer began.
 type Rollout struct {
