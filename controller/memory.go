@@ -80,12 +80,22 @@ func (p *pass) loadOnce(ctx context.Context) error {
 // save writes the memory, also where ctx has ended: what was done is to be
 // remembered.
 func (p *pass) save(ctx context.Context) error {
+	return p.saved(ctx, p.c.store.Save)
+}
+
+// sentSaver is a store that saves only what is about to be sent at less cost.
+type sentSaver interface {
+	SaveSent(ctx context.Context, sync string, s store.State) error
+}
+
+func (p *pass) saved(ctx context.Context, save func(context.Context, string, store.State) error) error {
 	if !p.y.memory.loaded {
 		return nil // what is there is not to be lost
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	if err := p.c.store.Save(ctx, p.y.spec.Name, p.y.memory.state); err != nil {
+	if err := save(ctx, p.y.spec.Name, p.y.memory.state); err != nil {
+		p.y.memory.dirty = true
 		return fmt.Errorf("cannot save what this sync did, so nothing more is changed: %w", err)
 	}
 	p.y.memory.dirty = false
@@ -214,12 +224,15 @@ func (k *keeper) change(f func() bool) {
 	}
 }
 
-// must changes the memory and saves it now.
-func (k *keeper) must(f func()) error {
+// sending changes what is noted as sent, and saves it now.
+func (k *keeper) sending(note func(sent map[string]store.Sent)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f()
-	k.p.y.memory.dirty = true
+	memory := &k.p.y.memory
+	note(memory.state.Sent)
+	if s, ok := k.p.c.store.(sentSaver); ok && !memory.dirty {
+		return k.p.saved(k.ctx, s.SaveSent)
+	}
 	k.save()
 	return k.err
 }

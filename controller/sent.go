@@ -17,10 +17,10 @@ import (
 
 // sending notes writes before they are sent.
 func (p *pass) sending(k *keeper, writes []apply.Write) error {
-	return k.must(func() {
+	return k.sending(func(sent map[string]store.Sent) {
 		for _, w := range writes {
 			o := w.Outcome
-			p.y.memory.state.Sent[o.ID] = store.Sent{
+			sent[o.ID] = store.Sent{
 				Kind: o.Kind, Revision: p.revision.ID, File: p.fileOf(o.ID), Hash: o.Hash, Action: o.Action, Revert: o.Revert, Began: o.Began,
 				Body: bodyOf(w.App, w.Pod, &p.state.Cluster),
 			}

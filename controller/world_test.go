@@ -340,6 +340,21 @@ func (s *shelf) Load(_ context.Context, sync string) (store.State, error) {
 	return state, json.Unmarshal(s.saved[sync], &state)
 }
 
+// SaveSent saves what was sent alone, and refuses a state that differs in more.
+func (s *shelf) SaveSent(ctx context.Context, sync string, state store.State) error {
+	before, err := s.Load(ctx, sync)
+	if err != nil {
+		return err
+	}
+	before.Sent = state.Sent
+	was, _ := json.Marshal(before)
+	is, _ := json.Marshal(state)
+	if string(was) != string(is) {
+		return fmt.Errorf("more is to be saved than what is sent:\n%s\nwas\n%s", is, was)
+	}
+	return s.Save(ctx, sync, state)
+}
+
 func (s *shelf) Save(_ context.Context, sync string, state store.State) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -54,9 +54,19 @@ func sum(b []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// decode reads what encode wrote for the same sync. Any other bytes are an error
-// that wraps ErrCorrupt or ErrNewer: never a state of which a part is missing.
+// decode reads what encode wrote for the same sync, and the lines after it. Any
+// other bytes are an error that wraps ErrCorrupt or ErrNewer: never a state of
+// which a part is missing.
 func decode(b []byte, sync string) (State, error) {
+	b, lines, _ := bytes.Cut(b, []byte{'\n'})
+	s, err := decodeState(b, sync)
+	if err != nil {
+		return State{}, err
+	}
+	return s, decodeSent(lines, &s)
+}
+
+func decodeState(b []byte, sync string) (State, error) {
 	if err := newerThan(b, format); err != nil {
 		return State{}, err
 	}

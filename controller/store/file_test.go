@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,10 @@ func TestDamagedFilesAreSetAsideAndSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	line, err := encodeSent(sending(State{}, "/shop/a").Sent)
+	if err != nil {
+		t.Fatal(err)
+	}
 	other, err := encode(sample(3), "other")
 	if err != nil {
 		t.Fatal(err)
@@ -36,16 +41,18 @@ func TestDamagedFilesAreSetAsideAndSaid(t *testing.T) {
 		want    error
 		mark    string
 	}{
-		"empty":             {"", ErrCorrupt, ".corrupt-"},
-		"cut":               {string(whole[:len(whole)/2]), ErrCorrupt, ".corrupt-"},
-		"zeros":             {strings.Repeat("\x00", 100), ErrCorrupt, ".corrupt-"},
-		"null":              {"null", ErrCorrupt, ".corrupt-"},
-		"an empty object":   {"{}", ErrCorrupt, ".corrupt-"},
-		"changed":           {strings.Replace(string(whole), "app-2", "app-7", 1), ErrCorrupt, ".corrupt-"},
-		"twice":             {string(whole) + string(whole), ErrCorrupt, ".corrupt-"},
-		"of another sync":   {string(other), ErrCorrupt, ".corrupt-"},
-		"of format 0":       {strings.Replace(string(whole), `"format":1`, `"format":0`, 1), ErrCorrupt, ".corrupt-"},
-		"of a newer format": {`{"format":2,"anything":["else"]}`, ErrNewer, ".newer-"},
+		"empty":                {"", ErrCorrupt, ".corrupt-"},
+		"cut":                  {string(whole[:len(whole)/2]), ErrCorrupt, ".corrupt-"},
+		"zeros":                {strings.Repeat("\x00", 100), ErrCorrupt, ".corrupt-"},
+		"null":                 {"null", ErrCorrupt, ".corrupt-"},
+		"an empty object":      {"{}", ErrCorrupt, ".corrupt-"},
+		"changed":              {strings.Replace(string(whole), "app-2", "app-7", 1), ErrCorrupt, ".corrupt-"},
+		"twice":                {string(whole) + string(whole), ErrCorrupt, ".corrupt-"},
+		"a wrong line after":   {string(whole) + strings.Replace(string(line), "/shop/a", "/shop/b", 1), ErrCorrupt, ".corrupt-"},
+		"more in a line after": {string(whole) + "{\"sum\":\"\",\"more\":1}\n", ErrCorrupt, ".corrupt-"},
+		"of another sync":      {string(other), ErrCorrupt, ".corrupt-"},
+		"of format 0":          {strings.Replace(string(whole), `"format":1`, `"format":0`, 1), ErrCorrupt, ".corrupt-"},
+		"of a newer format":    {`{"format":2,"anything":["else"]}`, ErrNewer, ".newer-"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -138,6 +145,14 @@ func (f faultyFile) Close() error {
 	return err
 }
 
+// extend writes half of a line, and cannot take it back.
+func (d faulty) extend(name string, line []byte) error {
+	if d.step != "extend" {
+		return d.disk.extend(name, line)
+	}
+	return errors.Join(d.disk.extend(name, line[:len(line)/2]), errDiskFull)
+}
+
 func TestAFullDiskLeavesTheOldState(t *testing.T) {
 	for _, step := range []string{"create", "write", "sync", "close", "rename"} {
 		t.Run(step, func(t *testing.T) {
@@ -172,6 +187,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add(whole)
 	f.Add([]byte(`{"format":1,"sync":"shop","sum":"","state":{}}`))
 	f.Add([]byte(`{"format":1e9}`))
+	for _, sent := range []string{`{}`, `null`, `{"/shop/a":{"kind":"app"}}`} {
+		f.Add(fmt.Appendf(slices.Clone(whole), `{"sum":%q,"sent":%s}`+"\n", sum([]byte(sent)), sent))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := decode(b, "shop")
 		if err != nil {

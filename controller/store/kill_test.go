@@ -48,8 +48,14 @@ func playChild(role, spec string) error {
 			_, err := os.Stdin.Read(make([]byte, 1)) // until the parent is gone
 			return err
 		}
-		if err := s.Save(context.Background(), "shop", sample(100+n%200)); err != nil {
+		state := sample(100 + n%200)
+		if err := s.Save(context.Background(), "shop", state); err != nil {
 			return err
+		}
+		if f, ok := s.(*File); ok {
+			if err := f.SaveSent(context.Background(), "shop", sending(state, "/shop/a")); err != nil {
+				return err
+			}
 		}
 		if n == 0 {
 			fmt.Println("saved")

@@ -11,6 +11,8 @@ type files interface {
 	createTemp(folder, pattern string) (file, error)
 	rename(from, to string) error
 	remove(name string) error
+	// extend adds a line to a file, whole or not at all, or tells errNoLine.
+	extend(name string, line []byte) error
 	// syncFolder makes renames in a folder outlive a power cut.
 	syncFolder(folder string) error
 }
@@ -68,4 +70,33 @@ func (disk) syncFolder(folder string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// errNoLine: a file is not there, or does not end in a whole line.
+var errNoLine = errors.New("no line to go on from")
+
+func (disk) extend(name string, line []byte) (err error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return errNoLine
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, info.Size()-1); err != nil || last[0] != '\n' {
+		return errNoLine
+	}
+	if _, err = f.Write(line); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		err = errors.Join(err, f.Truncate(info.Size()))
+	}
+	return err
 }
