@@ -284,6 +284,7 @@ type pace struct {
 // How the worker paces itself.
 const (
 	roundBreath = 50 * time.Millisecond  // between two rounds: a burst is one
+	gather      = 5 * time.Millisecond   // several events tell of one write
 	settled     = 500 * time.Millisecond // without a mark: a burst is over
 	longestWait = 15 * time.Second       // for the end of a burst
 	leastGap    = 5 * time.Second        // between two lists that only events ask for

@@ -36,6 +36,7 @@ type globe struct {
 	broken  bool // reads fail
 	lists   int
 	singles int
+	frames  int
 }
 
 func newGlobe(seed uint64) *globe {
@@ -228,7 +229,7 @@ func (g *globe) under(_ context.Context, group string, _ *known) (apps map[strin
 type view struct{ *globe }
 
 func (v view) groups(context.Context) (f frame, err error) {
-	err = v.answer(func() { f = v.frame() })
+	err = v.answer(func() { v.frames++; f = v.frame() })
 	return f, err
 }
 

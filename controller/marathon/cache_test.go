@@ -108,6 +108,34 @@ func TestCacheReadsWhatAnEventNames(t *testing.T) {
 	})
 }
 
+// Marathon tells of one write by several events within moments: one round of
+// reads answers them all, and the first does not keep the id waiting for the next.
+func TestCacheReadsOneWriteInOneRound(t *testing.T) {
+	kept(t, 100, func(t *testing.T, g *globe, c *Cache) {
+		began, frames, version := time.Now(), g.frames, ""
+		g.change(func() {
+			g.put("/g3/app3", func(a *App) { a.Definition.Instances = new(7) })
+			g.version++
+			version = fmt.Sprintf("v%06d", g.version)
+			g.send(Event{Type: "group_change_success", Data: fmt.Appendf(nil, `{"groupId": "/g3", "version": %q}`, version)})
+		})
+		time.Sleep(gather - time.Millisecond)
+		g.change(func() {
+			g.send(Event{Type: "deployment_info", Data: fmt.Appendf(nil, `{"plan": {"version": %q, "steps": [{"actions": [{"action": "ScaleApplication", "app": "/g3/app3"}]}]}}`, version)})
+		})
+		for *stateOf(t, c).Apps["/g3/app3"].Definition.Instances != 7 {
+			time.Sleep(time.Millisecond)
+		}
+		if took := time.Since(began); took > gather+80*time.Millisecond {
+			t.Errorf("it took %s, and an answer 80 ms at most", took)
+		}
+		time.Sleep(time.Second)
+		if n := g.frames - frames; n != 1 {
+			t.Errorf("the groups were read %d times for one write", n)
+		}
+	})
+}
+
 func TestCacheListsABurstOnce(t *testing.T) {
 	kept(t, 5000, func(t *testing.T, g *globe, c *Cache) {
 		lists, singles := g.asked()

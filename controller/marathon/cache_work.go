@@ -52,7 +52,7 @@ func (c *Cache) work(ctx context.Context) {
 //	a list that State waits for                        now
 //	a list after a stream was opened or a read failed  now, later after failures
 //	what was written or is to be confirmed             once State waits for it; by a list where it is too much
-//	what events named                                  50 ms after the round before
+//	what events named                                  5 ms after the first of them, 50 ms after the round before
 //	a list for what is too much                        when the burst is over
 //	a resync                                           at its time
 //
@@ -104,6 +104,13 @@ func (c *Cache) due(now time.Time) (do func(context.Context), at time.Time) {
 	return nil, at
 }
 
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 func earlier(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b
@@ -134,7 +141,7 @@ func (c *Cache) nextRound() time.Time {
 	if (len(m.changed) == 0 || len(m.changed) > few) && (len(m.fares) == 0 || len(m.fares) > few) && len(m.groups) == 0 && !m.frame && !m.deployments {
 		return time.Time{}
 	}
-	return c.pace.round.Add(roundBreath)
+	return later(c.pace.round.Add(roundBreath), m.first.Add(gather))
 }
 
 // list reads everything.
