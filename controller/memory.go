@@ -45,7 +45,7 @@ func (p *pass) loadOnce(ctx context.Context) error {
 	if m.loaded && p.term != nil && m.term == p.term {
 		return nil
 	}
-	m.loaded, m.dirty = false, false
+	m.loaded, m.dirty, m.ahead = false, false, false
 	read := p.c.store.Load
 	if z, ok := p.c.store.(peeker); ok && p.term == nil {
 		read = z.Peek // to set something aside is the leader's to do
@@ -83,9 +83,13 @@ func (p *pass) save(ctx context.Context) error {
 	return p.saved(ctx, p.c.store.Save)
 }
 
-// sentSaver is a store that saves only what is about to be sent at less cost.
-type sentSaver interface {
-	SaveSent(ctx context.Context, sync string, s store.State) error
+// unsaved tells whether anything is.
+func (m *memory) unsaved() bool { return m.dirty || m.ahead }
+
+// aheadSaver is a store that saves what is noted ahead of a write at less cost
+// than all that is known.
+type aheadSaver interface {
+	SaveAhead(ctx context.Context, sync string, s store.State) error
 }
 
 func (p *pass) saved(ctx context.Context, save func(context.Context, string, store.State) error) error {
@@ -95,10 +99,9 @@ func (p *pass) saved(ctx context.Context, save func(context.Context, string, sto
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	if err := save(ctx, p.y.spec.Name, p.y.memory.state); err != nil {
-		p.y.memory.dirty = true
 		return fmt.Errorf("cannot save what this sync did, so nothing more is changed: %w", err)
 	}
-	p.y.memory.dirty = false
+	p.y.memory.dirty, p.y.memory.ahead = false, false
 	return nil
 }
 
@@ -119,7 +122,7 @@ func (p *pass) learn() {
 		memory.dirty = true
 	}
 	if p.keepHealthy() {
-		memory.dirty = true
+		memory.ahead = true
 	}
 }
 
@@ -219,19 +222,20 @@ func (k *keeper) change(f func() bool) {
 	defer k.mu.Unlock()
 	memory := &k.p.y.memory
 	memory.dirty = f() || memory.dirty
-	if memory.dirty && time.Since(k.saved) >= saveShare*k.took {
+	if memory.unsaved() && time.Since(k.saved) >= saveShare*k.took {
 		k.save()
 	}
 }
 
-// sending changes what is noted as sent, and saves it now.
+// sending notes what is about to be sent, and saves that now.
 func (k *keeper) sending(note func(sent map[string]store.Sent)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	memory := &k.p.y.memory
 	note(memory.state.Sent)
-	if s, ok := k.p.c.store.(sentSaver); ok && !memory.dirty {
-		return k.p.saved(k.ctx, s.SaveSent)
+	memory.ahead = true
+	if s, ok := k.p.c.store.(aheadSaver); ok && !memory.dirty {
+		return k.p.saved(k.ctx, s.SaveAhead)
 	}
 	k.save()
 	return k.err
@@ -250,7 +254,7 @@ func (k *keeper) close() error {
 	k.group.Wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.p.y.memory.dirty {
+	if k.p.y.memory.unsaved() {
 		k.save()
 	}
 	return k.err

@@ -112,7 +112,7 @@ func (p *pass) look(ctx context.Context, snapshot *sources.Snapshot) error {
 	p.learn()
 	p.showPlan()
 	works := p.work() && !p.y.memory.state.Suspended
-	if p.term != nil && (p.y.memory.dirty || works) && !(works && p.notesAll()) {
+	if p.term != nil && (p.y.memory.unsaved() || works) && !(works && p.notesAll()) {
 		return p.save(ctx) // what cannot be remembered is not begun
 	}
 	return nil
@@ -404,7 +404,7 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 // saveLast saves what a pass did. After the end of its term the store may refuse
 // that, since another replica leads: that one finds everything in Marathon.
 func (p *pass) saveLast(ctx context.Context, last *PassStatus) {
-	if !p.y.memory.dirty {
+	if !p.y.memory.unsaved() {
 		return
 	}
 	switch err := p.save(ctx); {

@@ -384,11 +384,11 @@ func (m mortal) Save(ctx context.Context, sync string, s store.State) error {
 	return m.shelf.Save(ctx, sync, s)
 }
 
-func (m mortal) SaveSent(ctx context.Context, sync string, s store.State) error {
+func (m mortal) SaveAhead(ctx context.Context, sync string, s store.State) error {
 	if m.dead() {
 		return errors.New("the process is dead")
 	}
-	return m.shelf.SaveSent(ctx, sync, s)
+	return m.shelf.SaveAhead(ctx, sync, s)
 }
 
 // sortedIDs lists the keys of a map in order.

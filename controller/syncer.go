@@ -78,6 +78,7 @@ type memory struct {
 	term   *term  // in which that was
 	lost   string // what the store held cannot be had any more; why
 	dirty  bool   // it holds what is not saved yet
+	ahead  bool   // so it does, of what is noted ahead of a write: Sent and Healthy
 }
 
 func newSyncer(spec Sync, w *watcher, m *cluster) *syncer {

@@ -340,17 +340,17 @@ func (s *shelf) Load(_ context.Context, sync string) (store.State, error) {
 	return state, json.Unmarshal(s.saved[sync], &state)
 }
 
-// SaveSent saves what was sent alone, and refuses a state that differs in more.
-func (s *shelf) SaveSent(ctx context.Context, sync string, state store.State) error {
+// SaveAhead saves what is noted ahead of a write, and refuses a state that differs in more.
+func (s *shelf) SaveAhead(ctx context.Context, sync string, state store.State) error {
 	before, err := s.Load(ctx, sync)
 	if err != nil {
 		return err
 	}
-	before.Sent = state.Sent
+	before.Sent, before.Healthy = state.Sent, state.Healthy
 	was, _ := json.Marshal(before)
 	is, _ := json.Marshal(state)
 	if string(was) != string(is) {
-		return fmt.Errorf("more is to be saved than what is sent:\n%s\nwas\n%s", is, was)
+		return fmt.Errorf("more is to be saved than what is noted ahead of a write:\n%s\nwas\n%s", is, was)
 	}
 	return s.Save(ctx, sync, state)
 }

@@ -7,24 +7,31 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
 )
 
-// What is about to be sent is noted before each write to Marathon, and is little
-// beside all else that is known of ten thousand apps. A File has it in a line of
-// its own, after the state, which the next Save takes in.
-type sentLine struct {
-	Sum  string          `json:"sum"` // SHA-256 of Sent's bytes, in hex
-	Sent json.RawMessage `json:"sent"`
+// ahead is what of a State is noted ahead of each write to Marathon. It is little
+// beside all else that is known of ten thousand apps, so a File has it in a line
+// of its own, after the state, which the next Save takes in.
+type ahead struct {
+	Sent    map[string]Sent         `json:"sent,omitempty"`
+	Healthy map[string]plan.Healthy `json:"healthy,omitempty"`
 }
 
-// SaveSent is Save for a state of which only Sent is another than in the one that
-// was saved or loaded last.
-func (f *File) SaveSent(ctx context.Context, sync string, s State) error {
+type aheadLine struct {
+	Sum   string          `json:"sum"` // SHA-256 of Ahead's bytes, in hex
+	Ahead json.RawMessage `json:"ahead"`
+}
+
+// SaveAhead is Save for a state of which only Sent and Healthy are others than in
+// the one that was saved or loaded last.
+func (f *File) SaveAhead(ctx context.Context, sync string, s State) error {
 	name, err := f.path(ctx, sync)
 	if err != nil {
 		return told(sync, err)
 	}
-	line, err := encodeSent(s.Sent)
+	line, err := encodeAhead(s)
 	if err != nil {
 		return told(sync, err)
 	}
@@ -46,37 +53,35 @@ func (f *File) extend(name string, line []byte) error {
 	return f.files.extend(name, line)
 }
 
-func encodeSent(sent map[string]Sent) ([]byte, error) {
-	b, err := json.Marshal(sent)
+func encodeAhead(s State) ([]byte, error) {
+	b, err := json.Marshal(ahead{s.Sent, s.Healthy})
 	if err != nil {
 		return nil, err
 	}
-	line, err := json.Marshal(sentLine{Sum: sum(b), Sent: b})
+	line, err := json.Marshal(aheadLine{Sum: sum(b), Ahead: b})
 	return append(line, '\n'), err
 }
 
-// decodeSent takes in what the lines after a state say: the last one counts. One
+// decodeAhead takes in what the lines after a state say: the last one counts. One
 // that has no end was being written when the process was killed, so that nothing
 // was sent on it.
-func decodeSent(lines []byte, s *State) error {
+func decodeAhead(lines []byte, s *State) error {
 	for line := range bytes.Lines(lines) {
 		if !bytes.HasSuffix(line, []byte{'\n'}) {
 			return nil
 		}
-		var l sentLine
+		var l aheadLine
 		if err := strictly(line, &l); err != nil {
-			return fmt.Errorf("%w: what was sent: %w", ErrCorrupt, err)
+			return fmt.Errorf("%w: what was noted after it: %w", ErrCorrupt, err)
 		}
-		if l.Sum != sum(l.Sent) {
-			return fmt.Errorf("%w: the checksum of what was sent is wrong", ErrCorrupt)
+		if l.Sum != sum(l.Ahead) {
+			return fmt.Errorf("%w: the checksum of what was noted after it is wrong", ErrCorrupt)
 		}
-		var sent map[string]Sent
-		if err := strictly(l.Sent, &sent); err != nil {
-			return fmt.Errorf("%w: what was sent: %w", ErrCorrupt, err)
+		var a ahead
+		if err := strictly(l.Ahead, &a); err != nil {
+			return fmt.Errorf("%w: what was noted after it: %w", ErrCorrupt, err)
 		}
-		if s.Sent = nil; len(sent) > 0 {
-			s.Sent = sent
-		}
+		s.Sent, s.Healthy = a.Sent, a.Healthy
 	}
 	return nil
 }

@@ -16,19 +16,20 @@ import (
 
 // sending is a state with what is about to be sent of an id.
 func sending(s State, ids ...string) State {
-	s.Sent = nil // as it is saved where there is none
+	s.Sent, s.Healthy = nil, nil // as it is saved where there is none
 	if len(ids) > 0 {
-		s.Sent = map[string]Sent{}
+		s.Sent, s.Healthy = map[string]Sent{}, map[string]plan.Healthy{}
 	}
 	for _, id := range ids {
 		s.Sent[id] = Sent{Kind: manifests.KindApp, Revision: "abc", Action: plan.Scale, Began: time.Unix(1700000000, 0).UTC(), Body: "b"}
+		s.Healthy[id] = plan.Healthy{Revision: "abb", App: &manifests.App{ID: id}}
 	}
 	return s
 }
 
 func sendingSaved(t *testing.T, f *File, s State) {
 	t.Helper()
-	if err := f.SaveSent(t.Context(), "shop", s); err != nil {
+	if err := f.SaveAhead(t.Context(), "shop", s); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, f, "shop", s)
@@ -48,7 +49,7 @@ func TestWhatIsSentIsSavedBesideTheState(t *testing.T) {
 		t.Fatal(err)
 	}
 	holds(t, open(t, folder), "shop", sending(sample(4), "/shop/d"))
-	if err := f.SaveSent(t.Context(), "shop", sample(1)); !errors.Is(err, os.ErrClosed) {
+	if err := f.SaveAhead(t.Context(), "shop", sample(1)); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("of a closed folder: %v", err)
 	}
 }
@@ -79,8 +80,8 @@ func TestAFullDiskIsToldAndLeavesTheState(t *testing.T) {
 	f := open(t, t.TempDir())
 	saved(t, f, "shop", sample(2))
 	f.files = faulty{step: "extend"}
-	if err := f.SaveSent(t.Context(), "shop", sending(sample(2), "/shop/a")); !errors.Is(err, errDiskFull) {
-		t.Fatalf("SaveSent: %v, want the disk's error", err)
+	if err := f.SaveAhead(t.Context(), "shop", sending(sample(2), "/shop/a")); !errors.Is(err, errDiskFull) {
+		t.Fatalf("SaveAhead: %v, want the disk's error", err)
 	}
 	holds(t, f, "shop", sample(2))
 	f.files = disk{}
@@ -92,7 +93,7 @@ func TestEveryFlippedByteOfWhatWasSentIsNoticed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := encodeSent(sending(State{}, "/shop/a").Sent)
+	line, err := encodeAhead(sending(State{}, "/shop/a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func TestEveryFlippedByteOfWhatWasSentIsNoticed(t *testing.T) {
 }
 
 // A line costs the same whatever else is known of the sync.
-func BenchmarkSaveSent(b *testing.B) {
+func BenchmarkSaveAhead(b *testing.B) {
 	f, err := OpenFile(b.TempDir())
 	if err != nil {
 		b.Fatal(err)
@@ -120,7 +121,7 @@ func BenchmarkSaveSent(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := f.SaveSent(b.Context(), "shop", s); err != nil {
+		if err := f.SaveAhead(b.Context(), "shop", s); err != nil {
 			b.Fatal(err)
 		}
 	}

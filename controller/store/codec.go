@@ -63,7 +63,7 @@ func decode(b []byte, sync string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	return s, decodeSent(lines, &s)
+	return s, decodeAhead(lines, &s)
 }
 
 func decodeState(b []byte, sync string) (State, error) {

@@ -28,7 +28,7 @@ func TestDamagedFilesAreSetAsideAndSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := encodeSent(sending(State{}, "/shop/a").Sent)
+	line, err := encodeAhead(sending(State{}, "/shop/a"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,8 +187,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(whole)
 	f.Add([]byte(`{"format":1,"sync":"shop","sum":"","state":{}}`))
 	f.Add([]byte(`{"format":1e9}`))
-	for _, sent := range []string{`{}`, `null`, `{"/shop/a":{"kind":"app"}}`} {
-		f.Add(fmt.Appendf(slices.Clone(whole), `{"sum":%q,"sent":%s}`+"\n", sum([]byte(sent)), sent))
+	for _, ahead := range []string{`{}`, `null`, `{"sent":{"/shop/a":{"kind":"app"}}}`} {
+		f.Add(fmt.Appendf(slices.Clone(whole), `{"sum":%q,"ahead":%s}`+"\n", sum([]byte(ahead)), ahead))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := decode(b, "shop")

@@ -53,7 +53,7 @@ func playChild(role, spec string) error {
 			return err
 		}
 		if f, ok := s.(*File); ok {
-			if err := f.SaveSent(context.Background(), "shop", sending(state, "/shop/a")); err != nil {
+			if err := f.SaveAhead(context.Background(), "shop", sending(state, "/shop/a")); err != nil {
 				return err
 			}
 		}
