@@ -42,6 +42,7 @@ type cluster struct {
 	// What requests cost, in time: nil for nothing.
 	putCost  func(changed, there int) time.Duration
 	listCost func(there int) time.Duration
+	lists    int
 }
 
 type fakeApp struct {
@@ -465,6 +466,7 @@ func (c *cluster) Apps(context.Context) (map[string]marathon.App, error) {
 	}
 	defer unlock()
 	c.calls = append(c.calls, "LIST")
+	c.lists++
 	if c.listCost != nil {
 		time.Sleep(c.listCost(len(c.apps)))
 	}

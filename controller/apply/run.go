@@ -72,7 +72,8 @@ type run struct {
 	pausedUntil   time.Time // Marathon takes no more deployments till then
 	pauses        int
 	delay         time.Duration // till the next look
-	lastLook      time.Time
+	lookBegan     time.Time     // the last look
+	lastLook      time.Time     // when it ended
 	lookTook      time.Duration
 	lookErr       error
 	deployments   []marathon.Deployment // of the last look that read them
@@ -209,6 +210,9 @@ func (r *run) wait() {
 	if r.any(begun, locked) {
 		next = now.Add(max(r.delay, 4*r.lookTook))
 		r.delay = min(2*r.delay, r.options.PollInterval)
+		if at := r.settled(); at.After(r.lookBegan) && at.Before(next) { // else a look at that time failed
+			next = at
+		}
 	}
 	for _, it := range r.items {
 		if at := later(it.retryAt, r.pausedUntil); it.phase == ready && at.After(now) && at.Before(next) {
@@ -232,6 +236,20 @@ func (r *run) wait() {
 			timer.Reset(min(time.Until(next), max(0, time.Until(r.lastLook.Add(max(firstDelay, 4*r.lookTook))))))
 		}
 	}
+}
+
+// settled is when all that is under way will have settled, so that a look ends
+// it; zero: something has not come up yet.
+func (r *run) settled() (at time.Time) {
+	for _, it := range r.items {
+		switch {
+		case it.phase == begun && it.settledSince.IsZero(), it.phase == locked:
+			return time.Time{}
+		case it.phase == begun:
+			at = later(at, it.settledSince.Add(r.options.Settle))
+		}
+	}
+	return at
 }
 
 // firstDelay is how soon after a write the first look is repeated.

@@ -20,7 +20,7 @@ const singleReads = 8
 
 // look reads all that is watched.
 func (r *run) look() {
-	start := time.Now()
+	r.lookBegan = time.Now()
 	var watched []*item
 	lists := false
 	for _, it := range r.items {
@@ -40,7 +40,7 @@ func (r *run) look() {
 		}
 	}
 	r.lastLook = time.Now()
-	r.lookTook = r.lastLook.Sub(start)
+	r.lookTook = r.lastLook.Sub(r.lookBegan)
 }
 
 // readItems reads apps and pods: one by one if they are few, else all at once.
@@ -268,12 +268,12 @@ func (r *run) judgeRollout(it *item) {
 	}
 	switch {
 	case ok && it.settledSince.IsZero():
-		it.settledSince, it.idleSince = now, time.Time{}
+		it.settledSince, it.idleSince = r.lookBegan, time.Time{}
 	case !ok:
 		it.settledSince = time.Time{}
 	}
 	switch {
-	case ok && now.Sub(it.settledSince) >= r.options.Settle:
+	case ok && r.lookBegan.Sub(it.settledSince) >= r.options.Settle:
 		if !r.merge(it) {
 			r.finish(it, Applied, "")
 		}
