@@ -71,16 +71,25 @@ func BenchmarkListChanged(b *testing.B) {
 
 // BenchmarkFetchOneChanged: commit one change of 10,000 files, and fetch it.
 func BenchmarkFetchOneChanged(b *testing.B) {
-	repo := tenThousand(b)
-	g := benchGit(b, repo)
-	snapshot(b, g)
-	n := 0
-	for b.Loop() {
-		b.StopTimer()
-		n++
-		changeOne(repo, n)
-		b.StartTimer()
-		snapshot(b, g)
+	for name, open := range map[string]func(*testing.B, *gittest.Repo) *Git{
+		"http": benchGit,
+		"file": func(b *testing.B, repo *gittest.Repo) *Git {
+			return openGit(b, GitOptions{URL: "file://" + repo.Bare, AllowLocal: true, Branch: "main", Dir: filepath.Join(b.TempDir(), "clone")})
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			repo := tenThousand(b)
+			g := open(b, repo)
+			snapshot(b, g)
+			n := 0
+			for b.Loop() {
+				b.StopTimer()
+				n++
+				changeOne(repo, n)
+				b.StartTimer()
+				snapshot(b, g)
+			}
+		})
 	}
 }
 

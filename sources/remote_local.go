@@ -33,7 +33,8 @@ func openLocal(path string) (remote, error) {
 		if _, err := os.Stat(filepath.Join(dir, "objects")); err != nil {
 			continue
 		}
-		r.storage = filesystem.NewStorage(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(16<<20))
+		r.storage = filesystem.NewStorageWithOptions(osfs.New(dir, osfs.WithBoundOS()),
+			cache.NewObjectLRU(16<<20), filesystem.Options{KeepDescriptors: true})
 		return r, nil
 	}
 	if info, err := os.Stat(filepath.Join(path, ".git")); err == nil && !info.IsDir() {
@@ -71,13 +72,14 @@ func (r *localRemote) look(context.Context) (*advert, error) {
 // commits that are here already hold.
 func (r *localRemote) fetch(ctx context.Context, want request, write func(io.Reader) error) ([]plumbing.Hash, error) {
 	p := &packing{ctx: ctx, storage: r.storage, limits: want.limits, seen: map[plumbing.Hash]bool{}}
+	p.here = true
 	for _, have := range want.haves {
 		// A commit that was since pruned there merely saves nothing.
 		if err := p.add(have); err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) {
 			return nil, err
 		}
 	}
-	p.objects, p.shallow = nil, nil
+	p.here, p.shallow = false, nil
 	for _, hash := range want.wants {
 		if err := p.add(hash); err != nil {
 			return nil, err
@@ -115,6 +117,7 @@ type packing struct {
 	ctx     context.Context
 	storage *filesystem.Storage
 	limits  Limits
+	here    bool // what is added now is there already, and is not packed
 	seen    map[plumbing.Hash]bool
 	objects []plumbing.Hash
 	shallow []plumbing.Hash
@@ -126,7 +129,9 @@ func (p *packing) note(hash plumbing.Hash) bool {
 		return false
 	}
 	p.seen[hash] = true
-	p.objects = append(p.objects, hash)
+	if !p.here {
+		p.objects = append(p.objects, hash)
+	}
 	return true
 }
 
@@ -141,9 +146,7 @@ func (p *packing) add(hash plumbing.Hash) error {
 		return fmt.Errorf("read commit %s: %w", hash, err)
 	}
 	p.note(hash)
-	if commit.NumParents() > 0 {
-		p.shallow = append(p.shallow, hash)
-	}
+	p.shallow = append(p.shallow, hash) // without parents too, as git has it
 	return p.tree(commit.TreeHash)
 }
 
@@ -174,6 +177,10 @@ func (p *packing) tree(hash plumbing.Hash) error {
 
 // blob takes a file, unless it is too large to be read.
 func (p *packing) blob(hash plumbing.Hash) error {
+	if p.here || p.seen[hash] {
+		p.seen[hash] = true
+		return nil // to find out its size takes longer than all else
+	}
 	size, err := p.storage.EncodedObjectSize(hash)
 	if err != nil {
 		return fmt.Errorf("read file %s: %w", hash, err)
