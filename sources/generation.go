@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,9 +17,11 @@ import (
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 )
 
 // generation is one bare repository of a clone. It only ever gains packs, so
@@ -59,6 +62,19 @@ func (s generationState) full() bool {
 	return len(s.Packs) >= maxPacks || s.Bytes > 2*s.First+slack
 }
 
+// haves are the commits that a server is told of: the one fetched last, and the
+// one before, to which a revert goes back. For each further one a server would
+// read all its folders.
+func (s generationState) haves() []plumbing.Hash {
+	haves := []plumbing.Hash{s.Head}
+	for _, hash := range slices.Backward(s.Shallow) {
+		if hash != s.Head {
+			return append(haves, hash)
+		}
+	}
+	return haves
+}
+
 func newGeneration(path string, key cloneKey) (*generation, error) {
 	if err := os.RemoveAll(path); err != nil {
 		return nil, err
@@ -83,16 +99,11 @@ func (g *generation) newStorage() *filesystem.Storage {
 		cache.NewObjectLRU(16<<20), filesystem.Options{KeepDescriptors: true})
 }
 
-// reload has the storage take in what packs there are now, and hold them, so
-// that snapshots need the folder no more. Callers hold mu.
+// reload has the storage take in what packs there are now. Callers hold mu.
 func (g *generation) reload() error {
 	g.storage.Reindex()
 	for _, pack := range g.state.Packs {
-		f, err := g.storage.Filesystem().Open(packFiles + "/" + pack + ".pack")
-		if err != nil {
-			return err
-		}
-		if err := f.Close(); err != nil {
+		if err := g.hold(pack); err != nil {
 			return err
 		}
 	}
@@ -100,6 +111,15 @@ func (g *generation) reload() error {
 		return nil
 	}
 	return g.storage.HasEncodedObject(g.state.Head) // reads the indexes
+}
+
+// hold opens a pack, so that snapshots need the folder no more. Callers hold mu.
+func (g *generation) hold(pack string) error {
+	f, err := g.storage.Filesystem().Open(packFiles + "/" + pack + ".pack")
+	if err != nil {
+		return err
+	}
+	return f.Close() // the heldFS keeps it open
 }
 
 // openGeneration checks every byte of the packs before it trusts them.
@@ -193,16 +213,19 @@ func (g *generation) moveTo(path string) error {
 // that counts has changed.
 func (g *generation) fetch(ctx context.Context, r remote, want request) error {
 	pack, size := "", int64(0)
-	shallow, err := r.fetch(ctx, want, func(body io.Reader) (err error) {
+	answer, err := r.fetch(ctx, want, func(body io.Reader) (err error) {
 		pack, size, err = g.writePack(body, want.limits)
 		return err
 	})
 	if err == nil {
-		err = g.adopt(want.wants[0], pack, size, shallow)
+		err = g.adopt(want, answer, pack, size)
 	}
 	if err != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
+		if errors.Is(err, errUnfit) {
+			g.spoil(err)
+		}
 		// A fetch that fails again and again must not fill the disk.
 		err = errors.Join(err, g.removeStray(), g.reload())
 	}
@@ -210,26 +233,25 @@ func (g *generation) fetch(ctx context.Context, r remote, want request) error {
 }
 
 // adopt makes a pack that was written count.
-func (g *generation) adopt(wanted plumbing.Hash, pack string, size int64, shallow []plumbing.Hash) error {
+func (g *generation) adopt(want request, answer answer, pack string, size int64) error {
+	commit, err := g.arrived(want, answer)
+	if err != nil {
+		return err
+	}
 	next := g.state
 	next.Packs = append(slices.Clone(next.Packs), pack)
 	next.Bytes += size
 	if next.First == 0 {
 		next.First = size
 	}
-	for _, hash := range shallow {
+	for _, hash := range answer.shallow {
 		if !slices.Contains(next.Shallow, hash) {
 			next.Shallow = append(slices.Clone(next.Shallow), hash)
 		}
 	}
+	next.Head = commit.Hash
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.storage.Reindex()
-	commit, err := g.peel(wanted)
-	if err != nil {
-		return err
-	}
-	next.Head = commit.Hash
 	err = errors.Join(
 		g.storage.SetShallow(next.Shallow),
 		g.storage.SetReference(plumbing.NewHashReference(fetchedRef, next.Head)),
@@ -239,38 +261,113 @@ func (g *generation) adopt(wanted plumbing.Hash, pack string, size int64, shallo
 		return fmt.Errorf("note what was fetched: %w", err)
 	}
 	g.state = next
-	return g.reload()
+	return g.hold(pack)
 }
 
-// writePack takes a pack in: first to a file, to hold it to the limits, then
-// through go-git, which makes the index and checks every hash.
+// arrived is the wanted commit. Where it was added to others it is held to
+// being whole with what they brought: the server was told what that is.
+func (g *generation) arrived(want request, answer answer) (*object.Commit, error) {
+	commit, err := g.commit(want.wants[0])
+	if err != nil || g.state.Head.IsZero() {
+		return commit, g.unfit(err)
+	}
+	before, err := g.commit(g.state.Head)
+	if err == nil {
+		err = g.lacks(commit, before, want.limits, answer.partial)
+	}
+	return commit, g.unfit(err)
+}
+
+// unfit blames an error on what was here before, if anything was.
+func (g *generation) unfit(err error) error {
+	var disk *fs.PathError
+	if err == nil || g.state.Head.IsZero() || errors.As(err, &disk) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errUnfit, err)
+}
+
+// writePack takes a pack in: first to a file, to hold it to the limits and to
+// complete it, then through go-git, which makes the index and checks every hash.
 func (g *generation) writePack(body io.Reader, l Limits) (name string, size int64, err error) {
-	temporary, err := os.CreateTemp(filepath.Join(g.path, packFiles), "incoming-*")
+	received, err := os.CreateTemp(filepath.Join(g.path, packFiles), "incoming-*")
 	if err != nil {
 		return "", 0, err
 	}
-	defer func() { err = errors.Join(err, temporary.Close(), os.Remove(temporary.Name())) }()
-	if size, err = io.Copy(temporary, io.LimitReader(body, l.FetchBytes+1)); err != nil {
+	defer func() { err = errors.Join(err, received.Close(), os.Remove(received.Name())) }()
+	if size, err = io.Copy(received, io.LimitReader(body, l.FetchBytes+1)); err != nil {
 		return "", 0, fmt.Errorf("receive the pack: %w", err)
 	}
 	if size > l.FetchBytes {
 		return "", 0, fmt.Errorf("%w: the repository sends more than %d bytes", ErrLimit, l.FetchBytes)
 	}
-	if err := checkPack(temporary, l.ObjectBytes); err != nil {
+	found, err := checkPack(received, l.ObjectBytes)
+	if err != nil {
 		return "", 0, err
 	}
-	if _, err := temporary.Seek(0, io.SeekStart); err != nil {
+	if found.size != size {
+		return "", 0, fmt.Errorf("the server sends %d bytes after the end of the pack", size-found.size)
+	}
+	pack, err := g.complete(received, found, l)
+	if err != nil {
 		return "", 0, err
 	}
-	// An own storage: the shared one may be read meanwhile.
-	if err := packfile.UpdateObjectStorage(g.newStorage(), temporary); err != nil {
-		return "", 0, fmt.Errorf("index the pack: %w", err)
+	if pack != received {
+		defer func() { err = errors.Join(err, pack.Close(), os.Remove(pack.Name())) }()
+	}
+	return g.index(pack)
+}
+
+// index puts a pack beside the others, with an index.
+func (g *generation) index(pack *os.File) (name string, size int64, err error) {
+	if _, err := pack.Seek(0, io.SeekStart); err != nil {
+		return "", 0, err
+	}
+	w, err := g.packWriter()
+	if err != nil {
+		return "", 0, err
+	}
+	if _, err = io.Copy(w, pack); err != nil {
+		return "", 0, errors.Join(err, w.Close())
+	}
+	err = w.Close()
+	if errors.Is(err, packfile.ErrReferenceDeltaNotFound) {
+		err = fmt.Errorf("it builds on an object that is neither in it nor here: check the repository on the server with git fsck: %w", err)
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("index the pack: %w", g.unfit(err))
+	}
+	end, err := pack.Seek(-sha1.Size, io.SeekEnd)
+	if err != nil {
+		return "", 0, err
 	}
 	sum := make([]byte, sha1.Size)
-	if _, err := temporary.ReadAt(sum, size-sha1.Size); err != nil {
+	if _, err := io.ReadFull(pack, sum); err != nil {
 		return "", 0, err
 	}
-	return fmt.Sprintf("pack-%x", sum), size, nil
+	return fmt.Sprintf("pack-%x", sum), end + sha1.Size, nil
+}
+
+// packWriter writes a pack and its index, which the storage takes in when it is
+// closed: reading the indexes of all packs anew would take longer.
+func (g *generation) packWriter() (io.WriteCloser, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	w, err := g.storage.PackfileWriter()
+	if err != nil {
+		return nil, err
+	}
+	writer, ok := w.(*dotgit.PackWriter)
+	if !ok {
+		return nil, fmt.Errorf("packs cannot be written by a %T", w)
+	}
+	takeIn := writer.Notify
+	writer.Notify = func(pack plumbing.Hash, index *idxfile.Writer) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		takeIn(pack, index)
+	}
+	return writer, nil
 }
 
 // commit finds a commit, or the one that a tag points to. What is here is here

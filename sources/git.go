@@ -17,10 +17,9 @@ import (
 // Git is a source that is a git repository.
 //
 // A look asks the remote for its refs alone; what is wanted is fetched when it
-// moved, one commit without history where the server can. What is fetched is
-// then the whole of the commit: servers leave out what is here already only
-// from thin packs, which go-git does not read. The clone that it goes to
-// survives restarts; see GitOptions.Dir.
+// moved, one commit without history where the server can, and of that only what
+// the commits before did not bring. The clone that it goes to survives restarts;
+// see GitOptions.Dir.
 type Git struct {
 	wanted wanted
 	url    *url.URL
@@ -138,7 +137,7 @@ func (g *Git) dropDamaged() bool {
 	}
 	err := g.clone.current.damaged()
 	if err != nil {
-		g.wanted.Log.Warn("local clone is damaged and is fetched anew", "source", g.String(), "folder", g.clone.dir, "error", err)
+		g.wanted.Log.Warn("local clone cannot be used further and is fetched anew", "source", g.String(), "folder", g.clone.dir, "error", err)
 		g.clone.current = nil
 	}
 	return err != nil
@@ -225,7 +224,7 @@ func (g *Git) fetchCommit(ctx context.Context, r remote, a *advert) (target, err
 func (g *Git) fetch(ctx context.Context, r remote, want request) error {
 	want.limits = g.wanted.Limits
 	if at := g.clone.current; at != nil && !at.state.full() {
-		want.haves = []plumbing.Hash{at.state.Head}
+		want.haves = at.state.haves()
 		want.shallow = at.state.Shallow
 		return at.fetch(ctx, r, want)
 	}

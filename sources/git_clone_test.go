@@ -177,7 +177,7 @@ func TestKilledInMidFetchLeavesNothingThatCounts(t *testing.T) {
 	// not noted, half a generation.
 	pack := filepath.Join(o.Dir, "generation-1", "objects/pack")
 	stray := []string{
-		writeFile(t, filepath.Join(pack, "incoming-1"), "PACK"), writeFile(t, filepath.Join(pack, "tmp_pack_1"), "PACK"),
+		writeFile(t, filepath.Join(pack, "incoming-1"), "PACK"), writeFile(t, filepath.Join(pack, "completed-1"), "PACK"), writeFile(t, filepath.Join(pack, "tmp_pack_1"), "PACK"),
 		writeFile(t, filepath.Join(pack, "pack-"+strings.Repeat("ab", 20)+".pack"), "PACK"),
 		writeFile(t, filepath.Join(pack, "pack-"+strings.Repeat("cd", 20)+".idx"), "idx"),
 	}

@@ -20,7 +20,8 @@ type Limits struct {
 	// Depth is how deep folders nest: 64.
 	Depth int
 	// FetchBytes is the largest pack that is fetched of a git repository, as it
-	// comes over the wire: 1 GiB.
+	// comes over the wire: 1 GiB. One that needs more here, with what it builds
+	// on, is fetched whole.
 	FetchBytes int64
 	// ObjectBytes is the largest single object of a pack, inflated: 128 MiB. Git
 	// must hold a whole object in memory to index it, and a megabyte on the wire

@@ -7,42 +7,76 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
+
+// contents is what a pack was found to hold.
+type contents struct {
+	objects uint32
+	size    int64 // in bytes
+	// bases are what deltas name as what they build on and is not, as no delta,
+	// in the pack itself.
+	bases []plumbing.Hash
+}
 
 // checkPack reads a pack once, without holding an object in memory, and refuses
 // one with an object larger than the limit: the indexer holds objects whole.
 // Of a delta it is the size of what the delta makes that counts.
-func checkPack(pack io.ReadSeeker, limit int64) error {
+func checkPack(pack io.ReadSeeker, limit int64) (found contents, err error) {
 	if _, err := pack.Seek(0, io.SeekStart); err != nil {
-		return err
+		return found, err
 	}
 	scanner := packfile.NewScanner(pack)
-	_, count, err := scanner.Header()
-	if err != nil {
-		return fmt.Errorf("the server sends no pack: %w", err)
+	if _, found.objects, err = scanner.Header(); err != nil {
+		return found, fmt.Errorf("the server sends no pack: %w", err)
 	}
-	for range count {
-		header, err := scanner.NextObjectHeader()
+	held, named := map[plumbing.Hash]bool{}, map[plumbing.Hash]bool{}
+	for range found.objects {
+		hash, base, err := checkObject(scanner, limit)
 		if err != nil {
-			return fmt.Errorf("read the pack: %w", err)
+			return found, err
 		}
-		size := header.Length
-		content := &deltaHeader{limit: limit}
-		if size <= limit {
-			if _, _, err = scanner.NextObject(content); err != nil && !errors.Is(err, errTooMuch) {
-				return fmt.Errorf("read the pack: %w", err)
-			}
-			if header.Type.IsDelta() {
-				size = max(size, content.target())
-			}
-		}
-		if size > limit || errors.Is(err, errTooMuch) {
-			return fmt.Errorf("%w: the repository holds an object of %d bytes, and %d may be fetched: a file that large does not belong beside manifests",
-				ErrLimit, size, limit)
+		held[hash], named[base] = true, true // or the zero hash, which is none
+	}
+	if _, err := scanner.Checksum(); err != nil {
+		return found, fmt.Errorf("read the pack: %w", err)
+	}
+	for base := range named {
+		if !base.IsZero() && !held[base] {
+			found.bases = append(found.bases, base)
 		}
 	}
-	return nil
+	plumbing.HashesSort(found.bases)
+	found.size, err = scanner.SeekFromStart(0)
+	return found, err
+}
+
+// checkObject returns the hash of an object that is no delta, and what one that
+// is names as its base.
+func checkObject(scanner *packfile.Scanner, limit int64) (hash, base plumbing.Hash, err error) {
+	header, err := scanner.NextObjectHeader()
+	if err != nil {
+		return hash, base, fmt.Errorf("read the pack: %w", err)
+	}
+	size := header.Length
+	content := &deltaHeader{limit: limit}
+	if size <= limit {
+		hasher := plumbing.NewHasher(header.Type, size)
+		if _, _, err = scanner.NextObject(io.MultiWriter(content, hasher)); err != nil && !errors.Is(err, errTooMuch) {
+			return hash, base, fmt.Errorf("read the pack: %w", err)
+		}
+		if header.Type.IsDelta() {
+			size = max(size, content.target())
+		} else {
+			hash = hasher.Sum()
+		}
+	}
+	if size > limit || errors.Is(err, errTooMuch) {
+		return hash, base, fmt.Errorf("%w: the repository holds an object of %d bytes, and %d may be fetched: a file that large does not belong beside manifests",
+			ErrLimit, size, limit)
+	}
+	return hash, header.Reference, nil
 }
 
 var errTooMuch = errors.New("inflates to more than it says")

@@ -17,9 +17,9 @@ import (
 // remote is one conversation with a repository: a look, then at most one fetch.
 type remote interface {
 	look(ctx context.Context) (*advert, error)
-	// fetch hands the pack of what is wanted to write, and returns the commits
-	// whose parents were left out.
-	fetch(ctx context.Context, want request, write func(io.Reader) error) (shallow []plumbing.Hash, err error)
+	// fetch hands the pack of what is wanted to write, which may be a thin one
+	// where commits are here.
+	fetch(ctx context.Context, want request, write func(io.Reader) error) (answer, error)
 	// describe makes of an error one that says what to do.
 	describe(err error) error
 	close() error
@@ -32,6 +32,12 @@ type request struct {
 	shallow []plumbing.Hash // of those, the ones whose parents are not here
 	history bool            // with all ancestors; else the wanted commits alone
 	limits  Limits
+}
+
+// answer is what comes beside a pack.
+type answer struct {
+	shallow []plumbing.Hash // commits whose parents were left out
+	partial bool            // files were left out that are too large to be read
 }
 
 // dial begins a conversation. Secrets are read now, each time anew, and
@@ -86,14 +92,14 @@ func (r *packRemote) look(ctx context.Context) (*advert, error) {
 	return a, nil
 }
 
-func (r *packRemote) fetch(ctx context.Context, want request, write func(io.Reader) error) ([]plumbing.Hash, error) {
+func (r *packRemote) fetch(ctx context.Context, want request, write func(io.Reader) error) (answer, error) {
 	req, err := r.uploadRequest(want)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	response, err := r.session.UploadPack(ctx, req)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
 	defer response.Close() //nolint:errcheck // all that is needed was read, or the error is told below
 	var pack io.Reader = response
@@ -103,7 +109,7 @@ func (r *packRemote) fetch(ctx context.Context, want request, write func(io.Read
 	case req.Capabilities.Supports(capability.Sideband):
 		pack = sideband.NewDemuxer(sideband.Sideband, response)
 	}
-	return response.Shallows, write(pack)
+	return answer{shallow: response.Shallows, partial: req.Filter != ""}, write(pack)
 }
 
 func (r *packRemote) uploadRequest(want request) (*packp.UploadPackRequest, error) {
@@ -115,6 +121,9 @@ func (r *packRemote) uploadRequest(want request) (*packp.UploadPackRequest, erro
 		if offered.Supports(c) {
 			errs = append(errs, req.Capabilities.Set(c))
 		}
+	}
+	if len(want.haves) == 0 {
+		req.Capabilities.Delete(capability.ThinPack) // else taken over from what is offered
 	}
 	set(capability.NoProgress)
 	if offered.Supports(capability.Shallow) {

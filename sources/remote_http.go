@@ -1,7 +1,9 @@
 package sources
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -14,6 +16,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 )
@@ -26,12 +31,22 @@ const maxAdvertBytes = 64 << 20
 // gains nothing from keeping them, and nothing outlives its owner.
 type httpSession struct {
 	transport.UploadPackSession
-	transport *http.Transport
+	transport *boundedTransport
+}
+
+// AdvertisedReferencesContext gives back thin-pack where the server offers it,
+// which go-git takes out of the list, as its Remote does not read such packs.
+func (s *httpSession) AdvertisedReferencesContext(ctx context.Context) (*packp.AdvRefs, error) {
+	adv, err := s.UploadPackSession.AdvertisedReferencesContext(ctx)
+	if err == nil && s.transport.offers(capability.ThinPack) {
+		err = adv.Capabilities.Set(capability.ThinPack)
+	}
+	return adv, err
 }
 
 func (s *httpSession) Close() error {
 	err := s.UploadPackSession.Close()
-	s.transport.CloseIdleConnections()
+	s.transport.next.CloseIdleConnections()
 	return err
 }
 
@@ -57,9 +72,10 @@ func newHTTPSession(u *url.URL, a Auth, credentials transport.AuthMethod) (*http
 	if err != nil {
 		return nil, err
 	}
-	client := githttp.NewClient(&http.Client{Transport: &boundedTransport{tr}, CheckRedirect: sameHost})
+	bounded := &boundedTransport{next: tr}
+	client := githttp.NewClient(&http.Client{Transport: bounded, CheckRedirect: sameHost})
 	s, err := client.NewUploadPackSession(endpoint, credentials)
-	return &httpSession{s, tr}, err
+	return &httpSession{s, bounded}, err
 }
 
 // httpCredentials returns a nil interface where none are given.
@@ -114,7 +130,11 @@ func sameHost(req *http.Request, via []*http.Request) error {
 
 // boundedTransport keeps a server from filling memory: answers that are not
 // packs are read whole.
-type boundedTransport struct{ next http.RoundTripper }
+type boundedTransport struct {
+	next *http.Transport
+	// opening is how the last of such answers begins.
+	opening *beginning
+}
 
 func (b *boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := b.next.RoundTrip(req)
@@ -126,9 +146,34 @@ func (b *boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		if res.StatusCode != http.StatusOK {
 			limit = 64 << 10
 		}
-		res.Body = &boundedBody{Reader: io.LimitReader(res.Body, limit), Closer: res.Body}
+		b.opening = &beginning{room: 2 * pktline.OversizePayloadMax}
+		res.Body = &boundedBody{Reader: io.TeeReader(io.LimitReader(res.Body, limit), b.opening), Closer: res.Body}
 	}
 	return res, nil
+}
+
+// offers says whether a capability stands after the NUL in the first line with a
+// ref, which is the first or comes after the name of the service.
+func (b *boundedTransport) offers(c capability.Capability) bool {
+	lines := pktline.NewScanner(bytes.NewReader(b.opening.text))
+	for lines.Scan() {
+		if _, after, found := bytes.Cut(lines.Bytes(), []byte{0}); found {
+			list := capability.NewList()
+			return list.Decode(bytes.TrimSpace(after)) == nil && list.Supports(c)
+		}
+	}
+	return false
+}
+
+// beginning keeps the first bytes of what is written.
+type beginning struct {
+	room int
+	text []byte
+}
+
+func (b *beginning) Write(p []byte) (int, error) {
+	b.text = append(b.text, p[:min(len(p), b.room-len(b.text))]...)
+	return len(p), nil
 }
 
 type boundedBody struct {

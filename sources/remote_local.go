@@ -70,19 +70,19 @@ func (r *localRemote) look(context.Context) (*advert, error) {
 
 // fetch packs the wanted commits' trees, without history and without what the
 // commits that are here already hold.
-func (r *localRemote) fetch(ctx context.Context, want request, write func(io.Reader) error) ([]plumbing.Hash, error) {
+func (r *localRemote) fetch(ctx context.Context, want request, write func(io.Reader) error) (answer, error) {
 	p := &packing{ctx: ctx, storage: r.storage, limits: want.limits, seen: map[plumbing.Hash]bool{}}
 	p.here = true
 	for _, have := range want.haves {
 		// A commit that was since pruned there merely saves nothing.
 		if err := p.add(have); err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) {
-			return nil, err
+			return answer{}, err
 		}
 	}
 	p.here, p.shallow = false, nil
 	for _, hash := range want.wants {
 		if err := p.add(hash); err != nil {
-			return nil, err
+			return answer{}, err
 		}
 	}
 	reader, writer := io.Pipe()
@@ -97,7 +97,7 @@ func (r *localRemote) fetch(ctx context.Context, want request, write func(io.Rea
 	if encodeErr := <-encoded; err == nil {
 		err = encodeErr
 	}
-	return p.shallow, err
+	return answer{shallow: p.shallow, partial: true}, err
 }
 
 type contextReader struct {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"golang.org/x/crypto/ssh"
@@ -246,7 +247,9 @@ func (s *sshSession) AdvertisedReferencesContext(ctx context.Context) (*packp.Ad
 	case err != nil:
 		return nil, err
 	}
-	transport.FilterUnsupportedCapabilities(adv.Capabilities)
+	// Go-git speaks neither of these.
+	adv.Capabilities.Delete(capability.MultiACK)
+	adv.Capabilities.Delete(capability.MultiACKDetailed)
 	return adv, nil
 }
 
