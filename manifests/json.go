@@ -1,129 +1,158 @@
 package manifests
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // readJSON reads a file that holds one JSON value. On a fault of the file as a
 // whole there is no value. The id is that of the definition in a damaged file,
 // as written, where it can be told; else it is empty.
 func readJSON(data []byte, l Limits) (value *node, faults []fault, id string) {
-	if f := boundsJSON(data, l); f != nil {
+	values, f := boundsJSON(data, l)
+	if f != nil {
 		return nil, []fault{*f}, ""
 	}
 	if !json.Valid(data) {
 		faults, id = diagnoseJSON(data)
 		return nil, faults, id
 	}
-	text := string(data)
 	r := jsonReader{
-		decoder: json.NewDecoder(bytes.NewReader(data)),
-		text:    text,
-		cursor:  cursor{lines: newLines(text)},
+		text: string(data), nodes: make([]node, 0, values), members: make([]member, 0, values), open: make([]member, 0, 16),
 	}
-	r.decoder.UseNumber()
-	value, err := r.value()
-	if err != nil {
-		return nil, []fault{{place{1, 1}, "is no JSON: " + err.Error()}}, ""
-	}
-	return value, nil, ""
+	return r.value(), nil, ""
 }
 
-// jsonReader builds nodes from the tokens of the standard decoder, which keeps
-// doubled keys and the digits of numbers, and whose offsets give the places.
+// jsonReader builds nodes from a text that is known to be JSON. Values are parts
+// of that one text, and nodes of all the file stand in two slices that never
+// grow: a source has thousands of files, and each allocation costs as much as
+// reading twenty bytes.
 type jsonReader struct {
-	decoder *json.Decoder
 	text    string
-	cursor  cursor
+	offset  int
+	line    int // that of the offset, from 0
+	start   int // where it begins
+	nodes   []node
+	members []member
+	open    []member // of what is open, those of the innermost last
 }
 
-// start is where the next token begins.
-func (r *jsonReader) start() int {
-	i := int(r.decoder.InputOffset())
-	for i < len(r.text) && strings.IndexByte(" \t\r\n,:", r.text[i]) >= 0 {
-		i++
-	}
-	return i
-}
+func (r *jsonReader) place() place { return place{r.line + 1, r.offset - r.start + 1} }
 
-func (r *jsonReader) value() (*node, error) {
-	start := r.start()
-	token, err := r.decoder.Token()
-	if err != nil {
-		return nil, err
-	}
-	n := &node{place: r.cursor.place(start)}
-	switch t := token.(type) {
-	case bool:
-		n.kind, n.text = boolNode, strconv.FormatBool(t)
-	case json.Number:
-		n.kind, n.text = numberNode, t.String()
-		n.wrong = wrongNumber(n.text)
-	case string:
-		n.kind, n.text = stringNode, t
-		n.wrong = r.wrongString(start, t)
-	case json.Delim:
-		if t == '[' {
-			n.kind = listNode
-		} else {
-			n.kind = objectNode
+// next is what the next token begins with.
+func (r *jsonReader) next() byte {
+	for {
+		switch c := r.text[r.offset]; c {
+		case ' ', '\t', '\r', ',', ':':
+			r.offset++
+		case '\n': // only here: a string has none
+			r.offset++
+			r.line, r.start = r.line+1, r.offset
+		default:
+			return c
 		}
-		err = r.members(n)
 	}
-	return n, err
 }
 
-// members reads what stands in a list or object up to its end.
-func (r *jsonReader) members(n *node) error {
-	for r.decoder.More() {
+func (r *jsonReader) value() *node {
+	first := r.next()
+	r.nodes = append(r.nodes, node{place: r.place()})
+	n := &r.nodes[len(r.nodes)-1]
+	switch first {
+	case '{':
+		n.kind = objectNode
+		r.inner(n, '}')
+		n.checkKeys()
+	case '[':
+		n.kind = listNode
+		r.inner(n, ']')
+	case '"':
+		n.kind = stringNode
+		n.text, n.wrong = r.string()
+	case 't', 'f':
+		n.kind, n.text = boolNode, r.word()
+	case 'n':
+		r.word()
+	default:
+		n.kind, n.text = numberNode, r.word()
+		n.wrong = wrongNumber(n.text)
+	}
+	return n
+}
+
+// inner reads what stands in a list or object.
+func (r *jsonReader) inner(n *node, end byte) {
+	r.offset++
+	first := len(r.open)
+	for r.next() != end {
 		var m member
 		if n.kind == objectNode {
-			start := r.start()
-			token, err := r.decoder.Token()
-			if err != nil {
-				return err
-			}
-			m.key, _ = token.(string)
-			m.place = r.cursor.place(start)
-			m.wrong = r.wrongString(start, m.key)
+			m.place = r.place()
+			m.key, m.wrong = r.string()
 		}
-		value, err := r.value()
-		if err != nil {
-			return err
-		}
-		m.value = value
-		n.members = append(n.members, m)
+		m.value = r.value()
+		r.open = append(r.open, m)
 	}
-	_, err := r.decoder.Token() // the closing bracket
-	if n.kind == objectNode {
-		n.checkKeys()
+	r.offset++
+	if len(r.open) > first {
+		from := len(r.members)
+		r.members = append(r.members, r.open[first:]...)
+		n.members = r.members[from:len(r.members):len(r.members)]
+		r.open = r.open[:first]
 	}
-	return err
 }
 
-// wrongString finds half of a surrogate pair: the decoder puts U+FFFD in its
-// place, and a value must not change silently.
-func (r *jsonReader) wrongString(start int, value string) string {
-	if !strings.ContainsRune(value, '\uFFFD') {
-		return ""
+// word reads a number, true, false or null.
+func (r *jsonReader) word() string {
+	start := r.offset
+	for r.offset < len(r.text) && strings.IndexByte(" \t\r\n,]}", r.text[r.offset]) < 0 {
+		r.offset++
 	}
-	written := r.text[start:r.decoder.InputOffset()]
-	if strings.Count(written, "\uFFFD")+strings.Count(strings.ToLower(written), `\ufffd`) >= strings.Count(value, "\uFFFD") {
-		return ""
+	return r.text[start:r.offset]
+}
+
+// string reads a string, with what is wrong about it.
+func (r *jsonReader) string() (value, wrong string) {
+	start, escaped := r.offset, false
+	for r.offset++; r.text[r.offset] != '"'; r.offset++ {
+		if r.text[r.offset] == '\\' {
+			escaped = true
+			r.offset++
+		}
 	}
-	return `half of a surrogate pair stands for no character: write both halves, as in \ud83d\ude00`
+	r.offset++
+	written := r.text[start:r.offset]
+	if escaped {
+		return unescape(written)
+	}
+	return written[1 : len(written)-1], ""
+}
+
+// unescape reads a string that has escapes. It finds half of a surrogate pair:
+// the decoder puts U+FFFD in its place, and a value must not change silently.
+func unescape(written string) (value, wrong string) {
+	if err := json.Unmarshal([]byte(written), &value); err != nil {
+		return "", "is no text: " + err.Error() // cannot be: it was found to be JSON
+	}
+	const stands = "\uFFFD"
+	if strings.Count(written, stands)+strings.Count(strings.ToLower(written), `\ufffd`) < strings.Count(value, stands) {
+		wrong = `half of a surrogate pair stands for no character: write both halves, as in \ud83d\ude00`
+	}
+	return value, wrong
 }
 
 // checkKeys finds keys that stand twice, or twice but for their case: a decoder
 // would let one of them win in silence.
 func (n *node) checkKeys() {
-	if len(n.members) < 2 {
-		return
+	if !clearlyDistinct(n.members) {
+		n.markDoubled()
 	}
+}
+
+func (n *node) markDoubled() {
 	seen := make(map[string]int, len(n.members))
 	for i := range n.members {
 		m := &n.members[i]
@@ -142,6 +171,29 @@ func (n *node) checkKeys() {
 	}
 }
 
+// clearlyDistinct reports whether the keys of an object are few and in ASCII and
+// none stands twice in any case.
+func clearlyDistinct(members []member) bool {
+	const few = 16
+	if len(members) > few {
+		return false
+	}
+	for i := range members {
+		key := members[i].key
+		for j := range len(key) {
+			if key[j] >= utf8.RuneSelf {
+				return len(members) < 2
+			}
+		}
+		for _, before := range members[:i] {
+			if len(before.key) == len(key) && strings.EqualFold(before.key, key) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // quote is a name for a message, safe to print and not long.
 func quote(s string) string {
 	const longest = 60
@@ -158,6 +210,9 @@ const maxExact = 1 << 53
 // wrongNumber finds numbers that would be rounded. It does not quote them: they
 // may be secrets.
 func wrongNumber(digits string) string {
+	if len(digits) <= 15 && !strings.ContainsAny(digits, "eE") {
+		return "" // exact whatever the digits are
+	}
 	f, err := strconv.ParseFloat(digits, 64)
 	if err != nil {
 		return "the number is too large to be represented: if it is no number, write it in quotes"
@@ -178,9 +233,10 @@ func wrongNumber(digits string) string {
 
 // boundsJSON refuses what is nested too deep or has too many values before
 // anything is allocated for it. It looks at brackets and commas outside of
-// strings, valid or not.
-func boundsJSON(data []byte, l Limits) *fault {
-	depth, values := 0, 1
+// strings, valid or not. In what is JSON there are at most so many values,
+// without the keys, as it says.
+func boundsJSON(data []byte, l Limits) (most int, f *fault) {
+	depth, values, keys := 0, 1, 0
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
 		case '"':
@@ -190,15 +246,18 @@ func boundsJSON(data []byte, l Limits) *fault {
 			values++
 		case '}', ']':
 			depth--
-		case ',', ':':
+		case ',':
 			values++
+		case ':':
+			values++
+			keys++
 		}
 		if depth > l.Depth || values > l.Values {
 			c := cursor{lines: newLines(string(data[:i+1]))}
-			return overLimit(c.place(i), depth > l.Depth, l)
+			return 0, overLimit(c.place(i), depth > l.Depth, l)
 		}
 	}
-	return nil
+	return values - keys, nil
 }
 
 // overLimit is the fault of a file that is beyond a limit.
