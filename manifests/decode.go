@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,16 +16,16 @@ import (
 // would find carry its path, status and words; an unknown field, which
 // Marathon takes in silence, has Status 0. The app is nil if there is a
 // violation that is no warning.
-func DecodeApp(tree any) (*App, []Violation) { return decodeAs[App](tree, appShape) }
+func DecodeApp(tree any) (*App, []Violation) { return decodeAs[App](nodeOf(tree), appShape) }
 
 // DecodePod does for a pod what DecodeApp does for an app.
-func DecodePod(tree any) (*Pod, []Violation) { return decodeAs[Pod](tree, podShape) }
+func DecodePod(tree any) (*Pod, []Violation) { return decodeAs[Pod](nodeOf(tree), podShape) }
 
 // DecodeGroup does for a group, with all in it, what DecodeApp does for an app.
-func DecodeGroup(tree any) (*Group, []Violation) { return decodeAs[Group](tree, groupShape) }
+func DecodeGroup(tree any) (*Group, []Violation) { return decodeAs[Group](nodeOf(tree), groupShape) }
 
-func decodeAs[T any](tree any, s *shape) (*T, []Violation) {
-	v, found := decodeKnown[T](tree, s)
+func decodeAs[T any](n *node, s *shape) (*T, []Violation) {
+	v, found := decodeKnown[T](n, s)
 	if slices.ContainsFunc(found, func(v Violation) bool { return !v.Warning }) {
 		return nil, found
 	}
@@ -34,9 +35,10 @@ func decodeAs[T any](tree any, s *shape) (*T, []Violation) {
 // decodeKnown is decodeAs for those who want to see more of what is wrong: an
 // unknown field does not keep it from reading the rest, as it does not keep
 // Marathon.
-func decodeKnown[T any](tree any, s *shape) (*T, []Violation) {
+func decodeKnown[T any](n *node, s *shape) (*T, []Violation) {
 	var d decoder
-	clean := d.value(tree, s, "")
+	read := new(T)
+	d.value(n, s, "", ofValue(read))
 	wrong := 0
 	for _, v := range d.found {
 		if !v.Warning {
@@ -46,91 +48,91 @@ func decodeKnown[T any](tree any, s *shape) (*T, []Violation) {
 	if wrong > d.unknowns {
 		return nil, d.found
 	}
-	b, err := json.Marshal(clean)
-	if err == nil {
-		v := new(T)
-		if err = json.Unmarshal(b, v); err == nil {
-			return v, d.found
-		}
-	}
-	// The tables and the Go types disagree: a test holds them together.
-	return nil, append(d.found, Violation{Path: "/", Message: "cannot be read: " + err.Error()})
+	return read, d.found
 }
 
-// decoder walks a tree along a shape. It collects what is wrong, and builds a
-// copy without nulls and without what Marathon fills in, with enums and
-// integers in canonical form.
+// decoder walks a value along a shape. It collects what is wrong, and writes the
+// rest where it belongs: without nulls and without what Marathon fills in, with
+// enums and integers in canonical form. What is written counts only if nothing
+// is wrong.
 type decoder struct {
 	findings
-	suggested int // how many unknown fields a right name was looked for
-	unknowns  int // how many unknown fields there are
+	suggested int     // how many unknown fields a right name was looked for
+	unknowns  int     // how many unknown fields there are
+	given     []*node // the members of the objects that are open, in their tables' order
 }
 
 // mostSuggested bounds the time that a definition of nothing but unknown fields
 // takes.
 const mostSuggested = 100
 
-// value checks a value against a shape and returns its clean copy.
-func (d *decoder) value(v any, s *shape, path string) any {
+// value checks a value against a shape and writes it to where it belongs.
+func (d *decoder) value(n *node, s *shape, path string, to reflect.Value) {
 	switch s.kind {
-	case kindString, kindEnum:
-		return d.text(v, s, path)
+	case kindString:
+		d.text(n, s, path, to)
+	case kindEnum:
+		d.enum(n, s, path, to)
 	case kindInt, kindLong, kindNumber:
-		return d.number(v, s, path)
+		d.number(n, s, path, to)
 	case kindBool:
-		return d.boolean(v, s, path)
+		d.boolean(n, s, path, to)
 	case kindList:
-		return d.list(v, s, path)
+		d.list(n, s, path, to)
 	case kindMap:
-		return d.mapping(v, s, path)
+		d.mapping(n, s, path, to)
 	case kindAny:
-		return v
+		d.anything(n, path, to)
 	case kindObject:
-		return d.object(v, s, path)
+		d.object(n, s, path, to)
+	default:
+		d.special(n, s, path, to)
 	}
-	return d.special(v, s, path)
 }
 
-func (d *decoder) special(v any, s *shape, path string) any {
+func (d *decoder) special(n *node, s *shape, path string, to reflect.Value) {
 	switch s.kind {
 	case kindEnvValue:
-		return d.envValue(v, s, path)
+		d.envValue(n, s, path, as[EnvValue](to))
 	case kindLimit:
-		return d.limit(v, path)
+		d.limit(n, path, as[Limit](to))
 	case kindUnreachable:
-		return d.unreachable(v, s, path)
+		d.unreachable(n, s, path, as[UnreachableStrategy](to))
 	case kindConstraint:
-		return d.constraint(v, path)
+		d.constraint(n, path, as[Constraint](to))
 	case kindCommand:
-		return d.command(v, s, path)
+		d.command(n, s, path, settle(to))
 	case kindVolume:
-		return d.appVolume(v, s, path)
+		d.appVolume(n, s, path, settle(to))
 	case kindPodVolume:
-		return d.podVolume(v, s, path)
+		d.podVolume(n, s, path, settle(to))
+	case kindScaling:
+		d.scaling(n, s, path, settle(to))
 	}
-	return d.scaling(v, s, path)
 }
 
-func (d *decoder) text(v any, s *shape, path string) any {
-	t, ok := v.(string)
-	if s.kind == kindEnum {
-		return d.enum(v, t, s, path)
+func (d *decoder) text(n *node, s *shape, path string, to reflect.Value) {
+	if d.isText(n, s, path) {
+		settle(to).SetString(plainText(n.text))
 	}
-	if !ok {
-		d.refuse(path, "error.expected.jsstring", "%s is %s: write it as a string, in quotes", last(path), s.show(v))
-		return nil
+}
+
+// isText checks a text; false: it is none.
+func (d *decoder) isText(n *node, s *shape, path string) bool {
+	if n.kind != stringNode {
+		d.refuse(path, "error.expected.jsstring", "%s is %s: write it as a string, in quotes", last(path), s.show(n))
+		return false
 	}
-	length := float64(javaLength(t))
-	if s.max != nil && length > *s.max {
-		d.refuse(path, "error.maxLength", "%s has %d characters: at most %g are allowed", last(path), int(length), *s.max)
+	if s.max != nil && float64(javaLength(n.text)) > *s.max {
+		d.refuse(path, "error.maxLength", "%s has %d characters: at most %g are allowed", last(path), javaLength(n.text), *s.max)
 	}
-	if s.min != nil && length < *s.min {
+	if s.min != nil && float64(javaLength(n.text)) < *s.min {
 		d.refuse(path, "error.minLength", "%s is empty: give it a value, or leave it out", last(path))
 	}
-	if s.pattern != nil && !s.pattern.MatchString(t) {
-		d.refuse(path, "error.pattern", "%s is %s: %s", last(path), s.show(v), patternWords(s))
+	if s.pattern != nil && !s.pattern.MatchString(n.text) {
+		d.refuse(path, "error.pattern", "%s is %s: %s", last(path), s.show(n), patternWords(s))
 	}
-	return t
+	return true
 }
 
 // patternWords says what a pattern of schema_common.go means.
@@ -150,93 +152,80 @@ func patternWords(s *shape) string {
 }
 
 // enum canonicalises, since Marathon reads enums in any case (recorded).
-func (d *decoder) enum(v any, t string, s *shape, path string) any {
+func (d *decoder) enum(n *node, s *shape, path string, to reflect.Value) {
 	for _, e := range s.enum {
-		if t != "" && strings.EqualFold(e, t) {
-			return e
+		if n.kind == stringNode && n.text != "" && strings.EqualFold(e, n.text) {
+			settle(to).SetString(e)
+			return
 		}
 	}
-	d.refuse(path, "error.unknown.enum.literal", "%s is %s: write one of %s", last(path), s.show(v), strings.Join(s.enum, ", "))
-	return nil
+	d.refuse(path, "error.unknown.enum.literal", "%s is %s: write one of %s", last(path), s.show(n), strings.Join(s.enum, ", "))
 }
 
-func (d *decoder) boolean(v any, s *shape, path string) any {
-	if _, ok := v.(bool); !ok {
-		hint := "write true or false"
-		if t, isText := v.(string); isText && (strings.EqualFold(t, "true") || strings.EqualFold(t, "false")) {
-			hint = "write " + strings.ToLower(t) + " without quotes"
-		}
-		d.refuse(path, "error.expected.jsboolean", "%s is %s: %s", last(path), s.show(v), hint)
-		return nil
+func (d *decoder) boolean(n *node, s *shape, path string, to reflect.Value) {
+	if n.kind == boolNode {
+		settle(to).SetBool(n.text == "true")
+		return
 	}
-	return v
+	hint := "write true or false"
+	if n.kind == stringNode && (strings.EqualFold(n.text, "true") || strings.EqualFold(n.text, "false")) {
+		hint = "write " + strings.ToLower(n.text) + " without quotes"
+	}
+	d.refuse(path, "error.expected.jsboolean", "%s is %s: %s", last(path), s.show(n), hint)
 }
 
-func (d *decoder) number(v any, s *shape, path string) any {
-	n, ok := asNumber(v)
-	f, err := strconv.ParseFloat(string(n), 64)
-	if !ok || err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+func (d *decoder) number(n *node, s *shape, path string, to reflect.Value) {
+	f, err := strconv.ParseFloat(n.text, 64)
+	if n.kind != numberNode || err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
 		answer := "error.expected.jsnumber"
-		if ok && s.kind != kindNumber {
+		if n.kind == numberNode && s.kind != kindNumber {
 			answer = "error.expected.int"
 		}
-		d.refuse(path, answer, "%s is %s: write %s", last(path), s.show(v), numberHint(v, s))
-		return nil
+		d.refuse(path, answer, "%s is %s: write %s", last(path), s.show(n), numberHint(n, s))
+		return
 	}
+	shown, whole := n.text, int64(0)
 	if s.kind != kindNumber {
-		whole, ok := wholeNumber(n, f, s.kind)
-		if !ok {
+		var ok bool
+		if whole, shown, ok = wholeNumber(n.text, f, s.kind); !ok {
 			d.refuse(path, map[kind]string{kindInt: "error.expected.int", kindLong: "error.expected.long"}[s.kind],
-				"%s is %s: write a whole number", last(path), n)
-			return nil
+				"%s is %s: write a whole number", last(path), n.text)
+			return
 		}
-		n = whole
 	}
 	if s.min != nil && f < *s.min {
-		d.refuse(path, "error.min", "%s is %s: at least %s", last(path), n, formatNumber(*s.min))
+		d.refuse(path, "error.min", "%s is %s: at least %s", last(path), shown, formatNumber(*s.min))
 	}
 	if s.max != nil && f > *s.max {
-		d.refuse(path, "error.max", "%s is %s: at most %s", last(path), n, formatNumber(*s.max))
+		d.refuse(path, "error.max", "%s is %s: at most %s", last(path), shown, formatNumber(*s.max))
 	}
-	return n
-}
-
-func asNumber(v any) (json.Number, bool) {
-	switch n := v.(type) {
-	case json.Number:
-		return n, true
-	case float64:
-		return json.Number(strconv.FormatFloat(n, 'g', -1, 64)), true
-	case int:
-		return json.Number(strconv.Itoa(n)), true
-	case int64:
-		return json.Number(strconv.FormatInt(n, 10)), true
-	case uint64:
-		return json.Number(strconv.FormatUint(n, 10)), true
+	if to = settle(to); to.CanFloat() {
+		to.SetFloat(f)
+	} else {
+		to.SetInt(whole)
 	}
-	return "", false
 }
 
 // wholeNumber accepts 1, 1.0 and 1e0 alike, as Marathon does (recorded).
-func wholeNumber(n json.Number, f float64, k kind) (json.Number, bool) {
+func wholeNumber(digits string, f float64, k kind) (whole int64, shown string, ok bool) {
 	bits := 64
 	if k == kindInt {
 		bits = 32
 	}
-	if _, err := strconv.ParseInt(string(n), 10, bits); err == nil {
-		return n, true
+	if whole, err := strconv.ParseInt(digits, 10, bits); err == nil {
+		return whole, digits, true
 	}
 	limit := math.Ldexp(1, bits-1)
 	if f != math.Trunc(f) || f < -limit || f >= limit {
-		return "", false
+		return 0, "", false
 	}
-	return json.Number(strconv.FormatInt(int64(f), 10)), true
+	return int64(f), strconv.FormatInt(int64(f), 10), true
 }
 
-func numberHint(v any, s *shape) string {
-	if t, ok := v.(string); ok {
-		if _, err := strconv.ParseFloat(t, 64); err == nil {
-			return "the number " + t + " without quotes"
+func numberHint(n *node, s *shape) string {
+	if n.kind == stringNode {
+		if _, err := strconv.ParseFloat(n.text, 64); err == nil {
+			return "the number " + n.text + " without quotes"
 		}
 	}
 	if s.kind == kindNumber {
@@ -247,87 +236,137 @@ func numberHint(v any, s *shape) string {
 
 func formatNumber(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
-func (d *decoder) list(v any, s *shape, path string) any {
-	items, ok := v.([]any)
-	if !ok {
-		d.refuse(path, "error.expected.jsarray", "%s is %s: write a list", last(path), s.show(v))
-		return nil
+func (d *decoder) list(n *node, s *shape, path string, to reflect.Value) {
+	if n.kind != listNode {
+		d.refuse(path, "error.expected.jsarray", "%s is %s: write a list", last(path), s.show(n))
+		return
 	}
-	if s.min != nil && float64(len(items)) < *s.min {
+	if s.min != nil && float64(len(n.members)) < *s.min {
 		d.refuse(path, "error.minLength", "%s is empty: it needs at least %g", last(path), *s.min)
 	}
-	clean := make([]any, 0, len(items))
-	for i, item := range items {
-		if c := d.value(item, s.elem, path+"("+strconv.Itoa(i)+")"); c != nil {
-			clean = append(clean, c)
-		}
+	if len(n.members) == 0 {
+		to.Set(reflect.MakeSlice(to.Type(), 0, 0)) // given as empty
+		return
 	}
-	return clean
+	to.Grow(len(n.members))
+	to.SetLen(len(n.members))
+	for i := range n.members {
+		d.value(n.members[i].value, s.elem, path+"("+strconv.Itoa(i)+")", to.Index(i))
+	}
 }
 
-func (d *decoder) mapping(v any, s *shape, path string) any {
-	m, ok := v.(map[string]any)
-	if !ok {
-		d.refuse(path, "error.expected.jsobject", "%s is %s: write an object", last(path), s.elem.show(v))
-		return nil
+func (d *decoder) mapping(n *node, s *shape, path string, to reflect.Value) {
+	if n.kind != objectNode {
+		d.refuse(path, "error.expected.jsobject", "%s is %s: write an object", last(path), s.elem.show(n))
+		return
 	}
-	clean := make(map[string]any, len(m))
+	members := n.sorted()
+	made := reflect.MakeMapWithSize(to.Type(), len(members))
+	key, value := reflect.New(to.Type().Key()).Elem(), reflect.New(to.Type().Elem()).Elem()
 	before := len(d.found)
-	for _, key := range sortedKeys(m) {
-		if c := d.value(m[key], s.elem, path+"/"+key); c != nil {
-			clean[key] = c
+	for _, m := range members {
+		if s.elem.kind == kindAny && m.value.kind == nullNode {
+			continue
 		}
+		value.SetZero()
+		d.value(m.value, s.elem, path+"/"+m.key, value)
+		key.SetString(m.key)
+		made.SetMapIndex(key, value)
 	}
+	to.Set(made)
 	if s.pattern == nil || d.refusedSince(before) {
-		return clean // Marathon looks at the keys of what else is right
+		return // Marathon looks at the keys of what else is right
 	}
-	for _, key := range sortedKeys(m) {
-		if !s.pattern.MatchString(key) {
-			d.refuse(path+"/"+key, "error.pattern", "%s has the name %q: it must consist of letters, digits and underscores and not begin with a digit", last(path), clip(key))
+	for _, m := range members {
+		if !s.pattern.MatchString(m.key) {
+			d.refuse(path+"/"+m.key, "error.pattern", "%s has the name %q: it must consist of letters, digits and underscores and not begin with a digit", last(path), clip(m.key))
 		}
 	}
-	return clean
 }
 
-func (d *decoder) object(v any, s *shape, path string) any {
-	m, ok := v.(map[string]any)
-	if !ok {
-		d.notObject(v, s, path)
-		return nil
+// anything takes what Marathon hands on as it is.
+func (d *decoder) anything(n *node, path string, to reflect.Value) {
+	if v := d.plain(n, path); v != nil {
+		to.Set(reflect.ValueOf(v))
 	}
-	clean := d.members(m, s, path)
-	for _, f := range s.members {
-		if _, given := m[f.name]; f.required && !given {
-			d.missing(m, s, &f, path)
+}
+
+// plain is a value as encoding/json decodes it into an interface.
+func (d *decoder) plain(n *node, path string) any {
+	switch n.kind {
+	case boolNode:
+		return n.text == "true"
+	case numberNode:
+		f, err := strconv.ParseFloat(n.text, 64)
+		if err != nil {
+			d.mistake(path, "%s is a number that is too large to be represented: if it is no number, write it in quotes", last(path))
+		}
+		return f
+	case stringNode:
+		return plainText(n.text)
+	case listNode:
+		l := make([]any, len(n.members))
+		for i, m := range n.members {
+			l[i] = d.plain(m.value, path+"("+strconv.Itoa(i)+")")
+		}
+		return l
+	case objectNode:
+		o := make(map[string]any, len(n.members))
+		for _, m := range n.sorted() {
+			o[m.key] = d.plain(m.value, path+"/"+m.key)
+		}
+		return o
+	}
+	return nil
+}
+
+func (d *decoder) object(n *node, s *shape, path string, to reflect.Value) {
+	if n.kind != objectNode {
+		d.notObject(n, s, path)
+		return
+	}
+	to = settle(to)
+	if c, ok := to.Addr().Interface().(*PodConstraint); ok {
+		var o constraintObject
+		d.members(n, s, path, ofValue(&o))
+		*c = PodConstraint{Field: o.FieldName, Operator: o.Operator, Value: o.Value}
+	} else {
+		d.members(n, s, path, to)
+	}
+	for i := range s.members {
+		if f := &s.members[i]; f.required && n.last(f.name) == nil {
+			d.missing(n, s, f, path)
 		}
 	}
-	return clean
 }
 
 // members checks what is there, in the table's order, and what nobody knows.
-func (d *decoder) members(m map[string]any, s *shape, path string) map[string]any {
-	clean := make(map[string]any, len(m))
+func (d *decoder) members(n *node, s *shape, path string, to reflect.Value) {
+	first := len(d.given)
+	d.given = append(d.given, make([]*node, len(s.members))...)
+	var unknown []string
+	for _, m := range n.members {
+		if f, known := s.byName[m.key]; known {
+			d.given[first+f.position] = m.value
+		} else {
+			unknown = append(unknown, m.key)
+		}
+	}
 	for i := range s.members {
-		f := &s.members[i]
-		v, given := m[f.name]
-		if !given || (v == nil && !f.required) {
-			continue // null is the same as absent (recorded)
-		}
-		at := path + "/" + f.name
-		if f.computed {
-			d.warn(at, "%s is ignored: Marathon fills it in; leave it out", f.name)
-			continue
-		}
-		if c := d.value(v, f.shape, at); c != nil {
-			clean[f.name] = c
+		f, v := &s.members[i], d.given[first+i]
+		switch {
+		case v == nil || v.kind == nullNode && !f.required: // null is the same as absent (recorded)
+		case f.computed:
+			d.warn(path+"/"+f.name, "%s is ignored: Marathon fills it in; leave it out", f.name)
+		default:
+			d.value(v, f.shape, path+"/"+f.name, to.Field(f.index))
 		}
 	}
-	for _, name := range sortedKeys(m) {
-		if _, known := s.byName[name]; !known {
-			d.unknown(name, s, path)
-		}
+	d.given = d.given[:first]
+	slices.Sort(unknown)
+	for _, name := range slices.Compact(unknown) {
+		d.unknown(name, s, path)
 	}
-	return clean
 }
 
 func (d *decoder) unknown(name string, s *shape, path string) {
@@ -347,10 +386,10 @@ func (d *decoder) unknown(name string, s *shape, path string) {
 
 // missing words the absence of a required member as Marathon does, which is not
 // the same for objects that Play's own format reads.
-func (d *decoder) missing(m map[string]any, s *shape, f *field, path string) {
+func (d *decoder) missing(n *node, s *shape, f *field, path string) {
 	answer := "error.path.missing"
 	if !s.strict {
-		answer = undefined(f.name, m)
+		answer = undefined(f.name, n)
 	}
 	d.refuse(path+"/"+f.name, answer, "%s is missing: %s", f.name, lowerFirst(f.doc))
 }
@@ -358,8 +397,8 @@ func (d *decoder) missing(m map[string]any, s *shape, f *field, path string) {
 // undefined is Play's complaint about an absent member. It quotes the object,
 // which may hold secrets: it is Marathon's answer to whoever sent it, and not
 // for logs.
-func undefined(name string, m map[string]any) string {
-	b, err := json.Marshal(m)
+func undefined(name string, n *node) string {
+	b, err := json.Marshal(n.tree())
 	if err != nil {
 		b = []byte("{}")
 	}
@@ -368,54 +407,45 @@ func undefined(name string, m map[string]any) string {
 
 // notObject: Marathon reads most objects member by member, so that a string in
 // the place of an object is one with all members absent.
-func (d *decoder) notObject(v any, s *shape, path string) {
+func (d *decoder) notObject(n *node, s *shape, path string) {
 	if s.strict {
-		d.refuse(path, "error.expected.jsobject", "%s is %s: write an object", last(path), s.show(v))
+		d.refuse(path, "error.expected.jsobject", "%s is %s: write an object", last(path), s.show(n))
 		return
 	}
 	complained := false
 	for _, f := range s.members {
 		if f.required {
-			b, err := json.Marshal(v)
+			b, err := json.Marshal(n.tree())
 			if err != nil {
 				b = []byte("null")
 			}
-			d.refuse(path+"/"+f.name, string(b)+" is not an object", "%s is %s: write an object", last(path), s.show(v))
+			d.refuse(path+"/"+f.name, string(b)+" is not an object", "%s is %s: write an object", last(path), s.show(n))
 			complained = true
 		}
 	}
 	if !complained {
-		d.mistake(path, "%s is %s: write an object; Marathon would read it as an empty one", last(path), s.show(v))
+		d.mistake(path, "%s is %s: write an object; Marathon would read it as an empty one", last(path), s.show(n))
 	}
 }
 
 // show describes a value for a message; what may be confidential only by type.
-func (s *shape) show(v any) string {
-	value := ""
-	switch t := v.(type) {
-	case nil:
+func (s *shape) show(n *node) string {
+	switch n.kind {
+	case nullNode:
 		return "null"
-	case string:
-		value = fmt.Sprintf("%q, a string", clip(t))
-		if s.private {
-			value = "a string"
-		}
-	case bool:
-		value = fmt.Sprintf("%t, a boolean", t)
-		if s.private {
-			value = "a boolean"
-		}
-	case []any:
-		value = "a list"
-	case map[string]any:
-		value = "an object"
-	default:
-		value = fmt.Sprintf("%v, a number", v)
-		if s.private {
-			value = "a number"
-		}
+	case listNode:
+		return "a list"
+	case objectNode:
+		return "an object"
 	}
-	return value
+	what := map[nodeKind]string{stringNode: "a string", boolNode: "a boolean", numberNode: "a number"}[n.kind]
+	switch {
+	case s.private:
+		return what
+	case n.kind == stringNode:
+		return strconv.Quote(clip(n.text)) + ", " + what
+	}
+	return n.text + ", " + what
 }
 
 const longestShown = 60

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -9,60 +10,69 @@ import (
 // the forms in order and answers with the complaints about the last one, which
 // often is not the one that was meant.
 
-func (d *decoder) envValue(v any, s *shape, path string) any {
-	switch t := v.(type) {
-	case string:
-		return t
-	case map[string]any:
-		if t["secret"] == "" {
+func (d *decoder) envValue(n *node, s *shape, path string, to *EnvValue) {
+	switch n.kind {
+	case stringNode:
+		to.Value = plainText(n.text)
+		return
+	case objectNode:
+		if secret := n.last("secret"); secret != nil && secret.kind == stringNode && secret.text == "" {
 			d.refuse(path+"/secret", "references an undefined secret", "secret is empty: name an entry of secrets")
 		}
-		return d.object(t, s, path)
+		var o envSecret
+		d.object(n, s, path, ofValue(&o))
+		to.Secret = o.Secret
+		return
 	}
-	d.refuse(path, "error.expected.jsobject", "%s is %s: write it as a string, in quotes", last(path), s.show(v))
-	return nil
+	d.refuse(path, "error.expected.jsobject", "%s is %s: write it as a string, in quotes", last(path), s.show(n))
 }
 
-func (d *decoder) limit(v any, path string) any {
-	t, isText := v.(string)
-	if !isText {
-		return d.number(v, number(), path)
-	}
-	if t != unlimited {
+var anyNumber, anyTexts = number(), list(text())
+
+func (d *decoder) limit(n *node, path string, to *Limit) {
+	switch {
+	case n.kind != stringNode:
+		d.number(n, anyNumber, path, ofValue(&to.Value))
+	case n.text != unlimited:
 		// AppValidation.validResourceLimit
-		d.refuse(path, "'"+t+"' is an invalid resource limit. It must be 'unlimited' or a number",
-			`%s is %q: write a number, or "unlimited" in lower case`, last(path), clip(t))
-		return nil
+		d.refuse(path, "'"+n.text+"' is an invalid resource limit. It must be 'unlimited' or a number",
+			`%s is %q: write a number, or "unlimited" in lower case`, last(path), clip(n.text))
+	default:
+		to.Unlimited = true
 	}
-	return t
 }
 
-func (d *decoder) unreachable(v any, s *shape, path string) any {
-	t, isText := v.(string)
-	if !isText {
-		return d.object(v, s, path)
+func (d *decoder) unreachable(n *node, s *shape, path string, to *UnreachableStrategy) {
+	if n.kind != stringNode {
+		var o unreachableObject
+		d.object(n, s, path, ofValue(&o))
+		to.ExpungeAfterSeconds, to.InactiveAfterSeconds = o.ExpungeAfterSeconds, o.InactiveAfterSeconds
+		return
 	}
-	if t != "disabled" {
-		d.warn(path, `%s is %q: Marathon reads any string as "disabled"; write "disabled"`, last(path), clip(t))
+	if n.text != "disabled" {
+		d.warn(path, `%s is %q: Marathon reads any string as "disabled"; write "disabled"`, last(path), clip(n.text))
 	}
-	return "disabled"
+	to.Disabled = true
 }
 
 // constraint reads the list form. Its number of members is checked by
 // SchedulingValidation, which knows no index.
-func (d *decoder) constraint(v any, path string) any {
-	parts, ok := v.([]any)
-	if !ok {
-		d.refuse(path, "error.expected.jsarray", "%s is %s: write [field, operator] or [field, operator, value]", last(path), anything().show(v))
-		return nil
+func (d *decoder) constraint(n *node, path string, to *Constraint) {
+	if n.kind != listNode {
+		d.refuse(path, "error.expected.jsarray", "%s is %s: write [field, operator] or [field, operator, value]", last(path), anything().show(n))
+		return
 	}
-	clean := d.list(parts, list(text()), path).([]any)
+	var parts []string
+	d.list(n, anyTexts, path, ofValue(&parts))
 	if len(parts) < 2 || len(parts) > 3 {
 		d.refuse(trimIndex(path), "Each constraint must have either 2 or 3 fields",
 			"%s has %d members: write [field, operator] or [field, operator, value]", last(path), len(parts))
-		return nil
+		return
 	}
-	return clean
+	to.Field, to.Operator = parts[0], parts[1]
+	if len(parts) == 3 {
+		to.Value = &parts[2]
+	}
 }
 
 // trimIndex cuts the last index off a path: /constraints(0) to /constraints.
@@ -77,27 +87,25 @@ func trimIndex(path string) string {
 
 // command reads a shell line or, where Marathon finds none, an argument vector:
 // it complains about argv whatever was meant.
-func (d *decoder) command(v any, s *shape, path string) any {
-	m, ok := v.(map[string]any)
-	if !ok {
-		d.refuse(path+"/argv", "'argv' is undefined on object: {}", `%s is %s: write {"shell": …} or {"argv": […]}`, last(path), s.show(v))
-		return nil
+func (d *decoder) command(n *node, s *shape, path string, to reflect.Value) {
+	if n.kind != objectNode {
+		d.refuse(path+"/argv", "'argv' is undefined on object: {}", `%s is %s: write {"shell": …} or {"argv": […]}`, last(path), s.show(n))
+		return
 	}
-	shell, argv := m["shell"] != nil, m["argv"] != nil
+	shell, argv := n.has("shell"), n.has("argv")
 	switch {
 	case shell && argv:
 		d.mistake(path, "%s has both shell and argv: write one of them", last(path))
 	case !shell && !argv:
-		d.refuse(path+"/argv", undefined("argv", m), "%s has neither shell nor argv: write one of them", last(path))
+		d.refuse(path+"/argv", undefined("argv", n), "%s has neither shell nor argv: write one of them", last(path))
 	}
 	var inner decoder
-	clean := inner.members(m, s, path)
+	inner.members(n, s, path, to)
 	if shell && !argv && inner.refusedSince(0) {
-		d.echo(path+"/argv", undefined("argv", m))
+		d.echo(path+"/argv", undefined("argv", n))
 		inner.unanswer(func(Violation) bool { return true })
 	}
 	d.take(&inner)
-	return clean
 }
 
 // take adds what another decoder found.
@@ -117,74 +125,79 @@ func (f *findings) unanswer(which func(Violation) bool) {
 }
 
 // scaling is told apart by its kind, which is read as a plain string.
-func (d *decoder) scaling(v any, s *shape, path string) any {
-	m, ok := v.(map[string]any)
-	if !ok {
-		d.refuse(path, "error.expected.jsstring", `%s is %s: write {"kind": "fixed", "instances": …}`, last(path), s.show(v))
-		return nil
+func (d *decoder) scaling(n *node, s *shape, path string, to reflect.Value) {
+	if n.kind != objectNode {
+		d.refuse(path, "error.expected.jsstring", `%s is %s: write {"kind": "fixed", "instances": …}`, last(path), s.show(n))
+		return
 	}
-	if m["kind"] != "fixed" {
-		d.refuse(path, "error.expected.jsstring", `kind is %s: write "kind": "fixed"`, s.show(m["kind"]))
-		return nil
+	k := n.last("kind")
+	if k == nil {
+		k = &node{}
 	}
-	return d.members(m, s, path)
+	if k.kind != stringNode || k.text != "fixed" {
+		d.refuse(path, "error.expected.jsstring", `kind is %s: write "kind": "fixed"`, s.show(k))
+		return
+	}
+	d.members(n, s, path, to)
 }
 
 // appVolume reads one of four forms. Marathon tries persistent, external,
 // secret and host, and complains about the host form whatever was meant.
-func (d *decoder) appVolume(v any, s *shape, path string) any {
-	m, ok := v.(map[string]any)
-	if !ok {
-		d.notObject(v, s, path)
-		return nil
+func (d *decoder) appVolume(n *node, s *shape, path string, to reflect.Value) {
+	if n.kind != objectNode {
+		d.notObject(n, s, path)
+		return
 	}
 	var inner decoder
-	clean := inner.members(m, s, path)
+	inner.members(n, s, path, to)
 	host := []string{"containerPath", "hostPath", "mode"}
 	needed := host
 	switch {
-	case m["persistent"] != nil:
+	case n.has("persistent"):
 		needed = []string{"containerPath", "mode"}
-	case m["external"] != nil:
+	case n.has("external"):
 		needed = []string{"containerPath", "mode"}
-		inner.options(m["external"], path+"/external/options")
-	case m["secret"] != nil:
+		inner.options(n.last("external"), path+"/external/options")
+	case n.has("secret"):
 		needed = []string{"containerPath"}
 	}
 	for _, name := range needed {
-		if m[name] == nil {
-			inner.refuse(path+"/"+name, undefined(name, m), "%s is missing: %s", name, lowerFirst(s.byName[name].doc))
+		if !n.has(name) {
+			inner.refuse(path+"/"+name, undefined(name, n), "%s is missing: %s", name, lowerFirst(s.byName[name].doc))
 		}
 	}
 	if inner.refusedSince(0) {
 		inner.unanswer(func(v Violation) bool { return !slices.Contains(host, strings.TrimPrefix(v.Path, path+"/")) })
 		for _, name := range host {
-			if m[name] == nil && !slices.Contains(needed, name) {
-				inner.echo(path+"/"+name, undefined(name, m))
+			if !n.has(name) && !slices.Contains(needed, name) {
+				inner.echo(path+"/"+name, undefined(name, n))
 			}
 		}
 	}
 	d.take(&inner)
-	return clean
 }
 
+var option = text().confidential()
+
 // options checks those of an external volume: text, but for csi.
-func (d *decoder) options(external any, path string) {
-	m, _ := external.(map[string]any)
-	options, _ := m["options"].(map[string]any)
-	if m["provider"] == providerCSI {
+func (d *decoder) options(external *node, path string) {
+	if provider := external.last("provider"); provider != nil && provider.kind == stringNode && provider.text == providerCSI {
 		return
 	}
-	for _, name := range sortedKeys(options) {
-		d.text(options[name], text().confidential(), path+"/"+name)
+	options := external.last("options")
+	if options == nil || options.kind != objectNode {
+		return
+	}
+	for _, m := range options.sorted() {
+		d.isText(m.value, option, path+"/"+m.key)
 	}
 }
 
 // podVolume reads one of four forms. Marathon takes one that fits none of the
 // first three as an ephemeral volume, in silence.
-func (d *decoder) podVolume(v any, s *shape, path string) any {
+func (d *decoder) podVolume(n *node, s *shape, path string, to reflect.Value) {
 	var inner decoder
-	clean := inner.object(v, s, path)
+	inner.object(n, s, path, to)
 	for i := range inner.found {
 		if found := &inner.found[i]; found.Status != 0 && found.Path != path+"/name" {
 			found.Message += "; Marathon would take the volume as an ephemeral one"
@@ -192,5 +205,4 @@ func (d *decoder) podVolume(v any, s *shape, path string) any {
 	}
 	inner.unanswer(func(v Violation) bool { return v.Path != path+"/name" })
 	d.take(&inner)
-	return clean
 }

@@ -241,17 +241,16 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 	for _, f := range n.faults() {
 		p.problem(f.place, shown, "", SeverityError, f.message)
 	}
-	tree, _ := n.tree().(map[string]any)
-	tree["id"] = id
+	whole := n.withID(id)
 	if kind != KindPod {
 		base := s.base
 		if kind == KindGroup {
 			base = id
 		}
-		p.dependencies(n, tree, base, shown)
+		p.dependencies(n, whole, base, shown)
 	}
 	item := Item{ID: id, Kind: kind, File: p.file, Line: n.place.line}
-	for _, v := range read(&item, tree, &p.o.Cluster) {
+	for _, v := range read(&item, whole, &p.o.Cluster) {
 		if v.Message == "" {
 			continue
 		}
@@ -290,19 +289,19 @@ func (p *interpreter) above(item *Item, at place) {
 func isError(p Problem) bool { return p.Severity == SeverityError }
 
 // read decodes and checks a definition into the item.
-func read(item *Item, tree any, c *Cluster) (violations []Violation) {
+func read(item *Item, n *node, c *Cluster) (violations []Violation) {
 	var more []Violation
 	switch item.Kind {
 	case KindApp:
-		if item.App, violations = decodeKnown[App](tree, appShape); item.App != nil {
+		if item.App, violations = decodeKnown[App](n, appShape); item.App != nil {
 			more = ValidateApp(item.App, c)
 		}
 	case KindPod:
-		if item.Pod, violations = decodeKnown[Pod](tree, podShape); item.Pod != nil {
+		if item.Pod, violations = decodeKnown[Pod](n, podShape); item.Pod != nil {
 			more = ValidatePod(item.Pod, c)
 		}
 	case KindGroup:
-		if item.Group, violations = decodeKnown[Group](tree, groupShape); item.Group != nil {
+		if item.Group, violations = decodeKnown[Group](n, groupShape); item.Group != nil {
 			more = ValidateGroup(item.Group, c)
 		}
 	}
@@ -348,24 +347,41 @@ func (p *interpreter) id(n *node, kind Kind, s setting) (id string, at place, kn
 	return id, at, true
 }
 
-// dependencies makes the dependencies of an app or group absolute in its tree.
-// What is no list of strings is left to the decoder to report.
-func (p *interpreter) dependencies(n *node, tree map[string]any, base, shown string) {
-	list, _ := tree["dependencies"].([]any)
-	for i, d := range list {
-		text, ok := d.(string)
-		if !ok {
+// withID is an object with that id in place of its own.
+func (n *node) withID(id string) *node {
+	whole := *n
+	whole.members = make([]member, 0, len(n.members)+1)
+	for _, m := range n.members {
+		if m.key != "id" {
+			whole.members = append(whole.members, m)
+		}
+	}
+	whole.members = append(whole.members, member{key: "id", value: &node{kind: stringNode, text: id}})
+	return &whole
+}
+
+// dependencies makes the dependencies of an app or group absolute in whole, a
+// copy of it. What is no list of strings is left to the decoder to report.
+func (p *interpreter) dependencies(n, whole *node, base, shown string) {
+	given := whole.last("dependencies")
+	if given == nil || given.kind != listNode {
+		return
+	}
+	list := &node{kind: listNode, members: slices.Clone(given.members)}
+	whole.members = append(whole.members, member{key: "dependencies", value: list}) // the last counts
+	for i, m := range list.members {
+		if m.value.kind != stringNode {
 			continue
 		}
+		text := m.value.text
 		id, err := resolveID(text, base, true)
-		if err == nil {
-			list[i] = id
-			continue
+		if err != nil {
+			id = "/unknown"
+			path := "/dependencies(" + itoa(i) + ")"
+			if at, told := n.at(path); !told {
+				p.problem(at, shown, path, SeverityError, "the dependency "+quote(text)+" "+err.Error())
+			}
 		}
-		path := "/dependencies(" + itoa(i) + ")"
-		if at, told := n.at(path); !told {
-			p.problem(at, shown, path, SeverityError, "the dependency "+quote(text)+" "+err.Error())
-		}
-		list[i] = "/unknown"
+		list.members[i].value = &node{kind: stringNode, text: id}
 	}
 }

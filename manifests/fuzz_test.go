@@ -3,7 +3,11 @@ package manifests
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // FuzzDefinition: whatever a manifest says, reading, checking, normalising and
@@ -38,6 +42,7 @@ func FuzzDefinition(f *testing.F) {
 			exercise(t, appRules, tree, c)
 			exercise(t, podRules, tree, c)
 			if g, _ := DecodeGroup(tree); g != nil {
+				sameAsJSON(t, tree, g)
 				ValidateGroup(g, c)
 				NormaliseGroup(g, c)
 			}
@@ -53,11 +58,53 @@ func exercise[T any](t *testing.T, r rules[T], tree any, c *Cluster) {
 		}
 		return
 	}
+	sameAsJSON(t, tree, definition)
 	errs := errorsOf(append(violations, r.validate(definition, c)...))
 	normal := r.normalise(definition, nil, c)
 	again := r.normalise(normal, definition, c)
 	r.compare(normal, again)
 	if len(errs) == 0 && r.hash(normal) != r.hash(r.normalise(normal, nil, c)) {
 		t.Fatalf("another normal form the second time: %s", asJSON(t, normal))
+	}
+}
+
+// sameAsJSON: what is read of a definition without errors is what encoding/json
+// reads of it, but for the case of enums, what Marathon fills in, null as an
+// option, and whole numbers that are written with a point.
+func sameAsJSON[T any](t *testing.T, tree any, got *T) {
+	t.Helper()
+	want := new(T)
+	if json.Unmarshal([]byte(asJSON(t, tree)), want) != nil {
+		return
+	}
+	switch w := any(want).(type) {
+	case *App:
+		asRead(w)
+	case *Group:
+		eachApp(w, asRead)
+	}
+	if diff := cmp.Diff(asJSON(t, want), asJSON(t, got)); !strings.EqualFold(asJSON(t, want), asJSON(t, got)) {
+		t.Fatal(diff)
+	}
+}
+
+func asRead(a *App) {
+	a.Residency = nil
+	if a.Container == nil {
+		return
+	}
+	for _, v := range a.Container.Volumes {
+		if v.External != nil {
+			maps.DeleteFunc(v.External.Options, func(_ string, option any) bool { return option == nil })
+		}
+	}
+}
+
+func eachApp(g *Group, do func(*App)) {
+	for i := range g.Apps {
+		do(&g.Apps[i])
+	}
+	for i := range g.Groups {
+		eachApp(&g.Groups[i], do)
 	}
 }

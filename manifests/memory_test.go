@@ -290,6 +290,27 @@ healthChecks:
 `
 )
 
+// TestReadingAllocatesLittle: reading thousands of files costs as much as it
+// allocates. The bounds are about half as much again as it takes.
+func TestReadingAllocatesLittle(t *testing.T) {
+	for _, c := range []struct {
+		name, format string
+		most         float64
+	}{{"a.json", benchJSON, 140}, {"a.yaml", benchYAML, 1000}} {
+		data := fmt.Appendf(nil, c.format, 1, 2, 3)
+		o := Options{}.settled()
+		n := testing.AllocsPerRun(100, func() {
+			var r fileResult
+			if readFile(&r, c.name, data, &o); len(r.problems) > 0 {
+				t.Fatal(r.problems)
+			}
+		})
+		if n > c.most {
+			t.Errorf("%s: %v allocations, want at most %v", c.name, n, c.most)
+		}
+	}
+}
+
 func BenchmarkReadCold10k(b *testing.B) {
 	for _, c := range []struct{ name, format string }{{"json", benchJSON}, {"yaml", benchYAML}} {
 		b.Run(c.name, func(b *testing.B) {

@@ -2,6 +2,8 @@ package manifests
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,6 +60,67 @@ func (n *node) get(key string) *node {
 		}
 	}
 	return nil
+}
+
+// last is what counts of a key that may stand twice, nil if the object has none.
+func (n *node) last(key string) *node {
+	for i := len(n.members) - 1; i >= 0; i-- {
+		if n.members[i].key == key {
+			return n.members[i].value
+		}
+	}
+	return nil
+}
+
+// has reports whether an object has a member that says something.
+func (n *node) has(key string) bool {
+	value := n.last(key)
+	return value != nil && value.kind != nullNode
+}
+
+// sorted are the members of an object by key, each key once: the last counts.
+func (n *node) sorted() []member {
+	byKey := func(a, b member) int { return strings.Compare(a.key, b.key) }
+	rises := true
+	for i := 1; i < len(n.members) && rises; i++ {
+		rises = n.members[i-1].key < n.members[i].key
+	}
+	if rises {
+		return n.members
+	}
+	all := slices.Clone(n.members)
+	slices.SortStableFunc(all, byKey)
+	slices.Reverse(all)
+	all = slices.CompactFunc(all, func(a, b member) bool { return a.key == b.key })
+	slices.Reverse(all)
+	return all
+}
+
+// nodeOf is decoded JSON as a value that stands nowhere.
+func nodeOf(tree any) *node {
+	n := &node{}
+	switch t := tree.(type) {
+	case nil:
+	case bool:
+		n.kind, n.text = boolNode, strconv.FormatBool(t)
+	case string:
+		n.kind, n.text = stringNode, t
+	case json.Number:
+		n.kind, n.text = numberNode, t.String()
+	case []any:
+		n.kind, n.members = listNode, make([]member, len(t))
+		for i := range t {
+			n.members[i].value = nodeOf(t[i])
+		}
+	case map[string]any:
+		n.kind, n.members = objectNode, make([]member, 0, len(t))
+		for _, key := range sortedKeys(t) {
+			n.members = append(n.members, member{key: key, value: nodeOf(t[key])})
+		}
+	default: // a float64 or int, of who did not ask for json.Number
+		n.kind, n.text = numberNode, fmt.Sprint(t)
+	}
+	return n
 }
 
 // tree is the value as decoded JSON: map[string]any, []any, string,

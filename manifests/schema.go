@@ -3,6 +3,7 @@ package manifests
 import (
 	"fmt"
 	"iter"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -57,6 +58,7 @@ type shape struct {
 	strict bool
 	// private: a value that may be confidential and stands in no message.
 	private bool
+	bound   reflect.Type // of an object: the struct that it is read into
 }
 
 // field is a member of an object.
@@ -71,6 +73,8 @@ type field struct {
 	effect   string  // "" for that of the object it is in
 	replaced string  // of a legacy form: what stands in its place
 	doc      string
+	position int // in the table
+	index    int // in the struct
 }
 
 // What a change of a field does to the tasks.
@@ -107,6 +111,7 @@ func (s shape) confidential() *shape { return s.with(func(s *shape) { s.private 
 func object(members ...field) *shape {
 	s := &shape{kind: kindObject, members: members, byName: make(map[string]*field, len(members))}
 	for i := range members {
+		members[i].position = i
 		s.byName[members[i].name] = &members[i]
 	}
 	return s

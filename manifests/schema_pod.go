@@ -127,11 +127,11 @@ var podVolumeShape = object(
 	field{name: "secret", shape: nonEmpty, doc: "An entry of secrets, as a file."},
 ).as(kindPodVolume)
 
-// groupShape is filled by init: a group holds groups.
+// groupShape is filled later: a group holds groups.
 var groupShape = object()
 
-func init() {
-	*groupShape = *object(append([]field{
+func (s *shape) fillGroup() {
+	*s = *object(append([]field{
 		{name: "id", shape: pathID, required: true, effect: effectIdentity, doc: "The group's path; relative ones are taken from the group that it is in, or the root."},
 		{name: "apps", shape: list(appShape), effect: effectGroup, doc: "The apps in it; Pacer manages each for itself."},
 		{name: "pods", shape: list(podShape), effect: effectGroup, doc: "The pods in it; Pacer manages each for itself."},

@@ -173,7 +173,13 @@ func (v *appChecks) command(a *App) {
 }
 
 // javaLength counts characters as Marathon does.
-func javaLength(s string) int { return len(utf16.Encode([]rune(s))) }
+func javaLength(s string) int {
+	length := 0
+	for _, r := range s {
+		length += utf16.RuneLen(r)
+	}
+	return length
+}
 
 func (v *appChecks) resources(a *App) {
 	if a.GPUs != nil && *a.GPUs > 0 {

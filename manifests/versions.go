@@ -189,9 +189,3 @@ func walkInner(v reflect.Value, s *shape, path string, visit func(*field, string
 		}
 	}
 }
-
-// jsonName is the name of a struct's field in JSON.
-func jsonName(f reflect.StructField) string {
-	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	return name
-}
