@@ -35,6 +35,7 @@ func readYAML(data []byte, l Limits) (values []*node, faults []fault) {
 			end = all.start[next]
 		}
 		r := yamlReader{text: text[all.start[first]:end], file: all, first: first, limits: l}
+		r.plain = plainYAML(r.text)
 		value, f := r.document()
 		if f != nil {
 			faults = append(faults, *f)
@@ -55,7 +56,8 @@ func documentMark(line, mark string) bool {
 
 // yamlReader reads one document of a file. Places come from the nodes of
 // go.yaml.in/yaml/v3, values from sigs.k8s.io/yaml, as all tools of that family
-// read them; where the two do not agree the document is refused.
+// read them; where the two do not agree the document is refused. A document that
+// has nothing on which they could differ is read once.
 type yamlReader struct {
 	text   string // the document
 	file   *lines
@@ -63,6 +65,7 @@ type yamlReader struct {
 	limits Limits
 	unsafe bool // it has aliases: it must not be expanded
 	wrong  bool // it has a node that cannot be used
+	plain  bool // it has nothing that readers could differ on
 	beyond *fault
 	last   yamlPlace
 }
@@ -90,7 +93,11 @@ func (r *yamlReader) document() (*node, *fault) {
 	if r.beyond != nil {
 		return nil, r.beyond
 	}
-	if !r.unsafe && !r.wrong {
+	switch {
+	case r.unsafe || r.wrong:
+	case r.plain:
+		value.shortenNumbers()
+	default:
 		if f := r.crossCheck(value); f != nil {
 			return nil, f
 		}
@@ -192,6 +199,7 @@ func (r *yamlReader) convert(y *yamlv3.Node, depth int) *node {
 func (r *yamlReader) member(key, value *yamlv3.Node, depth int) member {
 	m := member{key: key.Value, place: r.place(key)}
 	m.value = r.convert(value, depth+1)
+	r.plain = r.plain && (key.Style != 0 || plainlyText(key.Value))
 	plain := key.Style&(yamlv3.DoubleQuotedStyle|yamlv3.SingleQuotedStyle) == 0
 	switch {
 	case key.Kind == yamlv3.AliasNode || key.Anchor != "":
@@ -246,6 +254,7 @@ func (r *yamlReader) scalar(n *node, y *yamlv3.Node) {
 		n.kind, n.text = boolNode, strings.ToLower(y.Value)
 	case "!!int", "!!float":
 		n.kind = numberNode
+		r.plain = r.plain && plainNumber.MatchString(y.Value)
 		if n.wrong = wrongYAMLNumber(y.Value); n.wrong != "" {
 			n.text = "0" // a number to check the rest with
 		} else if !json.Valid([]byte(n.text)) { // .5, 5., +1
@@ -253,9 +262,48 @@ func (r *yamlReader) scalar(n *node, y *yamlv3.Node) {
 			n.text = strconv.FormatFloat(f, 'g', -1, 64)
 		}
 	default:
+		r.plain = r.plain && plainlyText(y.Value)
 		if oldBool(y.Value) {
 			n.wrong = fmt.Sprintf(`%s is true or false to YAML 1.1 and text to YAML 1.2: write true or false, or "%s" in quotes if text is meant`, y.Value, y.Value)
 		}
+	}
+}
+
+// plainYAML reports whether a document has nothing but values that two readers
+// could differ on; those scalar and member look at. Both readers are the same
+// parser in two versions, which take texts apart by the same code but for
+// remarks, and there only tabs before a remark make a difference, and directives.
+// What a plain scalar is taken for is not the same, and not what a tag does.
+func plainYAML(text string) bool {
+	if strings.ContainsAny(text, "!\t") {
+		return false
+	}
+	for line := range strings.Lines(text) {
+		if line[0] == '%' || strings.HasPrefix(line, "...") {
+			return false
+		}
+	}
+	return true
+}
+
+// plainlyText reports whether a plain scalar is text to every reader if it is
+// text to one: it begins as no number, date or merge key does.
+func plainlyText(s string) bool {
+	return s != "" && strings.IndexByte("0123456789+-.=<~", s[0]) < 0
+}
+
+// plainNumber is of the numbers that every reader reads alike.
+var plainNumber = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,14}|-?(0|[1-9][0-9]{0,6})\.[0-9]{1,6})$`)
+
+// shortenNumbers writes those of a plain document as the other reader would.
+func (n *node) shortenNumbers() {
+	if n.kind == numberNode && strings.Contains(n.text, ".") {
+		if f, err := strconv.ParseFloat(n.text, 64); err == nil {
+			n.text = formatNumber(f)
+		}
+	}
+	for _, m := range n.members {
+		m.value.shortenNumbers()
 	}
 }
 
