@@ -143,6 +143,7 @@ func (p *pass) want(ctx context.Context, snapshot *sources.Snapshot) (err error)
 	spec := p.y.spec
 	p.desired = p.y.reader.Read(snapshot.FS, manifests.Options{
 		Path: spec.Path, Scope: spec.Policy.Scope, Substitute: spec.Substitute, Cluster: p.state.Cluster, Limits: spec.Limits,
+		Each: SideBySide,
 	})
 	return nil
 }

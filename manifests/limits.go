@@ -46,6 +46,9 @@ type Options struct {
 	// DefaultCluster.
 	Cluster Cluster
 	Limits  Limits
+	// Each calls do for 0 … n-1 and returns when all are done, side by side if it
+	// likes: what is read is the same. Nil: one after the other.
+	Each func(n int, do func(i int))
 }
 
 // settled is Options with every default filled in.
@@ -56,11 +59,18 @@ func (o Options) settled() Options {
 	if o.Cluster.Version == "" {
 		o.Cluster = DefaultCluster()
 	}
+	if o.Each == nil {
+		o.Each = func(n int, do func(int)) {
+			for i := range n {
+				do(i)
+			}
+		}
+	}
 	return o
 }
 
-// same reports whether both read a file to the same result. Path is left out:
-// where reading starts changes no file.
+// same reports whether both read a file to the same result. Path and Each are
+// left out: where reading starts, and in which order, changes no file.
 func (o Options) same(p Options) bool {
 	return o.Scope == p.Scope && o.Limits == p.Limits && maps.Equal(o.Substitute, p.Substitute) &&
 		reflect.DeepEqual(o.Cluster, p.Cluster)

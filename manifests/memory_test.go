@@ -312,12 +312,18 @@ func TestReadingAllocatesLittle(t *testing.T) {
 }
 
 func BenchmarkReadCold10k(b *testing.B) {
-	for _, c := range []struct{ name, format string }{{"json", benchJSON}, {"yaml", benchYAML}} {
+	for _, c := range []struct{ name, format, extension string }{
+		{"json", benchJSON, "json"}, {"yaml", benchYAML, "yaml"}, {"json-side-by-side", benchJSON, "json"}, {"yaml-side-by-side", benchYAML, "yaml"},
+	} {
 		b.Run(c.name, func(b *testing.B) {
-			s := newSnapshot(tenThousand(c.format, c.name))
+			s := newSnapshot(tenThousand(c.format, c.extension))
+			o := Options{}
+			if c.name != c.extension {
+				o.Each = sideBySide
+			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if d := NewReader().Read(s, Options{}); len(d.Items) != 10_000 {
+				if d := NewReader().Read(s, o); len(d.Items) != 10_000 {
 					b.Fatal(len(d.Items), d.Problems[:1])
 				}
 			}

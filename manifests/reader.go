@@ -64,7 +64,8 @@ func (r *Reader) read(fsys fs.FS, o Options) Desired {
 	if message := w.overLimits(memory); message != "" {
 		return refuseAll(o.Path, message)
 	}
-	o.Substitute = maps.Clone(o.Substitute)
+	w.parse()
+	o.Substitute, o.Each = maps.Clone(o.Substitute), nil
 	r.options, r.memory = o, memory
 	s := newSet(memory)
 	s.refused(fsys, &o, memory)
@@ -132,12 +133,32 @@ func contentID(e fs.DirEntry) string {
 // maxFolders is how deep folders may nest.
 const maxFolders = 100
 
-// walker reads one snapshot.
+// walker reads one snapshot. Folders and files are read one after the other, so
+// that it is always the same file that a limit stops at; what is read is parsed
+// some megabytes at a time, in whatever order the caller has it done.
 type walker struct {
-	fsys  fs.FS
-	o     *Options
-	count int // manifests seen so far
-	bytes int
+	fsys     fs.FS
+	o        *Options
+	count    int // manifests seen so far
+	bytes    int
+	unparsed []unparsed
+	waiting  int // bytes of those
+}
+
+// unparsed is a file that is read and not yet understood.
+type unparsed struct {
+	name string
+	data []byte
+	into *fileResult
+}
+
+// mostUnparsed bounds the bytes that are held at a time.
+const mostUnparsed = 8 << 20
+
+func (w *walker) parse() {
+	files := w.unparsed
+	w.unparsed, w.waiting = nil, 0
+	w.o.Each(len(files), func(i int) { readFile(files[i].into, files[i].name, files[i].data, w.o) })
 }
 
 func (w *walker) overLimits(m *folderMemory) string {
@@ -313,7 +334,10 @@ func (w *walker) file(name, id string, before *fileMemory) *fileMemory {
 			return before
 		}
 	}
-	readFile(&m.result, name, data, w.o)
+	w.unparsed = append(w.unparsed, unparsed{name, data, &m.result})
+	if w.waiting += len(data); w.waiting > mostUnparsed {
+		w.parse()
+	}
 	return m
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
@@ -69,6 +70,7 @@ func (t target) read(ctx context.Context, cluster manifests.Cluster) (sources.Re
 	}
 	desired := manifests.NewReader().Read(snapshot.FS, manifests.Options{
 		Path: t.sync.Path, Scope: t.sync.Scope, Substitute: t.sync.Substitute, Cluster: cluster,
+		Each: controller.SideBySide,
 	})
 	return snapshot.Revision, desired, done()
 }
