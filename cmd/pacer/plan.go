@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/marathon"
@@ -107,27 +109,53 @@ func (t target) heading(format string) string {
 	return ""
 }
 
-// plan reads both sides once and compares them. A person asked for it, so what
-// Marathon already has may be adopted, and no inventory is needed.
-func (t target) plan(ctx context.Context, client *marathon.Client) (plan.Plan, marathon.State, error) {
-	state, err := client.State(ctx)
-	if err != nil {
-		return plan.Plan{}, state, err
+// plan reads both sides once, side by side, and compares them.
+func (t target) plan(ctx context.Context, client *marathon.Client) (p plan.Plan, state marathon.State, err error) {
+	var source *opened
+	sides, both := errgroup.WithContext(ctx)
+	sides.Go(func() (err error) {
+		state, err = client.State(both)
+		return err
+	})
+	sides.Go(func() (err error) {
+		if source, err = t.open(both); err != nil {
+			return err
+		}
+		// How manifests are read depends on what Marathon is, which it tells long
+		// before all that it holds, and which is hardly another one by then.
+		if cluster, err := client.Info(both); err == nil { // else State tells
+			source.desired(cluster)
+		}
+		return nil
+	})
+	err = sides.Wait()
+	if err == nil {
+		p = source.against(state)
 	}
-	p, err := t.against(ctx, state)
+	if source != nil {
+		err = errors.Join(err, source.Close())
+	}
 	return p, state, err
 }
 
 // against compares what the source holds now with a state of Marathon.
 func (t target) against(ctx context.Context, state marathon.State) (plan.Plan, error) {
-	revision, desired, err := t.read(ctx, state.Cluster)
+	source, err := t.open(ctx)
 	if err != nil {
 		return plan.Plan{}, err
 	}
+	return source.against(state), source.Close()
+}
+
+// against compares what the source holds with a state of Marathon. A person
+// asked for it, so what Marathon already has may be adopted, and no inventory is
+// needed.
+func (o *opened) against(state marathon.State) plan.Plan {
+	t := o.target
 	policy := policyOf(t.sync)
 	policy.Adopt, policy.ReportDrift = true, false
 	in := plan.Input{
-		Revision: revision.ID, Sync: t.name, Desired: desired, Live: controller.LiveOf(state),
+		Revision: o.snapshot.Revision.ID, Sync: t.name, Desired: o.desired(state.Cluster), Live: controller.LiveOf(state),
 		Cluster: state.Cluster, Policy: policy, Inventory: map[string]plan.Owned{}, Failed: t.failed, Healthy: t.healthy,
 	}
 	p := plan.Compute(in)
@@ -135,7 +163,7 @@ func (t target) against(ctx context.Context, state marathon.State) (plan.Plan, e
 		in.Policy.Approved = t.approved(p)
 		p = plan.Compute(in)
 	}
-	return p, nil
+	return p
 }
 
 // approved holds what of a plan --approve names.

@@ -24,18 +24,35 @@ import (
 // This file is what the one-shot verbs share: which syncs are meant, and what
 // their sources hold now.
 
-// readSnapshot looks at a source once and lets go of it.
-func readSnapshot(ctx context.Context, c config.Source) (*sources.Snapshot, func() error, error) {
-	source, err := newSource(c, "", slog.New(slog.DiscardHandler))
+// opened is the source of a target, looked at once.
+type opened struct {
+	sources.Source
+	target   target
+	snapshot *sources.Snapshot
+	reader   *manifests.Reader
+}
+
+func (t target) open(ctx context.Context) (*opened, error) {
+	source, err := newSource(t.source, "", slog.New(slog.DiscardHandler))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	snapshot, err := source.Snapshot(ctx)
 	if err != nil {
 		_ = source.Close()
-		return nil, nil, err
+		return nil, err
 	}
-	return snapshot, source.Close, nil
+	return &opened{source, t, snapshot, manifests.NewReader()}, nil
+}
+
+// desired is what the source asks of a Marathon. To ask again, for the same one,
+// costs little.
+func (o *opened) desired(cluster manifests.Cluster) manifests.Desired {
+	spec := o.target.sync
+	return o.reader.Read(o.snapshot.FS, manifests.Options{
+		Path: spec.Path, Scope: spec.Scope, Substitute: spec.Substitute, Cluster: cluster,
+		Each: controller.SideBySide,
+	})
 }
 
 // sourceOf is the source that SOURCE names, and the path in it.
@@ -60,19 +77,6 @@ type target struct {
 	approve  []string // ids of changes that a person approved, or all
 	failed   map[string]plan.Failure
 	healthy  map[string]plan.Healthy // what ran well before what failed
-}
-
-// read reads what a target asks for.
-func (t target) read(ctx context.Context, cluster manifests.Cluster) (sources.Revision, manifests.Desired, error) {
-	snapshot, done, err := readSnapshot(ctx, t.source)
-	if err != nil {
-		return sources.Revision{}, manifests.Desired{}, err
-	}
-	desired := manifests.NewReader().Read(snapshot.FS, manifests.Options{
-		Path: t.sync.Path, Scope: t.sync.Scope, Substitute: t.sync.Substitute, Cluster: cluster,
-		Each: controller.SideBySide,
-	})
-	return snapshot.Revision, desired, done()
 }
 
 // eachSync does the work of every target, also where that of another one fails,

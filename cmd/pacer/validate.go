@@ -48,8 +48,11 @@ func (o *offline) read(ctx context.Context, cmd *cobra.Command, arg string) (man
 		return manifests.Desired{}, err
 	}
 	t := target{sync: c.Syncs["offline"], source: c.Sources["offline"]}
-	_, desired, err := t.read(ctx, manifests.DefaultCluster())
-	return desired, err
+	opened, err := t.open(ctx)
+	if err != nil {
+		return manifests.Desired{}, err
+	}
+	return opened.desired(manifests.DefaultCluster()), opened.Close()
 }
 
 func newValidate() *cobra.Command {
