@@ -208,14 +208,25 @@ func (s *Server) Fill(t testing.TB, n, instances int) {
 // Settled waits until no deployment is under way.
 func (s *Server) Settled(t testing.TB) {
 	t.Helper()
-	for {
-		w := httptest.NewRecorder()
-		s.Marathon.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/v2/deployments", nil))
-		if strings.TrimSpace(w.Body.String()) == "[]" {
-			return
-		}
+	for strings.TrimSpace(s.get("/v2/deployments").Body.String()) != "[]" {
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// Runs waits until the Marathon has an app and no deployment is under way.
+func (s *Server) Runs(t testing.TB, id string) {
+	t.Helper()
+	for s.get("/v2/apps"+id).Code != http.StatusOK {
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.Settled(t)
+}
+
+// get asks past what requests cost and what is counted of them.
+func (s *Server) get(path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.Marathon.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w
 }
 
 // Holds tells the Server how many apps its Marathon holds now, for their costs.
