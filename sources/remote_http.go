@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -21,6 +19,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+
+	"github.com/pacer-gitops/pacer/clienttls"
 )
 
 // maxAdvertBytes bounds what a server may say before any limit of a source
@@ -95,16 +95,9 @@ func httpCredentials(a Auth) (transport.AuthMethod, []string, error) {
 }
 
 func httpTransport(a Auth) (*http.Transport, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: a.InsecureSkipVerify} //nolint:gosec // an explicit, logged option
-	if a.CAFile != "" {
-		pem, err := os.ReadFile(a.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("auth: CA file: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("auth: CA file %s holds no PEM certificate", a.CAFile)
-		}
+	config, err := clienttls.Files{CAFile: a.CAFile, Insecure: a.InsecureSkipVerify}.Config()
+	if err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
 	}
 	return &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,

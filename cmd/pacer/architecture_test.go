@@ -15,13 +15,14 @@ const module = "github.com/pacer-gitops/pacer/"
 // of docs/architecture.md: imports point down it only, and what only joins
 // (controller, cmd) stands at the end.
 var imports = map[string][]string{
-	"sources":                   {},
+	"clienttls":                 {},
+	"sources":                   {"clienttls"},
 	"manifests":                 {},
 	"controller/plan":           {"manifests"},
-	"controller/marathon":       {"manifests"},
+	"controller/marathon":       {"clienttls", "manifests"},
 	"controller/apply":          {"manifests", "controller/plan", "controller/marathon"},
 	"controller/leader":         {"controller/zookeeper"},
-	"controller/zookeeper":      {},
+	"controller/zookeeper":      {"clienttls"},
 	"controller/store":          {"manifests", "controller/plan", "controller/zookeeper"},
 	"controller/config":         {"manifests", "sources", "controller/plan", "controller/zookeeper"},
 	"controller/local/executor": {},

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
@@ -42,7 +43,7 @@ func newMarathon(c config.Marathon, log *slog.Logger, wrap func(http.RoundTrippe
 			User: c.Auth.User, Password: marathonSecret(c.Auth.Password),
 			Bearer: marathonSecret(c.Auth.Bearer), Token: marathonSecret(c.Auth.Token),
 		},
-		TLS: marathon.TLS{
+		TLS: clienttls.Files{
 			CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
 			ServerName: c.TLS.ServerName, Insecure: c.TLS.InsecureSkipVerify,
 		},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
@@ -207,8 +208,11 @@ func zookeeperConfig(c config.ZooKeeper, log *slog.Logger) zookeeper.Config {
 		Servers: c.Servers, Root: c.Root, SessionTimeout: time.Duration(c.SessionTimeout),
 		Auth: zookeeper.Auth{User: c.Auth.User, Password: marathonSecret(c.Auth.Password), Certificate: c.Auth.Certificate},
 		TLS: zookeeper.TLS{
-			Enabled: c.TLS.Enabled, CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
-			ServerName: c.TLS.ServerName, Insecure: c.TLS.InsecureSkipVerify,
+			Enabled: c.TLS.Enabled,
+			Files: clienttls.Files{
+				CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
+				ServerName: c.TLS.ServerName, Insecure: c.TLS.InsecureSkipVerify,
+			},
 		},
 		Log: log,
 	}

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/pacer-gitops/pacer/clienttls"
 )
 
 // Options are what a Client is made of. Only URLs is needed.
@@ -24,7 +26,7 @@ type Options struct {
 	// do; the leader is preferred once it is known to be one of them.
 	URLs []string
 	Auth Auth
-	TLS  TLS
+	TLS  clienttls.Files
 	// Timeout of one request with its answer; zero: 60 s, since a write to a
 	// Marathon of ten thousand apps takes seconds.
 	Timeout time.Duration

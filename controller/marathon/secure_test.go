@@ -20,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pacer-gitops/pacer/clienttls"
 )
 
 // writePEM writes blocks of one type and returns the file's name.
@@ -79,7 +81,7 @@ func TestOwnAuthorityAndClientCertificate(t *testing.T) {
 	t.Cleanup(s.Close)
 	caFile := writePEM(t, "ca.pem", "CERTIFICATE", s.Certificate().Raw)
 
-	right := newClient(t, Options{URLs: []string{s.URL}, TLS: TLS{CAFile: caFile, CertFile: certFile, KeyFile: keyFile}})
+	right := newClient(t, Options{URLs: []string{s.URL}, TLS: clienttls.Files{CAFile: caFile, CertFile: certFile, KeyFile: keyFile}})
 	if _, err := right.Apps(t.Context()); err != nil {
 		t.Errorf("list: %v", err)
 	}
@@ -91,7 +93,7 @@ func TestOwnAuthorityAndClientCertificate(t *testing.T) {
 	if e, err := stream.Next(); err != nil || e.Type != "a" {
 		t.Errorf("events: %+v, %v", e, err)
 	}
-	for name, wrong := range map[string]TLS{
+	for name, wrong := range map[string]clienttls.Files{
 		"no certificate of the client": {CAFile: caFile},
 		"unknown authority":            {CertFile: certFile, KeyFile: keyFile},
 		"another name":                 {CAFile: caFile, CertFile: certFile, KeyFile: keyFile, ServerName: "marathon.example.org"},

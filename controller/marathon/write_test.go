@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -300,8 +301,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		"bad URL":      {URLs: []string{"http://user:canary@local host:%zz"}},
 		"two ways":     {URLs: []string{"http://h"}, Auth: Auth{Bearer: secret, Token: secret}},
 		"user alone":   {URLs: []string{"http://h"}, Auth: Auth{User: "u"}},
-		"missing CA":   {URLs: []string{"https://h"}, TLS: TLS{CAFile: "/nonexistent/ca.pem"}},
-		"cert alone":   {URLs: []string{"https://h"}, TLS: TLS{CertFile: "/nonexistent/c.pem"}},
+		"missing CA":   {URLs: []string{"https://h"}, TLS: clienttls.Files{CAFile: "/nonexistent/ca.pem"}},
+		"cert alone":   {URLs: []string{"https://h"}, TLS: clienttls.Files{CertFile: "/nonexistent/c.pem"}},
 	} {
 		if _, err := New(o); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)
@@ -318,7 +319,7 @@ func TestTLSIsVerified(t *testing.T) {
 	if _, err := newClient(t, Options{URLs: []string{s.URL}}).Deployments(t.Context()); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an unknown certificate was taken: %v", err)
 	}
-	if _, err := newClient(t, Options{URLs: []string{s.URL}, TLS: TLS{Insecure: true}}).Deployments(t.Context()); err != nil {
+	if _, err := newClient(t, Options{URLs: []string{s.URL}, TLS: clienttls.Files{Insecure: true}}).Deployments(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -197,7 +197,7 @@ func (c *Conn) dial(_, address string, _ time.Duration) (net.Conn, error) {
 	if old := c.newest(); old != nil {
 		_ = old.Conn.Close() // the library forgets that of a session that expired
 	}
-	raw, err := dial(c.life, address, c.config.TLS.ServerName, c.tls, c.config.Handshake)
+	raw, err := dial(c.life, address, c.tls, c.config.Handshake)
 	if err != nil {
 		c.fail(err)
 		return nil, err

@@ -3,65 +3,41 @@ package zookeeper
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"time"
+
+	"github.com/pacer-gitops/pacer/clienttls"
 )
 
 // TLS is how the connection is protected. The zero value: not at all.
 type TLS struct {
-	Enabled    bool
-	CAFile     string // PEM; empty: the system's
-	CertFile   string // PEM, of the client; with KeyFile
-	KeyFile    string
-	ServerName string // expected in the certificate; empty: the host of the server
-	// Insecure: any certificate will do. Everybody on the way can then read and
-	// change what is sent.
-	Insecure bool
+	Enabled bool
+	clienttls.Files
 }
 
 // config reads the files, or is nil where TLS is not enabled.
 func (t TLS) config(log *slog.Logger) (*tls.Config, error) {
 	if !t.Enabled {
-		if t.CAFile != "" || t.CertFile != "" || t.KeyFile != "" || t.ServerName != "" || t.Insecure {
+		if t.Files != (clienttls.Files{}) {
 			return nil, errors.New("zookeeper tls: it is described but not enabled")
 		}
 		return nil, nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	c, err := t.Config()
+	if err != nil {
+		return nil, fmt.Errorf("zookeeper tls: %w", err)
+	}
 	if t.Insecure {
 		log.Warn("certificates of ZooKeeper are not verified: anybody on the way can read and change what is sent")
-		c.InsecureSkipVerify = true
-	}
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("zookeeper tls: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("zookeeper tls: %s holds no certificate in PEM form", t.CAFile)
-		}
-	}
-	if (t.CertFile == "") != (t.KeyFile == "") {
-		return nil, errors.New("zookeeper tls: certificate and key are only of use together")
-	}
-	if t.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("zookeeper tls: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
 	}
 	return c, nil
 }
 
 // dial opens TCP, and TLS over it where c is not nil, to one server by its name.
-func dial(ctx context.Context, address, serverName string, c *tls.Config, limit time.Duration) (net.Conn, error) {
+func dial(ctx context.Context, address string, c *tls.Config, limit time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	raw, err := new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -69,7 +45,7 @@ func dial(ctx context.Context, address, serverName string, c *tls.Config, limit 
 		return raw, err
 	}
 	c = c.Clone()
-	if c.ServerName = serverName; serverName == "" {
+	if c.ServerName == "" {
 		c.ServerName, _, _ = net.SplitHostPort(address)
 	}
 	over := tls.Client(raw, c)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 )
 
@@ -21,8 +22,8 @@ func TestTLS(t *testing.T) {
 	}
 	base := config(t, e)
 	base.Servers = []string{"localhost:" + port}
-	trusting := TLS{Enabled: true, CAFile: e.Files.CA}
-	known := TLS{Enabled: true, CAFile: e.Files.CA, CertFile: e.Files.Cert, KeyFile: e.Files.Key}
+	trusting := TLS{Enabled: true, Files: clienttls.Files{CAFile: e.Files.CA}}
+	known := TLS{Enabled: true, Files: clienttls.Files{CAFile: e.Files.CA, CertFile: e.Files.Cert, KeyFile: e.Files.Key}}
 
 	t.Run("the name of the server is what its certificate is checked against", func(t *testing.T) {
 		c := base

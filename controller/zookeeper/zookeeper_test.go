@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
+	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 )
 
@@ -95,8 +96,8 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		"half a credential":     {Config{Servers: []string{"zk1"}, Auth: Auth{User: "pacer"}}, "only of use together"},
 		"a colon in the user":   {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a:b", Password: password("x")}}, "colon"},
 		"no certificate":        {Config{Servers: []string{"zk1"}, Auth: Auth{Certificate: true}}, "needs the certificate"},
-		"TLS that is not on":    {Config{Servers: []string{"zk1"}, TLS: TLS{CAFile: "/ca.pem"}}, "not enabled"},
-		"no such authority":     {Config{Servers: []string{"zk1"}, TLS: TLS{Enabled: true, CAFile: t.TempDir() + "/none"}}, "no such file"},
+		"TLS that is not on":    {Config{Servers: []string{"zk1"}, TLS: TLS{Files: clienttls.Files{CAFile: "/ca.pem"}}}, "not enabled"},
+		"no such authority":     {Config{Servers: []string{"zk1"}, TLS: TLS{Enabled: true, Files: clienttls.Files{CAFile: t.TempDir() + "/none"}}}, "no such file"},
 		"no readable password":  {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a", Password: func() (string, error) { return "", errors.New("file gone") }}}, "file gone"},
 		"a negative time-out":   {Config{Servers: []string{"zk1"}, SessionTimeout: -time.Second}, "session timeout"},
 		"two ways to authorize": {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a", Password: password("x"), Certificate: true}}, "exclude each other"},

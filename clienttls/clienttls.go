@@ -1,0 +1,58 @@
+// Package clienttls makes a client's TLS configuration from files: whom it
+// trusts, and how it proves who it is. What is dialled with it, and the words
+// for what goes wrong then, live with who dials.
+package clienttls
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+)
+
+// Files say how a server is verified and what it is shown. The zero value trusts
+// what the system trusts and shows nothing.
+type Files struct {
+	CAFile     string // PEM; empty: the system's
+	CertFile   string // PEM, of the client; with KeyFile
+	KeyFile    string
+	ServerName string // expected in the certificate; empty: the host that is dialled
+	// Insecure: any certificate will do. Everybody on the way can then read and
+	// change what is sent.
+	Insecure bool
+}
+
+// Config reads the files. The client's pair is read again for each handshake, so
+// that a renewed one is used at once.
+func (f Files) Config() (*tls.Config, error) {
+	c := &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: f.ServerName,
+		InsecureSkipVerify: f.Insecure, //nolint:gosec // an explicit option, which who has it warns of
+	}
+	if f.CAFile != "" {
+		pem, err := os.ReadFile(f.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("CA file: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("CA file %s holds no certificate in PEM form", f.CAFile)
+		}
+	}
+	if (f.CertFile == "") != (f.KeyFile == "") {
+		return nil, errors.New("certificate and key are only of use together")
+	}
+	if f.CertFile == "" {
+		return c, nil
+	}
+	load := func() (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(f.CertFile, f.KeyFile)
+		return &pair, err
+	}
+	if _, err := load(); err != nil {
+		return nil, err
+	}
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
+	return c, nil
+}

@@ -1,0 +1,147 @@
+package clienttls
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// writePEM writes a file of PEM blocks of one kind.
+func writePEM(t *testing.T, name, kind string, der []byte) {
+	t.Helper()
+	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// writePair writes a certificate of a name, signed by its own key, and that key.
+func writePair(t *testing.T, name string, cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writePEM(t, cert, "CERTIFICATE", der)
+	writePEM(t, key, "PRIVATE KEY", secret)
+}
+
+// server tells each client the name in its certificate.
+func server(t *testing.T, dir string) (s *httptest.Server, ca string) {
+	s = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, c := range r.TLS.PeerCertificates {
+			_, _ = io.WriteString(w, c.Subject.CommonName)
+		}
+	}))
+	s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	ca = filepath.Join(dir, "ca.pem")
+	writePEM(t, ca, "CERTIFICATE", s.Certificate().Raw)
+	return s, ca
+}
+
+// get asks over a connection of its own.
+func get(t *testing.T, url string, c *tls.Config) (string, error) {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: c}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return string(b), err
+}
+
+func TestServersAreVerifiedByTheFiles(t *testing.T) {
+	s, ca := server(t, t.TempDir())
+	for name, test := range map[string]struct {
+		files Files
+		fails string
+	}{
+		"its authority":             {Files{CAFile: ca}, ""},
+		"nobody of that name":       {Files{CAFile: ca, ServerName: "other.invalid"}, "other.invalid"},
+		"the name in it":            {Files{CAFile: ca, ServerName: "example.com"}, ""},
+		"an authority of nobody's":  {Files{}, "certificate"},
+		"anybody, who is warned of": {Files{Insecure: true}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := test.files.Config()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = get(t, s.URL, c)
+			if ok := err == nil; ok != (test.fails == "") || !ok && !strings.Contains(err.Error(), test.fails) {
+				t.Errorf("%v, want %q", err, test.fails)
+			}
+		})
+	}
+}
+
+// A certificate that was renewed is shown from the next handshake on.
+func TestARenewedPairIsUsedAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	s, ca := server(t, dir)
+	f := Files{CAFile: ca, CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}
+	writePair(t, "first", f.CertFile, f.KeyFile)
+	c, err := f.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"first", "renewed"} {
+		writePair(t, name, f.CertFile, f.KeyFile)
+		if got, err := get(t, s.URL, c); err != nil || got != name {
+			t.Errorf("shown %q, %v, want %q", got, err, name)
+		}
+	}
+}
+
+func TestFilesThatAreWrong(t *testing.T) {
+	dir := t.TempDir()
+	empty := filepath.Join(dir, "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		files Files
+		want  string
+	}{
+		"no such authority":    {Files{CAFile: dir + "/none.pem"}, "CA file: open " + dir + "/none.pem"},
+		"no PEM":               {Files{CAFile: empty}, "CA file " + empty + " holds no certificate in PEM form"},
+		"a certificate alone":  {Files{CertFile: empty}, "certificate and key are only of use together"},
+		"a key alone":          {Files{KeyFile: empty}, "certificate and key are only of use together"},
+		"a pair that is empty": {Files{CertFile: empty, KeyFile: empty}, "PEM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := test.files.Config(); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+		})
+	}
+}
