@@ -109,3 +109,32 @@ func TestLinks(t *testing.T) {
 		}
 	}
 }
+
+// TestPerformancePageHasEveryFigure keeps docs/performance.md to what bench.sh
+// prints, and that to the benchmarks there are.
+func TestPerformancePageHasEveryFigure(t *testing.T) {
+	page, err := os.ReadFile("../../docs/performance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := os.ReadFile("../../bench.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	benchmarks, err := os.ReadFile("goals_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	goals := regexp.MustCompile(`(?m)^(\w+)[^|\n]*\|[^|\n]*\|[^|\n]*\|(.*)$`).FindAllStringSubmatch(string(script), -1)
+	if len(goals) < 10 {
+		t.Fatalf("only %d goals found in bench.sh", len(goals))
+	}
+	for _, g := range goals {
+		if !strings.Contains(string(page), "| "+g[2]+" ") {
+			t.Errorf("docs/performance.md has no line %q, which bench.sh prints", g[2])
+		}
+		if !strings.Contains(string(benchmarks), "func BenchmarkGoal"+g[1]+"(") {
+			t.Errorf("bench.sh names the benchmark %s, which is not there", g[1])
+		}
+	}
+}
