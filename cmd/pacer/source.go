@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -237,6 +239,11 @@ func nameOf(arg string) string {
 
 // within bounds the work by --timeout and tells by the exit code if it was that.
 func (o *oneShot) within(ctx context.Context, work func(context.Context) error) error {
+	if os.Getenv("GOGC") == "" {
+		// A verb reads all once and ends, and has little to collect: to look for it
+		// more often takes a sixth of its time and saves a seventh of its memory.
+		debug.SetGCPercent(400)
+	}
 	return within(ctx, o.timeout, work)
 }
 
