@@ -12,7 +12,7 @@ import (
 // whole there is no value. The id is that of the definition in a damaged file,
 // as written, where it can be told; else it is empty.
 func readJSON(data []byte, l Limits) (value *node, faults []fault, id string) {
-	values, f := boundsJSON(data, l)
+	size, f := boundsJSON(data, l)
 	if f != nil {
 		return nil, []fault{*f}, ""
 	}
@@ -21,7 +21,8 @@ func readJSON(data []byte, l Limits) (value *node, faults []fault, id string) {
 		return nil, faults, id
 	}
 	r := jsonReader{
-		text: string(data), nodes: make([]node, 0, values), members: make([]member, 0, values), open: make([]member, 0, 16),
+		text: string(data), sparse: size.text < len(data)/4,
+		nodes: make([]node, 0, size.values), members: make([]member, 0, size.values), open: make([]member, 0, 16),
 	}
 	return r.value(), nil, ""
 }
@@ -29,9 +30,11 @@ func readJSON(data []byte, l Limits) (value *node, faults []fault, id string) {
 // jsonReader builds nodes from a text that is known to be JSON. Values are parts
 // of that one text, and nodes of all the file stand in two slices that never
 // grow: a source has thousands of files, and each allocation costs as much as
-// reading twenty bytes.
+// reading twenty bytes. Of a text that is mostly something else, such as blanks,
+// strings are copies: what is read is kept, and would keep all of the text.
 type jsonReader struct {
 	text    string
+	sparse  bool
 	offset  int
 	line    int // that of the offset, from 0
 	start   int // where it begins
@@ -128,7 +131,11 @@ func (r *jsonReader) string() (value, wrong string) {
 	if escaped {
 		return unescape(written)
 	}
-	return written[1 : len(written)-1], ""
+	value = written[1 : len(written)-1]
+	if r.sparse {
+		value = strings.Clone(value)
+	}
+	return value, ""
 }
 
 // unescape reads a string that has escapes. It finds half of a surrogate pair:
@@ -231,16 +238,21 @@ func wrongNumber(digits string) string {
 	return ""
 }
 
+// jsonSize is how much there is in a text: at most so many values, without the
+// keys, if it is JSON, and bytes in strings.
+type jsonSize struct{ values, text int }
+
 // boundsJSON refuses what is nested too deep or has too many values before
 // anything is allocated for it. It looks at brackets and commas outside of
-// strings, valid or not. In what is JSON there are at most so many values,
-// without the keys, as it says.
-func boundsJSON(data []byte, l Limits) (most int, f *fault) {
+// strings, valid or not.
+func boundsJSON(data []byte, l Limits) (size jsonSize, f *fault) {
 	depth, values, keys := 0, 1, 0
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
 		case '"':
-			i = endOfString(data, i)
+			end := endOfString(data, i)
+			size.text += end - i
+			i = end
 		case '{', '[':
 			depth++
 			values++
@@ -254,10 +266,11 @@ func boundsJSON(data []byte, l Limits) (most int, f *fault) {
 		}
 		if depth > l.Depth || values > l.Values {
 			c := cursor{lines: newLines(string(data[:i+1]))}
-			return 0, overLimit(c.place(i), depth > l.Depth, l)
+			return jsonSize{}, overLimit(c.place(i), depth > l.Depth, l)
 		}
 	}
-	return values - keys, nil
+	size.values = values - keys
+	return size, nil
 }
 
 // overLimit is the fault of a file that is beyond a limit.

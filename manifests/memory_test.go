@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -107,6 +108,32 @@ func TestReaderReadsOnlyWhatChanged(t *testing.T) {
 	if got := ids(r.Read(newSnapshot(changed), Options{})); len(got) != 3 {
 		t.Errorf("without it: %q", got)
 	}
+}
+
+// TestReaderHoldsWhatFilesSay: not their blanks, for as long as it is used.
+func TestReaderHoldsWhatFilesSay(t *testing.T) {
+	const count, most = 32, 8 << 20
+	files := fstest.MapFS{}
+	for i := range count {
+		files[fmt.Sprintf("%02d.json", i)] = file(fmt.Sprintf(`{"id": "/a%d", "env": {"A": "b"},%s"cmd": "sleep 1"}`, i, strings.Repeat(" ", 1<<20-100)))
+	}
+	s, r := newSnapshot(files), NewReader()
+	before := heap()
+	d := r.Read(s, Options{})
+	held := heap() - before
+	if len(d.Items) != count || held > most {
+		t.Errorf("%d items, %d bytes are held: more than %d", len(d.Items), held, most)
+	}
+	runtime.KeepAlive(r)
+	runtime.KeepAlive(s)
+}
+
+// heap is how many bytes are in use.
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // TestReaderForgetsWhatItCouldNotRead: a failure is never remembered as content.
