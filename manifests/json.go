@@ -225,7 +225,7 @@ func wrongNumber(digits string) string {
 		return "the number is too large to be represented: if it is no number, write it in quotes"
 	}
 	mantissa, _, _ := strings.Cut(strings.ToLower(digits), "e")
-	whole, fraction, _ := strings.Cut(strings.TrimPrefix(mantissa, "-"), ".")
+	whole, fraction, _ := strings.Cut(strings.TrimLeft(mantissa, "+-"), ".")
 	significant := strings.Trim(whole+fraction, "0")
 	switch {
 	case f == 0 && significant != "":
