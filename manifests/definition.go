@@ -31,9 +31,10 @@ type setting struct {
 
 // interpreter turns the values of one file into definitions.
 type interpreter struct {
-	o    *Options
-	file string
-	out  *fileResult
+	o     *Options
+	file  string
+	out   *fileResult
+	known index
 }
 
 // The keys of a group whose members are definitions of their own.
@@ -258,7 +259,7 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 		if v.Warning {
 			severity = SeverityWarning
 		}
-		if at, told := n.at(cmp.Or(v.Place, v.Path)); !told {
+		if at, told := n.at(cmp.Or(v.Place, v.Path), p.known); !told {
 			p.problem(at, shown, v.Path, severity, v.Message)
 		}
 	}
@@ -323,7 +324,7 @@ func (p *interpreter) id(n *node, kind Kind, s setting) (id string, at place, kn
 	}):
 		return placeholder, at, false
 	}
-	at, _ = n.at("/id")
+	at, _ = n.at("/id", p.known)
 	if value.kind != stringNode {
 		p.problem(at, "", "/id", SeverityError, "the id is "+value.kind.name()+": text such as /shop/cart is meant")
 		return placeholder, at, false
@@ -378,7 +379,7 @@ func (p *interpreter) dependencies(n, whole *node, base, shown string) {
 		if err != nil {
 			id = "/unknown"
 			path := "/dependencies(" + itoa(i) + ")"
-			if at, told := n.at(path); !told {
+			if at, told := n.at(path, p.known); !told {
 				p.problem(at, shown, path, SeverityError, "the dependency "+quote(text)+" "+err.Error())
 			}
 		}

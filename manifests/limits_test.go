@@ -63,9 +63,11 @@ func wideBomb() string {
 	return "id: a\nlabels:\n  a: &a " + strings.Repeat("x", 60_000) + "\n  b: [" + strings.Repeat("*a,", 20_000) + "*a]\n"
 }
 
-func manyKeys(format string) string {
+func manyKeys(format string) string { return rise(format, 200_000) }
+
+func rise(format string, count int) string {
 	var b strings.Builder
-	for i := range 200_000 {
+	for i := range count {
 		fmt.Fprintf(&b, format, i)
 	}
 	return b.String()
@@ -90,6 +92,7 @@ func TestHostile(t *testing.T) {
 		{"200,000 keys YAML", "a.yaml", manyKeys("k%d: 1\n"), large, `a.yaml:100000:7: the file has more than 100000 keys and values: split it into several files`},
 		{"200,000 flow keys YAML", "a.yaml", "{" + manyKeys("k%d,") + "}", large, `a.yaml:1:`},
 		{"200,000 members YAML", "a.yaml", manyKeys("- %d\n"), large, `a.yaml:`},
+		{"28,000 unknown fields", "a.json", `{"id": "a", ` + rise(`"k%d": 1, `, 28_000) + `"cmd": "sleep 1"}`, Limits{}, `a.json:1:13: /a: unknown field k0: Marathon would ignore it; remove it`},
 		{"200,000 faults", "a.json", strings.Repeat("] ", 200_000), Limits{}, `a.json:1:`},
 		{"200,000 opened strings", "a.json", strings.Repeat("\"\n", 200_000), Limits{}, `a.json:`},
 		{"200,000 quotes YAML", "a.yaml", "a: " + strings.Repeat("'", 200_001), Limits{}, `a.yaml:1:`},

@@ -175,10 +175,10 @@ members:
 // notation, such as /healthChecks(0)/portIndex or /env/A/B (a key may hold any
 // character). For a member of an object that is the place of its key. told
 // reports that something on the way is wrong already.
-func (n *node) at(path string) (p place, told bool) {
+func (n *node) at(path string, known index) (p place, told bool) {
 	p, told = n.place, n.wrong != ""
 	for path != "" {
-		m, rest := n.step(path)
+		m, rest := n.step(path, known)
 		if m == nil {
 			break
 		}
@@ -192,7 +192,7 @@ func (n *node) at(path string) (p place, told bool) {
 }
 
 // step follows the first part of a path; nil where it leads nowhere.
-func (n *node) step(path string) (m *member, rest string) {
+func (n *node) step(path string, known index) (m *member, rest string) {
 	if n.kind == listNode {
 		end := strings.IndexByte(path, ')')
 		if path[0] != '(' || end < 0 {
@@ -205,6 +205,9 @@ func (n *node) step(path string) (m *member, rest string) {
 		return &n.members[i], path[end+1:]
 	}
 	path = strings.TrimPrefix(path, "/")
+	if len(n.members) > manyMembers {
+		return known.member(n, path)
+	}
 	for i := range n.members {
 		r, ok := strings.CutPrefix(path, n.members[i].key)
 		if !ok || r != "" && r[0] != '/' && r[0] != '(' {
@@ -215,6 +218,34 @@ func (n *node) step(path string) (m *member, rest string) {
 		}
 	}
 	return m, rest
+}
+
+// index says where the keys of objects with many members stand: there may be as
+// many faults as members, and to look at each for each would take seconds.
+type index map[*node]map[string]int
+
+const manyMembers = 64
+
+// member is the member with the longest key that a path can begin with, the
+// first of those that are the same.
+func (x index) member(n *node, path string) (m *member, rest string) {
+	keys := x[n]
+	if keys == nil {
+		keys = make(map[string]int, len(n.members))
+		for i := len(n.members) - 1; i >= 0; i-- {
+			keys[n.members[i].key] = i
+		}
+		x[n] = keys
+	}
+	for end := len(path); end >= 0; end-- {
+		if end < len(path) && path[end] != '/' && path[end] != '(' {
+			continue
+		}
+		if i, found := keys[path[:end]]; found {
+			return &n.members[i], path[end:]
+		}
+	}
+	return nil, ""
 }
 
 // lines turns offsets in a text into places.
