@@ -63,12 +63,12 @@ func encodeAhead(s State) ([]byte, error) {
 }
 
 // decodeAhead takes in what the lines after a state say: the last one counts. One
-// that has no end was being written when the process was killed, so that nothing
-// was sent on it.
+// that has no end was being written when the process was killed, one that has a
+// hole when the power was cut, so that nothing was sent on it.
 func decodeAhead(lines []byte, s *State) error {
 	for line := range bytes.Lines(lines) {
-		if !bytes.HasSuffix(line, []byte{'\n'}) {
-			return nil
+		if !bytes.HasSuffix(line, []byte{'\n'}) || bytes.IndexByte(line, 0) >= 0 {
+			continue
 		}
 		var l aheadLine
 		if err := strictly(line, &l); err != nil {

@@ -76,6 +76,25 @@ func TestWhatWasHalfWrittenWasNotSent(t *testing.T) {
 	}
 }
 
+// A power cut may leave a hole where the disk had written the end of a line, and
+// not yet all before it: nothing was sent on that either.
+func TestALineWithAHoleWasNotSent(t *testing.T) {
+	folder := t.TempDir()
+	f := open(t, folder)
+	saved(t, f, "shop", sending(sample(3), "/shop/a"))
+	file := filepath.Join(folder, "sync-shop.json")
+	before, _ := os.ReadFile(file)
+	sendingSaved(t, f, sending(sample(3), "/shop/b"))
+	after, _ := os.ReadFile(file)
+	clear(after[len(before)+10 : len(before)+100])
+	if err := os.WriteFile(file, after, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, f, "shop", sending(sample(3), "/shop/a"))
+	sendingSaved(t, f, sending(sample(3), "/shop/c")) // after it no line may follow
+	holds(t, f, "shop", sending(sample(3), "/shop/c"))
+}
+
 func TestAFullDiskIsToldAndLeavesTheState(t *testing.T) {
 	f := open(t, t.TempDir())
 	saved(t, f, "shop", sample(2))
