@@ -19,6 +19,10 @@ type ahead struct {
 	Healthy map[string]plan.Healthy `json:"healthy,omitempty"`
 }
 
+// mostAhead is how many bytes of lines a File has after a state before it saves all
+// again: while Marathon takes no write, for long nothing else may.
+const mostAhead = 1 << 20
+
 type aheadLine struct {
 	Sum   string          `json:"sum"` // SHA-256 of Ahead's bytes, in hex
 	Ahead json.RawMessage `json:"ahead"`
@@ -36,7 +40,7 @@ func (f *File) SaveAhead(ctx context.Context, sync string, s State) error {
 		return told(sync, err)
 	}
 	switch err := f.extend(name, line); {
-	case errors.Is(err, errNoLine): // nothing was saved yet, or a line was cut off
+	case errors.Is(err, errNoLine): // nothing was saved yet, a line was cut off, or there are enough
 		return f.Save(ctx, sync, s)
 	case err != nil:
 		return fmt.Errorf("what sync %q is about to send is not saved: %w", sync, err)
@@ -50,6 +54,10 @@ func (f *File) extend(name string, line []byte) error {
 	if f.lock == nil {
 		return os.ErrClosed
 	}
+	if f.ahead[name]+len(line) > mostAhead {
+		return errNoLine
+	}
+	f.ahead[name] += len(line)
 	return f.files.extend(name, line)
 }
 

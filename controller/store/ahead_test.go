@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -93,6 +94,32 @@ func TestALineWithAHoleWasNotSent(t *testing.T) {
 	holds(t, f, "shop", sending(sample(3), "/shop/a"))
 	sendingSaved(t, f, sending(sample(3), "/shop/c")) // after it no line may follow
 	holds(t, f, "shop", sending(sample(3), "/shop/c"))
+}
+
+// While Marathon takes nothing there is no other save for long.
+func TestLinesDoNotPileUp(t *testing.T) {
+	folder := t.TempDir()
+	f := open(t, folder)
+	ids := make([]string, 1000)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("/shop/app-%d", i)
+	}
+	s := sending(sample(3), ids...)
+	saved(t, f, "shop", s)
+	line, err := encodeAhead(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		sendingSaved(t, f, s)
+		info, err := os.Stat(filepath.Join(folder, "sync-shop.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if most := int64(2*len(line) + mostAhead); info.Size() > most {
+			t.Fatalf("%d bytes, want %d at most", info.Size(), most)
+		}
+	}
 }
 
 func TestAFullDiskIsToldAndLeavesTheState(t *testing.T) {

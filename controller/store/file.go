@@ -35,7 +35,8 @@ type File struct {
 	files  files
 	now    func() time.Time
 
-	mu sync.Mutex // one write at a time
+	mu    sync.Mutex     // one write at a time
+	ahead map[string]int // bytes of lines since the last Save, by name of the file
 }
 
 var _ Records = (*File)(nil)
@@ -64,7 +65,7 @@ func OpenFile(folder string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &File{folder: folder, lock: lock, files: disk{}, now: time.Now}
+	f := &File{folder: folder, lock: lock, files: disk{}, now: time.Now, ahead: map[string]int{}}
 	if err := f.sweep(); err != nil {
 		return nil, errors.Join(fmt.Errorf("state folder: %w", err), f.Close())
 	}
@@ -203,6 +204,7 @@ func (f *File) Save(ctx context.Context, sync string, s State) error {
 	if err := replace(f.files, f.folder, filepath.Base(name), b); err != nil {
 		return fmt.Errorf("state of sync %q is not saved, the one before stays: %w", sync, err)
 	}
+	delete(f.ahead, name)
 	return nil
 }
 

@@ -72,7 +72,7 @@ func (disk) syncFolder(folder string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// errNoLine: a file is not there, or does not end in a whole line.
+// errNoLine: a file is not there, does not end in a whole line, or has enough lines.
 var errNoLine = errors.New("no line to go on from")
 
 func (disk) extend(name string, line []byte) (err error) {
