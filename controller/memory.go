@@ -80,7 +80,11 @@ func (p *pass) loadOnce(ctx context.Context) error {
 // save writes the memory, also where ctx has ended: what was done is to be
 // remembered.
 func (p *pass) save(ctx context.Context) error {
-	return p.saved(ctx, p.c.store.Save)
+	err := p.saved(ctx, p.c.store.Save)
+	if err != nil {
+		p.y.memory.dirty = true // it may be saved all the same: who changes it back saves that too
+	}
+	return err
 }
 
 // unsaved tells whether anything is.

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -276,6 +277,7 @@ type shelf struct {
 	mu    sync.Mutex
 	saved map[string][]byte
 	err   error // of every call
+	late  error // of a Save that has saved, as where the folder cannot be synced
 	spoil bool  // what is saved is corrupt: told once, and set aside
 	saves int
 	kept  map[string][]byte // content of revisions, by checksum
@@ -364,7 +366,7 @@ func (s *shelf) Save(_ context.Context, sync string, state store.State) error {
 	s.saves++
 	var err error
 	s.saved[sync], err = json.Marshal(state)
-	return err
+	return cmp.Or(err, s.late)
 }
 
 func (s *shelf) fail(err error) {
