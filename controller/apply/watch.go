@@ -263,17 +263,18 @@ func (r *run) judgeRollout(it *item) {
 		return
 	}
 	ok, _ := it.live.converged()
+	read := r.lookBegan
 	if ok || it.live.status().Outdated < 0 {
-		ok = r.confirmed(it)
+		ok, read = r.confirmed(it)
 	}
 	switch {
 	case ok && it.settledSince.IsZero():
-		it.settledSince, it.idleSince = r.lookBegan, time.Time{}
+		it.settledSince, it.idleSince = read, time.Time{}
 	case !ok:
 		it.settledSince = time.Time{}
 	}
 	switch {
-	case ok && r.lookBegan.Sub(it.settledSince) >= r.options.Settle:
+	case ok && read.Sub(it.settledSince) >= r.options.Settle:
 		if !r.merge(it) {
 			r.finish(it, Applied, "")
 		}
@@ -316,26 +317,29 @@ func (r *run) takenOver(it *item, now time.Time) bool {
 // confirmed reads a single app where a list cannot tell that no task is of an
 // older configuration: statistics are missing, or the version is not the one
 // that our write was answered with, so that it may be a rollback's, which is
-// older than the tasks it must replace.
-func (r *run) confirmed(it *item) bool {
+// older than the tasks it must replace. It tells when the read began that it
+// judged by, which of many apps may be long after the look.
+func (r *run) confirmed(it *item) (ok bool, read time.Time) {
+	read = r.lookBegan
 	s := it.live.status()
 	if it.live.app != nil && it.live.app.Tasks == nil && (s.Outdated < 0 || s.Version != it.version) ||
 		it.live.pod != nil && s.Outdated < 0 {
-		read := r.readApp
+		one := r.readApp
 		if it.live.pod != nil {
-			read = r.readPod
+			one = r.readPod
 		}
-		l, err := read(it.id())
+		read = time.Now()
+		l, err := one(it.id())
 		if err != nil || l.missing() {
-			return false
+			return false, read
 		}
 		if l.pod != nil {
 			l.pod.Status.Deployments = s.Deployments
 		}
 		it.live = l
 	}
-	ok, _ := it.live.converged()
-	return ok
+	ok, _ = it.live.converged()
+	return ok, read
 }
 
 // maxDrives is how often a rollout that nothing drives is driven again.
