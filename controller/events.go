@@ -197,7 +197,10 @@ func (y *syncer) missed() (time.Duration, bool) {
 	if !y.heard.After(cmp.Or(y.lastRead, y.heard)) {
 		return 0, false
 	}
-	return y.breath(eventBreath), true
+	if now := time.Now(); !y.due.After(now) { // else the next one is on its way
+		y.due = now.Add(y.breath(eventBreath))
+	}
+	return time.Until(y.due), true
 }
 
 // levelOfLoss keeps a Marathon that is away for long out of the log.

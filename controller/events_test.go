@@ -124,6 +124,56 @@ func TestBurstsOfEventsAreFewPasses(t *testing.T) {
 	})
 }
 
+// One pass is paid for once, whether the events for it came before the last one
+// had ended or after, or both, and also where another replica leads.
+func TestPassesAreAsManyAsTheReadingAllows(t *testing.T) {
+	for _, follow := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g, s := newHearingRig(t, files("/shop/a", "v1"))
+			g.world.slow, g.options.Follow = 100*time.Millisecond, follow
+			g.start()
+			defer g.stop()
+			after(time.Minute)
+			before := g.world.looks()
+			for range 6000 {
+				s.events <- deployed("/shop/a")
+				time.Sleep(10 * time.Millisecond)
+			}
+			least := int(time.Minute / ((liveShare + 1) * g.world.slow))
+			if n := g.world.looks() - before; n < least || n > least*(liveShare+1)/liveShare+passBurst+1 {
+				t.Errorf("following %v: %d reads for events without end in a minute, want about %d", follow, n, least)
+			}
+		})
+	}
+}
+
+// What is heard after a retry that came sooner than the pass that was put off is
+// not taken for seen: no other pass is on its way.
+func TestAnEventAfterARetryIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, s := newHearingRig(t, files("/shop/a", "v1"))
+		g.world.slow = 2 * time.Second
+		g.start()
+		defer g.stop()
+		after(time.Hour)
+		for range passBurst + 1 { // the next one is put off
+			s.events <- deployed("/shop/a")
+			after(4 * time.Second)
+		}
+		g.world.set(func() { g.world.down = errors.New("away") })
+		g.repo.push(files("/shop/a", "v2"))
+		after(2*time.Second + time.Millisecond) // it has failed
+		s.events <- deployed("/shop/a")
+		g.world.set(func() { g.world.down = nil })
+		after(6 * time.Second) // the retry has ended
+		g.runs("/shop/a=v2")
+		g.world.set(func() { delete(g.world.apps, "/shop/a") })
+		s.events <- deployed("/shop/a")
+		after(time.Minute)
+		g.runs("/shop/a=v2")
+	})
+}
+
 // A few changes that follow soon upon each other do not wait for their turn.
 func TestChangesAfterARestAreAnsweredAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

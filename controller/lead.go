@@ -118,7 +118,7 @@ func (c *Controller) next(r *run, name string, y *syncer, end passEnd) {
 	}
 	if end.follow || y.following {
 		y.mu.Lock()
-		delay := y.breath(liveInterval)
+		delay := max(liveInterval, liveShare*y.lastTook)
 		y.mu.Unlock()
 		r.queue.AddAfter(name, delay)
 	}

@@ -44,7 +44,7 @@ type syncer struct {
 	lastRead time.Time            // when the last pass that read Marathon began to
 	lastTook time.Duration        // how long that took
 	heard    time.Time            // when Marathon last said that something changed
-	due      time.Time            // when the pass for what was heard was put off to
+	due      time.Time            // when the next pass for what was heard was put off to; zero: there is none
 	pace     *rate.Limiter        // of the passes that events ask for
 	orders   []*order
 	asked    store.Asked   // who wants a pass after the next look
@@ -104,7 +104,7 @@ func (y *syncer) begin() (context.Context, context.CancelCauseFunc, *sources.Sna
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	snapshot, asked := y.watcher.seen().snapshot, y.noted
-	y.noted = store.Asked{}
+	y.noted, y.due = store.Asked{}, time.Time{}
 	ctx, cancel := context.WithCancelCause(y.ctx)
 	y.current = &current{cancel: cancel, events: make(chan struct{}, 1)}
 	if snapshot != nil {

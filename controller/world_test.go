@@ -43,6 +43,7 @@ type world struct {
 	deleting    func(id string)            // nil, or told before each delete
 	fare        map[string]marathon.Status // id → how it fares, where not as wanted
 	reads       int                        // of the whole state
+	slow        time.Duration              // how long each takes
 }
 
 func newWorld() *world {
@@ -56,6 +57,7 @@ func (w *world) State(ctx context.Context) (marathon.State, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reads++
+	time.Sleep(w.slow)
 	if w.down != nil {
 		return marathon.State{}, w.down
 	}
