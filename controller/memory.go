@@ -80,7 +80,7 @@ func (p *pass) loadOnce(ctx context.Context) error {
 // save writes the memory, also where ctx has ended: what was done is to be
 // remembered.
 func (p *pass) save(ctx context.Context) error {
-	err := p.saved(ctx, p.c.store.Save)
+	err := p.saveBy(ctx, p.c.store.Save)
 	if err != nil {
 		p.y.memory.dirty = true // it may be saved all the same: who changes it back saves that too
 	}
@@ -96,7 +96,7 @@ type aheadSaver interface {
 	SaveAhead(ctx context.Context, sync string, s store.State) error
 }
 
-func (p *pass) saved(ctx context.Context, save func(context.Context, string, store.State) error) error {
+func (p *pass) saveBy(ctx context.Context, save func(context.Context, string, store.State) error) error {
 	if !p.y.memory.loaded {
 		return nil // what is there is not to be lost
 	}
@@ -239,7 +239,7 @@ func (k *keeper) sending(note func(sent map[string]store.Sent)) error {
 	note(memory.state.Sent)
 	memory.ahead = true
 	if s, ok := k.p.c.store.(aheadSaver); ok && !memory.dirty {
-		return k.p.saved(k.ctx, s.SaveAhead)
+		return k.p.saveBy(k.ctx, s.SaveAhead)
 	}
 	k.save()
 	return k.err

@@ -561,7 +561,7 @@ func oneArray(b *testing.B) time.Duration {
 	if _, err := client.PutApps(b.Context(), apps, false); err != nil {
 		b.Fatal(err)
 	}
-	ideal.Settled(b)
+	ideal.Settled()
 	return time.Since(began)
 }
 
@@ -571,14 +571,15 @@ func restore(b *testing.B, dir string) (took, end time.Duration) {
 	began := time.Now()
 	var said []byte
 	var err error
-	var group sync.WaitGroup
-	group.Go(func() {
+	running, ended := context.WithCancel(b.Context())
+	go func() {
+		defer ended()
 		said, err = exec.Command("pacer", "apply", dir, "--marathon", empty.URL, "--timeout", "10m").CombinedOutput()
 		end = time.Since(began)
-	})
-	empty.Runs(b, localtest.App(goalApps()-1, 2).ID) // the last of the last array
+	}()
+	empty.Runs(running, localtest.App(goalApps()-1, 2).ID) // the last of the last array
 	took = time.Since(began)
-	group.Wait()
+	<-running.Done()
 	if done := fmt.Sprintf("%d applied", goalApps()); err != nil || !bytes.Contains(said, []byte(done)) {
 		b.Fatalf("pacer apply: %v, want %q: %s", err, done, said[max(0, len(said)-2000):])
 	}

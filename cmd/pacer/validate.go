@@ -48,11 +48,11 @@ func (o *offline) read(ctx context.Context, cmd *cobra.Command, arg string) (man
 		return manifests.Desired{}, err
 	}
 	t := target{sync: c.Syncs["offline"], source: c.Sources["offline"]}
-	opened, err := t.open(ctx)
+	looked, err := t.open(ctx)
 	if err != nil {
 		return manifests.Desired{}, err
 	}
-	return opened.desired(manifests.DefaultCluster()), opened.Close()
+	return looked.desired(manifests.DefaultCluster()), looked.Close()
 }
 
 func newValidate() *cobra.Command {

@@ -10,6 +10,7 @@ package localtest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -202,24 +203,23 @@ func (s *Server) Fill(t testing.TB, n, instances int) {
 		t.Fatalf("filling the Marathon: %d: %s", w.Code, w.Body)
 	}
 	s.Holds(n)
-	s.Settled(t)
+	s.Settled()
 }
 
 // Settled waits until no deployment is under way.
-func (s *Server) Settled(t testing.TB) {
-	t.Helper()
+func (s *Server) Settled() {
 	for strings.TrimSpace(s.get("/v2/deployments").Body.String()) != "[]" {
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-// Runs waits until the Marathon has an app and no deployment is under way.
-func (s *Server) Runs(t testing.TB, id string) {
-	t.Helper()
-	for s.get("/v2/apps"+id).Code != http.StatusOK {
+// Runs waits until the Marathon has an app and no deployment is under way, or
+// until ctx ends.
+func (s *Server) Runs(ctx context.Context, id string) {
+	for s.get("/v2/apps"+id).Code != http.StatusOK && ctx.Err() == nil {
 		time.Sleep(5 * time.Millisecond)
 	}
-	s.Settled(t)
+	s.Settled()
 }
 
 // get asks past what requests cost and what is counted of them.
