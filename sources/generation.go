@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha1" //nolint:gosec // git's own checksum of packs
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -323,7 +324,8 @@ func (g *generation) index(pack *os.File) (name string, size int64, err error) {
 	if _, err := pack.Seek(0, io.SeekStart); err != nil {
 		return "", 0, err
 	}
-	w, err := g.packWriter()
+	indexed := int64(0)
+	w, err := g.packWriter(&indexed)
 	if err != nil {
 		return "", 0, err
 	}
@@ -331,8 +333,11 @@ func (g *generation) index(pack *os.File) (name string, size int64, err error) {
 		return "", 0, errors.Join(err, w.Close())
 	}
 	err = w.Close()
-	if errors.Is(err, packfile.ErrReferenceDeltaNotFound) {
+	switch {
+	case errors.Is(err, packfile.ErrReferenceDeltaNotFound):
 		err = fmt.Errorf("it builds on an object that is neither in it nor here: check the repository on the server with git fsck: %w", err)
+	case err == nil && !g.state.Head.IsZero():
+		err = holdsEachOnce(pack, indexed)
 	}
 	if err != nil {
 		return "", 0, fmt.Errorf("index the pack: %w", g.unfit(err))
@@ -348,9 +353,25 @@ func (g *generation) index(pack *os.File) (name string, size int64, err error) {
 	return fmt.Sprintf("pack-%x", sum), end + sha1.Size, nil
 }
 
+// holdsEachOnce compares how many objects a pack says it holds with how many
+// are in its index. What a pack was completed with can stand in it once more, as
+// a delta: where the server names all that deltas build on by hash, or is broken.
+// Git then refuses the pack, and go-git does not find what builds on the second.
+func holdsEachOnce(pack io.ReaderAt, indexed int64) error {
+	header := make([]byte, packHeaderBytes)
+	if _, err := pack.ReadAt(header, 0); err != nil {
+		return err
+	}
+	if says := int64(binary.BigEndian.Uint32(header[packHeaderBytes-4:])); says != indexed {
+		return fmt.Errorf("of its %d objects %d stand in it more than once", says, says-indexed)
+	}
+	return nil
+}
+
 // packWriter writes a pack and its index, which the storage takes in when it is
-// closed: reading the indexes of all packs anew would take longer.
-func (g *generation) packWriter() (io.WriteCloser, error) {
+// closed: reading the indexes of all packs anew would take longer. How many
+// objects are in the index is then told.
+func (g *generation) packWriter(indexed *int64) (io.WriteCloser, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	w, err := g.storage.PackfileWriter()
@@ -366,6 +387,9 @@ func (g *generation) packWriter() (io.WriteCloser, error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		takeIn(pack, index)
+		if in, err := index.Index(); err == nil {
+			*indexed, _ = in.Count() // counts what is in memory: never fails
+		}
 	}
 	return writer, nil
 }

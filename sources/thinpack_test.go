@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -417,6 +418,18 @@ func TestHostileThinPacks(t *testing.T) {
 				return packOf(whole(plumbing.CommitObject, p.commit), whole(plumbing.TreeObject, p.root), whole(plumbing.TreeObject, p.folder))
 			},
 			kind: errUnfit, says: "is missing", healed: true, taken: true,
+		},
+		"what is here made once more": {
+			pack: func(p parts) []byte {
+				one := plumbing.ComputeHash(plumbing.BlobObject, []byte("1"))
+				again := append(varint(1), varint(len(base))...)
+				for chunk := range slices.Chunk([]byte(base), 100) {
+					again = append(append(again, byte(len(chunk))), chunk...)
+				}
+				return packOf(whole(plumbing.CommitObject, p.commit), whole(plumbing.TreeObject, p.root), whole(plumbing.TreeObject, p.folder),
+					refDelta(one, again), refDelta(baseHash, same))
+			},
+			kind: errUnfit, says: "more than once", healed: true,
 		},
 		"commit left out": {
 			pack: func(p parts) []byte { return packOf(refDelta(baseHash, same)) },
