@@ -228,7 +228,11 @@ func (g *generation) fetch(ctx context.Context, r remote, want request) error {
 			g.spoil(err)
 		}
 		// A fetch that fails again and again must not fill the disk.
-		err = errors.Join(err, g.removeStray(), g.reload())
+		err = errors.Join(err, g.removeStray())
+		if unread := g.reload(); unread != nil {
+			g.spoil(unread) // go-git goes on with the indexes that it read
+			err = errors.Join(err, unread)
+		}
 	}
 	return err
 }

@@ -163,6 +163,33 @@ func TestCloneDamagedWhileItIsRead(t *testing.T) {
 	wantFile(t, again, "a", "1")
 }
 
+// After a fetch that failed the indexes are read anew. Of packs whose index then
+// cannot be read, as where too many files are open, nothing would be found: their
+// files would be taken for ones that are too large.
+func TestIndexThatCannotBeReadAfterAFetchThatFailed(t *testing.T) {
+	t.Parallel()
+	repo := gittest.New(t)
+	repo.Commit("begin", map[string]string{"a": "1", "b": "0"})
+	server := serveFront(t, repo)
+	g := openGit(t, GitOptions{URL: server.Repo, AllowHTTP: true})
+	snapshot(t, g)
+	for i := 1; ; i++ { // till a newer pack is read before the first
+		repo.Commit("change", map[string]string{"b": fmt.Sprint(i)})
+		snapshot(t, g)
+		if packs := g.clone.current.state.Packs; packs[len(packs)-1] < packs[0] {
+			break
+		}
+	}
+	at := g.clone.current
+	index := filepath.Join(at.path, packFiles, at.state.Packs[0]+".idx")
+	if err := os.Remove(index); err != nil {
+		t.Fatal(err)
+	}
+	server.answerWith(1, repo.Commit("one more", map[string]string{"b": "one more"}), []byte("no pack"))
+	_, _ = g.Snapshot(t.Context()) // whether this look repairs it, or the next
+	wantSameFiles(t, snapshot(t, g), repo)
+}
+
 func TestKilledInMidFetchLeavesNothingThatCounts(t *testing.T) {
 	t.Parallel()
 	repo := gittest.New(t)
