@@ -23,9 +23,9 @@ import (
 //	unfinished-8      being fetched; one that a killed process left is removed
 //
 // A fetch adds a pack to the newest generation. When that has grown too much
-// by packs or bytes (see generation.full), or is damaged, or what the server adds
-// does not fit it, or it holds what other options left out, a new one is fetched
-// whole and the last but one removed.
+// by packs or bytes, or adding failed twice (see generation.full), or it is
+// damaged, or what the server adds does not fit it, or it holds what other options
+// left out, a new one is fetched whole and the last but one removed.
 // So the folder holds at most two generations, each bounded by three times what
 // the repository took when that was fetched and 64 MiB, whatever its history does.
 type clone struct {

@@ -30,6 +30,9 @@ import (
 type generation struct {
 	path  string
 	state generationState
+	// failed counts the fetches onto it that failed in a row. A server may be able
+	// to send a commit and unable to read one that it is told is here.
+	failed int
 
 	// mu guards storage, which go-git does not make safe for several readers.
 	mu      sync.Mutex
@@ -54,13 +57,15 @@ const (
 	stateFile = "pacer.json"
 	packFiles = "objects/pack"
 
-	maxPacks = 32       // each makes finding an object slower
-	slack    = 64 << 20 // growth that is not worth a fetch
+	maxPacks  = 32       // each makes finding an object slower
+	slack     = 64 << 20 // growth that is not worth a fetch
+	maxFailed = 2        // a connection that broke once is no reason to fetch all
 )
 
 // full says whether fetching the repository whole is better than adding to it.
-func (s generationState) full() bool {
-	return len(s.Packs) >= maxPacks || s.Bytes > 2*s.First+slack
+func (g *generation) full() bool {
+	s := g.state
+	return len(s.Packs) >= maxPacks || s.Bytes > 2*s.First+slack || g.failed >= maxFailed
 }
 
 // haves are the commits that a server is told of: the one fetched last, and the
@@ -221,6 +226,10 @@ func (g *generation) fetch(ctx context.Context, r remote, want request) error {
 	if err == nil {
 		err = g.adopt(want, answer, pack, size)
 	}
+	g.failed++
+	if err == nil || ctx.Err() != nil || errors.Is(err, ErrLimit) || ofDisk(err) {
+		g.failed = 0
+	}
 	if err != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -285,11 +294,16 @@ func (g *generation) arrived(want request, answer answer) (*object.Commit, error
 
 // unfit blames an error on what was here before, if anything was.
 func (g *generation) unfit(err error) error {
-	var disk *fs.PathError
-	if err == nil || g.state.Head.IsZero() || errors.As(err, &disk) {
+	if err == nil || g.state.Head.IsZero() || ofDisk(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", errUnfit, err)
+}
+
+// ofDisk says whether an error is one of this machine's disk.
+func ofDisk(err error) bool {
+	var disk *fs.PathError
+	return errors.As(err, &disk)
 }
 
 // writePack takes a pack in: first to a file, to hold it to the limits and to

@@ -223,10 +223,14 @@ func (g *Git) fetchCommit(ctx context.Context, r remote, a *advert) (target, err
 // fetch adds to the current generation, or makes a new one.
 func (g *Git) fetch(ctx context.Context, r remote, want request) error {
 	want.limits = g.wanted.Limits
-	if at := g.clone.current; at != nil && !at.state.full() {
+	at := g.clone.current
+	if at != nil && !at.full() {
 		want.haves = at.state.haves()
 		want.shallow = at.state.Shallow
 		return at.fetch(ctx, r, want)
+	}
+	if at != nil {
+		at.failed = 0 // should this fail too, adding is tried again
 	}
 	fresh, err := g.clone.begin(g.key())
 	if err != nil {

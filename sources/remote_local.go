@@ -2,7 +2,6 @@ package sources
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -74,8 +73,8 @@ func (r *localRemote) fetch(ctx context.Context, want request, write func(io.Rea
 	p := &packing{ctx: ctx, storage: r.storage, limits: want.limits, seen: map[plumbing.Hash]bool{}}
 	p.here = true
 	for _, have := range want.haves {
-		// A commit that was since pruned there merely saves nothing.
-		if err := p.add(have); err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) {
+		// A commit that was since pruned there, or cannot be read, merely saves nothing.
+		if err := p.add(have); err != nil && ctx.Err() != nil {
 			return answer{}, err
 		}
 	}

@@ -284,6 +284,63 @@ func TestFetchFromAServerWithoutThinPacks(t *testing.T) {
 	fsck(t, g)
 }
 
+// A server that cannot read a commit that it is told is here, as after a crash,
+// can send the new one.
+func TestServerThatLostWhatIsHere(t *testing.T) {
+	for _, lost := range []string{"HEAD", "HEAD^{tree}"} {
+		t.Run(lost, func(t *testing.T) {
+			transports(t, func(t *testing.T, repo *gittest.Repo, o GitOptions) {
+				files := map[string]string{"apps/a": "1", "apps/b": "1!", "c": "c"}
+				repo.Commit("begin", files)
+				o.URL = strings.Replace(o.URL, repo.Work, repo.Bare, 1) // which is what is damaged
+				g := openGit(t, o)
+				old := snapshot(t, g)
+				hash := repo.Git("rev-parse", lost)
+				repo.Commit("change", map[string]string{"apps/a": "2"})
+				object := filepath.Join(repo.Bare, "objects", hash[:2], hash[2:])
+				if err := errors.Join(os.Chmod(object, 0o600), os.Truncate(object, 0)); err != nil {
+					t.Fatal(err)
+				}
+				for range maxFailed {
+					if _, err := g.Snapshot(t.Context()); err == nil {
+						break
+					}
+					wantFiles(t, old, files)
+				}
+				wantSameFiles(t, snapshot(t, g), repo)
+			})
+		})
+	}
+}
+
+// A server that sends nothing that can be used is asked for what is new twice,
+// then for all, and so on: what comes must not be all at each look.
+func TestServerThatFailsIsNotAskedForAllAtEachLook(t *testing.T) {
+	t.Parallel()
+	repo := gittest.New(t)
+	repo.Commit("begin", many())
+	server := serveFront(t, repo)
+	g := openGit(t, GitOptions{URL: server.Repo, AllowHTTP: true})
+	snapshot(t, g)
+	server.answerWith(1, repo.Commit("change", map[string]string{"a": "1"}), []byte("no pack"))
+	var haves []bool
+	for range 7 {
+		if s, err := g.Snapshot(t.Context()); err == nil {
+			t.Fatalf("got %v", s)
+		}
+		asked, _ := server.requests()
+		haves = append(haves, strings.Contains(strings.Join(asked, ""), "have "))
+	}
+	if want := []bool{true, true, false, true, true, false, true}; !slices.Equal(haves, want) {
+		t.Errorf("it was told of what is here: %v, want %v", haves, want)
+	}
+	server.answerWith(0, "", nil)
+	wantSameFiles(t, snapshot(t, g), repo)
+	if g.clone.number != 1 {
+		t.Errorf("the repository was fetched whole %d times", g.clone.number)
+	}
+}
+
 // A server takes a file that it left out for its size for one that is here, and
 // sends what a smaller one differs in.
 func TestFetchOfWhatBuildsOnAFileThatWasLeftOut(t *testing.T) {
