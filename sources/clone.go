@@ -136,6 +136,11 @@ func (c *clone) begin(key cloneKey) (*generation, error) {
 // finish makes a generation the current one and removes those nobody reads any more.
 func (c *clone) finish(g *generation) error {
 	path := c.path(c.number + 1)
+	// One that was put there and could then not be read, as where too many files
+	// were open.
+	if err := os.RemoveAll(path); err != nil {
+		return fmt.Errorf("remove a clone that could not be read: %w", err)
+	}
 	if err := g.moveTo(path); err != nil {
 		return fmt.Errorf("put the new clone in place: %w", err)
 	}

@@ -190,6 +190,24 @@ func TestIndexThatCannotBeReadAfterAFetchThatFailed(t *testing.T) {
 	wantSameFiles(t, snapshot(t, g), repo)
 }
 
+func TestNewCloneThatCouldNotBeReadIsReplaced(t *testing.T) {
+	t.Parallel()
+	repo := gittest.New(t)
+	repo.Commit("begin", map[string]string{"a": "1"})
+	o, _ := cloneOptions(t, repo)
+	g := openGit(t, o)
+	left, err := g.clone.begin(g.key())
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.state.Packs = []string{"pack-that-cannot-be-opened"}
+	if err := g.clone.finish(left); err == nil {
+		t.Fatal("it is in place")
+	}
+	wantFile(t, snapshot(t, g), "a", "1")
+	wantFile(t, snapshot(t, reopen(t, g, o)), "a", "1")
+}
+
 func TestKilledInMidFetchLeavesNothingThatCounts(t *testing.T) {
 	t.Parallel()
 	repo := gittest.New(t)
