@@ -59,6 +59,9 @@ func checkObject(scanner *packfile.Scanner, limit int64) (hash, base plumbing.Ha
 	if err != nil {
 		return hash, base, fmt.Errorf("read the pack: %w", err)
 	}
+	if !knownKind(header.Type) {
+		return hash, base, fmt.Errorf("read the pack: it holds an object of type %d, which git does not have", header.Type)
+	}
 	size := header.Length
 	content := &deltaHeader{limit: limit}
 	if size <= limit {
@@ -77,6 +80,16 @@ func checkObject(scanner *packfile.Scanner, limit int64) (hash, base plumbing.Ha
 			ErrLimit, size, limit)
 	}
 	return hash, header.Reference, nil
+}
+
+// knownKind says whether git has objects of a type. Go-git takes others too, into
+// packs that git then refuses.
+func knownKind(t plumbing.ObjectType) bool {
+	switch t {
+	case plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject, plumbing.OFSDeltaObject, plumbing.REFDeltaObject:
+		return true
+	}
+	return false
 }
 
 var errTooMuch = errors.New("inflates to more than it says")

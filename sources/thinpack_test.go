@@ -488,6 +488,13 @@ func TestHostileThinPacks(t *testing.T) {
 			},
 			kind: errUnfit, says: "more than once", healed: true,
 		},
+		"object of no kind": {
+			pack: func(p parts) []byte {
+				return packOf(whole(plumbing.CommitObject, p.commit), whole(plumbing.TreeObject, p.root), whole(plumbing.TreeObject, p.folder),
+					refDelta(baseHash, same), packed(5, 1, nil, []byte("x")))
+			},
+			says: "type 5, which git does not have",
+		},
 		"commit left out": {
 			pack: func(p parts) []byte { return packOf(refDelta(baseHash, same)) },
 			kind: errUnfit, says: "object not found", healed: true,
