@@ -37,6 +37,7 @@ type sshSession struct {
 	stdin  io.WriteCloser
 	stdout io.Reader
 	stderr *boundedBuffer
+	ended  func() error // waits for the end of what runs there, and all that it says
 }
 
 func dialSSH(ctx context.Context, u *url.URL, a Auth) (remote, []string, error) {
@@ -210,7 +211,7 @@ func (s *sshSession) start(path string) (err error) {
 	if s.stdout, err = session.StdoutPipe(); err != nil {
 		return err
 	}
-	session.Stderr = s.stderr
+	session.Stderr, s.ended = s.stderr, session.Wait
 	// What git itself sends; the quotes are for the server's shell.
 	quoted := "'" + strings.NewReplacer(`'`, `'\''`, `!`, `'\!'`).Replace(path) + "'"
 	return session.Start(transport.UploadPackServiceName + " " + quoted)
@@ -243,6 +244,7 @@ func (s *sshSession) AdvertisedReferencesContext(ctx context.Context) (*packp.Ad
 	case errors.As(err, &refusal):
 		return nil, serverSays(refusal.Text)
 	case errors.Is(err, packp.ErrEmptyInput):
+		_ = s.ended() // what it says comes by a way of its own, and may come later
 		return nil, serverSays(s.stderr.String())
 	case err != nil:
 		return nil, err
