@@ -12,7 +12,7 @@ import (
 // showPlan shows what the pass knows now.
 func (p *pass) showPlan() {
 	apps, state := p.apps(), &p.y.memory.state
-	p.c.metrics.stands(p.y.spec.Name, apps, state.Suspended, state.Pin != nil)
+	p.c.metrics.stands(p.y.spec.Name, tallyOf(apps), state.Suspended, state.Pin != nil)
 	p.y.keepReasons(apps, p.revision.ID)
 	p.y.showApps(apps, p.read)
 	note := unreadableNote(p.desired)

@@ -75,33 +75,43 @@ func (m *metrics) states() []prometheus.Collector {
 }
 
 // ended counts a pass.
-func (m *metrics) ended(sync string, last PassStatus, s SyncStatus) {
+func (m *metrics) ended(sync string, last PassStatus) {
 	m.passes.WithLabelValues(sync, string(last.Result)).Inc()
 	m.seconds.WithLabelValues(sync).Observe(last.Ended.Sub(last.Began).Seconds())
 	if last.Result == PassApplied || last.Result == PassUnchanged {
 		m.success.WithLabelValues(sync).Set(float64(last.Ended.UnixMilli()) / 1000)
 	}
-	m.stands(sync, s.Apps, s.Suspended, s.RolledBack != nil)
+}
+
+// tally is how many apps of a sync stand how.
+type tally struct {
+	apps       map[axes]int
+	conditions map[Condition]int
+}
+
+type axes struct {
+	state  AppState
+	health Health
+}
+
+func tallyOf(all []AppStatus) tally {
+	t := tally{map[axes]int{}, map[Condition]int{}}
+	for i := range all {
+		t.apps[axes{all[i].State, all[i].Health}]++
+		t.conditions[all[i].Condition]++
+	}
+	return t
 }
 
 // stands shows how a sync stands.
-func (m *metrics) stands(sync string, all []AppStatus, suspended, rolledBack bool) {
-	type axes struct {
-		state  AppState
-		health Health
-	}
-	apps, conditions := map[axes]int{}, map[Condition]int{}
-	for _, a := range all {
-		apps[axes{a.State, a.Health}]++
-		conditions[a.Condition]++
-	}
+func (m *metrics) stands(sync string, t tally, suspended, rolledBack bool) {
 	for _, state := range AppStates() {
 		for _, health := range append(Healths(), "") {
-			m.apps.WithLabelValues(sync, string(state), string(health)).Set(float64(apps[axes{state, health}]))
+			m.apps.WithLabelValues(sync, string(state), string(health)).Set(float64(t.apps[axes{state, health}]))
 		}
 	}
 	for _, condition := range Conditions() {
-		m.conditions.WithLabelValues(sync, string(condition)).Set(float64(conditions[condition]))
+		m.conditions.WithLabelValues(sync, string(condition)).Set(float64(t.conditions[condition]))
 	}
 	m.suspended.WithLabelValues(sync).Set(one(suspended))
 	m.rolledBack.WithLabelValues(sync).Set(one(rolledBack))

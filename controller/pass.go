@@ -396,9 +396,10 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	p.y.view.Suspended = state.Suspended
 	p.y.view.RolledBack = state.Pin
 	p.y.view.Kept = slices.Clone(state.Kept)
-	apps := p.y.view.clone()
+	stand := tallyOf(p.y.view.Apps)
 	p.y.mu.Unlock()
-	p.c.metrics.ended(p.y.spec.Name, last, apps)
+	p.c.metrics.ended(p.y.spec.Name, last)
+	p.c.metrics.stands(p.y.spec.Name, stand, state.Suspended, state.Pin != nil)
 	p.tell(ctx, before, last)
 }
 

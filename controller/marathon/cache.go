@@ -278,13 +278,15 @@ type pace struct {
 	took    time.Duration // by it
 	retry   time.Time     // not before that, after a failure
 	failing int
-	round   time.Time // end of the last round
+	round   time.Time // not before that, the next round
 }
 
 // How the worker paces itself.
 const (
-	roundBreath = 50 * time.Millisecond  // between two rounds: a burst is one
+	roundBreath = 20 * time.Millisecond  // between two rounds: a burst is one
+	roundShare  = 2                      // and so many times as long as one takes
 	gather      = 5 * time.Millisecond   // several events tell of one write
+	naming      = 50 * time.Millisecond  // the one that names what it was about may come later than the others
 	settled     = 500 * time.Millisecond // without a mark: a burst is over
 	longestWait = 15 * time.Second       // for the end of a burst
 	leastGap    = 5 * time.Second        // between two lists that only events ask for

@@ -52,7 +52,7 @@ func (c *Cache) work(ctx context.Context) {
 //	a list that State waits for                        now
 //	a list after a stream was opened or a read failed  now, later after failures
 //	what was written or is to be confirmed             once State waits for it; by a list where it is too much
-//	what events named                                  5 ms after the first of them, 50 ms after the round before
+//	what events named                                  5 ms after the first of them, 20 ms or more after the round before
 //	a list for what is too much                        when the burst is over
 //	a resync                                           at its time
 //
@@ -141,7 +141,7 @@ func (c *Cache) nextRound() time.Time {
 	if (len(m.changed) == 0 || len(m.changed) > few) && (len(m.fares) == 0 || len(m.fares) > few) && len(m.groups) == 0 && !m.frame && !m.deployments {
 		return time.Time{}
 	}
-	return later(c.pace.round.Add(roundBreath), m.first.Add(gather))
+	return later(c.pace.round, m.first.Add(gather))
 }
 
 // list reads everything.
@@ -170,7 +170,7 @@ func (c *Cache) list(ctx context.Context, why string) {
 		changed = c.install(r, serving, written, at)
 		c.synced = c.streaming && c.stream == stream
 		c.marks.explained(r.frame.version) // it was read first: all that it holds is in the list
-		c.pace = pace{resync: now.Add(jitter(c.options.Resync)), list: now, took: took, round: now}
+		c.pace = pace{resync: now.Add(jitter(c.options.Resync)), list: now, took: took, round: now.Add(roundBreath)}
 		c.listed = at
 	}
 	c.options.Log.Debug("list of Marathon read", "why", why, "took", took, "changed", changed, "marked", len(taken.changed)+len(taken.fares), "error", err)
@@ -234,6 +234,7 @@ func (c *Cache) round(ctx context.Context) {
 	k := c.known(want.groups...)
 	c.mu.Unlock()
 
+	began := time.Now()
 	f, err := c.fetch(ctx, want, k)
 
 	c.mu.Lock()
@@ -242,7 +243,7 @@ func (c *Cache) round(ctx context.Context) {
 		return
 	}
 	now := time.Now()
-	c.pace.round = now
+	c.pace.round = now.Add(max(roundBreath, roundShare*now.Sub(began)))
 	switch {
 	case err != nil:
 		c.options.Log.Debug("Marathon could not be read", "error", err)
@@ -316,7 +317,7 @@ func (c *Cache) wanted(now time.Time) (w wants, whole string) {
 			delete(m.groups, version)
 			continue
 		}
-		if now.Sub(g.at) < roundBreath { // what names the ids may be on its way
+		if now.Sub(g.at) < naming { // what names the ids may be on its way
 			continue
 		}
 		delete(m.groups, version)
