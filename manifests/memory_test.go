@@ -378,3 +378,37 @@ func BenchmarkReadOneChanged10k(b *testing.B) {
 		}
 	}
 }
+
+// What did not change is neither gathered nor ordered again, and a file that
+// came, went or changed is not missed.
+func TestWhatDidNotChangeIsNotGatheredAgain(t *testing.T) {
+	files := fstest.MapFS{}
+	for i := range 1000 {
+		files[fmt.Sprintf("g%d/app%d.json", i%10, i)] = &fstest.MapFile{Data: fmt.Appendf(nil, `{"id": "/g/app%d", "cmd": "x"}`, i)}
+	}
+	files["top.json"] = &fstest.MapFile{Data: []byte(`{"id": "/top", "cmd": "x"}`)}
+	r, s := NewReader(), newSnapshot(files)
+	r.Read(s, Options{})
+	if n := testing.AllocsPerRun(5, func() { r.Read(s, Options{}) }); n > 200 {
+		t.Errorf("%.0f allocations to read 1,000 files that are the same", n)
+	}
+	for _, change := range []func(){
+		func() { files["top.json"].Data = []byte(`{"id": "/top", "cmd": "y"}`) },
+		func() { delete(files, "g3/app3.json") },
+		func() { files["new.yaml"] = &fstest.MapFile{Data: []byte("id: /new\ncmd: x\n")} },
+		func() { files["g4/app4.json"].Data = []byte("{") },
+		func() { delete(files, "top.json") },
+	} {
+		change()
+		s := newSnapshot(files)
+		got, want := r.Read(s, Options{}), NewReader().Read(s, Options{})
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("not as it is read afresh (-want +got):\n%s", diff)
+		}
+	}
+	linked := newSnapshot(files) // the same but for a link
+	linked.refused = []struct{ Name, Reason string }{{"link.json", "is a symlink: not read"}}
+	if got := r.Read(linked, Options{}); !slices.Contains(got.Unreadable, "link.json") {
+		t.Errorf("what is refused anew is missed: %v", got.Unreadable)
+	}
+}

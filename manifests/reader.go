@@ -25,6 +25,8 @@ type Reader struct {
 	options Options
 	memory  *folderMemory
 	enforce map[string]bool // what the groups of the last snapshot said of roles
+	refused []Problem       // what of it is not read
+	desired Desired         // what followed from all that
 }
 
 // NewReader returns a Reader that has seen nothing.
@@ -66,10 +68,14 @@ func (r *Reader) read(fsys fs.FS, o Options) Desired {
 	}
 	w.parse()
 	o.Substitute, o.Each = maps.Clone(o.Substitute), nil
-	r.options, r.memory = o, memory
-	s := newSet(memory)
-	s.refused(fsys, &o, memory)
-	return s.desired(o.Path)
+	refused := refusedOf(fsys, &o, memory)
+	if r.memory == nil || !r.memory.same(memory) || !slices.Equal(r.refused, refused) {
+		s := newSet(memory)
+		s.refuse(refused)
+		r.desired = s.desired(o.Path)
+	}
+	r.options, r.memory, r.refused = o, memory, refused
+	return r.desired
 }
 
 // refuseAll is the answer where nothing of a source may be trusted.
@@ -91,6 +97,14 @@ type folderMemory struct {
 	problems  []Problem // of the folder itself; each makes it unreadable
 	count     int       // of manifests, with those of the folders in it
 	bytes     int
+}
+
+// same reports whether a folder says what it said before, as far as that shows
+// without looking into what is in it.
+func (m *folderMemory) same(before *folderMemory) bool {
+	return m == before || slices.Equal(m.folders.names, before.folders.names) && slices.Equal(m.folders.values, before.folders.values) &&
+		slices.Equal(m.files.names, before.files.names) && slices.Equal(m.files.values, before.files.values) &&
+		slices.Equal(m.problems, before.problems)
 }
 
 // memories are what the entries of a folder say, by name. The order of names is

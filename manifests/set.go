@@ -207,10 +207,10 @@ type refusing interface {
 }
 
 // refused reports what the file tree left out and might have been a manifest.
-func (s *set) refused(fsys fs.FS, o *Options, root *folderMemory) {
+func refusedOf(fsys fs.FS, o *Options, root *folderMemory) (refused []Problem) {
 	r, ok := fsys.(refusing)
 	if !ok {
-		return
+		return nil
 	}
 	for _, e := range r.Refused() {
 		below := e.Name
@@ -228,6 +228,13 @@ func (s *set) refused(fsys fs.FS, o *Options, root *folderMemory) {
 			p.Severity = SeverityWarning
 			p.Message += "; nothing is deleted while it may stand for manifests: list it in " + IgnoreFile + " if it does not"
 		}
+		refused = append(refused, p)
+	}
+	return refused
+}
+
+func (s *set) refuse(refused []Problem) {
+	for _, p := range refused {
 		s.problems = append(s.problems, p)
 		s.unreadable = append(s.unreadable, p.File)
 	}
