@@ -57,7 +57,7 @@ const (
 	stateFile = "pacer.json"
 	packFiles = "objects/pack"
 
-	maxPacks  = 32       // each makes finding an object slower
+	maxPacks  = 128      // each makes finding an object slower
 	slack     = 64 << 20 // growth that is not worth a fetch
 	maxFailed = 2        // a connection that broke once is no reason to fetch all
 )
