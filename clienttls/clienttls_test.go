@@ -1,54 +1,17 @@
 package clienttls
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/pacer-gitops/pacer/clienttls/tlstest"
 )
-
-// writePEM writes a file of PEM blocks of one kind.
-func writePEM(t *testing.T, name, kind string, der []byte) {
-	t.Helper()
-	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// writePair writes a certificate of a name, signed by its own key, and that key.
-func writePair(t *testing.T, name string, cert, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, cert, "CERTIFICATE", der)
-	writePEM(t, key, "PRIVATE KEY", secret)
-}
 
 // server tells each client the name in its certificate.
 func server(t *testing.T, dir string) (s *httptest.Server, ca string) {
@@ -61,7 +24,7 @@ func server(t *testing.T, dir string) (s *httptest.Server, ca string) {
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	ca = filepath.Join(dir, "ca.pem")
-	writePEM(t, ca, "CERTIFICATE", s.Certificate().Raw)
+	tlstest.WritePEM(t, ca, "CERTIFICATE", s.Certificate().Raw)
 	return s, ca
 }
 
@@ -109,13 +72,13 @@ func TestARenewedPairIsUsedAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	s, ca := server(t, dir)
 	f := Files{CAFile: ca, CertFile: filepath.Join(dir, "cert.pem"), KeyFile: filepath.Join(dir, "key.pem")}
-	writePair(t, "first", f.CertFile, f.KeyFile)
+	tlstest.WritePair(t, "first", f.CertFile, f.KeyFile)
 	c, err := f.Config()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"first", "renewed"} {
-		writePair(t, name, f.CertFile, f.KeyFile)
+		tlstest.WritePair(t, name, f.CertFile, f.KeyFile)
 		if got, err := get(t, s.URL, c); err != nil || got != name {
 			t.Errorf("shown %q, %v, want %q", got, err, name)
 		}

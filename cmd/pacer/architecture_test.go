@@ -30,6 +30,7 @@ var imports = map[string][]string{
 	"controller":                {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader"},
 	"controller/web":            {"manifests", "controller", "controller/plan", "controller/store", "controller/leader"},
 	// What the tests of several packages share.
+	"clienttls/tlstest":                    {},
 	"sources/gittest":                      {},
 	"controller/zookeeper/zktest":          {},
 	"controller/local/executor/enginetest": {},

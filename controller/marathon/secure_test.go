@@ -3,67 +3,27 @@ package marathon
 import (
 	"bytes"
 	"compress/gzip"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
 	"log"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pacer-gitops/pacer/clienttls"
+	"github.com/pacer-gitops/pacer/clienttls/tlstest"
 )
-
-// writePEM writes blocks of one type and returns the file's name.
-func writePEM(t *testing.T, name, kind string, der []byte) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-// clientPair makes a certificate of its own authority for a client.
-func clientPair(t *testing.T) (cert *x509.Certificate, certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pacer"}, NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert, writePEM(t, "client.pem", "CERTIFICATE", der), writePEM(t, "client.key", "PRIVATE KEY", private)
-}
 
 // A Marathon with a certificate of a company's own authority that asks its
 // clients for theirs, for lists and for the stream.
 func TestOwnAuthorityAndClientCertificate(t *testing.T) {
 	t.Parallel()
-	cert, certFile, keyFile := clientPair(t)
+	dir := t.TempDir()
+	caFile, certFile, keyFile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "client.pem"), filepath.Join(dir, "client.key")
+	cert := tlstest.WritePair(t, "pacer", certFile, keyFile)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/v2/events") {
 			w.Header().Set("Content-Type", "text/event-stream")
@@ -79,7 +39,7 @@ func TestOwnAuthorityAndClientCertificate(t *testing.T) {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	t.Cleanup(s.Close)
-	caFile := writePEM(t, "ca.pem", "CERTIFICATE", s.Certificate().Raw)
+	tlstest.WritePEM(t, caFile, "CERTIFICATE", s.Certificate().Raw)
 
 	right := newClient(t, Options{URLs: []string{s.URL}, TLS: clienttls.Files{CAFile: caFile, CertFile: certFile, KeyFile: keyFile}})
 	if _, err := right.Apps(t.Context()); err != nil {
