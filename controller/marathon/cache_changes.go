@@ -18,32 +18,29 @@ type differences struct {
 }
 
 // app compares an app with what was known of it and returns what is to be known
-// from now on: the definition that was known before where it is the same, so
-// that the same definition is the same pointer.
+// from now on.
 func (d *differences) app(id string, before, now App) App {
-	switch {
-	case before.Definition == nil && now.Definition == nil:
-		return now
-	case !manifests.SameApp(before.Definition, now.Definition):
-		d.changed = append(d.changed, id)
-		return now
-	}
-	now.Definition = before.Definition
-	d.status(id, &before.Status, &now.Status)
+	now.Definition = sameOr(d, id, before.Definition, now.Definition, manifests.SameApp, &before.Status, &now.Status)
 	return now
 }
 
 func (d *differences) pod(id string, before, now Pod) Pod {
+	now.Definition = sameOr(d, id, before.Definition, now.Definition, manifests.SamePod, &before.Status, &now.Status)
+	return now
+}
+
+// sameOr is the definition that is to be known: the one that was known before
+// where it is the same, so that the same definition is the same pointer.
+func sameOr[D any](d *differences, id string, before, now *D, same func(a, b *D) bool, was, is *Status) *D {
 	switch {
-	case before.Definition == nil && now.Definition == nil:
-		return now
-	case !manifests.SamePod(before.Definition, now.Definition):
+	case before == nil && now == nil:
+		return nil
+	case !same(before, now):
 		d.changed = append(d.changed, id)
 		return now
 	}
-	now.Definition = before.Definition
-	d.status(id, &before.Status, &now.Status)
-	return now
+	d.status(id, was, is)
+	return before
 }
 
 func (d *differences) status(id string, before, now *Status) {
