@@ -55,14 +55,19 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "pacer_marathon_event_stream_up", Help: "1 while Marathon's events are heard.",
 		}),
 	}
+	return m, register(r, m.all())
+}
+
+// register adds what is measured to a registry; nil: to none.
+func register(r prometheus.Registerer, all []prometheus.Collector) error {
 	if r == nil {
-		return m, nil
+		return nil
 	}
 	var errs []error
-	for _, c := range m.all() {
+	for _, c := range all {
 		errs = append(errs, r.Register(c))
 	}
-	return m, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 func (m *metrics) all() []prometheus.Collector {

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -27,14 +26,7 @@ func NewRequests(r prometheus.Registerer) (*Requests, error) {
 			Buckets: []float64{.005, .02, .1, .5, 1, 2.5, 5, 15, 60},
 		}, []string{"method"}),
 	}
-	if r == nil {
-		return m, nil
-	}
-	var errs []error
-	for _, c := range m.all() {
-		errs = append(errs, r.Register(c))
-	}
-	return m, errors.Join(errs...)
+	return m, register(r, m.all())
 }
 
 func (m *Requests) all() []prometheus.Collector { return []prometheus.Collector{m.total, m.seconds} }

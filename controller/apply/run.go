@@ -74,7 +74,6 @@ type run struct {
 	delay         time.Duration // till the next look
 	lookBegan     time.Time     // the last look
 	lastLook      time.Time     // when it ended
-	lookTook      time.Duration
 	lookErr       error
 	deployments   []marathon.Deployment // of the last look that read them
 	handedOver    bool                  // another Apply goes on with the same
@@ -208,7 +207,7 @@ func (r *run) wait() {
 	now := time.Now()
 	next := now.Add(r.options.PollInterval)
 	if r.any(begun, locked) {
-		next = now.Add(max(r.delay, 4*r.lookTook))
+		next = now.Add(max(r.delay, 4*r.lookTook()))
 		r.delay = min(2*r.delay, r.options.PollInterval)
 		if at := r.settled(); at.After(r.lookBegan) && at.Before(next) { // else a look at that time failed
 			next = at
@@ -233,10 +232,12 @@ func (r *run) wait() {
 				continue
 			}
 			// Events come in swarms: one look for all of them.
-			timer.Reset(min(time.Until(next), max(0, time.Until(r.lastLook.Add(max(firstDelay, 4*r.lookTook))))))
+			timer.Reset(min(time.Until(next), max(0, time.Until(r.lastLook.Add(max(firstDelay, 4*r.lookTook()))))))
 		}
 	}
 }
+
+func (r *run) lookTook() time.Duration { return r.lastLook.Sub(r.lookBegan) }
 
 // settled is when all that is under way will have settled, so that a look ends
 // it; zero: something has not come up yet.

@@ -40,7 +40,6 @@ func (r *run) look() {
 		}
 	}
 	r.lastLook = time.Now()
-	r.lookTook = r.lastLook.Sub(r.lookBegan)
 }
 
 // readItems reads apps and pods: one by one if they are few, else all at once.
