@@ -362,7 +362,7 @@ func (c *Cache) fetch(ctx context.Context, w wants, k *known) (*found, error) {
 			a, err := c.up.App(ctx, id)
 			if err == nil {
 				a.Tasks = nil // of no use to who reads everything
-				k.share(&a)
+				k.pool.share(&a)
 				apps[i] = &listed{App: a}
 			}
 			return exceptMissing(err)

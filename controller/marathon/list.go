@@ -215,10 +215,3 @@ func (w *wireGroup) walkApps(f func(json.RawMessage) error) error {
 	}
 	return nil
 }
-
-// share is for what is read for itself.
-func (k *known) share(a *App) {
-	if k != nil {
-		k.pool.share(a)
-	}
-}
