@@ -78,6 +78,19 @@ func (l *lifecycle) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// background runs something until the lifecycle stops, and not only until ctx
+// ends: it is stopped in its turn.
+func (l *lifecycle) background(ctx context.Context, name string, run func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var done sync.WaitGroup
+	done.Go(func() { run(ctx) })
+	l.onStop(name, func(context.Context) error {
+		cancel()
+		done.Wait()
+		return nil
+	})
+}
+
 // serve listens at addr and serves in the background until the lifecycle stops.
 // fail receives the error of a server that ends by itself.
 func (l *lifecycle) serve(name, addr string, server *http.Server, fail func(error)) (net.Addr, error) {

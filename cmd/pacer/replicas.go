@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"sync"
 
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/leader"
@@ -89,18 +88,11 @@ func (p *program) stand(ctx context.Context, fail func(error)) {
 	if p.replicas == nil {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var done sync.WaitGroup
-	done.Go(func() {
+	p.background(ctx, "leadership", func(ctx context.Context) {
 		err := p.replicas.candidate.Lead(ctx, func(ctx context.Context, _ leader.Term) { p.controller.Lead(ctx) })
 		if err != nil {
 			fail(err)
 		}
-	})
-	p.onStop("leadership", func(context.Context) error {
-		cancel()
-		done.Wait()
-		return nil
 	})
 }
 

@@ -179,30 +179,16 @@ func slowest(c *config.Config) time.Duration {
 // keepLive keeps a live copy of a Marathon until the program stops.
 func (p *program) keepLive(ctx context.Context, name string, client *marathon.Client, resync time.Duration) *marathon.Cache {
 	live := marathon.NewCache(client, marathon.CacheOptions{Resync: resync, Log: p.log})
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var done sync.WaitGroup
-	done.Go(func() { _ = live.Run(ctx) }) // its only error is a second call
-	p.onStop("the live copy of Marathon "+name, func(context.Context) error {
-		cancel()
-		done.Wait()
-		return nil
-	})
+	p.background(ctx, "the live copy of Marathon "+name, func(ctx context.Context) { _ = live.Run(ctx) }) // its only error is a second call
 	return live
 }
 
 // runController runs the loop until the program stops.
 func (p *program) runController(ctx context.Context, fail func(error)) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var done sync.WaitGroup
-	done.Go(func() {
+	p.background(ctx, "the controller", func(ctx context.Context) {
 		if err := p.controller.Run(ctx); err != nil && ctx.Err() == nil {
 			fail(err)
 		}
-	})
-	p.onStop("the controller", func(context.Context) error {
-		cancel()
-		done.Wait()
-		return nil
 	})
 }
 
