@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	yamlv3 "go.yaml.in/yaml/v3"
+
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // The formats of Render.
@@ -58,7 +60,7 @@ func renderJSON(documents []any) ([]byte, error) {
 	if err := e.Encode(documents); err != nil {
 		return nil, fmt.Errorf("render: %w", err)
 	}
-	return b.Bytes(), nil
+	return visible.JSON(b.Bytes()), nil
 }
 
 func renderYAML(documents []any) ([]byte, error) {
@@ -77,7 +79,27 @@ func renderYAML(documents []any) ([]byte, error) {
 	if err := encodeYAML(&b, nodes...); err != nil {
 		return nil, fmt.Errorf("render: %w", err)
 	}
+	if !visible.Whole(b.Bytes()) {
+		return escapedYAML(documents)
+	}
 	return b.Bytes(), nil
+}
+
+// escapedYAML is each document in the form of JSON, which is YAML too: the
+// encoder of YAML leaves marks in that turn the direction of writing.
+func escapedYAML(documents []any) ([]byte, error) {
+	var all []byte
+	for i, d := range documents {
+		text, err := json.MarshalIndent(d, "", "  ")
+		if err != nil {
+			return nil, fmt.Errorf("render: %w", err)
+		}
+		if i > 0 {
+			all = append(all, "---\n"...)
+		}
+		all = append(append(all, visible.YAML(text)...), '\n')
+	}
+	return all, nil
 }
 
 // yamlDocument is a definition as a YAML node.

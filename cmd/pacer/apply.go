@@ -75,7 +75,7 @@ func (t target) apply(ctx context.Context, cmd *cobra.Command, client *marathon.
 		t.revert(ctx, client, applier, request, p, state, outcomes)
 	}
 	if note := memory.told(); note != "" {
-		fmt.Fprintln(cmd.ErrOrStderr(), note)
+		printLine(cmd.ErrOrStderr(), "%s", note)
 	}
 	if err := t.show(cmd, p, output, outcomesOf(outcomes)...); err != nil {
 		return false, err
@@ -153,5 +153,5 @@ func printProgress(w io.Writer, began time.Time, o apply.Outcome) {
 	if o.Reason != "" {
 		line += ": " + o.Reason
 	}
-	fmt.Fprintln(w, plan.Visible(line))
+	printLine(w, "%s", line)
 }

@@ -15,20 +15,21 @@ const module = "github.com/pacer-gitops/pacer/"
 // of docs/architecture.md: imports point down it only, and what only joins
 // (controller, cmd) stands at the end.
 var imports = map[string][]string{
+	"visible":                   {},
 	"clienttls":                 {},
-	"sources":                   {"clienttls"},
-	"manifests":                 {},
-	"controller/plan":           {"manifests"},
-	"controller/marathon":       {"clienttls", "manifests"},
-	"controller/apply":          {"manifests", "controller/plan", "controller/marathon"},
+	"sources":                   {"clienttls", "visible"},
+	"manifests":                 {"visible"},
+	"controller/plan":           {"manifests", "visible"},
+	"controller/marathon":       {"clienttls", "manifests", "visible"},
+	"controller/apply":          {"manifests", "controller/plan", "controller/marathon", "visible"},
 	"controller/leader":         {"controller/zookeeper"},
 	"controller/zookeeper":      {"clienttls"},
 	"controller/store":          {"manifests", "controller/plan", "controller/zookeeper"},
 	"controller/config":         {"manifests", "sources", "controller/plan", "controller/zookeeper"},
 	"controller/local/executor": {},
 	"controller/local":          {"manifests", "controller/local/executor"},
-	"controller":                {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader"},
-	"controller/web":            {"manifests", "controller", "controller/plan", "controller/store", "controller/leader"},
+	"controller":                {"visible", "sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader"},
+	"controller/web":            {"visible", "manifests", "controller", "controller/plan", "controller/store", "controller/leader"},
 	// What the tests of several packages share.
 	"clienttls/tlstest":                    {},
 	"sources/gittest":                      {},
@@ -38,7 +39,7 @@ var imports = map[string][]string{
 }
 
 // pure are the packages that take values and return values.
-var pure = []string{"manifests", "controller/plan"}
+var pure = []string{"manifests", "controller/plan", "visible"}
 
 // banned says what pure packages may not import, and why.
 var banned = map[string]string{

@@ -16,7 +16,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/config"
-	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // demoScope is the group in Marathon that the demo owns.
@@ -246,7 +246,7 @@ func healthy(s controller.SyncStatus) int {
 }
 
 func (t teller) line(format string, args ...any) {
-	fmt.Fprintf(t.out, "%s  %s\n", time.Now().Format("15:04:05"), plan.Visible(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(t.out, "%s  %s\n", time.Now().Format("15:04:05"), visible.Line(fmt.Sprintf(format, args...)))
 }
 
 func (t teller) tellRevision(s controller.SyncStatus, last string) string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -31,20 +30,13 @@ app's field is looked for first. Without FIELD all fields are listed.`,
 				return err
 			}
 			if output == "json" {
-				return writeJSON(cmd.OutOrStdout(), d)
+				return printJSON(cmd.OutOrStdout(), d)
 			}
 			return explain(cmd.OutOrStdout(), d)
 		},
 	}
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
-}
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 // explain prints what there is to say of a field, and a line for each of its
@@ -106,7 +98,7 @@ func membersOf(d manifests.FieldDoc) []manifests.FieldDoc {
 // listFields prints the table of all fields.
 func listFields(w io.Writer, output string) error {
 	if output == "json" {
-		return writeJSON(w, slices.Collect(manifests.AllFields()))
+		return printJSON(w, slices.Collect(manifests.AllFields()))
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "FIELD\tTYPE\tUNIT\tSINCE\tOLD FORM OF\tDEFAULT")

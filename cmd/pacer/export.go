@@ -190,7 +190,7 @@ func warnOfSecrets(w io.Writer, files []manifests.ExportedFile) {
 			paths = plan.Confidential(f.Item.Pod)
 		}
 		if len(paths) > 0 {
-			fmt.Fprintf(w, "warning: %s: what looks like a secret stands there in plain text: %s\n", f.Name, plan.Visible(strings.Join(paths, ", ")))
+			printLine(w, "warning: %s: what looks like a secret stands there in plain text: %s", f.Name, strings.Join(paths, ", "))
 		}
 	}
 }

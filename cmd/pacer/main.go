@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // The exit codes are a contract: scripts and pipelines branch on them.
@@ -58,7 +60,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exitCode(root.ExecuteContext(ctx), stderr)
 }
 
-// exitCode prints what is left to be said and picks the exit code.
+// maxError is how many bytes of an error are printed: what a server has said of
+// a failure may be in it.
+const maxError = 64 << 10
+
+// exitCode prints what is left to be said and picks the exit code. Every error of
+// a command is printed here, and any may quote text from outside.
 func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return exitOK
@@ -69,7 +76,7 @@ func exitCode(err error, stderr io.Writer) int {
 		code, err = coded.code, coded.err
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "pacer: %v\n", err)
+		fmt.Fprintf(stderr, "pacer: %s\n", visible.Text(visible.Cut(err.Error(), maxError)))
 	}
 	return code
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/sources"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // This file makes the parts of Pacer from their configuration.
@@ -29,9 +30,20 @@ func newLog(c config.Log, w io.Writer) *slog.Logger {
 	_ = level.UnmarshalText([]byte(c.Level)) // the configuration allows only its words
 	options := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(slog.NewJSONHandler(visibleJSON{w}, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// visibleJSON writes JSON, of which a write is a whole line, so that it can be
+// seen whole: the handler of text escapes all by itself, that of JSON does not.
+type visibleJSON struct{ io.Writer }
+
+func (w visibleJSON) Write(line []byte) (int, error) {
+	if _, err := w.Writer.Write(visible.JSON(line)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // newMarathon makes the client; wrap sees each request, nil: nobody does. Writes

@@ -16,6 +16,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 const sourceLong = `SOURCE is a directory, or a git URL (https, ssh, file) with the folder after // and
@@ -100,7 +101,7 @@ func (t target) heading(format string) string {
 	}
 	switch format {
 	case "text":
-		return gap + "Sync " + t.name + ":\n"
+		return gap + "Sync " + visible.Line(t.name) + ":\n"
 	case "markdown":
 		return gap
 	case "yaml":
@@ -205,6 +206,6 @@ func isTerminal(w io.Writer) bool {
 // printProblems writes problems one a line, and how many there are.
 func printProblems(w io.Writer, problems []manifests.Problem) {
 	for _, p := range problems {
-		fmt.Fprintln(w, p)
+		printLine(w, "%s", p)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacer-gitops/pacer/controller"
-	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // server is a running Pacer, as the verbs that ask or tell one see it.
@@ -113,7 +113,7 @@ func (s *server) ask(ctx context.Context, method, path string, body, v any) erro
 		if method != http.MethodGet || s.known {
 			_ = json.Unmarshal(text, &answer) // else the status has to do
 		}
-		return &refusal{resp.StatusCode, plan.Visible(cmp.Or(answer.Message, base+path+" answers "+resp.Status+": is this a Pacer?"))}
+		return &refusal{resp.StatusCode, visible.Line(cmp.Or(answer.Message, base+path+" answers "+resp.Status+": is this a Pacer?"))}
 	}
 	if v == nil {
 		return nil
@@ -140,7 +140,7 @@ func (s *server) status(ctx context.Context, names []string) (controller.Status,
 			for _, y := range st.Syncs {
 				known = append(known, y.Name)
 			}
-			return st, fmt.Errorf("no sync is named %q; there are: %s", name, plan.Visible(strings.Join(known, ", ")))
+			return st, fmt.Errorf("no sync is named %q; there are: %s", name, visible.Line(strings.Join(known, ", ")))
 		}
 	}
 	if len(names) > 0 {
@@ -155,7 +155,7 @@ func (s *server) act(cmd *cobra.Command, sync, verb string, body any) error {
 	if err := s.do(cmd.Context(), http.MethodPost, "/api/v1/syncs/"+url.PathEscape(sync)+"/"+verb, body, &answer); err != nil {
 		return err
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), plan.Visible(answer.Message))
+	printLine(cmd.OutOrStdout(), "%s", answer.Message)
 	return nil
 }
 
@@ -179,10 +179,20 @@ func newAction(verb, short string) *cobra.Command {
 	return cmd
 }
 
-// printJSON writes what a running Pacer answered.
+// printJSON writes a value as JSON that can be seen whole.
 func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(visible.JSON(b.Bytes()))
+	return err
+}
+
+// printLine writes one line, of text that may come from outside.
+func printLine(w io.Writer, format string, args ...any) {
+	fmt.Fprintln(w, visible.Line(fmt.Sprintf(format, args...)))
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/leader"
-	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -40,13 +39,13 @@ func newStatus() *cobra.Command {
 // printStatus writes a status for people: one line an app.
 func printStatus(w io.Writer, st controller.Status) {
 	if st.Marathon.Error != "" {
-		fmt.Fprintln(w, plan.Visible("Marathon cannot be read, so nothing is changed: "+st.Marathon.Error))
+		printLine(w, "Marathon cannot be read, so nothing is changed: %s", st.Marathon.Error)
 	}
 	if st.Reload != "" {
-		fmt.Fprintln(w, plan.Visible("The newest configuration is not in force: "+st.Reload))
+		printLine(w, "The newest configuration is not in force: %s", st.Reload)
 	}
 	if l := st.Leader; l != nil {
-		fmt.Fprintln(w, plan.Visible(leaderWords(*l)))
+		printLine(w, "%s", leaderWords(*l))
 	}
 	for _, y := range st.Syncs {
 		printSync(w, st, y)
@@ -70,7 +69,7 @@ func leaderWords(l leader.Status) string {
 }
 
 func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
-	line := func(format string, args ...any) { fmt.Fprintln(w, plan.Visible(fmt.Sprintf(format, args...))) }
+	line := func(format string, args ...any) { printLine(w, format, args...) }
 	line("%s: %s", y.Name, strings.Join(syncWords(y), ", "))
 	if y.Revision.ID != "" {
 		line("  at %s %s", shortRevision(y.Revision.ID), y.Revision.Subject)

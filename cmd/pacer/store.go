@@ -15,7 +15,6 @@ import (
 
 	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/config"
-	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 )
@@ -114,7 +113,7 @@ func newStoreCopy() *cobra.Command {
 			}
 			syncs, err := copyRecords(cmd.Context(), c, from, to, force, log)
 			if len(syncs) > 0 || err == nil {
-				fmt.Fprintln(cmd.OutOrStdout(), plan.Visible(fmt.Sprintf("copied from %s to %s: %s", from, to, namesOrNone(syncs))))
+				printLine(cmd.OutOrStdout(), "copied from %s to %s: %s", from, to, namesOrNone(syncs))
 			}
 			return err
 		},
@@ -263,7 +262,7 @@ func withoutDefinitions(s store.State) store.State {
 
 // printState writes what a person who moves or mends a state wants to know.
 func printState(w io.Writer, sync string, s store.State) {
-	line := func(format string, args ...any) { fmt.Fprintln(w, plan.Visible(fmt.Sprintf(format, args...))) }
+	line := func(format string, args ...any) { printLine(w, format, args...) }
 	inventory := "not known"
 	if s.Inventory != nil {
 		inventory = fmt.Sprintf("%d ids", len(s.Inventory))

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 
@@ -12,6 +10,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // offline is the flags of the verbs that ask no Marathon.
@@ -76,36 +75,42 @@ func newValidate() *cobra.Command {
 	return cmd
 }
 
+// found is what validate found, as it is printed.
+type found struct {
+	Valid    bool                `json:"valid"`
+	Items    int                 `json:"items"`
+	Problems []manifests.Problem `json:"problems"`
+}
+
 // report prints what validate found.
 func report(w io.Writer, d manifests.Desired, format string) error {
-	found := struct {
-		Valid    bool                `json:"valid"`
-		Items    int                 `json:"items"`
-		Problems []manifests.Problem `json:"problems"`
-	}{!hasErrors(d.Problems), len(d.Items), append([]manifests.Problem{}, d.Problems...)}
-	var text []byte
-	var err error
-	switch format {
-	case "json":
-		text, err = json.MarshalIndent(found, "", "  ")
-	case "yaml":
-		text, err = yaml.Marshal(found)
-	default:
-		printProblems(w, d.Problems)
-		text = fmt.Appendf(nil, "Definitions: %d valid. Problems: %d.", found.Items, len(d.Problems))
-	}
-	if err != nil {
-		return err
-	}
-	if format != "yaml" {
-		text = append(text, '\n')
-	}
-	if _, err := w.Write(text); err != nil {
+	found := found{!hasErrors(d.Problems), len(d.Items), append([]manifests.Problem{}, d.Problems...)}
+	if err := printFound(w, found, format); err != nil {
 		return err
 	}
 	if !found.Valid {
 		return exitWith(exitError)
 	}
+	return nil
+}
+
+func printFound(w io.Writer, f found, format string) error {
+	switch format {
+	case "json":
+		return printJSON(w, f)
+	case "yaml":
+		text, err := yaml.Marshal(f)
+		if err != nil {
+			return err
+		}
+		if !visible.Whole(text) {
+			return printJSON(w, f) // which is YAML too, and escapes all
+		}
+		_, err = w.Write(text)
+		return err
+	}
+	printProblems(w, f.Problems)
+	printLine(w, "Definitions: %d valid. Problems: %d.", f.Items, len(f.Problems))
 	return nil
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacer-gitops/pacer/controller"
-	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 func newWait() *cobra.Command {
@@ -58,7 +58,7 @@ func (s *server) wait(ctx context.Context, cmd *cobra.Command, names []string, r
 			answered = true
 			var failed string
 			if missing, failed = unmet(st, revision); failed != "" {
-				return errors.New(plan.Visible(failed))
+				return errors.New(visible.Line(failed))
 			}
 			if missing == "" {
 				fmt.Fprintln(cmd.OutOrStdout(), "everything is synced and healthy")
@@ -67,7 +67,7 @@ func (s *server) wait(ctx context.Context, cmd *cobra.Command, names []string, r
 		}
 		select {
 		case <-ctx.Done():
-			return &codedError{exitTimeout, fmt.Errorf("not done in time: %s", plan.Visible(missing))}
+			return &codedError{exitTimeout, fmt.Errorf("not done in time: %s", visible.Line(missing))}
 		case <-tick.C:
 		}
 	}

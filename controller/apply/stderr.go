@@ -11,6 +11,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // Sandboxes is what a Marathon may offer beside: what tasks have written.
@@ -96,7 +97,7 @@ func lastLines(text string, def live) string {
 		}
 		words = "…" + words
 	}
-	return plan.Visible(words)
+	return visible.Line(words)
 }
 
 // secretValues are the values in a definition's environment, by name.

@@ -6,9 +6,9 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
-	"unicode"
 
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // Error is an answer of Marathon that is not a success, or the lack of one.
@@ -166,16 +166,6 @@ func (c cleanser) line(s string) string {
 	return oneLine(s)
 }
 
-// oneLine replaces control characters, so that words of others cannot forge a
-// line of a log, and cuts what is too long.
-func oneLine(s string) string {
-	if len(s) > maxMessage {
-		s = strings.ToValidUTF8(s[:maxMessage], "") + "…"
-	}
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, s))
-}
+// oneLine makes words of others fit for an error and a log, and cuts what is too
+// long.
+func oneLine(s string) string { return visible.Words(visible.Cut(s, maxMessage)) }

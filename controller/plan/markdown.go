@@ -3,6 +3,8 @@ package plan
 import (
 	"fmt"
 	"strings"
+
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // mostMarkdown is how many bytes of changes a comment may have: the forges take
@@ -66,7 +68,7 @@ func (r Printer) markdownChanges(b *strings.Builder, p Plan) {
 		fmt.Fprintf(&details, "\n<details><summary>%s</summary>\n\n<pre>\n", code(c.ID))
 		for _, f := range c.Fields {
 			live, desired := values(f)
-			fmt.Fprintf(&details, "%s: %s → %s\n", escape(Visible(f.Path)), escape(sideOr(f.Live, live)), escape(sideOr(f.Desired, desired)))
+			fmt.Fprintf(&details, "%s: %s → %s\n", escape(visible.Line(f.Path)), escape(sideOr(f.Live, live)), escape(sideOr(f.Desired, desired)))
 		}
 		details.WriteString("</pre>\n</details>\n")
 		if b.Len()+details.Len() > mostMarkdown {
@@ -82,7 +84,7 @@ func code(s string) string {
 	if s == "" {
 		return ""
 	}
-	return "<code>" + escape(Visible(s)) + "</code>"
+	return "<code>" + escape(visible.Line(s)) + "</code>"
 }
 
 // escape turns all that Markdown, HTML or a forge give a meaning into entities.

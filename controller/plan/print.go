@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // Formats lists what Write can write.
@@ -47,9 +48,7 @@ func (r Printer) Write(w io.Writer, p Plan, format string) error {
 	case "json":
 		b, err = r.json(p)
 	case "yaml":
-		if b, err = r.json(p); err == nil {
-			b, err = yaml.JSONToYAML(b)
-		}
+		b, err = r.yaml(p)
 	case "markdown":
 		b = r.markdown(p)
 	default:
@@ -130,7 +129,21 @@ func (r Printer) json(p Plan) ([]byte, error) {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	err := e.Encode(view)
-	return b.Bytes(), err
+	return visible.JSON(b.Bytes()), err
+}
+
+// yaml is JSON as YAML, but for a plan with text that YAML cannot escape in the
+// form of its encoder: that stays JSON, which is YAML too.
+func (r Printer) yaml(p Plan) ([]byte, error) {
+	text, err := r.json(p)
+	if err != nil {
+		return nil, err
+	}
+	b, err := yaml.JSONToYAML(text)
+	if err == nil && !visible.Whole(b) {
+		b = visible.YAML(text)
+	}
+	return b, err
 }
 
 // signs are how text marks the actions.
@@ -217,7 +230,7 @@ func value(v any) string {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		return Visible(fmt.Sprint(v))
+		return visible.Line(fmt.Sprint(v))
 	}
-	return Visible(strings.TrimSuffix(b.String(), "\n"))
+	return visible.Line(strings.TrimSuffix(b.String(), "\n"))
 }

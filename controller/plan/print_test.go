@@ -140,22 +140,6 @@ func TestUnknownFormatNamesTheKnownOnes(t *testing.T) {
 	}
 }
 
-func TestVisible(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain – ü ✓":        "plain – ü ✓",
-		"a\nb\r\tc":          `a\nb\r\tc`,
-		"\x1b[31mred":        `\x1b[31mred`,
-		"\x7f":               `\x7f`,
-		"\u0085\u202e\u2028": `\u0085\u202e\u2028`,
-		"a\xff":              `a\xff`,
-		"\u00a0":             `\u00a0`,
-	} {
-		if got := Visible(in); got != want {
-			t.Errorf("%q: %s, want %s", in, got, want)
-		}
-	}
-}
-
 func TestLongValuesAreShownWhereTheyDiffer(t *testing.T) {
 	same := strings.Repeat("x", 1000)
 	live, desired := values(manifests.FieldDiff{Live: same + "old" + same, Desired: same + "new" + same})

@@ -4,10 +4,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // The colours of text, as ANSI escape sequences.
@@ -34,14 +33,14 @@ func (r Printer) text(p Plan) []byte {
 		if problem.Severity == manifests.SeverityWarning {
 			colour = yellow
 		}
-		b.WriteString(r.paint(colour, "! "+Visible(problem.String())) + "\n")
+		b.WriteString(r.paint(colour, "! "+visible.Line(problem.String())) + "\n")
 	}
 	of, others := r.split(p)
 	for _, c := range p.Changes {
 		r.textChange(&b, c, of[outcomeKey{c.Kind, c.ID}])
 	}
 	for _, o := range others {
-		fmt.Fprintf(&b, "%s: %s\n", Visible(o.ID), Visible(outcomeWords(o)))
+		fmt.Fprintf(&b, "%s: %s\n", visible.Line(o.ID), visible.Line(outcomeWords(o)))
 	}
 	if len(p.Problems)+len(p.Changes)+len(others) > 0 {
 		b.WriteByte('\n')
@@ -54,24 +53,24 @@ func (r Printer) text(p Plan) []byte {
 }
 
 func (r Printer) textChange(b *strings.Builder, c Change, o *Outcome) {
-	b.WriteString(r.paint(colours[c.Action], Visible(headline(c))))
+	b.WriteString(r.paint(colours[c.Action], visible.Line(headline(c))))
 	if c.File != "" {
-		b.WriteString("  " + Visible(c.File))
+		b.WriteString("  " + visible.Line(c.File))
 	}
-	fmt.Fprintf(b, "\n    %s\n", Visible(c.Reason))
+	fmt.Fprintf(b, "\n    %s\n", visible.Line(c.Reason))
 	for _, f := range c.Fields {
 		live, desired := values(f)
 		if c.Action == Create {
-			fmt.Fprintf(b, "    %s: %s\n", Visible(f.Path), desired)
+			fmt.Fprintf(b, "    %s: %s\n", visible.Line(f.Path), desired)
 			continue
 		}
-		fmt.Fprintf(b, "    %s: %s → %s\n", Visible(f.Path), sideOr(f.Live, live), sideOr(f.Desired, desired))
+		fmt.Fprintf(b, "    %s: %s → %s\n", visible.Line(f.Path), sideOr(f.Live, live), sideOr(f.Desired, desired))
 	}
 	if c.Blocked != nil {
-		b.WriteString(r.paint(yellow, "    ! "+Visible(*c.Blocked)) + "\n")
+		b.WriteString(r.paint(yellow, "    ! "+visible.Line(*c.Blocked)) + "\n")
 	}
 	if o != nil {
-		b.WriteString("    = " + Visible(outcomeWords(*o)) + "\n")
+		b.WriteString("    = " + visible.Line(outcomeWords(*o)) + "\n")
 	}
 }
 
@@ -104,30 +103,4 @@ func outcomeWords(o Outcome) string {
 		words += ": " + o.Reason
 	}
 	return words
-}
-
-// Visible replaces what a terminal or a reader of logs would obey or not see:
-// control characters, marks that turn the direction of writing, line and
-// paragraph separators, and bytes that are no UTF-8.
-func Visible(s string) string {
-	clean := unicode.IsPrint
-	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case clean(r):
-			b.WriteRune(r)
-		case r < 0x80:
-			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-		i += size
-	}
-	return b.String()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // answer is the JSON body of an action and of an error of the API.
@@ -88,13 +89,13 @@ func (s *site) writeJSON(w http.ResponseWriter, code int, v any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	s.write(w, append(body, '\n'))
+	s.write(w, append(visible.JSON(body), '\n'))
 }
 
 func (s *site) writeText(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(code)
-	s.write(w, []byte(text))
+	s.write(w, []byte(visible.Text(text)))
 }
 
 // write sends a body. A caller that went away is not worth a warning.

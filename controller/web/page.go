@@ -11,9 +11,9 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-	"unicode"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 //go:embed assets
@@ -63,17 +63,8 @@ func (s *site) page() http.Handler {
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		s.write(w, bytes.Map(visible, body.Bytes()))
+		s.write(w, []byte(visible.Text(body.String())))
 	})
-}
-
-// visible replaces what would show text in another order than it is in, or not
-// at all, so that a commit message cannot pass for another one.
-func visible(r rune) rune {
-	if r == '\n' || r == '\t' || !(unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
-		return r
-	}
-	return unicode.ReplacementChar
 }
 
 func (r *renderer) render(body *bytes.Buffer, status controller.Status, maxCalm int) error {

@@ -420,7 +420,7 @@ func TestPageBoundsWhatItLists(t *testing.T) {
 func TestPageShowsTextInItsOrder(t *testing.T) {
 	o, _ := testOptions(t, sampleStatus())
 	body := get(t, New(o), "/").Body.String()
-	if strings.ContainsAny(body, "\u202e\u0007") || !strings.Contains(body, "\ufffdgnp.exe\ufffd\nnext line") {
+	if strings.ContainsAny(body, "\u202e\u0007") || !strings.Contains(body, "\\u202egnp.exe\\a\nnext line") {
 		t.Error("characters that turn text round, or control characters, reach the page")
 	}
 }
