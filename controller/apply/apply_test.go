@@ -273,6 +273,26 @@ func TestOnlyOwnDeploymentsAreForced(t *testing.T) {
 	}
 }
 
+// A create that is forced over a deployment of our own still replaces nothing that
+// came into being meanwhile.
+func TestAForcedCreateReplacesNothing(t *testing.T) {
+	in(t, func(t *testing.T, c *cluster) {
+		own := c.foreign("/a")
+		c.before = func(call string) error {
+			if call == "POST! /a" {
+				v := c.newVersion()
+				c.apps["/a"] = &fakeApp{def: appOf("/a", "theirs", 3), version: v, config: v}
+			}
+			return nil
+		}
+		got := New(c, Options{}).Apply(t.Context(), planOf(change(plan.Create, appOf("/a", "ours", 1))), Request{Deployments: []string{own}})
+		want(t, got, map[string]Result{"/a": Blocked})
+		if def := c.apps["/a"].def; *def.Cmd != "theirs" || *def.Instances != 3 || c.called("POST! /a") != 1 {
+			t.Errorf("/a is %s with %d instances after %v", *def.Cmd, *def.Instances, c.calls)
+		}
+	})
+}
+
 // Who held the lock may have put there what git wants: then nothing is sent, and
 // what somebody else began stays theirs.
 func TestNothingIsSentWhereTheLockLeftWhatIsWanted(t *testing.T) {

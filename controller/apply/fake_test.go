@@ -305,12 +305,12 @@ func notFound(id string) error {
 	return &marathon.Error{Status: 404, Sent: true, Message: "App '" + id + "' does not exist"}
 }
 
-func (c *cluster) CreateApp(ctx context.Context, a *manifests.App) (marathon.Receipt, error) {
-	return c.call(ctx, "POST "+a.ID, []string{a.ID}, func() (marathon.Receipt, error) {
+func (c *cluster) CreateApp(ctx context.Context, a *manifests.App, force bool) (marathon.Receipt, error) {
+	return c.call(ctx, verb("POST", force)+a.ID, []string{a.ID}, func() (marathon.Receipt, error) {
 		if c.apps[a.ID] != nil {
 			return marathon.Receipt{}, &marathon.Error{Status: 409, Sent: true, Message: "An app with id [" + a.ID + "] already exists."}
 		}
-		return c.put([]*manifests.App{a}, false)
+		return c.put([]*manifests.App{a}, force)
 	})
 }
 
@@ -376,8 +376,12 @@ func (c *cluster) RestartApp(ctx context.Context, id string, force bool) (marath
 	})
 }
 
-func (c *cluster) CreatePod(ctx context.Context, p *manifests.Pod) (marathon.Receipt, error) {
-	return c.PutPod(ctx, p, false)
+func (c *cluster) CreatePod(ctx context.Context, p *manifests.Pod, force bool) (marathon.Receipt, error) {
+	return c.PutPod(ctx, p, force)
+}
+
+func (c *cluster) CreateGroup(ctx context.Context, g *manifests.Group, force bool) (marathon.Receipt, error) {
+	return c.PutGroup(ctx, g, force)
 }
 
 func (c *cluster) PutPod(ctx context.Context, p *manifests.Pod, force bool) (marathon.Receipt, error) {
@@ -475,6 +479,19 @@ func (c *cluster) Apps(context.Context) (map[string]marathon.App, error) {
 		out[id] = c.app(id, false)
 	}
 	return out, nil
+}
+
+func (c *cluster) TreeIDs(context.Context) (map[string]bool, error) {
+	unlock, err := c.read()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	ids := map[string]bool{}
+	for id := range c.apps {
+		ids[id] = true
+	}
+	return ids, nil
 }
 
 func (c *cluster) App(_ context.Context, id string) (marathon.App, error) {

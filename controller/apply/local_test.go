@@ -385,7 +385,7 @@ func TestCancelledRolloutOfAPodIsTakenUpAgain(t *testing.T) {
 			}
 		}
 	}
-	if _, err := w.client.CreatePod(t.Context(), pod("sleep 1000")); err != nil {
+	if _, err := w.client.CreatePod(t.Context(), pod("sleep 1000"), false); err != nil {
 		t.Fatal(err)
 	}
 	await("the pod", func(s marathon.State) bool { return s.Pods["/p"].Status.Running == 2 && len(s.Deployments) == 0 })

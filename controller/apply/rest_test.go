@@ -212,7 +212,7 @@ func (s *syncer) interfere(what int, id string) {
 		s.c.deployments = nil // cancelled, or lost by a new leader
 		s.c.mu.Unlock()
 	case def == nil:
-		_, _ = s.c.CreateApp(ctx, s.normal(appOf(id, "theirs", 1)))
+		_, _ = s.c.CreateApp(ctx, s.normal(appOf(id, "theirs", 1)), false)
 	case what == 1:
 		def.Instances = new(*def.Instances + 1)
 		_, _ = s.c.PutApp(ctx, def, true)

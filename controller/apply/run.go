@@ -45,6 +45,7 @@ type item struct {
 	waited   bool // for somebody else's deployment, which may have changed it
 
 	uncertain    bool // the last write may have been taken
+	unanswered   bool // so may one of before
 	version      string
 	live         live
 	settledSince time.Time
@@ -275,6 +276,7 @@ func (r *run) begin() {
 		switch {
 		case it.phase != ready || now.Before(it.retryAt):
 		case it.change.Action == plan.Create && it.change.Kind == manifests.KindApp && it.batchMax > 1 &&
+			it.change.Kept == nil && // an array might reset what is not git's, where there is such an app after all
 			it.change.App.ExecutorResources == nil: // which an array would lose: measured
 			batch = append(batch, it)
 		default:

@@ -102,18 +102,34 @@ func (r *run) write(ctx context.Context, it *item) (marathon.Receipt, error) {
 		return r.m.DeletePod(ctx, c.ID, it.force)
 	case c.Action == plan.Delete:
 		return r.m.DeleteGroup(ctx, c.ID, it.force)
-	case c.App != nil && c.Action == plan.Create && !it.force:
-		return r.m.CreateApp(ctx, c.App)
+	case c.Action == plan.Create:
+		return r.create(ctx, it)
 	case c.App != nil:
 		return r.putApp(ctx, it)
-	case c.Pod != nil && c.Action == plan.Create && !it.force:
-		return r.m.CreatePod(ctx, c.Pod)
 	case c.Pod != nil:
 		return r.m.PutPod(ctx, c.Pod, it.force)
 	case c.Group != nil:
 		return r.m.PutGroup(ctx, c.Group, it.force)
 	}
-	return marathon.Receipt{}, fmt.Errorf("the plan has no definition for %s: plan again", c.ID)
+	return marathon.Receipt{}, noDefinition(c.ID)
+}
+
+// create creates one app, pod or group, and replaces none: what the plan did not
+// see may be there all the same.
+func (r *run) create(ctx context.Context, it *item) (marathon.Receipt, error) {
+	switch c := it.change; {
+	case c.App != nil:
+		return r.m.CreateApp(ctx, c.App, it.force)
+	case c.Pod != nil:
+		return r.m.CreatePod(ctx, c.Pod, it.force)
+	case c.Group != nil:
+		return r.m.CreateGroup(ctx, c.Group, it.force)
+	}
+	return marathon.Receipt{}, noDefinition(it.id())
+}
+
+func noDefinition(id string) error {
+	return fmt.Errorf("the plan has no definition for %s: plan again", id)
 }
 
 // taken does what the answer to a write asks for.
@@ -128,6 +144,7 @@ func (r *run) taken(it *item, receipt marathon.Receipt, err error) {
 		r.began(it, receipt)
 	case lookAgain:
 		it.phase, it.uncertain = begun, true
+		it.unanswered = it.unanswered || marathon.KindOf(err) == marathon.KindUnknown
 		r.delay = firstDelay
 	case waitLocked:
 		r.lock(it)
@@ -294,27 +311,6 @@ func (r *run) sendBatch(group []*item) {
 			r.taken(it, receipt, err)
 		}
 	}
-}
-
-// absent leaves out of what is to go in arrays what is there already: an array
-// would replace it, whoever made it.
-func (r *run) absent(items []*item) []*item {
-	there, err := r.m.Apps(r.ctx)
-	if err != nil {
-		for _, it := range items {
-			it.err = err
-			r.again(it)
-		}
-		return nil
-	}
-	return slices.DeleteFunc(items, func(it *item) bool {
-		_, exists := there[it.id()]
-		if exists {
-			it.phase, it.uncertain, it.outcome.Began = begun, true, time.Now()
-			it.err = &marathon.Error{Status: 409, Sent: true, Message: "it exists already"}
-		}
-		return exists
-	})
 }
 
 // arrayPath is where Marathon says which member of an array is at fault.

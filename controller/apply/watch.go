@@ -172,9 +172,15 @@ func (r *run) holding(id string) []string {
 
 // judgeGroup: what only a group has touches no task, so it is done when its
 // deployment is. Whether an uncertain write was taken cannot be seen from
-// here; to send it again does no harm.
+// here; to send it again does no harm. A new group that is there when it is sent
+// again is taken for that of the first time: if it is not, the next plan says so.
 func (r *run) judgeGroup(it *item) {
+	conflict := it.uncertain && marathon.KindOf(it.err) == marathon.KindConflict
 	switch {
+	case conflict && it.unanswered:
+		r.finish(it, Applied, "")
+	case conflict:
+		r.finish(it, Blocked, "somebody else has made one of this id meanwhile: plan again")
 	case it.uncertain:
 		r.again(it)
 	case !slices.ContainsFunc(r.deployments, func(d marathon.Deployment) bool { return d.ID == it.outcome.Deployment }):

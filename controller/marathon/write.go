@@ -83,12 +83,21 @@ func forced(force bool, more ...string) url.Values {
 	return q
 }
 
-// CreateApp creates an app; if there is one, the error is of KindConflict.
-func (c *Client) CreateApp(ctx context.Context, a *manifests.App) (Receipt, error) {
+// onlyForced is for a POST, which is not forced unless it is said.
+func onlyForced(force bool) url.Values {
+	if !force {
+		return nil
+	}
+	return forced(true)
+}
+
+// CreateApp creates an app; if there is one, also with force, the error is of
+// KindConflict.
+func (c *Client) CreateApp(ctx context.Context, a *manifests.App, force bool) (Receipt, error) {
 	if _, err := idPath("", a.ID); err != nil {
 		return Receipt{}, err
 	}
-	return c.write(ctx, http.MethodPost, "/v2/apps", nil, a)
+	return c.write(ctx, http.MethodPost, "/v2/apps", onlyForced(force), a)
 }
 
 // PutApp creates or replaces an app by the whole of a. With force, it cancels
@@ -153,12 +162,13 @@ func (c *Client) act(ctx context.Context, method, prefix, id, suffix string, for
 	return c.write(ctx, method, path+suffix, forced(force), nil)
 }
 
-// CreatePod creates a pod; if there is one, the error is of KindConflict.
-func (c *Client) CreatePod(ctx context.Context, p *manifests.Pod) (Receipt, error) {
+// CreatePod creates a pod; if there is one, also with force, the error is of
+// KindConflict.
+func (c *Client) CreatePod(ctx context.Context, p *manifests.Pod, force bool) (Receipt, error) {
 	if _, err := idPath("", p.ID); err != nil {
 		return Receipt{}, err
 	}
-	return c.write(ctx, http.MethodPost, "/v2/pods", nil, p)
+	return c.write(ctx, http.MethodPost, "/v2/pods", onlyForced(force), p)
 }
 
 // PutPod creates or replaces a pod.
@@ -168,6 +178,22 @@ func (c *Client) PutPod(ctx context.Context, p *manifests.Pod, force bool) (Rece
 		return Receipt{}, err
 	}
 	return c.write(ctx, http.MethodPut, path, forced(force), p)
+}
+
+// groupAlone is what only a group has.
+type groupAlone struct {
+	Dependencies []string `json:"dependencies,omitzero"`
+	EnforceRole  *bool    `json:"enforceRole,omitzero"`
+}
+
+// CreateGroup creates a group that holds nothing; if there is one, or an app or a
+// pod of its id, the error is of KindConflict.
+func (c *Client) CreateGroup(ctx context.Context, g *manifests.Group, force bool) (Receipt, error) {
+	path, err := idPath("/v2/groups", g.ID)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return c.write(ctx, http.MethodPost, path, onlyForced(force), groupAlone{g.Dependencies, g.EnforceRole})
 }
 
 // PutGroup writes what only a group has, and creates the group if need be.
@@ -183,10 +209,7 @@ func (c *Client) PutGroup(ctx context.Context, g *manifests.Group, force bool) (
 	if err != nil {
 		return Receipt{}, err
 	}
-	body := struct {
-		Dependencies []string `json:"dependencies,omitzero"`
-		EnforceRole  *bool    `json:"enforceRole,omitzero"`
-	}{g.Dependencies, g.EnforceRole}
+	body := groupAlone{g.Dependencies, g.EnforceRole}
 	if topLevel := strings.Count(g.ID, "/") == 1; topLevel && g.EnforceRole == nil {
 		live, err := c.group(ctx, g.ID)
 		if err != nil && KindOf(err) != KindNotFound {

@@ -31,7 +31,7 @@ func TestWritesOfRecordings(t *testing.T) {
 		uri  string
 		want Receipt
 	}{
-		"create": {crud[1], func(c *Client) (Receipt, error) { return c.CreateApp(ctx, appNamed("/crud/one")) },
+		"create": {crud[1], func(c *Client) (Receipt, error) { return c.CreateApp(ctx, appNamed("/crud/one"), false) },
 			"POST /v2/apps", Receipt{"<uuid-1>", vers(1), true}},
 		"put": {put, func(c *Client) (Receipt, error) { return c.PutApp(ctx, appNamed("/crud/one"), false) },
 			"PUT /v2/apps/crud/one?force=false&partialUpdate=false", Receipt{"<uuid-4>", vers(7), false}},
@@ -46,7 +46,7 @@ func TestWritesOfRecordings(t *testing.T) {
 			"POST /v2/apps/crud/one/restart?force=false", Receipt{"<uuid-9>", vers(16), false}},
 		"delete": {crud[25], func(c *Client) (Receipt, error) { return c.DeleteApp(ctx, "/crud/two", false) },
 			"DELETE /v2/apps/crud/two?force=false", Receipt{"<uuid-10>", vers(17), false}},
-		"create a pod": {pods[1], func(c *Client) (Receipt, error) { return c.CreatePod(ctx, &manifests.Pod{ID: "/p/one"}) },
+		"create a pod": {pods[1], func(c *Client) (Receipt, error) { return c.CreatePod(ctx, &manifests.Pod{ID: "/p/one"}, false) },
 			"POST /v2/pods", Receipt{"<uuid-1>", vers(1), true}},
 		"put a pod": {pods[5], func(c *Client) (Receipt, error) { return c.PutPod(ctx, &manifests.Pod{ID: "/p/one"}, false) },
 			"PUT /v2/pods/p/one?force=false", Receipt{"<uuid-3>", vers(5), false}},

@@ -66,7 +66,7 @@ func (w *work) compareApp(item *manifests.Item) *draft {
 	desired := kept.App(manifests.NormaliseApp(item.App, live, &w.cluster), live)
 	if live == nil {
 		d := w.create(item)
-		d.App = desired
+		d.App, d.Kept = desired, kept
 		return d
 	}
 	if d := w.restoreApp(item, live); d != nil {
@@ -90,7 +90,7 @@ func (w *work) comparePod(item *manifests.Item) *draft {
 	desired := kept.Pod(manifests.NormalisePod(item.Pod, live, &w.cluster), live)
 	if live == nil {
 		d := w.create(item)
-		d.Pod = desired
+		d.Pod, d.Kept = desired, kept
 		return d
 	}
 	if d := w.restorePod(item, live); d != nil {

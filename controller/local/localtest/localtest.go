@@ -36,7 +36,9 @@ type Options struct {
 	Costs bool
 	// Start is how long a task takes to run; zero: it runs at once.
 	Start time.Duration
-	Log   *slog.Logger // nil: nothing is logged
+	// Wrap stands between the Marathon and who asks it; nil: nothing does.
+	Wrap func(http.Handler) http.Handler
+	Log  *slog.Logger // nil: nothing is logged
 }
 
 // Server is a Marathon that listens on 127.0.0.1.
@@ -44,6 +46,7 @@ type Server struct {
 	*httptest.Server
 	Marathon *local.Marathon
 	options  Options
+	answers  http.Handler
 
 	writing sync.Mutex // Marathon serialises writes
 	mu      sync.Mutex
@@ -66,7 +69,10 @@ func New(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{Marathon: m, options: o, counts: map[string]int{}}
+	s := &Server{Marathon: m, options: o, answers: m.Handler(), counts: map[string]int{}}
+	if o.Wrap != nil {
+		s.answers = o.Wrap(s.answers)
+	}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(func() {
 		if err := m.Close(); err != nil {
@@ -95,7 +101,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		time.Sleep(cost)
 	}
-	s.Marathon.Handler().ServeHTTP(w, r)
+	s.answers.ServeHTTP(w, r)
 }
 
 // cost is what a request is to take before it is served. Called with mu held.
@@ -220,6 +226,25 @@ func (s *Server) Runs(ctx context.Context, id string) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	s.Settled()
+}
+
+// Instances are the counts of all apps, by id, past what requests cost and whoever
+// stands between.
+func (s *Server) Instances() map[string]int {
+	var list struct {
+		Apps []struct {
+			ID        string `json:"id"`
+			Instances int    `json:"instances"`
+		} `json:"apps"`
+	}
+	if err := json.Unmarshal(s.get("/v2/apps").Body.Bytes(), &list); err != nil {
+		panic("localtest: the Marathon answers no list of apps: " + err.Error())
+	}
+	counts := map[string]int{}
+	for _, a := range list.Apps {
+		counts[a.ID] = a.Instances
+	}
+	return counts
 }
 
 // get asks past what requests cost and what is counted of them.
