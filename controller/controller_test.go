@@ -162,7 +162,7 @@ func TestUnreadableStoreChangesNothing(t *testing.T) {
 		defer g.stop()
 		after(testResync)
 		g.runs("/shop/a=v1 /shop/b=v1") // nothing that could not be remembered is begun
-		if y := g.sync("shop"); y.Last.Result != PassFailed || !strings.Contains(y.Last.Error, "cannot read what this sync has applied") || len(y.Apps) != 2 || y.Apps[0].Condition != Blocked {
+		if y := g.sync("shop"); y.Last.Result != PassFailed || !strings.Contains(y.Last.Error, "cannot read what this sync has applied") || len(y.Apps) != 1 || y.Apps[0].Condition != Blocked {
 			t.Errorf("last pass %+v, apps %+v", y.Last, y.Apps)
 		}
 		g.shelf.fail(nil) // what was there is there again
@@ -178,7 +178,6 @@ func TestWipedStoreDeletesNothing(t *testing.T) {
 		g.stop()
 		g.shelf.saved = map[string][]byte{}
 		g.repo.commit(files("/shop/b", "v1"))
-		g.options.Syncs[0].Policy.Scope = "/" // else prune: on is for all that lies in the scope
 		g.start()
 		defer g.stop()
 		after(10 * testResync)
@@ -554,16 +553,20 @@ func TestOptionsAreChecked(t *testing.T) {
 		change func(*Options)
 		say    string
 	}{
-		"no Marathon":                            {func(o *Options) { o.Marathon = nil }, "Marathon"},
-		"no store":                               {func(o *Options) { o.Store = nil }, "Store"},
-		"a nil source":                           {func(o *Options) { o.Sources = map[string]Source{"shop": {}} }, "nil"},
-		"unknown source":                         {func(o *Options) { o.Syncs[0].Source = "x" }, `source "x" is not among`},
-		"relative scope":                         {func(o *Options) { o.Syncs[0].Policy.Scope = "shop" }, "want an absolute id"},
-		"no name":                                {func(o *Options) { o.Syncs[0].Name = "" }, "no name"},
-		"a sync in the scope of one that prunes": {func(o *Options) { o.Syncs = append(o.Syncs, testSync("shop/web")) }, `would delete in /shop what sync "shop/web" puts into /shop/web`},
-		"a sync around one that prunes": {func(o *Options) {
+		"no Marathon":    {func(o *Options) { o.Marathon = nil }, "Marathon"},
+		"no store":       {func(o *Options) { o.Store = nil }, "Store"},
+		"a nil source":   {func(o *Options) { o.Sources = map[string]Source{"shop": {}} }, "nil"},
+		"unknown source": {func(o *Options) { o.Syncs[0].Source = "x" }, `source "x" is not among`},
+		"relative scope": {func(o *Options) { o.Syncs[0].Policy.Scope = "shop" }, "want an absolute id"},
+		"no name":        {func(o *Options) { o.Syncs[0].Name = "" }, "no name"},
+		"a sync in the scope of an exclusive one": {func(o *Options) {
+			o.Syncs[0].Policy.Exclusive = true
+			o.Syncs = append(o.Syncs, testSync("shop/web"))
+		}, `would delete in /shop what sync "shop/web" puts into /shop/web`},
+		"a sync around an exclusive one": {func(o *Options) {
+			o.Syncs[0].Policy.Exclusive = true
 			o.Syncs = append(o.Syncs, Sync{Name: "all", Source: "shop", Policy: plan.Policy{Scope: "/", Prune: plan.PruneOn}})
-		}, `puts into /: set prune: confirm`},
+		}, `puts into /: set exclusive: false`},
 		"same name twice": {func(o *Options) { o.Syncs = append(o.Syncs, o.Syncs[0]) }, "given twice"},
 	}
 	for name, test := range tests {
@@ -578,8 +581,9 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-func TestScopesThatLieApartMayPrune(t *testing.T) {
+func TestScopesThatLieApartMayBeExclusive(t *testing.T) {
 	g := newRig(t, nil)
+	g.options.Syncs[0].Policy.Exclusive = true
 	g.options.Syncs = append(g.options.Syncs, testSync("shopping"), Sync{Name: "careful", Source: "shop", Policy: plan.Policy{Scope: "/blog", Prune: plan.PruneConfirm}},
 		Sync{Name: "also careful", Source: "shop", Policy: plan.Policy{Scope: "/blog/web", Prune: plan.PruneOff}})
 	if _, err := New(g.options); err != nil {

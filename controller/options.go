@@ -139,17 +139,17 @@ func (o Options) check() error {
 	return errors.Join(append(errs, o.checkScopes()...)...)
 }
 
-// checkScopes refuses syncs that would delete each other's apps: prune on takes
-// everything in its scope that is not its own.
+// checkScopes refuses syncs that would delete each other's apps: an exclusive one
+// takes everything in its scope that is not its own.
 func (o Options) checkScopes() []error {
 	var errs []error
 	for _, a := range o.Syncs {
-		if a.Policy.Prune != plan.PruneOn || strings.Trim(a.Policy.Scope, "/") == "" {
+		if !a.Policy.Exclusive {
 			continue
 		}
 		for _, b := range o.Syncs {
 			if a.Name != b.Name && a.Marathon == b.Marathon && (within(a.Policy.Scope, b.Policy.Scope) || within(b.Policy.Scope, a.Policy.Scope)) {
-				errs = append(errs, fmt.Errorf("sync %q: prune: on would delete in %s what sync %q puts into %s: set prune: confirm, or scopes that lie apart",
+				errs = append(errs, fmt.Errorf("sync %q: exclusive: true would delete in %s what sync %q puts into %s: set exclusive: false, or scopes that lie apart",
 					a.Name, a.Policy.Scope, b.Name, b.Policy.Scope))
 			}
 		}

@@ -160,7 +160,7 @@ func interval(s config.Source) time.Duration {
 // policyOf is what a sync may do, as the plan reads it.
 func policyOf(s config.Sync) plan.Policy {
 	p := plan.Policy{
-		Scope: s.Scope, Prune: s.Prune,
+		Scope: s.Scope, Prune: s.Prune, Exclusive: s.Exclusive,
 		MaxDeletes:  plan.MaxDeletes{Count: s.MaxDeletes.Count, Percent: s.MaxDeletes.Percent},
 		Instances:   plan.Instances(s.Instances),
 		Adopt:       s.Adopt,

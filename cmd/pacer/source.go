@@ -180,6 +180,7 @@ func (o *oneShot) connect(cmd *cobra.Command, args []string) (clients, []target,
 	if err != nil {
 		return nil, nil, err
 	}
+	notePrune(cmd, targets)
 	all := clients{}
 	for _, t := range targets {
 		name := t.sync.Marathon
@@ -193,6 +194,20 @@ func (o *oneShot) connect(cmd *cobra.Command, args []string) (clients, []target,
 		}
 	}
 	return all, targets, nil
+}
+
+// notePrune says why a prune that was asked for by flag deletes nothing.
+func notePrune(cmd *cobra.Command, targets []target) {
+	if prune := cmd.Flags().Lookup("prune"); prune == nil || !prune.Changed {
+		return
+	}
+	for _, t := range targets {
+		if t.sync.Prune != plan.PruneOff && !t.sync.Exclusive {
+			fmt.Fprintln(cmd.ErrOrStderr(), "--prune deletes nothing here: what Pacer has applied before is known to pacer run alone. "+
+				"--exclusive, with a --scope narrower than /, deletes all in the scope that the source does not describe.")
+			return
+		}
+	}
 }
 
 // clients are those of several Marathons, by the name that syncs call them.

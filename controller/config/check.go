@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/sources"
 )
 
@@ -153,11 +154,24 @@ func (s Sync) check(d *decoder, key string, c *Config) {
 	if p := path.Clean("/" + s.Path); strings.Contains(s.Path, "..") && p != "/"+strings.Trim(s.Path, "/") {
 		d.failAt(key+".path", "%q leaves the source", s.Path)
 	}
+	s.checkExclusive(d, key)
 	for i, ignore := range s.Ignore {
 		ignore.check(d, key+".ignore", i)
 	}
 	if s.MaxDeletes.Count < 0 || s.MaxDeletes.Percent < 0 || s.MaxDeletes.Percent > 100 {
 		d.failAt(key+".maxDeletes", "want a count of at least 0 and a percent from 0 to 100")
+	}
+}
+
+// checkExclusive refuses an exclusive sync that would delete all of Marathon, or
+// nothing.
+func (s Sync) checkExclusive(d *decoder, key string) {
+	switch {
+	case !s.Exclusive:
+	case s.Scope == "/":
+		d.failAt(key+".exclusive", "expected a scope narrower than /, found scope /: all of Marathon belongs to no sync: set scope, or leave exclusive away")
+	case s.Prune == plan.PruneOff:
+		d.failAt(key+".exclusive", "exclusive: true and prune: off are mutually exclusive: set prune: confirm or on, or leave exclusive away")
 	}
 }
 

@@ -127,7 +127,8 @@ type Sync struct {
 	Source     string            `yaml:"source" jsonschema:"required" jsonschema_description:"name of the source"`
 	Path       string            `yaml:"path" flag:"path" env:"PACER_PATH" jsonschema_description:"folder in the source; empty: all of it"`
 	Scope      string            `yaml:"scope" flag:"scope" env:"PACER_SCOPE" jsonschema:"default=/" jsonschema_description:"group in Marathon: relative ids resolve against it, and no id outside it is ever touched"`
-	Prune      plan.Prune        `yaml:"prune" flag:"prune" env:"PACER_PRUNE" jsonschema:"enum=off,enum=confirm,enum=on,default=confirm" jsonschema_description:"what becomes of what git no longer has: left (off), deleted when approved (confirm), deleted (on)"`
+	Prune      plan.Prune        `yaml:"prune" flag:"prune" env:"PACER_PRUNE" jsonschema:"enum=off,enum=confirm,enum=on,default=confirm" jsonschema_description:"what becomes of what this sync has applied and git no longer has: left (off), deleted when approved (confirm), deleted (on)"`
+	Exclusive  bool              `yaml:"exclusive" flag:"exclusive" env:"PACER_EXCLUSIVE" jsonschema:"default=false" jsonschema_description:"the scope holds nothing but what git describes: what this sync has never applied is deleted too, as prune and maxDeletes say; only with a scope narrower than / and prune on or confirm"`
 	MaxDeletes MaxDeletes        `yaml:"maxDeletes" jsonschema_description:"more deletions than this in one pass wait for an approval"`
 	Drift      string            `yaml:"drift" jsonschema:"enum=heal,enum=report,default=heal" jsonschema_description:"what becomes of a difference that no new revision brought: undone (heal) or only shown (report)"`
 	Adopt      bool              `yaml:"adopt" jsonschema:"default=false" jsonschema_description:"change apps that Marathon already had and that differ from their manifest"`

@@ -50,6 +50,7 @@ syncs:
     path: prod
     scope: /shop
     prune: on
+    exclusive: true
     maxDeletes: {count: 0, percent: 50}
     drift: report
     instances: {min: 2, max: 10}
@@ -71,7 +72,7 @@ func TestLoadReadsEveryKey(t *testing.T) {
 	if shop.MaxDeletes != (MaxDeletes{Count: 0, Percent: 50}) {
 		t.Errorf("maxDeletes = %+v: a zero that was written must stay", shop.MaxDeletes)
 	}
-	if shop.Prune != "on" || shop.Drift != "report" || shop.Instances.Max != 10 || time.Duration(shop.Deadline) != 5*time.Minute {
+	if shop.Prune != "on" || !shop.Exclusive || shop.Drift != "report" || shop.Instances.Max != 10 || time.Duration(shop.Deadline) != 5*time.Minute {
 		t.Errorf("sync shop = %+v", shop)
 	}
 	if c.Sources["shop"].Git.Auth.Password.File != "/run/token" || c.Marathon.Auth.Password.Env != "MARATHON_PASSWORD" {
@@ -129,13 +130,15 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		"unknown keys, nearest right one": {
 			"maraton: {url: http://m:8080}\nlisten: :1\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a, scop: /a}}\n",
 			"pacer.yaml:1:1: maraton: unknown key: did you mean marathon?\npacer.yaml:4:24: syncs.a.scop: unknown key: did you mean scope?"},
-		"key twice":            {ok + "syncs: {a: {source: a, scope: /a, scope: /b}}", "pacer.yaml:3:35: syncs.a.scope: the key stands here again: it was given at pacer.yaml:3:24"},
-		"enum":                 {ok + "syncs: {a: {source: a, prune: yes}}", `pacer.yaml:3:31: syncs.a.prune: "yes" is none of off, confirm, on: want one of off, confirm, on`},
-		"no unit":              {ok + "syncs: {a: {source: a, deadline: 10}}", `pacer.yaml:3:34: syncs.a.deadline: "10" is not a duration: write it with its unit, such as 30s or 10m`},
-		"wrong type":           {ok + "syncs: {a: {source: a, adopt: maybe}}", "pacer.yaml:3:31: syncs.a.adopt: want true or false"},
-		"unknown Marathon":     {ok + "marathons: {here: {url: 'http://h'}}\nsyncs: {a: {source: a, marathon: hero}}", `pacer.yaml:4:34: syncs.a.marathon: "hero" is not among the marathons: did you mean here?`},
-		"Marathon without URL": {ok + "marathons: {here: {timeout: 1m}}\nsyncs: {a: {source: a}}", "pacer.yaml:3:19: marathons.here.url: missing: give Marathon's URL, such as http://marathon:8080"},
-		"unknown source":       {ok + "syncs: {a: {source: b}}", `pacer.yaml:3:21: syncs.a.source: "b" is not among the sources`},
+		"key twice":                 {ok + "syncs: {a: {source: a, scope: /a, scope: /b}}", "pacer.yaml:3:35: syncs.a.scope: the key stands here again: it was given at pacer.yaml:3:24"},
+		"enum":                      {ok + "syncs: {a: {source: a, prune: yes}}", `pacer.yaml:3:31: syncs.a.prune: "yes" is none of off, confirm, on: want one of off, confirm, on`},
+		"exclusive without a scope": {ok + "syncs: {a: {source: a, exclusive: true}}", "pacer.yaml:3:35: syncs.a.exclusive: expected a scope narrower than /, found scope /: all of Marathon belongs to no sync: set scope, or leave exclusive away"},
+		"exclusive without prune":   {ok + "syncs: {a: {source: a, scope: /a, prune: \"off\", exclusive: true}}", "pacer.yaml:3:60: syncs.a.exclusive: exclusive: true and prune: off are mutually exclusive: set prune: confirm or on, or leave exclusive away"},
+		"no unit":                   {ok + "syncs: {a: {source: a, deadline: 10}}", `pacer.yaml:3:34: syncs.a.deadline: "10" is not a duration: write it with its unit, such as 30s or 10m`},
+		"wrong type":                {ok + "syncs: {a: {source: a, adopt: maybe}}", "pacer.yaml:3:31: syncs.a.adopt: want true or false"},
+		"unknown Marathon":          {ok + "marathons: {here: {url: 'http://h'}}\nsyncs: {a: {source: a, marathon: hero}}", `pacer.yaml:4:34: syncs.a.marathon: "hero" is not among the marathons: did you mean here?`},
+		"Marathon without URL":      {ok + "marathons: {here: {timeout: 1m}}\nsyncs: {a: {source: a}}", "pacer.yaml:3:19: marathons.here.url: missing: give Marathon's URL, such as http://marathon:8080"},
+		"unknown source":            {ok + "syncs: {a: {source: b}}", `pacer.yaml:3:21: syncs.a.source: "b" is not among the sources`},
 		"secret in the file": {
 			"marathon: {url: http://m:8080, auth: {user: u, password: hunter2}}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:1:58: marathon.auth.password: a secret does not stand in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"},

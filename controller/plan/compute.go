@@ -20,10 +20,14 @@ import (
 //	has          differs     has not     update or scale, blocked unless Adopt
 //	has          other kind  any         create, blocked
 //	has not      has         has         delete, blocked unless Prune is on
-//	has not      has         has not     nothing; with Prune on and a scope narrower than / a delete
-//	has not      has         not known   nothing; with Prune on and a scope narrower than / a blocked delete
+//	has not      has         has not     nothing; a delete in an exclusive scope
+//	has not      has         not known   nothing; a blocked delete in an exclusive scope
 //	has not      has not     any         nothing; out of the inventory
 //	is broken    any         any         nothing
+//
+// A scope is exclusive with Exclusive, Prune on or confirm, and where it is
+// narrower than /. Nothing else ever leads to the delete of an app or a pod that
+// is not in the inventory.
 //
 // and what holds a change back, the first that applies:
 //
@@ -36,6 +40,7 @@ import (
 //	a file cannot be read: the id may stand there                                x       mending the file
 //	git describes nothing at all                                                 x       putting something there
 //	the inventory is not known                                                   x       the next pass
+//	not in the inventory, and state was lost                                     x       time
 //	Prune is off                                                                 x       changing the policy
 //	what may be its new form is not up                                           x       an approval
 //	not in the inventory, and not Adopt                            x      x              an approval

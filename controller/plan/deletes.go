@@ -22,20 +22,27 @@ func (w *work) deletes() []*draft {
 			drafts = append(drafts, w.delete(id, o.Kind, o.File, reason))
 		}
 	}
-	if w.in.Policy.Prune == PruneOn && w.in.Policy.Scope != "/" {
+	if w.exclusive() {
 		drafts = append(drafts, w.foreignDeletes()...)
 	}
 	slices.SortFunc(drafts, func(a, b *draft) int { return cmpString(a.ID, b.ID) })
 	return drafts
 }
 
-// foreignDeletes drafts a change for what somebody else put into the scope: a
-// scope of its own belongs to the sync, the whole of Marathon does not.
+// exclusive reports whether the scope holds nothing but what git describes. All
+// of Marathon belongs to no sync.
+func (w *work) exclusive() bool {
+	p := w.in.Policy
+	return p.Exclusive && p.Scope != "/" && (p.Prune == PruneOn || p.Prune == PruneConfirm)
+}
+
+// foreignDeletes drafts a change for what the scope of an exclusive sync holds
+// that the sync has never applied.
 func (w *work) foreignDeletes() []*draft {
 	var drafts []*draft
 	add := func(id string, kind manifests.Kind) {
-		if o, mine := w.in.Inventory[id]; w.gone(id) && (!mine || o.Kind != kind) {
-			drafts = append(drafts, w.delete(id, kind, "", "not in git, and with prune: on the scope "+w.in.Policy.Scope+" holds nothing else"))
+		if !w.owns(id, kind) && w.gone(id) {
+			drafts = append(drafts, w.delete(id, kind, "", "not in git, and with exclusive: true the scope "+w.in.Policy.Scope+" holds nothing else"))
 		}
 	}
 	for id := range w.in.Live.Apps {
@@ -53,9 +60,14 @@ func (w *work) gone(id string) bool {
 	return w.inScope(id) && w.wanted[id] == "" && !w.brokenAbove(id)
 }
 
+// owns reports whether the sync has applied an id as this kind.
+func (w *work) owns(id string, kind manifests.Kind) bool {
+	o, mine := w.in.Inventory[id]
+	return mine && o.Kind == kind
+}
+
 func (w *work) delete(id string, kind manifests.Kind, file, reason string) *draft {
-	_, mine := w.in.Inventory[id]
-	d := &draft{live: true, mine: mine, persistent: w.persistent(id, kind)}
+	d := &draft{live: true, mine: w.owns(id, kind), persistent: w.persistent(id, kind)}
 	d.Change = Change{ID: id, Kind: kind, Action: Delete, File: file, Fields: []manifests.FieldDiff{}, Reason: reason}
 	return d
 }

@@ -148,8 +148,12 @@ type Policy struct {
 	Scope      string // no id outside it is ever touched; "/" for all
 	Prune      Prune
 	MaxDeletes MaxDeletes
-	Instances  Instances
-	Ignore     []Ignore
+	// Exclusive: the scope holds nothing but what git describes, so what the
+	// sync has never applied there is deleted too, as Prune says. It has no
+	// effect with PruneOff, nor for all of Marathon.
+	Exclusive bool
+	Instances Instances
+	Ignore    []Ignore
 	// Adopt: change what Marathon has and the inventory has not. Without it
 	// such a change is blocked. One-shot verbs set it.
 	Adopt bool
@@ -174,8 +178,11 @@ type Input struct {
 	Policy   Policy
 	// Inventory is nil where it is not known (a lost store, or a sync that never
 	// ran): then nothing is deleted. A one-shot verb, which has none, gives an
-	// empty one.
+	// empty one. Nothing outside it is ever deleted, but for Policy.Exclusive.
 	Inventory map[string]Owned
+	// StateLost says why it may not be known what the sync has applied, though
+	// Inventory is not nil: then Exclusive deletes nothing. Empty: it is known.
+	StateLost string
 	// Failed holds, by id, the hash of a definition whose rollout failed and
 	// why: it is not tried again until it changes.
 	Failed map[string]Failure

@@ -163,7 +163,7 @@ func TestTruthTable(t *testing.T) {
 		{"gone from git, confirmed", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneConfirm, Approved: map[string]bool{"/shop/web": true}}}, []string{"delete /shop/web"}},
 		{"Pacer itself, gone from git and approved", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Scope: "/", Prune: PruneOn, Self: "/shop/web", Approved: map[string]bool{"/shop/web": true}}}, []string{
 			"delete /shop/web blocked: Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"}},
-		{"Pacer itself, never ours", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneOn, Self: "/shop/web"}}, []string{
+		{"Pacer itself, never ours", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true, Self: "/shop/web"}}, []string{
 			"delete /shop/web blocked: Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"}},
 		{"Pacer itself, scaled to nothing and approved", world{git: withNone, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Self: "/shop/web", Approved: map[string]bool{"/shop/web": true}}}, []string{
 			"scale /shop/web blocked: Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"}},
@@ -172,13 +172,36 @@ func TestTruthTable(t *testing.T) {
 		{"gone from both", world{git: keep, live: keep, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneOn}}, []string{}},
 		{"never ours", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneConfirm}}, []string{}},
 		{"never ours, prune on for all of Marathon", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Scope: "/", Prune: PruneOn}}, []string{}},
-		{"never ours, prune on for a scope", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneOn}}, []string{"delete /shop/web"}},
+		{"never ours, prune on for a scope", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneOn}}, []string{}},
+		{"never ours, in an exclusive scope", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true}}, []string{"delete /shop/web"}},
+		{"a pod that was never ours, in an exclusive scope", world{git: keep, live: keep, pods: map[string]string{"/shop/pod": onePod}, owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true}}, []string{"delete pod /shop/pod"}},
+		{"never ours, exclusive for all of Marathon", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Scope: "/", Prune: PruneOn, Exclusive: true}}, []string{}},
+		{"never ours, exclusive with prune off", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneOff, Exclusive: true}}, []string{}},
+		{"never ours, exclusive with prune confirm", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneConfirm, Exclusive: true}}, []string{
+			"delete /shop/web blocked: prune: confirm asks first: pacer approve it, or put it back into git"}},
+		{"never ours, exclusive and confirmed", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneConfirm, Exclusive: true, Approved: map[string]bool{"/shop/web": true}}}, []string{"delete /shop/web"}},
+		{"persistent data that was never ours, in an exclusive scope", world{git: keep, live: map[string]string{"/shop/cart": cart, "/shop/db": persistent}, owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true}}, []string{
+			"delete /shop/db blocked: its persistent volumes, with all data in them, go with it: pacer approve it, or put it back into git"}},
+		{"more than allowed that were never ours, in an exclusive scope", world{git: keep, live: many(2), owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true, MaxDeletes: MaxDeletes{Count: 1}}}, []string{
+			"delete /shop/x0 blocked: 2 deletes at once are more than the 1 that maxDeletes allows: pacer approve them, or raise maxDeletes",
+			"delete /shop/x1 blocked: 2 deletes at once are more than the 1 that maxDeletes allows: pacer approve them, or raise maxDeletes"}},
+		{"never ours, in an exclusive scope after a loss of state", world{git: keep, live: many(1), owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true, Approved: map[string]bool{"/shop/x0": true}}, change: func(in *Input) {
+			in.StateLost = "stored state was lost"
+		}}, []string{"delete /shop/x0 blocked: stored state was lost: what this sync has not applied is not deleted"}},
+		{"ours, after a loss of state", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneOn, Exclusive: true}, change: func(in *Input) {
+			in.StateLost = "stored state was lost"
+		}}, []string{"delete /shop/web"}},
 		{"not known whether ours", world{git: keep, live: withWeb, policy: Policy{Scope: "/", Prune: PruneOn}}, []string{}},
-		{"not known whether ours, prune on for a scope", world{git: keep, live: withWeb, policy: Policy{Prune: PruneOn}}, []string{
-			"delete /shop/web blocked: it is not known what this sync has applied: nothing is deleted until a pass has found out"}},
-		{"ours as another kind", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Scope: "/", Prune: PruneOn}, change: func(in *Input) {
+		{"not known whether ours, prune on for a scope", world{git: keep, live: withWeb, policy: Policy{Prune: PruneOn}}, []string{}},
+		{"not known whether ours, in an exclusive scope", world{git: keep, live: withWeb, policy: Policy{Prune: PruneOn, Exclusive: true}}, []string{
+			"delete /shop/web blocked: it is not known what this sync has applied: nothing is deleted until the inventory is known"}},
+		{"ours as another kind", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneOn}, change: func(in *Input) {
 			in.Inventory["/shop/web"] = Owned{Kind: manifests.KindPod}
 		}}, []string{}},
+		{"ours as another kind, in an exclusive scope after a loss of state", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneOn, Exclusive: true}, change: func(in *Input) {
+			in.Inventory["/shop/web"] = Owned{Kind: manifests.KindPod}
+			in.StateLost = "stored state was lost"
+		}}, []string{"delete /shop/web blocked: stored state was lost: what this sync has not applied is not deleted"}},
 
 		{"outside of the scope", world{
 			git:   map[string]string{"/shop/cart": cart, "/other/web": simple("/other/web", ""), "/shopping/web": simple("/shopping/web", "")},

@@ -24,6 +24,7 @@ var policies = []policy{
 	each(holdUnreadable),
 	each(holdEmptySource),
 	each(holdUnknownInventory),
+	each(holdStateLost),
 	each(holdPruneOff),
 	holdReplaced,
 	unlessApproved(holdAdoption),
@@ -126,7 +127,16 @@ func holdUnknownInventory(w *work, d *draft) string {
 	if d.Action != Delete || w.in.Inventory != nil {
 		return ""
 	}
-	return "it is not known what this sync has applied: nothing is deleted until a pass has found out"
+	return "it is not known what this sync has applied: nothing is deleted until the inventory is known"
+}
+
+// holdStateLost: after a loss of state, what is not in the inventory may well be
+// what nobody but this sync has applied, and git is yet to describe.
+func holdStateLost(w *work, d *draft) string {
+	if d.Action != Delete || d.mine || d.Kind == manifests.KindGroup || w.in.StateLost == "" {
+		return ""
+	}
+	return w.in.StateLost + ": what this sync has not applied is not deleted"
 }
 
 func holdPruneOff(w *work, d *draft) string {

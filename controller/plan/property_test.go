@@ -156,6 +156,7 @@ func drawInput(t *rapid.T, c corpus, live *manifests.Pod) Input {
 		Policy: Policy{
 			Scope:      rapid.SampledFrom([]string{"/", "/shop", "/shop/g"}).Draw(t, "scope"),
 			Prune:      rapid.SampledFrom([]Prune{PruneOff, PruneConfirm, PruneOn, PruneOn}).Draw(t, "prune"),
+			Exclusive:  rapid.Bool().Draw(t, "exclusive"),
 			Adopt:      rapid.Bool().Draw(t, "adopt"),
 			MaxDeletes: MaxDeletes{Count: rapid.IntRange(0, 2).Draw(t, "count"), Percent: rapid.SampledFrom([]int{0, 20, 100}).Draw(t, "percent")},
 			Instances:  rapid.SampledFrom([]Instances{{}, {Live: true}, {Min: 2, Max: 3}}).Draw(t, "instances"),
@@ -163,6 +164,7 @@ func drawInput(t *rapid.T, c corpus, live *manifests.Pod) Input {
 			Approved:   map[string]bool{}, ReportDrift: rapid.Bool().Draw(t, "drift"),
 		},
 	}
+	in.StateLost = rapid.SampledFrom([]string{"", "", "lost"}).Draw(t, "state lost")
 	if rapid.IntRange(0, 4).Draw(t, "known") > 0 {
 		in.Inventory = map[string]Owned{}
 	}
@@ -185,7 +187,8 @@ func drawInput(t *rapid.T, c corpus, live *manifests.Pod) Input {
 			in.Live.Apps[id] = withID(c.live[one.Draw(t, "other app of "+id)], id)
 		}
 		if in.Inventory != nil && chance("owned "+id, 2) {
-			in.Inventory[id] = Owned{Kind: manifests.KindApp, File: "f", Revision: rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "revision of "+id)}
+			kind := rapid.SampledFrom([]manifests.Kind{manifests.KindApp, manifests.KindApp, manifests.KindPod}).Draw(t, "kind of "+id)
+			in.Inventory[id] = Owned{Kind: kind, File: "f", Revision: rapid.SampledFrom([]string{"r1", "r2"}).Draw(t, "revision of "+id)}
 		}
 		in.Desired.Broken[id] = chance("broken "+id, 10)
 		in.Policy.Approved[id] = chance("approved "+id, 4)
@@ -205,8 +208,11 @@ func never(t *rapid.T, in Input, p Plan) {
 		}
 	}
 	for _, c := range p.Changes {
-		_, mine := in.Inventory[c.ID]
+		owned, mine := in.Inventory[c.ID]
+		exclusive := in.Policy.Exclusive && in.Policy.Prune != PruneOff && in.Policy.Scope != "/"
 		switch {
+		case c.Action == Delete && c.Kind != manifests.KindGroup && (!mine || owned.Kind != c.Kind) && (!exclusive || c.Blocked == nil && in.StateLost != ""):
+			t.Fatalf("%s, which the sync has never applied, is to be deleted, blocked: %v", c.ID, c.Blocked)
 		case !within(c.ID, in.Policy.Scope):
 			t.Fatalf("%s is outside of the scope %s", c.ID, in.Policy.Scope)
 		case in.Desired.Broken[c.ID]:
@@ -217,14 +223,21 @@ func never(t *rapid.T, in Input, p Plan) {
 			t.Fatalf("%s is deleted though it is not known that it may be", c.ID)
 		case c.Action == Delete && in.Policy.Prune == PruneOff, c.Action == Delete && c.Kind != manifests.KindGroup && in.Policy.Prune == PruneConfirm && !in.Policy.Approved[c.ID]:
 			t.Fatalf("%s is deleted though prune is %s", c.ID, in.Policy.Prune)
-		case c.Action == Delete && c.Kind != manifests.KindGroup && !mine && (in.Policy.Prune != PruneOn || in.Policy.Scope == "/"):
-			t.Fatalf("%s is deleted and was never ours", c.ID)
+		case c.Action == Delete && c.Kind == manifests.KindGroup && !mine && !emptiedBy(p, c.ID):
+			t.Fatalf("group %s is deleted though nothing in it is", c.ID)
 		case (c.Action == Update || c.Action == Scale) && !mine && !in.Policy.Adopt && !in.Policy.Approved[c.ID]:
 			t.Fatalf("%s is changed and is not ours", c.ID)
 		case c.Action == Scale && c.Restart:
 			t.Fatalf("%s is scaled by replacing tasks", c.ID)
 		}
 	}
+}
+
+// emptiedBy reports whether a plan deletes something in a group.
+func emptiedBy(p Plan, group string) bool {
+	return slices.ContainsFunc(p.Changes, func(c Change) bool {
+		return c.Action == Delete && c.Blocked == nil && c.Kind != manifests.KindGroup && within(c.ID, group)
+	})
 }
 
 // carryOut does to live what Marathon would do.
@@ -286,7 +299,7 @@ func TestOneApplyLeavesNothingToDo(t *testing.T) {
 	c, live := newCorpus(t), pod(t, onePod)
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t, c, live)
-		in.Desired.Unreadable, in.Desired.Broken = nil, nil
+		in.Desired.Unreadable, in.Desired.Broken, in.StateLost = nil, nil, ""
 		in.Policy.Adopt, in.Policy.Prune, in.Policy.ReportDrift, in.Policy.MaxDeletes = true, PruneOn, false, MaxDeletes{}
 		if in.Inventory == nil {
 			in.Inventory = map[string]Owned{}
