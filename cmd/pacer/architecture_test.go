@@ -17,6 +17,7 @@ const module = "github.com/pacer-gitops/pacer/"
 var imports = map[string][]string{
 	"visible":                   {},
 	"clienttls":                 {},
+	"controller/origin":         {},
 	"sources":                   {"clienttls", "visible"},
 	"manifests":                 {"visible"},
 	"controller/plan":           {"manifests", "visible"},
@@ -25,16 +26,17 @@ var imports = map[string][]string{
 	"controller/leader":         {"controller/zookeeper"},
 	"controller/zookeeper":      {"clienttls"},
 	"controller/store":          {"manifests", "controller/plan", "controller/zookeeper"},
-	"controller/config":         {"manifests", "sources", "controller/plan", "controller/zookeeper"},
+	"controller/config":         {"manifests", "sources", "controller/plan", "controller/zookeeper", "controller/origin"},
 	"controller/local/executor": {},
 	"controller/local":          {"manifests", "controller/local/executor"},
 	"controller":                {"visible", "sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader"},
-	"controller/web":            {"visible", "manifests", "controller", "controller/plan", "controller/store", "controller/leader"},
+	"controller/web":            {"visible", "manifests", "controller", "controller/plan", "controller/store", "controller/leader", "controller/origin"},
 	// What the tests of several packages share.
 	"clienttls/tlstest":                    {},
 	"sources/gittest":                      {},
 	"controller/zookeeper/zktest":          {},
 	"controller/local/executor/enginetest": {},
+	"controller/web/browsertest":           {},
 	"controller/local/localtest":           {"manifests", "controller/local", "controller/local/executor"},
 }
 

@@ -112,3 +112,19 @@ func TestAdvertised(t *testing.T) {
 		})
 	}
 }
+
+func TestPageNames(t *testing.T) {
+	several := config.ZooKeeper{Servers: config.List{"127.0.0.1:2181"}}
+	for _, c := range []struct {
+		config config.Config
+		want   string
+	}{
+		{config.Config{Listen: "0.0.0.0:9090"}, ""},
+		{config.Config{Listen: "127.0.0.1:9090", Advertise: "https://Pacer.example:8443"}, "Pacer.example"},
+		{config.Config{Listen: "10.0.0.7:9090", Web: config.Web{Hosts: config.List{"a", "b"}}, ZooKeeper: several}, "a b 10.0.0.7"},
+	} {
+		if got := strings.Join(pageNames(&c.config), " "); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.config, got, c.want)
+		}
+	}
+}

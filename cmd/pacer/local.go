@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +16,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/local"
 	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/controller/origin"
 )
 
 func newLocal() *cobra.Command {
@@ -25,7 +25,8 @@ func newLocal() *cobra.Command {
 		Use:   "local",
 		Short: "Run the local Marathon alone: Marathon's HTTP API over processes of this machine",
 		Long: "It listens on loopback only: whoever reaches it runs commands as you. An address that others can reach\n" +
-			"is refused without --exposed. Web pages of other origins are refused in any case.",
+			"is refused without --exposed. Web pages of other sites are refused in any case, and so are requests by another\n" +
+			"name than localhost, a loopback address, the address of this machine that they come to, and those of --host.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, end := attended(cmd.Context())
@@ -36,6 +37,7 @@ func newLocal() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS` to listen at")
 	cmd.Flags().BoolVar(&o.exposed, "exposed", false, "allow a --listen that is not on loopback: all who reach it run commands here")
+	cmd.Flags().StringArrayVar((*[]string)(&o.hosts), "host", nil, "further `NAME` or address by which it may be asked; repeatable")
 	cmd.Flags().StringVar(&o.data, "data", "", "`FOLDER` in which apps, volumes and sandboxes outlive a restart; empty: nothing does")
 	cmd.Flags().Float64Var(&o.agent.CPUs, "cpus", 0, "CPUs that the one agent offers; 0: 64")
 	cmd.Flags().Float64Var(&o.agent.Mem, "mem", 0, "memory that the one agent offers, in `MiB`; 0: 262144")
@@ -46,7 +48,8 @@ func newLocal() *cobra.Command {
 // localOptions is what the local Marathon of this binary is made of.
 type localOptions struct {
 	listen, data string
-	exposed      bool   // listen may be on another interface than loopback
+	exposed      bool // listen may be on another interface than loopback
+	hosts        origin.Names
 	sandboxes    string // folder of the tasks' sandboxes; empty: in data, else a temporary one
 	agent        local.Agent
 	failures     bool
@@ -64,7 +67,7 @@ func runLocal(ctx context.Context, o localOptions, out io.Writer) error {
 		return errors.Join(err, l.stop(ctx))
 	}
 	fmt.Fprintf(out, "The local Marathon listens at http://%s\n", addr)
-	if o.exposed && !loopback(addr.String()) {
+	if o.exposed && !origin.Loopback(addr.String()) {
 		fmt.Fprintln(out, "WARNING: it is exposed: whoever reaches that address runs commands on this machine, without a password.")
 	}
 	<-ctx.Done()
@@ -78,9 +81,14 @@ func runLocal(ctx context.Context, o localOptions, out io.Writer) error {
 
 // startLocal starts a local Marathon that stops with l.
 func startLocal(l *lifecycle, o localOptions, fail func(error)) (net.Addr, error) {
-	if !o.exposed && !loopback(o.listen) {
+	if !o.exposed && !origin.Loopback(o.listen) {
 		return nil, fmt.Errorf("the local Marathon runs the commands of whoever reaches it, and others can reach %s: "+
 			"listen at 127.0.0.1, or give --exposed if you mean it", o.listen)
+	}
+	for _, name := range o.hosts {
+		if err := origin.CheckName(name); err != nil {
+			return nil, fmt.Errorf("--host: %w", err)
+		}
 	}
 	if o.sandboxes == "" && o.data != "" {
 		// Beside the state: the next start on the folder finds what this one left running.
@@ -99,38 +107,12 @@ func startLocal(l *lifecycle, o localOptions, fail func(error)) (net.Addr, error
 	if o.out != nil {
 		fmt.Fprintf(o.out, "On this machine %s\n", m.Enforcement())
 	}
-	server := &http.Server{Handler: keepPagesOut(o, m.Handler()), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: guardLocal(o.hosts, m.Handler()), ReadHeaderTimeout: 10 * time.Second}
 	return l.serve("the local Marathon", o.listen, server, fail)
 }
 
-// loopback says whether only this machine reaches an address.
-func loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address // net.Listen will say what is wrong with it
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// keepPagesOut refuses what a web page of somebody else's, open in a browser of
-// this machine, can send to a loopback address: writes from another origin, and
-// anything by a name that its owner has made to mean 127.0.0.1.
-func keepPagesOut(o localOptions, h http.Handler) http.Handler {
-	h = http.NewCrossOriginProtection().Handler(h)
-	if o.exposed {
-		return h // by which names it is reached is not ours to know
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host, _, err := net.SplitHostPort(r.Host)
-		if err != nil {
-			host = strings.Trim(r.Host, "[]")
-		}
-		// Only a name with a dot can be somebody else's.
-		if strings.Contains(host, ".") && net.ParseIP(host) == nil && !strings.HasSuffix(host, ".localhost") {
-			http.Error(w, "the local Marathon is not reached by this name: use 127.0.0.1 or localhost", http.StatusMisdirectedRequest)
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
+// guardLocal keeps web pages out that a person of this machine has open: whatever
+// is asked, and wherever it listens, since what answers runs commands.
+func guardLocal(names origin.Names, h http.Handler) http.Handler {
+	return names.Require("ask by 127.0.0.1 or localhost, or start it with --host and the name", origin.SameOrigin(origin.NoLinks, h))
 }

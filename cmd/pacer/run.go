@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"reflect"
@@ -26,6 +27,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/web"
 	"github.com/pacer-gitops/pacer/sources"
@@ -200,6 +202,7 @@ func (p *program) servePage(c *config.Config, fail func(error)) (err error) {
 		Status: p.controller.Status, Diff: p.controller.Diff, Trigger: p.controller.Trigger,
 		Suspend: p.controller.Suspend, Resume: p.controller.Resume, Approve: p.controller.Approve,
 		Rollback: p.controller.Rollback, Release: p.controller.Release,
+		Hosts:    pageNames(c),
 		Tokens:   web.Tokens{Read: marathonSecret(c.Web.Tokens.Read), Act: marathonSecret(c.Web.Tokens.Act)},
 		Webhooks: web.Webhooks{Secret: p.webhookSecret, Look: p.controller.Look},
 		Metrics:  p.metrics, Log: p.log, Version: versionString(),
@@ -209,6 +212,17 @@ func (p *program) servePage(c *config.Config, fail func(error)) (err error) {
 		p.log.Info("serving the page", "address", p.addr.String())
 	}
 	return err
+}
+
+// pageNames are the names by which the page may be asked without a token: those
+// that are configured, and the one that other replicas ask by.
+func pageNames(c *config.Config) origin.Names {
+	names := origin.Names(c.Web.Hosts)
+	url, err := url.Parse(advertised(c))
+	if err == nil && url.Host != "" && (c.Advertise != "" || c.ZooKeeper.IsSet()) {
+		names = append(slices.Clip(names), url.Hostname())
+	}
+	return names
 }
 
 // webhookSecret is where the secret of a source's webhook stands now; nil: it has
@@ -313,7 +327,7 @@ func (p *program) reload(load func() (*config.Config, error)) {
 // replace swaps sources and syncs. What is the same in both configurations
 // goes on undisturbed.
 func (p *program) replace(c *config.Config) error {
-	if !reflect.DeepEqual(c.Marathon, p.config.Marathon) || !reflect.DeepEqual(c.Marathons, p.config.Marathons) || !reflect.DeepEqual(c.ZooKeeper, p.config.ZooKeeper) || c.Advertise != p.config.Advertise || c.Listen != p.config.Listen || c.Web != p.config.Web || c.StateDir != p.config.StateDir || c.Log != p.config.Log {
+	if !reflect.DeepEqual(c.Marathon, p.config.Marathon) || !reflect.DeepEqual(c.Marathons, p.config.Marathons) || !reflect.DeepEqual(c.ZooKeeper, p.config.ZooKeeper) || c.Advertise != p.config.Advertise || c.Listen != p.config.Listen || !reflect.DeepEqual(c.Web, p.config.Web) || c.StateDir != p.config.StateDir || c.Log != p.config.Log {
 		p.log.Warn("marathon, marathons, zookeeper, advertise, listen, web, stateDir and log are taken up at the next start only")
 	}
 	kept, dropped := map[string]sources.Source{}, map[string]sources.Source{}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/sources"
 )
@@ -40,6 +41,11 @@ func (c *Config) check(d *decoder) {
 	for name, s := range c.Syncs {
 		checkName(d, "syncs."+name, name)
 		s.check(d, "syncs."+name, c)
+	}
+	for _, name := range c.Web.Hosts {
+		if err := origin.CheckName(name); err != nil {
+			d.failAt("web.hosts", "%v", err)
+		}
 	}
 	c.ZooKeeper.check(d)
 	checkAdvertise(d, c.Advertise)

@@ -34,6 +34,7 @@ func (c *Config) MarathonOf(s Sync) Marathon {
 
 // Web is who may use the page and the API.
 type Web struct {
+	Hosts  List      `yaml:"hosts" jsonschema_description:"further host names, without port, by which what no token guards may be asked: loopback, the address itself and the host of advertise may be anyway"`
 	Tokens WebTokens `yaml:"tokens" jsonschema_description:"without any, whoever reaches the address may see and act: then listen at 127.0.0.1, or behind a proxy that asks who it is"`
 }
 

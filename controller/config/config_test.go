@@ -148,6 +148,9 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		"not supported yet": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: https://h/r, verify: gpg}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:2:47: sources.a.git.verify: signatures of commits are not supported yet: leave the key away"},
+		"a host that is a URL": {
+			ok + "web: {hosts: [pacer.example.com, \"https://pacer:9090\"]}\nsyncs: {a: {source: a}}",
+			`pacer.yaml:3:14: web.hosts: host "https://pacer:9090": expected a host name or an IP address, without scheme and port`},
 		"ZooKeeper without servers": {
 			ok + "zookeeper: {root: /pacer}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:3:12: zookeeper.servers: missing: name the servers of the ensemble, such as [zk1:2181, zk2:2181, zk3:2181]; for one replica without, leave zookeeper away"},

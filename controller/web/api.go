@@ -60,10 +60,12 @@ func (s *site) healthz() http.Handler {
 	})
 }
 
+// readyz tells anybody whether Pacer is ready, as the probes of load balancers ask
+// by any name, and the causes, which name syncs, only who may see those.
 func (s *site) readyz() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if why := s.Status().NotReady(); len(why) > 0 {
-			if s.Tokens.Read != nil { // the causes name what the token guards
+			if s.Tokens.guard(false) || !s.Hosts.Accept(r) {
 				why = nil
 			}
 			s.writeText(w, http.StatusServiceUnavailable, strings.Join(append([]string{"not ready"}, why...), "\n")+"\n")

@@ -4,97 +4,25 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	cdplog "github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/controller/web/browsertest"
 )
 
 var screenshots = flag.String("screenshots", "", "folder to write pictures of the page to")
-
-// complaints collects what the browser says is wrong: exceptions, refused
-// loads, breaches of the policy, dialogs.
-type complaints struct {
-	mu   sync.Mutex
-	said []string
-}
-
-func (c *complaints) add(format string, args ...any) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.said = append(c.said, fmt.Sprintf(format, args...))
-}
-
-func (c *complaints) all() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return append([]string(nil), c.said...)
-}
-
-func (c *complaints) listen(event any) {
-	switch e := event.(type) {
-	case *runtime.EventExceptionThrown:
-		c.add("exception: %s", e.ExceptionDetails.Text)
-	case *runtime.EventConsoleAPICalled:
-		c.add("console: %s of %d values", e.Type, len(e.Args))
-	case *cdplog.EventEntryAdded:
-		c.add("log: %s %s", e.Entry.Source, e.Entry.Text)
-	case *page.EventJavascriptDialogOpening:
-		c.add("dialog: %s", e.Message)
-	}
-}
-
-// browser starts a browser of its own that ends with the test.
-func browser(t *testing.T) (context.Context, *complaints) {
-	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(time.Minute),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.WindowSize(1280, 900))
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancelAllocator := chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancelAllocator)
-	ctx, cancelTab := chromedp.NewContext(ctx)
-	t.Cleanup(cancelTab)
-	c := &complaints{}
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("cannot start a browser (the package chromium is needed): %v", err)
-	}
-	if err := chromedp.Listen(ctx, c.listen); err != nil {
-		t.Fatal(err)
-	}
-	for _, enable := range []cdp.Command[cdp.Empty, cdp.Empty]{cdplog.Enable, runtime.Enable} {
-		if _, err := chromedp.Call(ctx, enable, cdp.Empty{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return ctx, c
-}
-
-// must runs a step of a browser.
-func must[T any](t *testing.T, ctx context.Context, a chromedp.Action[T]) T {
-	t.Helper()
-	v, err := chromedp.Run(ctx, a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
 
 // set calls a command of the browser.
 func set[P any](t *testing.T, ctx context.Context, command cdp.Command[P, cdp.Empty], params P) {
@@ -152,10 +80,17 @@ func (l *live) rollback(_ context.Context, name string, to controller.Rollback, 
 
 func serve(t *testing.T, l *live) string {
 	t.Helper()
+	server := httptest.NewServer(l.handler())
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// handler serves the page without tokens.
+func (l *live) handler() http.Handler {
 	act := func(verb string, rolledBack bool) func(context.Context, string, store.Asked) error {
 		return func(_ context.Context, name string, _ store.Asked) error { return l.act(verb+" "+name, rolledBack) }
 	}
-	server := httptest.NewServer(New(Options{
+	return New(Options{
 		Status: l.get, Trigger: l.trigger, Rollback: l.rollback, Version: "v1.2.3",
 		Suspend: act("suspend", false), Resume: act("resume", false), Release: act("release", false),
 		Approve: func(_ context.Context, name string, ids []string, revision string, _ store.Asked) error {
@@ -164,22 +99,20 @@ func serve(t *testing.T, l *live) string {
 		Diff: func(context.Context, string, []string) (plan.Plan, error) {
 			return plan.Plan{Summary: plan.Summary{None: 1}}, nil
 		},
-	}))
-	t.Cleanup(server.Close)
-	return server.URL
+	})
 }
 
 func TestBrowserKeepsHostileTextInert(t *testing.T) {
-	ctx, complaints := browser(t)
+	ctx, complaints := browsertest.Start(t)
 	l := &live{status: sampleStatus()}
 	url := serve(t, l)
 
-	must(t, ctx, chromedp.Navigate(url))
-	must(t, ctx, chromedp.WaitVisible("#sync-evil"))
-	text := must(t, ctx, chromedp.Text("main"))
-	elements := must(t, ctx, chromedp.Evaluate[int](`document.querySelectorAll("main script, main img, main [onerror]").length`))
-	links := must(t, ctx, chromedp.Evaluate[int](`[...document.querySelectorAll("a")].filter(a => !/^https?:/.test(a.href)).length`))
-	title := must(t, ctx, chromedp.Title())
+	browsertest.Must(t, ctx, chromedp.Navigate(url))
+	browsertest.Must(t, ctx, chromedp.WaitVisible("#sync-evil"))
+	text := browsertest.Must(t, ctx, chromedp.Text("main"))
+	elements := browsertest.Must(t, ctx, chromedp.Evaluate[int](`document.querySelectorAll("main script, main img, main [onerror]").length`))
+	links := browsertest.Must(t, ctx, chromedp.Evaluate[int](`[...document.querySelectorAll("a")].filter(a => !/^https?:/.test(a.href)).length`))
+	title := browsertest.Must(t, ctx, chromedp.Title())
 	if !strings.Contains(title, "Pacer") || strings.Contains(title, "owned") {
 		t.Errorf("title is %q: text of the repository ran as code", title)
 	}
@@ -189,28 +122,28 @@ func TestBrowserKeepsHostileTextInert(t *testing.T) {
 	if !strings.Contains(text, "<script>document.title='owned'</script>") {
 		t.Error("hostile text is not shown as text")
 	}
-	if said := complaints.all(); len(said) > 0 {
+	if said := complaints.All(); len(said) > 0 {
 		t.Errorf("the browser complains:\n%s", strings.Join(said, "\n"))
 	}
 }
 
 func TestBrowserButtonSyncsAndPageRefreshes(t *testing.T) {
-	ctx, complaints := browser(t)
+	ctx, complaints := browsertest.Start(t)
 	l := &live{status: sampleStatus()}
 	url := serve(t, l)
 
-	must(t, ctx, chromedp.Navigate(url))
-	must(t, ctx, chromedp.WaitVisible("#sync-billing"))
-	must(t, ctx, chromedp.Click(`[aria-label="Sync shop now"]`))
-	must(t, ctx, chromedp.WaitNotPresent("#sync-billing")) // the page took over the new state by itself
-	must(t, ctx, chromedp.WaitVisible(`//*[contains(text(), "the button worked")]`))
+	browsertest.Must(t, ctx, chromedp.Navigate(url))
+	browsertest.Must(t, ctx, chromedp.WaitVisible("#sync-billing"))
+	browsertest.Must(t, ctx, chromedp.Click(`[aria-label="Sync shop now"]`))
+	browsertest.Must(t, ctx, chromedp.WaitNotPresent("#sync-billing")) // the page took over the new state by itself
+	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[contains(text(), "the button worked")]`))
 	l.mu.Lock()
 	asked := strings.Join(l.asked, " ")
 	l.mu.Unlock()
 	if asked != "shop" {
 		t.Errorf("the button asked for %q, want one pass of shop", asked)
 	}
-	if said := complaints.all(); len(said) > 0 {
+	if said := complaints.All(); len(said) > 0 {
 		t.Errorf("the browser complains:\n%s", strings.Join(said, "\n"))
 	}
 }
@@ -218,73 +151,73 @@ func TestBrowserButtonSyncsAndPageRefreshes(t *testing.T) {
 // Every button of the page does what it says, and what is being written is not
 // taken away by a refresh.
 func TestBrowserButtons(t *testing.T) {
-	ctx, complaints := browser(t)
+	ctx, complaints := browsertest.Start(t)
 	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{shopSync()}}}
 	url := serve(t, l)
 	back, reason := "Roll shop back to 1b2c3d4e", `[aria-label="Reason for rolling shop back to 1b2c3d4e"]`
 	button := func(label string) string { return fmt.Sprintf(`[aria-label=%q]`, label) }
 
-	must(t, ctx, chromedp.Navigate(url))
-	must(t, ctx, chromedp.Click(button("Suspend shop")))
-	must(t, ctx, chromedp.Click(button("Resume shop")))
-	must(t, ctx, chromedp.WaitVisible(button("Suspend shop")))
+	browsertest.Must(t, ctx, chromedp.Navigate(url))
+	browsertest.Must(t, ctx, chromedp.Click(button("Suspend shop")))
+	browsertest.Must(t, ctx, chromedp.Click(button("Resume shop")))
+	browsertest.Must(t, ctx, chromedp.WaitVisible(button("Suspend shop")))
 
 	// A rollback that is refused says why; one that is not shows where the sync is held.
-	must(t, ctx, chromedp.Click(button(back)))
-	must(t, ctx, chromedp.SendKeys(reason, "no"))
-	must(t, ctx, chromedp.Click(button("Hold shop at 1b2c3d4e")))
-	must(t, ctx, chromedp.WaitVisible(`//*[@id="said"][contains(text(), "these are kept: none")]`))
-	must(t, ctx, chromedp.WaitNotPresent(`//button[text()="Refused"]`)) // the page is as it was
-	must(t, ctx, chromedp.SendKeys(reason, "it "))
-	must(t, ctx, chromedp.Evaluate[int](`refresh(), 0`))
-	must(t, ctx, chromedp.WaitVisible(`//*[@id="live"][text()="live"]`))
-	must(t, ctx, chromedp.SendKeys(reason, "hangs"))
-	must(t, ctx, chromedp.Click(button("Hold shop at 1b2c3d4e")))
-	must(t, ctx, chromedp.WaitVisible(`//strong[contains(., "Rolled back to")]`))
+	browsertest.Must(t, ctx, chromedp.Click(button(back)))
+	browsertest.Must(t, ctx, chromedp.SendKeys(reason, "no"))
+	browsertest.Must(t, ctx, chromedp.Click(button("Hold shop at 1b2c3d4e")))
+	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[@id="said"][contains(text(), "these are kept: none")]`))
+	browsertest.Must(t, ctx, chromedp.WaitNotPresent(`//button[text()="Refused"]`)) // the page is as it was
+	browsertest.Must(t, ctx, chromedp.SendKeys(reason, "it "))
+	browsertest.Must(t, ctx, chromedp.Evaluate[int](`refresh(), 0`))
+	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[@id="live"][text()="live"]`))
+	browsertest.Must(t, ctx, chromedp.SendKeys(reason, "hangs"))
+	browsertest.Must(t, ctx, chromedp.Click(button("Hold shop at 1b2c3d4e")))
+	browsertest.Must(t, ctx, chromedp.WaitVisible(`//strong[contains(., "Rolled back to")]`))
 
-	must(t, ctx, chromedp.Click(button("Approve delete of /shop/legacy-import")))
-	must(t, ctx, chromedp.WaitNotPresent(`//button[text()="Asked"]`))
-	must(t, ctx, chromedp.Click(button("Release shop")))
-	must(t, ctx, chromedp.WaitNotPresent(button("Release shop")))
+	browsertest.Must(t, ctx, chromedp.Click(button("Approve delete of /shop/legacy-import")))
+	browsertest.Must(t, ctx, chromedp.WaitNotPresent(`//button[text()="Asked"]`))
+	browsertest.Must(t, ctx, chromedp.Click(button("Release shop")))
+	browsertest.Must(t, ctx, chromedp.WaitNotPresent(button("Release shop")))
 	l.mu.Lock()
 	asked := strings.Join(l.asked, "; ")
 	l.mu.Unlock()
 	if want := "suspend shop; resume shop; rollback shop 1b2c3d4e77aa0f3344 it hangs; approve shop [/shop/legacy-import] 1b2c3d4e; release shop"; asked != want {
 		t.Errorf("the buttons asked for %q, want %q", asked, want)
 	}
-	said := complaints.all()
+	said := complaints.All()
 	if len(said) != 1 || !strings.Contains(said[0], "409") { // the browser notes the refusal
 		t.Errorf("the browser complains:\n%s", strings.Join(said, "\n"))
 	}
-	must(t, ctx, chromedp.Click(button("Diff of /shop/web")))
-	must(t, ctx, chromedp.WaitVisible(`//*[contains(text(), "Plan: 0 to create")]`))
+	browsertest.Must(t, ctx, chromedp.Click(button("Diff of /shop/web")))
+	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[contains(text(), "Plan: 0 to create")]`))
 }
 
 func TestBrowserWithoutScript(t *testing.T) {
-	ctx, _ := browser(t)
+	ctx, _ := browsertest.Start(t)
 	l := &live{status: sampleStatus()}
 	url := serve(t, l)
 
 	set(t, ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-	must(t, ctx, chromedp.Navigate(url))
-	must(t, ctx, chromedp.Click(`[aria-label="Sync shop now"]`))
-	must(t, ctx, chromedp.WaitVisible(`//*[contains(text(), "the button worked")]`))
-	at, text := must(t, ctx, chromedp.Location()), must(t, ctx, chromedp.Text("main"))
+	browsertest.Must(t, ctx, chromedp.Navigate(url))
+	browsertest.Must(t, ctx, chromedp.Click(`[aria-label="Sync shop now"]`))
+	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[contains(text(), "the button worked")]`))
+	at, text := browsertest.Must(t, ctx, chromedp.Location()), browsertest.Must(t, ctx, chromedp.Text("main"))
 	if at != url+"/" || !strings.Contains(text, "/shop/checkout") {
 		t.Errorf("without script the button leads to %s, want back to the page", at)
 	}
 }
 
 func TestBrowserFitsNarrowScreens(t *testing.T) {
-	ctx, _ := browser(t)
+	ctx, _ := browsertest.Start(t)
 	status := sampleStatus()
 	shop := status.Syncs[2]
 	shop.Apps[0].ID = "/shop/" + strings.Repeat("very-long-name-", 20)
 	url := serve(t, &live{status: status})
 	for _, width := range []int64{320, 375, 768, 1280} {
 		set(t, ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 800, DeviceScaleFactor: 1})
-		must(t, ctx, chromedp.Navigate(url))
-		excess := must(t, ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`))
+		browsertest.Must(t, ctx, chromedp.Navigate(url))
+		excess := browsertest.Must(t, ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`))
 		if excess > 0 {
 			t.Errorf("at %d pixels the page is %d wider than the screen", width, excess)
 		}
@@ -298,7 +231,7 @@ func TestBrowserPictures(t *testing.T) {
 	if folder == "" {
 		folder = t.TempDir()
 	}
-	ctx, _ := browser(t)
+	ctx, _ := browsertest.Start(t)
 	mixed := sampleStatus()
 	mixed.Syncs = []controller.SyncStatus{calmSync(), shopSync(), startingSync()}
 	odd := sampleStatus()
@@ -320,8 +253,8 @@ func TestBrowserPictures(t *testing.T) {
 	} {
 		set(t, ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: shot.width, Height: 900, DeviceScaleFactor: 1})
 		set(t, ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: shot.scheme}}})
-		must(t, ctx, chromedp.Navigate(serve(t, &live{status: shot.status})))
-		picture := must(t, ctx, chromedp.FullScreenshot(100))
+		browsertest.Must(t, ctx, chromedp.Navigate(serve(t, &live{status: shot.status})))
+		picture := browsertest.Must(t, ctx, chromedp.FullScreenshot(100))
 		if err := os.WriteFile(filepath.Join(folder, shot.name+".png"), picture, 0o600); err != nil {
 			t.Fatal(err)
 		}

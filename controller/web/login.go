@@ -20,6 +20,9 @@ type Tokens struct {
 
 func (t Tokens) any() bool { return t.Read != nil || t.Act != nil }
 
+// guard tells whether a token is needed to act, or to see.
+func (t Tokens) guard(act bool) bool { return t.Read != nil || act && t.Act != nil }
+
 // login lets through who may use a route, and asks all others for a token.
 func (s *site) login(r Route, next http.Handler) http.Handler {
 	if r.Open || !s.Tokens.any() {

@@ -14,7 +14,6 @@ func token(s string) func() (string, error) { return func() (string, error) { re
 
 // A walk over the route table without and with each token.
 func TestTokensOnEveryRoute(t *testing.T) {
-	concrete := strings.NewReplacer("{$}", "", "{file}", "style.css", "{name}", "shop")
 	tokens := map[string]Tokens{
 		"none": {}, "read": {Read: token("r")}, "act": {Act: token("a")}, "both": {Read: token("r"), Act: token("a")},
 		"empty": {Read: token(""), Act: token("")},

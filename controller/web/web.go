@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -40,6 +41,7 @@ type Options struct {
 	Webhooks Webhooks
 
 	Tokens  Tokens              // zero: everybody who reaches the page may see and act
+	Hosts   origin.Names        // further names by which what no token guards may be asked
 	Metrics prometheus.Gatherer // nil: /metrics answers 404
 	Log     *slog.Logger        // nil: nothing is logged
 	Version string              // of Pacer
@@ -52,7 +54,7 @@ type Route struct {
 	Path   string // in the notation of http.ServeMux
 	Doc    string // one line for people
 	Open   bool   // it needs no token
-	Action bool   // it changes something: guarded against requests of other sites, and each is logged
+	Action bool   // it changes something, and each is logged
 	Signed bool   // who calls proves itself by a signature
 	Body   int64  // bytes that a body may have; 0: maxBodyBytes
 	serve  func(*site) http.Handler
@@ -91,14 +93,28 @@ func New(o Options) http.Handler {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &site{Options: o, renderer: newRenderer(o.Version)}
-	sameSite := http.NewCrossOriginProtection()
 	mux := http.NewServeMux()
 	for _, r := range Routes() {
-		h := r.serve(s)
-		if r.Action {
-			h = sameSite.Handler(h)
-		}
-		mux.Handle(r.Method+" "+r.Path, capBody(cmp.Or(r.Body, maxBodyBytes), s.login(r, h)))
+		mux.Handle(r.Method+" "+r.Path, capBody(cmp.Or(r.Body, maxBodyBytes), s.fromAPage(r, s.login(r, r.serve(s)))))
 	}
 	return guard(mux)
+}
+
+// fromAPage keeps out the pages of other sites that a person has open:
+//
+//	route          by its own name (Host)   of our own page (Origin)
+//	open           not asked                not asked
+//	seeing         asked without Read       asked, but links may lead here
+//	acting         asked without tokens     asked
+//
+// A token is what a page of another name does not have: a browser keeps it for
+// the name that it was given to.
+func (s *site) fromAPage(r Route, next http.Handler) http.Handler {
+	if r.Open {
+		return next
+	}
+	if !s.Tokens.guard(r.Action) {
+		next = s.Hosts.Require("ask by an address, or by a name in web.hosts, or configure web.tokens", next)
+	}
+	return origin.SameOrigin(origin.Links(!r.Action), next)
 }

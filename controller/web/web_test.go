@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -86,8 +87,8 @@ func testOptions(t *testing.T, status controller.Status) (Options, *asked) {
 		Status: func() controller.Status { return status }, Trigger: a.trigger,
 		Suspend: a.act("suspend"), Resume: a.act("resume"), Approve: a.approve,
 		Rollback: a.rollback, Release: a.act("release"), Diff: a.diff, Metrics: registry, Version: "v1.2.3",
-		Abdicate: func(context.Context) error { return nil },
-		Log:      slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Abdicate: func(context.Context) error { return nil }, Hosts: origin.Names{"example.com"}, // as httptest asks
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}, a
 }
 
@@ -98,10 +99,12 @@ func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 	return w
 }
 
+// concrete makes a path of a route's.
+var concrete = strings.NewReplacer("{$}", "", "{file}", "style.css", "{name}", "shop", "{source}", "shop")
+
 func TestEveryRouteIsServedSafely(t *testing.T) {
 	o, _ := testOptions(t, sampleStatus())
 	h := New(o)
-	concrete := strings.NewReplacer("{$}", "", "{file}", "style.css", "{name}", "shop", "{source}", "shop")
 	for _, r := range Routes() {
 		t.Run(r.Method+" "+r.Path, func(t *testing.T) {
 			path := concrete.Replace(r.Path)
