@@ -141,11 +141,12 @@ func (p *pass) want(ctx context.Context, snapshot *sources.Snapshot) (err error)
 		return err
 	}
 	spec := p.y.spec
-	p.desired = p.y.reader.Read(snapshot.FS, manifests.Options{
+	ended := func() error { return context.Cause(ctx) }
+	p.desired, err = p.y.reader.ReadUntil(ended, snapshot.FS, manifests.Options{
 		Path: spec.Path, Scope: spec.Policy.Scope, Substitute: spec.Substitute, Cluster: p.state.Cluster, Limits: spec.Limits,
 		Each: SideBySide,
 	})
-	return nil
+	return err
 }
 
 // readLive asks Marathon for everything. Where it answers nothing, or half,

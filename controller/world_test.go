@@ -204,7 +204,19 @@ type repo struct {
 	trees    map[string]fstest.MapFS // by revision
 	looks    int
 	n        int
+	slow     time.Duration // how long it takes to open each file
 	changed  chan struct{}
+}
+
+// slowFS takes its time to open a file.
+type slowFS struct {
+	fstest.MapFS
+	each time.Duration
+}
+
+func (f slowFS) Open(name string) (fs.File, error) {
+	time.Sleep(f.each)
+	return f.MapFS.Open(name)
 }
 
 // tree is what was committed as a revision.
@@ -244,6 +256,11 @@ func (r *repo) Snapshot(context.Context) (*sources.Snapshot, error) {
 	}
 	if r.snapshot != nil {
 		r.read = r.snapshot.FS.(fstest.MapFS)
+	}
+	if r.snapshot != nil && r.slow > 0 {
+		slow := *r.snapshot
+		slow.FS = slowFS{r.read, r.slow}
+		return &slow, r.err
 	}
 	return r.snapshot, r.err
 }

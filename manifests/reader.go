@@ -39,34 +39,52 @@ func NewReader() *Reader { return &Reader{} }
 // The roles of apps and pods go by what their top-level groups will say of them,
 // which stands anywhere: if it is not what was thought, all is read once more.
 func (r *Reader) Read(fsys fs.FS, o Options) Desired {
+	d, _ := r.ReadUntil(func() error { return nil }, fsys, o) // it never ends
+	return d
+}
+
+// ReadUntil is Read that gives up once ended returns an error, which is asked
+// between files, by several goroutines if Options.Each has them. That error is
+// then returned, and nothing of the snapshot is known. Any other error is in the
+// result.
+func (r *Reader) ReadUntil(ended func() error, fsys fs.FS, o Options) (Desired, error) {
 	o = o.settled()
 	cluster := o.Cluster
 	for range 2 {
 		o.Cluster = cluster.enforcing(r.enforce)
-		d := r.read(fsys, o)
+		d, err := r.read(ended, fsys, o)
+		if err != nil {
+			return Desired{}, err
+		}
 		now := d.enforceRoles()
 		if maps.Equal(now, r.enforce) {
-			return d
+			return d, nil
 		}
 		r.enforce = now
 	}
 	o.Cluster = cluster.enforcing(r.enforce)
-	return r.read(fsys, o)
+	return r.read(ended, fsys, o)
 }
 
-func (r *Reader) read(fsys fs.FS, o Options) Desired {
+func (r *Reader) read(ended func() error, fsys fs.FS, o Options) (Desired, error) {
 	if !r.options.same(o) || r.options.Path != o.Path {
 		r.memory = nil
 	}
 	if !fs.ValidPath(o.Path) {
-		return refuseAll(o.Path, "leaves the source: the path is one within it")
+		return refuseAll(o.Path, "leaves the source: the path is one within it"), nil
 	}
-	w := walker{fsys: fsys, o: &o}
+	w := walker{fsys: fsys, o: &o, ended: ended}
 	memory := w.folder(o.Path, "", nil, r.memory)
-	if message := w.overLimits(memory); message != "" {
-		return refuseAll(o.Path, message)
+	message := w.overLimits(memory)
+	if message == "" {
+		w.parse()
 	}
-	w.parse()
+	if err := ended(); err != nil {
+		return Desired{}, err // what was read may be a part of it all
+	}
+	if message != "" {
+		return refuseAll(o.Path, message), nil
+	}
 	o.Substitute, o.Each = maps.Clone(o.Substitute), nil
 	refused := refusedOf(fsys, &o, memory)
 	if r.memory == nil || !r.memory.same(memory) || !slices.Equal(r.refused, refused) {
@@ -75,7 +93,7 @@ func (r *Reader) read(fsys fs.FS, o Options) Desired {
 		r.desired = s.desired(o.Path)
 	}
 	r.options, r.memory, r.refused = o, memory, refused
-	return r.desired
+	return r.desired, nil
 }
 
 // refuseAll is the answer where nothing of a source may be trusted.
@@ -153,6 +171,7 @@ const maxFolders = 100
 type walker struct {
 	fsys     fs.FS
 	o        *Options
+	ended    func() error
 	count    int // manifests seen so far
 	bytes    int
 	unparsed []unparsed
@@ -172,7 +191,11 @@ const mostUnparsed = 8 << 20
 func (w *walker) parse() {
 	files := w.unparsed
 	w.unparsed, w.waiting = nil, 0
-	w.o.Each(len(files), func(i int) { readFile(files[i].into, files[i].name, files[i].data, w.o) })
+	w.o.Each(len(files), func(i int) {
+		if w.ended() == nil {
+			readFile(files[i].into, files[i].name, files[i].data, w.o)
+		}
+	})
 }
 
 func (w *walker) overLimits(m *folderMemory) string {
@@ -213,6 +236,9 @@ func (w *walker) folder(name, id string, rules []ignoreRule, before *folderMemor
 	}
 	m.rules = rules
 	for _, e := range entries {
+		if w.ended() != nil {
+			break
+		}
 		w.entry(m, name, e, rules, before)
 		if w.count > w.o.Limits.Files || w.bytes > w.o.Limits.TotalBytes {
 			break

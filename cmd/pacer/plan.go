@@ -125,13 +125,14 @@ func (t target) plan(ctx context.Context, client *marathon.Client) (p plan.Plan,
 		// How manifests are read depends on what Marathon is, which it tells long
 		// before all that it holds, and which is hardly another one by then.
 		if cluster, err := client.Info(both); err == nil { // else State tells
-			source.desired(cluster)
+			_, err = source.desired(both, cluster)
+			return err
 		}
 		return nil
 	})
 	err = sides.Wait()
 	if err == nil {
-		p = source.against(state)
+		p, err = source.against(ctx, state)
 	}
 	if source != nil {
 		err = errors.Join(err, source.Close())
@@ -145,18 +146,23 @@ func (t target) against(ctx context.Context, state marathon.State) (plan.Plan, e
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	return source.against(state), source.Close()
+	p, err := source.against(ctx, state)
+	return p, errors.Join(err, source.Close())
 }
 
 // against compares what the source holds with a state of Marathon. A person
 // asked for it, so what Marathon already has may be adopted, and no inventory is
 // needed.
-func (o *opened) against(state marathon.State) plan.Plan {
+func (o *opened) against(ctx context.Context, state marathon.State) (plan.Plan, error) {
+	desired, err := o.desired(ctx, state.Cluster)
+	if err != nil {
+		return plan.Plan{}, err
+	}
 	t := o.target
 	policy := policyOf(t.sync)
 	policy.Adopt, policy.ReportDrift = true, false
 	in := plan.Input{
-		Revision: o.snapshot.Revision.ID, Sync: t.name, Desired: o.desired(state.Cluster), Live: controller.LiveOf(state),
+		Revision: o.snapshot.Revision.ID, Sync: t.name, Desired: desired, Live: controller.LiveOf(state),
 		Cluster: state.Cluster, Policy: policy, Inventory: map[string]plan.Owned{}, Failed: t.failed, Healthy: t.healthy,
 	}
 	p := plan.Compute(in)
@@ -164,7 +170,7 @@ func (o *opened) against(state marathon.State) plan.Plan {
 		in.Policy.Approved = t.approved(p)
 		p = plan.Compute(in)
 	}
-	return p
+	return p, nil
 }
 
 // approved holds what of a plan --approve names.

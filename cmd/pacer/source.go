@@ -48,10 +48,11 @@ func (t target) open(ctx context.Context) (*opened, error) {
 }
 
 // desired is what the source asks of a Marathon. To ask again, for the same one,
-// costs little.
-func (o *opened) desired(cluster manifests.Cluster) manifests.Desired {
+// costs little. It ends with ctx, between two files, with the cause of that.
+func (o *opened) desired(ctx context.Context, cluster manifests.Cluster) (manifests.Desired, error) {
 	spec := o.target.sync
-	return o.reader.Read(o.snapshot.FS, manifests.Options{
+	ended := func() error { return context.Cause(ctx) }
+	return o.reader.ReadUntil(ended, o.snapshot.FS, manifests.Options{
 		Path: spec.Path, Scope: spec.Scope, Substitute: spec.Substitute, Cluster: cluster,
 		Each: controller.SideBySide,
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -51,7 +52,8 @@ func (o *offline) read(ctx context.Context, cmd *cobra.Command, arg string) (man
 	if err != nil {
 		return manifests.Desired{}, err
 	}
-	return looked.desired(manifests.DefaultCluster()), looked.Close()
+	desired, err := looked.desired(ctx, manifests.DefaultCluster())
+	return desired, errors.Join(err, looked.Close())
 }
 
 func newValidate() *cobra.Command {
