@@ -57,6 +57,10 @@ func (s *server) token() (string, error) {
 // has a few MB.
 const answerLimit = 256 << 20
 
+// noRedirects takes a redirect for the answer: net/http would send the token along to
+// another port of the host, and by http in place of https.
+var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 // refusal is an answer that is no success.
 type refusal struct {
 	status  int
@@ -93,7 +97,7 @@ func (s *server) ask(ctx context.Context, method, path string, body, v any) erro
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := noRedirects.Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err
@@ -107,6 +111,9 @@ func (s *server) ask(ctx context.Context, method, path string, body, v any) erro
 	}
 	if resp.StatusCode == http.StatusUnauthorized {
 		return errors.New("this Pacer wants a token, and another one if one was given: --token-file, or PACER_TOKEN")
+	}
+	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
+		return &refusal{resp.StatusCode, visible.Line(fmt.Sprintf("%s answers %s, to %q, where the token would go along, so that is not followed: if a Pacer is there, give its URL with --server or PACER_SERVER", base+path, resp.Status, to))}
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		var answer struct{ Message string }
