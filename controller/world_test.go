@@ -127,6 +127,12 @@ func (w *world) Apply(ctx context.Context, p plan.Plan, r apply.Request) []apply
 }
 
 func (w *world) change(c plan.Change, o apply.Outcome, r apply.Request) apply.Outcome {
+	if c.App != nil { // as the real one does: what cannot be noted is not sent
+		if err := r.Sending([]apply.Write{{Outcome: o, App: c.App}}); err != nil {
+			o.Result, o.Reason, o.Transient = apply.Failed, err.Error(), true
+			return o
+		}
+	}
 	w.mu.Lock()
 	w.n++
 	o.Deployment, o.Began = fmt.Sprintf("deployment-%d", w.n), time.Now()
