@@ -31,8 +31,8 @@ Plan|plan-p50-ms|least-p50-ms*2|pacer plan cold, no change: median, ms (goal: 2 
 Plan|plan-p99-ms|least-p99-ms*2|pacer plan cold, no change: 99th percentile, ms
 Restore|restore-p50-ms|least-p50-ms*1.5|restore into an empty Marathon, till all run: median, ms (goal: 1.5 x one array)
 Restore|restore-p99-ms|least-p99-ms*1.5|restore into an empty Marathon, till all run: 99th percentile, ms
-Restore|command-p50-ms|least-p50-ms*1.5+2000|pacer apply of it till it ends: median, ms (goal: the same + 2 s to settle)
-Restore|command-p99-ms|least-p99-ms*1.5+2000|pacer apply of it till it ends: 99th percentile, ms
+Restore|command-p50-ms|least-p50-ms*1.5+5000|pacer apply of it till it ends: median, ms (goal: the same + the settling time)
+Restore|command-p99-ms|least-p99-ms*1.5+5000|pacer apply of it till it ends: 99th percentile, ms
 ManySyncs/well|put-p50-ms|100|100 syncs of 100 apps, scaled by hand: median, ms
 ManySyncs/well|put-p99-ms|100|100 syncs of 100 apps, scaled by hand: 99th percentile, ms
 ManySyncs/broken|put-p50-ms|ManySyncs/well:put-p50-ms*1.2|the same, one sync broken: median, ms (goal: unchanged)

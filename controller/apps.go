@@ -85,25 +85,26 @@ func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) App
 	}
 	_, f.rollout = p.y.memory.state.Rollouts[item.ID]
 	a.State, a.Condition, a.Reason = stateOf(f)
-	a.Health, a.Instances = p.fares(item)
+	var reason string
+	a.Health, a.Instances, reason = p.fares(item)
 	a.Health = given(a.Health, a)
 	if change != nil {
 		a.Action, a.Approvable = change.Action, change.Blocked != nil && change.Approvable
 	}
 	if a.Reason == "" {
-		a.Reason = reasonOf(p.state, item.ID, item.Kind, a.Health)
+		a.Reason = reason
 	}
 	return a
 }
 
 // fares tells how an app or a pod fares in Marathon, or what git wants of one
 // that Marathon does not have.
-func (p *pass) fares(item *manifests.Item) (Health, Instances) {
-	health, i := fares(p.state, item.ID, item.Kind)
+func (p *pass) fares(item *manifests.Item) (Health, Instances, string) {
+	health, i, reason := p.y.cluster.fares(p.state, item.ID, item.Kind, p.c.now())
 	if health == HealthMissing {
 		i = wants(item)
 	}
-	return health, i
+	return health, i, reason
 }
 
 // wants counts what a definition asks for.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 )
@@ -29,18 +30,25 @@ type cluster struct {
 	name     string // empty: the only one, which needs none
 	observer *observer
 	lives    lives
+	restarts restarts
 	hears    atomic.Bool    // its events
 	status   MarathonStatus // guarded by the controller's mu
+}
+
+func newCluster(name string, given Cluster) *cluster {
+	m := &cluster{Cluster: given, name: name}
+	m.observer = newObserver(func() time.Time { return m.restarts.next(time.Now()) })
+	return m
 }
 
 // clustersOf lists the clusters that the options name.
 func clustersOf(o Options) (map[string]*cluster, error) {
 	all := map[string]*cluster{}
 	for name, given := range o.Clusters {
-		all[name] = &cluster{Cluster: given, name: name, observer: newObserver()}
+		all[name] = newCluster(name, given)
 	}
 	if len(o.Clusters) == 0 || o.Marathon != nil {
-		all[""] = &cluster{Cluster: Cluster{Marathon: o.Marathon, Events: o.Events, Applier: o.Applier}, observer: newObserver()}
+		all[""] = newCluster("", Cluster{Marathon: o.Marathon, Events: o.Events, Applier: o.Applier})
 	}
 	for _, m := range all {
 		if m.Marathon == nil || m.Applier == nil {
@@ -64,6 +72,7 @@ func (c *Controller) reached(m *cluster, state marathon.State, err error) {
 		m.status.Error = err.Error()
 		return
 	}
+	m.restarts.saw(state, c.now())
 	m.status = MarathonStatus{Version: state.Cluster.Version, Reached: c.now()}
 }
 

@@ -359,7 +359,7 @@ func TestFailureIsNotForgottenInACrashLoop(t *testing.T) {
 				t.Fatalf("caught running for a moment, the failed app is %+v", a)
 			}
 		}
-		flicker(time.Now().Add(-steadyAfter))
+		after(2 * steadyAfter)
 		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" {
 			t.Errorf("running for a minute, the app is %+v", a)
 		}

@@ -208,15 +208,16 @@ func (l *lives) of(s marathon.State) plan.Live {
 	return l.live
 }
 
-// healthOf judges how an app fares from what Marathon counts:
+// healthOf judges how an app fares from what Marathon counts, and from whether
+// its tasks failed of late (see restarts):
 //
-//	found   deployments   wanted   running    healthy, where checked   health
-//	no                                                                 missing
-//	yes     some                                                       progressing
-//	yes     none          0        0                                   suspended
-//	yes     none          n        n or more  n or more                healthy
-//	yes     none          otherwise                                    degraded
-func healthOf(found bool, i Instances, deployments int) Health {
+//	found   deployments   wanted   running    healthy, where checked   failed   health
+//	no                                                                          missing
+//	yes     some                                                                progressing
+//	yes     none          0        0                                            suspended
+//	yes     none          n        n or more  n or more                no       healthy
+//	yes     none          otherwise                                             degraded
+func healthOf(found bool, i Instances, deployments int, failed bool) Health {
 	switch {
 	case !found:
 		return HealthMissing
@@ -224,7 +225,7 @@ func healthOf(found bool, i Instances, deployments int) Health {
 		return HealthProgressing
 	case i.Wanted == 0 && i.Running == 0:
 		return HealthSuspended
-	case i.Running >= i.Wanted && (!i.Checked || i.Healthy >= i.Wanted):
+	case !failed && i.Running >= i.Wanted && (!i.Checked || i.Healthy >= i.Wanted):
 		return HealthHealthy
 	default:
 		return HealthDegraded

@@ -92,22 +92,26 @@ func TestHealthOf(t *testing.T) {
 		found       bool
 		i           Instances
 		deployments int
+		failed      bool
 		want        Health
 	}{
-		"missing":                  {false, Instances{Wanted: 1}, 0, HealthMissing},
-		"deploying":                {true, Instances{Wanted: 1, Running: 1}, 1, HealthProgressing},
-		"stopped on purpose":       {true, Instances{}, 0, HealthSuspended},
-		"being stopped":            {true, Instances{Running: 1}, 0, HealthHealthy},
-		"all run":                  {true, Instances{Wanted: 2, Running: 2}, 0, HealthHealthy},
-		"one is missing":           {true, Instances{Wanted: 2, Running: 1}, 0, HealthDegraded},
-		"all run, none healthy":    {true, Instances{Wanted: 2, Running: 2, Checked: true}, 0, HealthDegraded},
-		"all healthy":              {true, Instances{Wanted: 2, Running: 2, Healthy: 2, Checked: true}, 0, HealthHealthy},
-		"health is not asked for":  {true, Instances{Wanted: 2, Running: 2, Healthy: 0}, 0, HealthHealthy},
-		"more run than are wanted": {true, Instances{Wanted: 1, Running: 3, Healthy: 1, Checked: true}, 0, HealthHealthy},
+		"missing":                      {false, Instances{Wanted: 1}, 0, false, HealthMissing},
+		"deploying":                    {true, Instances{Wanted: 1, Running: 1}, 1, false, HealthProgressing},
+		"stopped on purpose":           {true, Instances{}, 0, false, HealthSuspended},
+		"being stopped":                {true, Instances{Running: 1}, 0, false, HealthHealthy},
+		"all run":                      {true, Instances{Wanted: 2, Running: 2}, 0, false, HealthHealthy},
+		"one is missing":               {true, Instances{Wanted: 2, Running: 1}, 0, false, HealthDegraded},
+		"all run, none healthy":        {true, Instances{Wanted: 2, Running: 2, Checked: true}, 0, false, HealthDegraded},
+		"all healthy":                  {true, Instances{Wanted: 2, Running: 2, Healthy: 2, Checked: true}, 0, false, HealthHealthy},
+		"health is not asked for":      {true, Instances{Wanted: 2, Running: 2, Healthy: 0}, 0, false, HealthHealthy},
+		"more run than are wanted":     {true, Instances{Wanted: 1, Running: 3, Healthy: 1, Checked: true}, 0, false, HealthHealthy},
+		"all run, one failed just now": {true, Instances{Wanted: 2, Running: 2}, 0, true, HealthDegraded},
+		"failed, and being deployed":   {true, Instances{Wanted: 2, Running: 2}, 1, true, HealthProgressing},
+		"failed, and stopped since":    {true, Instances{}, 0, true, HealthSuspended},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := healthOf(test.found, test.i, test.deployments); got != test.want {
+			if got := healthOf(test.found, test.i, test.deployments, test.failed); got != test.want {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})

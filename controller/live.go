@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -26,10 +27,13 @@ type observer struct {
 	began   chan struct{} // the first of them began: the clock runs
 	ended   chan struct{} // a change ended: of interest while others are waited for
 	news    chan struct{} // Marathon said that something happened
+	// steady is when an app that is degraded for its restarts alone will be healthy
+	// if nothing happens: of that no event tells. Zero: there is none.
+	steady func() time.Time
 }
 
-func newObserver() *observer {
-	return &observer{began: make(chan struct{}, 1), ended: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+func newObserver(steady func() time.Time) *observer {
+	return &observer{steady: steady, began: make(chan struct{}, 1), ended: make(chan struct{}, 1), news: make(chan struct{}, 1)}
 }
 
 // wait notes that a pass waits until the returned function is called.
@@ -53,6 +57,8 @@ func (o *observer) rest(ctx context.Context) error {
 		var tick <-chan time.Time
 		if o.waiting.Load() > 0 {
 			tick = time.After(liveInterval)
+		} else if at := o.steady(); !at.IsZero() {
+			tick = time.After(max(liveInterval, time.Until(at)))
 		}
 		select {
 		case <-ctx.Done():
@@ -118,50 +124,50 @@ func (y *syncer) refresh(state marathon.State, began time.Time) {
 			continue
 		}
 		wanted := a.Instances.Wanted
-		a.Health, a.Instances = fares(state, a.ID, a.Kind)
+		var reason string
+		a.Health, a.Instances, reason = y.cluster.fares(state, a.ID, a.Kind, time.Now())
 		a.Health = given(a.Health, *a)
 		if a.Health == HealthMissing {
 			a.Instances.Wanted = wanted // git's wish; Marathon knows none
 		}
 		if a.State == Synced && a.Condition == "" {
-			a.Reason = reasonOf(state, a.ID, a.Kind, a.Health)
+			a.Reason = reason
 		}
 		y.stamp(a)
 	}
 }
 
-// fares tells how an app or a pod fares in Marathon.
-func fares(state marathon.State, id string, kind manifests.Kind) (Health, Instances) {
+// fares tells how an app or a pod fares in Marathon, and why it is degraded where
+// it is, as far as its failed tasks tell.
+func (m *cluster) fares(state marathon.State, id string, kind manifests.Kind, now time.Time) (h Health, i Instances, reason string) {
+	var (
+		found bool
+		s     marathon.Status
+	)
 	switch kind {
 	case manifests.KindGroup:
-		return "", Instances{}
+		return "", Instances{}, ""
 	case manifests.KindPod:
-		live, found := state.Pods[id]
-		i := counts(live.Status, podWants(live.Definition))
+		var live marathon.Pod
+		live, found = state.Pods[id]
+		s, i = live.Status, counts(live.Status, podWants(live.Definition))
 		i.Checked = podChecked(live.Definition)
-		return healthOf(found, i, len(live.Status.Deployments)), i
 	default:
-		live, found := state.Apps[id]
-		i := counts(live.Status, appWants(live.Definition))
+		var live marathon.App
+		live, found = state.Apps[id]
+		s, i = live.Status, counts(live.Status, appWants(live.Definition))
 		i.Checked = appChecked(live.Definition)
-		return healthOf(found, i, len(live.Status.Deployments)), i
 	}
-}
-
-// reasonOf says what is wrong with an app that is as git wants it: how its last
-// task ended, where instances are missing.
-func reasonOf(state marathon.State, id string, kind manifests.Kind, health Health) string {
-	if health != HealthDegraded {
-		return ""
+	unsteady, _ := m.restarts.unsteady(id, now)
+	h = healthOf(found, i, len(s.Deployments), unsteady != "")
+	switch f := s.LastTaskFailure; {
+	case h != HealthDegraded:
+	case unsteady != "":
+		reason = unsteady
+	case f != nil && f.Message != "":
+		reason = "the last task ended: " + apply.Ending(f)
 	}
-	failure := state.Apps[id].Status.LastTaskFailure
-	if kind == manifests.KindPod {
-		failure = state.Pods[id].Status.LastTaskFailure
-	}
-	if failure == nil || failure.Message == "" {
-		return ""
-	}
-	return "the last task ended: " + failure.Message
+	return h, i, reason
 }
 
 // converged shows of a rollout that has ended well what it ended with, without
@@ -175,5 +181,5 @@ func converged(a *AppStatus, wanted *Instances) {
 	if i.Checked {
 		i.Healthy = i.Wanted
 	}
-	a.Health = healthOf(true, *i, 0)
+	a.Health = healthOf(true, *i, 0, false)
 }

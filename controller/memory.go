@@ -166,7 +166,7 @@ func (p *pass) forgive() bool {
 		case !wanted:
 			return true
 		}
-		health, _ := p.fares(&item)
+		health, _, _ := p.fares(&item)
 		return health == HealthHealthy && p.steady(id) || health == HealthSuspended || p.hash(item) != f.Hash
 	})
 	return len(failed) != n

@@ -63,6 +63,7 @@ type Sync struct {
 	Path       string // folder in the source; empty for all of it
 	Policy     plan.Policy
 	Deadline   time.Duration // of one rollout; zero: DefaultDeadline
+	Settle     time.Duration // of one rollout; zero: see apply.Options.Settle
 	Substitute map[string]string
 	Limits     manifests.Limits // of what is read; zero members: the defaults
 }

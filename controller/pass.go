@@ -286,7 +286,7 @@ func (p *pass) apply(ctx context.Context) passEnd {
 	waited := p.y.cluster.observer.wait()
 	keeper := p.keep(ctx)
 	p.outcomes = p.y.cluster.Applier.Apply(ctx, p.plan, apply.Request{
-		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadlines: p.deadlines(),
+		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadlines: p.deadlines(), Settle: p.y.spec.Settle,
 		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed),
 		Progress: func(o apply.Outcome) { p.progress(keeper, o) },
 		Sending:  func(writes []apply.Write) error { return p.sending(keeper, writes) },

@@ -65,7 +65,7 @@ func (t target) apply(ctx context.Context, cmd *cobra.Command, client *marathon.
 	}
 	began, memory := time.Now(), openBegun(t.marathon.URL)
 	applier := apply.New(client, apply.Options{Deadline: time.Duration(t.sync.Deadline)})
-	request := apply.Request{Cluster: state.Cluster, Groups: state.Groups, Progress: func(o apply.Outcome) {
+	request := apply.Request{Cluster: state.Cluster, Groups: state.Groups, Settle: time.Duration(t.sync.Settle), Progress: func(o apply.Outcome) {
 		memory.note(o)
 		printProgress(cmd.ErrOrStderr(), began, o)
 	}}

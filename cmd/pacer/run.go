@@ -275,7 +275,7 @@ func (p *program) controllerOptions(c *config.Config, opened map[string]sources.
 		s := c.Syncs[name]
 		o.Syncs = append(o.Syncs, controller.Sync{
 			Name: name, Marathon: s.Marathon, Source: s.Source, Path: s.Path, Policy: policyOf(s),
-			Deadline: time.Duration(s.Deadline), Substitute: s.Substitute,
+			Deadline: time.Duration(s.Deadline), Settle: time.Duration(s.Settle), Substitute: s.Substitute,
 		})
 	}
 	return o

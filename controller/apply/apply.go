@@ -120,8 +120,9 @@ type Options struct {
 	BatchSize int
 	// Deadline of one rollout where the request has none; zero: 10 min.
 	Deadline time.Duration
-	// Settle is how long a rollout must look converged; zero: 2 s; negative:
-	// one look is enough.
+	// Settle is the settling time where the request has none: how long the tasks
+	// of a rollout must have stayed up for it to have converged; zero: 2 s where
+	// health checks pass, 5 s where there are none; negative: one look is enough.
 	Settle time.Duration
 	// PollInterval is the longest time between two looks; zero: 1 s. Where a
 	// look takes long, it is made more rarely.
@@ -142,7 +143,6 @@ func (o Options) filled() Options {
 	o.MaxInFlight = cmp.Or(o.MaxInFlight, 20)
 	o.BatchSize = cmp.Or(o.BatchSize, 5000)
 	o.Deadline = cmp.Or(o.Deadline, 10*time.Minute)
-	o.Settle = max(0, cmp.Or(o.Settle, 2*time.Second))
 	o.PollInterval = cmp.Or(o.PollInterval, time.Second)
 	o.ExplainAfter = cmp.Or(o.ExplainAfter, 5*time.Second)
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)
@@ -182,6 +182,8 @@ type Request struct {
 	Groups map[string]*manifests.Group
 	// Deadlines by id; an id that is not in it has Options.Deadline.
 	Deadlines map[string]time.Duration
+	// Settle is the settling time of all; zero: the options'.
+	Settle time.Duration
 	// Rollouts under way, by id. One whose id is in the plan is superseded by
 	// the change, unless that is held back; any other is watched to its end and
 	// has an outcome too.

@@ -229,7 +229,7 @@ func TestSuperseding(t *testing.T) {
 		start := time.Now()
 		got = a.Apply(t.Context(), planOf(change(plan.Update, appOf("/a", "one", 1))), Request{})
 		want(t, got, map[string]Result{"/a": Applied})
-		if took := time.Since(start); took > 5*time.Second || c.called("PUT! /a") != 1 {
+		if took := time.Since(start); took > 7*time.Second || c.called("PUT! /a") != 1 {
 			t.Errorf("took %s, calls %v", took, c.calls)
 		}
 	})
@@ -265,7 +265,7 @@ func TestOnlyOwnDeploymentsAreForced(t *testing.T) {
 				if name == "foreign" && (forced != 0 || took < 20*time.Second || !strings.Contains(waited, id+" (of /a)")) {
 					t.Errorf("a foreign deployment: forced %d times, took %s, told %q", forced, took, waited)
 				}
-				if name != "foreign" && (forced != 1 || took > 6*time.Second) {
+				if name != "foreign" && (forced != 1 || took > 7*time.Second) {
 					t.Errorf("our own deployment: forced %d times, took %s", forced, took)
 				}
 			})

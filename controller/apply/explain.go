@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -126,40 +127,44 @@ var exitHints = map[int]string{
 // failure tells how the last task ended, if that was a task of the present
 // configuration.
 func (e evidence) failure(l live, s marathon.Status) string {
-	f := s.LastTaskFailure
+	f := s.PresentFailure()
 	if f == nil || s.Running >= l.instances() && s.Outdated == 0 {
 		return ""
 	}
-	if v := f.Version; !v.IsZero() && v.Before(s.LastConfigChangeAt) || v.IsZero() && f.Timestamp.Before(s.LastConfigChangeAt) {
-		return ""
+	where := ""
+	if f.Host != "" {
+		where = " on " + f.Host
 	}
+	if !f.Timestamp.IsZero() { // the time of day: what is said here is stored, and read much later
+		where += " at " + f.Timestamp.UTC().Format("15:04:05 UTC")
+	}
+	return "the last task ended" + where + ": " + ending(f, func() string {
+		if e.words == nil {
+			return ""
+		}
+		return e.words(l)
+	})
+}
+
+// Ending says in a few words how a task ended: "exit code 127: the command is
+// not found".
+func Ending(f *marathon.TaskFailure) string { return ending(f, func() string { return "" }) }
+
+// ending is Ending with the last words of the task, where Marathon has none.
+func ending(f *marathon.TaskFailure, words func() string) string {
 	text := strings.TrimSpace(f.Message)
 	if m := exitStatus.FindStringSubmatch(text); m != nil {
 		code, _ := strconv.Atoi(m[1])
 		rest := strings.Trim(text[len(m[0]):], " .:\n")
-		if rest == "" && e.words != nil {
-			rest = e.words(l)
-		}
 		if rest == "" {
-			rest = exitHints[code]
+			rest = cmp.Or(words(), exitHints[code])
 		}
 		text = "exit code " + m[1]
 		if rest != "" {
 			text += ": " + rest
 		}
 	}
-	if text == "" {
-		text = f.State
-	}
-	text = strings.Join(strings.Fields(text), " ")
-	where := ""
-	if f.Host != "" {
-		where = " on " + f.Host
-	}
-	if ago := e.now.Sub(f.Timestamp).Round(time.Second); !f.Timestamp.IsZero() && ago > 0 {
-		where += fmt.Sprintf(" %s ago", ago)
-	}
-	return "the last task ended" + where + ": " + text
+	return strings.Join(strings.Fields(cmp.Or(text, f.State)), " ")
 }
 
 // queued tells why the launch queue holds it.

@@ -86,9 +86,28 @@ func newCluster() *cluster {
 
 func hangs(a *manifests.App) bool { return a.Cmd != nil && (*a.Cmd == "hang" || *a.Cmd == "crash") }
 
+// crash ends the tasks of a command such as "loop 3s" when they have run for so
+// long, and launches the next ones a back-off later.
+func (a *fakeApp) crash(id string, now time.Time, startup time.Duration) {
+	var life time.Duration
+	if a.def.Cmd != nil {
+		text, _ := strings.CutPrefix(*a.def.Cmd, "loop ")
+		life, _ = time.ParseDuration(text)
+	}
+	for _, t := range a.tasks {
+		for end := t.running.Add(life); life > 0 && !now.Before(end); end = t.running.Add(life) {
+			a.failure = &marathon.TaskFailure{AppID: id, TaskID: id + end.String(), Message: "Command exited with status 1", State: "TASK_FAILED", Version: t.version, Timestamp: end, Host: "h"}
+			t.running = end.Add(time.Second + startup)
+		}
+	}
+}
+
 // tick brings everything to the present. c.mu is held.
 func (c *cluster) tick() {
 	now := time.Now()
+	for id, a := range c.apps {
+		a.crash(id, now, c.startup)
+	}
 	for changed := true; changed; {
 		changed = false
 		for _, d := range slices.Clone(c.deployments) {
@@ -459,6 +478,7 @@ func (c *cluster) app(id string, tasks bool) marathon.App {
 			app.Tasks = append(app.Tasks, marathon.Task{ID: fmt.Sprint(i), Version: t.version})
 		}
 	}
+	s.Healthy = s.Running
 	app.Status = s
 	return app
 }

@@ -48,7 +48,10 @@ type item struct {
 	unanswered   bool // so may one of before
 	version      string
 	live         live
-	settledSince time.Time
+	settledSince time.Time // all of it has been up since
+	failure      string    // the last one of a task of this version, when it was read last
+	failures     int       // how many of them were seen
+	tasks        string    // that ran when it was read last; empty: not read
 	differsSince time.Time
 	idleSince    time.Time // nothing drives it though it is not converged
 	drives       int
@@ -248,7 +251,7 @@ func (r *run) settled() (at time.Time) {
 		case it.phase == begun && it.settledSince.IsZero(), it.phase == locked:
 			return time.Time{}
 		case it.phase == begun:
-			at = later(at, it.settledSince.Add(r.options.Settle))
+			at = later(at, it.settledSince.Add(r.settle(it)))
 		}
 	}
 	return at
@@ -342,7 +345,7 @@ const hangsAfter = 30 * time.Second
 func (r *run) slots(now time.Time) int {
 	young, all := map[string]bool{}, map[string]bool{}
 	for _, it := range r.items {
-		if it.phase != begun || it.resumed {
+		if it.phase != begun || it.resumed || !it.settledSince.IsZero() { // what only settles costs Marathon nothing
 			continue
 		}
 		key := it.outcome.Deployment

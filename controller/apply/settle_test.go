@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,6 +36,62 @@ func (u untold) App(ctx context.Context, id string) (marathon.App, error) {
 		u.up[id] = append(u.up[id], began)
 	}
 	return a, err
+}
+
+// A task that runs for a moment, again and again, has not come up: neither where
+// each look happens to find one running, nor where only the list is read.
+func TestACrashLoopIsNotApplied(t *testing.T) {
+	for name, c := range map[string]struct {
+		cmd    string
+		checks bool
+		settle time.Duration
+		want   Result
+	}{
+		"dies within the settling time":         {"loop 3s", false, 0, Failed},
+		"dies after it":                         {"loop 10s", false, 0, Applied},
+		"checked, dies within":                  {"loop 1500ms", true, 0, Failed},
+		"checked, dies after it":                {"loop 3s", true, 0, Applied},
+		"dies within the sync's settling time":  {"loop 10s", false, 15 * time.Second, Failed},
+		"checked, within the sync's":            {"loop 10s", true, 15 * time.Second, Failed},
+		"unchecked, after the sync's short one": {"loop 3s", false, time.Second, Applied},
+		"stays up":                              {"x", false, 0, Applied},
+	} {
+		for _, n := range []int{1, singleReads + 2} {
+			t.Run(fmt.Sprintf("%s, %d", name, n), func(t *testing.T) {
+				in(t, func(t *testing.T, m *cluster) {
+					var changes []plan.Change
+					for i := range n {
+						a := appOf(fmt.Sprintf("/a%d", i), c.cmd, 1)
+						if c.checks {
+							a.HealthChecks = []manifests.HealthCheck{{}}
+						}
+						changes = append(changes, change(plan.Create, a))
+					}
+					req := Request{Settle: c.settle, Deadlines: map[string]time.Duration{}}
+					for _, ch := range changes {
+						req.Deadlines[ch.ID] = time.Minute
+					}
+					for _, o := range New(m, Options{}).Apply(t.Context(), planOf(changes...), req) {
+						if o.Result != c.want || c.want == Failed && !strings.Contains(o.Reason, "exit code 1") {
+							t.Errorf("%s: %s, %s", o.ID, o.Result, o.Reason)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// After a failure a task must outlive Marathon's back-off too.
+func TestSettlingAfterAFailureLastsForABackOff(t *testing.T) {
+	in(t, func(t *testing.T, m *cluster) {
+		a := appOf("/a", "loop 12s", 1)
+		a.BackoffSeconds, a.BackoffFactor = new(20), new(1.0)
+		m.apps["/a"] = &fakeApp{def: a, version: time.Now(), config: time.Now(), tasks: []*fakeTask{{time.Now(), time.Now().Add(-10 * time.Second)}}}
+		got := New(m, Options{}).Apply(t.Context(), planOf(), Request{
+			Rollouts: map[string]Rollout{"/a": {Kind: manifests.KindApp, Action: plan.Update, Began: time.Now()}}, Deadlines: map[string]time.Duration{"/a": 2 * time.Minute}})
+		want(t, got, map[string]Result{"/a": Failed})
+	})
 }
 
 // What is read late in a look settles from then on, and not from when the look

@@ -272,14 +272,15 @@ func (r *run) judgeRollout(it *item) {
 	if ok || it.live.status().Outdated < 0 {
 		ok, read = r.confirmed(it)
 	}
+	replaced := it.replaced()
 	switch {
-	case ok && it.settledSince.IsZero():
+	case ok && (replaced || it.settledSince.IsZero()):
 		it.settledSince, it.idleSince = read, time.Time{}
 	case !ok:
 		it.settledSince = time.Time{}
 	}
 	switch {
-	case ok && read.Sub(it.settledSince) >= r.options.Settle:
+	case ok && read.Sub(it.settledSince) >= r.settle(it):
 		if !r.merge(it) {
 			r.finish(it, Applied, "")
 		}
@@ -308,7 +309,7 @@ func (r *run) takenOver(it *item, now time.Time) bool {
 		it.differsSince = time.Time{}
 	case it.differsSince.IsZero(): // one look may have met a standby that is behind
 		it.differsSince = now
-	case now.Sub(it.differsSince) < r.options.Settle:
+	case now.Sub(it.differsSince) < r.doubt():
 	case it.live.missing():
 		it.outcome.Transient = true
 		r.finish(it, Failed, "somebody else has deleted it while it was rolled out")
@@ -327,7 +328,7 @@ func (r *run) takenOver(it *item, now time.Time) bool {
 func (r *run) confirmed(it *item) (ok bool, read time.Time) {
 	read = r.lookBegan
 	s := it.live.status()
-	if it.live.app != nil && it.live.app.Tasks == nil && (s.Outdated < 0 || s.Version != it.version) ||
+	if it.live.app != nil && it.live.app.Tasks == nil && !idle(it.live) && (s.Outdated < 0 || s.Version != it.version) ||
 		it.live.pod != nil && s.Outdated < 0 {
 		one := r.readApp
 		if it.live.pod != nil {
@@ -358,7 +359,7 @@ func (r *run) drive(it *item, now time.Time) {
 	if it.idleSince.IsZero() {
 		it.idleSince = now
 	}
-	if now.Sub(it.idleSince) < max(r.options.Settle, r.options.PollInterval) || it.drives >= maxDrives {
+	if now.Sub(it.idleSince) < max(r.doubt(), r.options.PollInterval) || it.drives >= maxDrives {
 		return
 	}
 	s := it.live.status()
@@ -478,5 +479,9 @@ func (r *run) fullExplanation(it *item) string {
 			l = again
 		}
 	}
-	return fmt.Sprintf("not up within %s: %s", it.deadline, r.evidence(r.ctx).explain(it.id(), l))
+	why := r.evidence(r.ctx).explain(it.id(), l)
+	if f := l.status().PresentFailure(); f != nil && it.failures > 0 && l.status().Running >= l.instances() { // they run only for this moment
+		why = fmt.Sprintf("%d of %d running, restarted %d times, last: %s", l.status().Running, l.instances(), it.failures, Ending(f))
+	}
+	return fmt.Sprintf("not up within %s: %s", it.deadline, why)
 }

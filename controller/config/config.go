@@ -136,6 +136,7 @@ type Sync struct {
 	Instances  Instances         `yaml:"instances" jsonschema:"default=git" jsonschema_description:"who owns the count of instances: git, live (an autoscaler), or {min, max}"`
 	Ignore     []Ignore          `yaml:"ignore" jsonschema_description:"what is neither compared nor reset"`
 	Deadline   Duration          `yaml:"deadline" flag:"deadline" env:"PACER_DEADLINE" jsonschema:"default=10m" jsonschema_description:"a rollout that is not healthy by then has failed"`
+	Settle     Duration          `yaml:"settle" flag:"settle" env:"PACER_SETTLE" jsonschema_description:"settling time: a rollout is done when all its tasks have stayed up this long; empty: 2s where health checks pass, 5s where there are none; after a failed task also at least Marathon's back-off"`
 	OnFailure  string            `yaml:"onFailure" jsonschema:"enum=report,enum=revert,default=report" jsonschema_description:"what a failed rollout leads to: it is only told (report), or what ran before is put back as well (revert)"`
 	Substitute map[string]string `yaml:"substitute" flag:"substitute" env:"PACER_SUBSTITUTE" jsonschema_description:"names that are filled in for ${NAME} in manifests"`
 }

@@ -76,6 +76,21 @@ type Status struct {
 	LastTaskFailure    *TaskFailure
 }
 
+// PresentFailure is the last failure of a task of the present configuration;
+// nil where there was none. A failure of an older one says nothing of what is
+// wanted now. Marathon tells the version of an app's task; of a pod's instance
+// only when it ended.
+func (s Status) PresentFailure() *TaskFailure {
+	f := s.LastTaskFailure
+	switch {
+	case f == nil:
+		return nil
+	case f.Version.IsZero() && f.Timestamp.Before(s.LastConfigChangeAt), !f.Version.IsZero() && f.Version.Before(s.LastConfigChangeAt):
+		return nil
+	}
+	return f
+}
+
 // TaskFailure is the last way in which a task of an app ended badly.
 type TaskFailure struct {
 	AppID     string    `json:"appId"`
