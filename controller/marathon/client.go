@@ -36,10 +36,12 @@ type Options struct {
 	// Silence is how long an event stream may say nothing; zero: 30 s, three
 	// of Marathon's keep-alives.
 	Silence time.Duration
-	// MaxBody is how much of an answer is read, in bytes after decompression;
-	// zero: 256 MiB. A longer answer is an error.
+	// MaxBody is how long an answer may be, in bytes after decompression; zero:
+	// 256 MiB. A longer answer is an error, as is one that is too much in another
+	// way: see ErrTooLarge.
 	MaxBody int64
-	// MaxEvent is how long one event may be, in bytes; zero: 16 MiB.
+	// MaxEvent is how long one event may be, in bytes; zero: 8 MiB, the plan
+	// of a deployment of 40,000 apps.
 	MaxEvent int
 	// AgentPort is where the Mesos agents listen, of which the last words of
 	// tasks are read; zero: 5051; negative: they are not asked.
@@ -61,7 +63,7 @@ func (o Options) filled() Options {
 	o.DialTimeout = cmp.Or(o.DialTimeout, 5*time.Second)
 	o.Silence = cmp.Or(o.Silence, 30*time.Second)
 	o.MaxBody = cmp.Or(o.MaxBody, 256<<20)
-	o.MaxEvent = cmp.Or(o.MaxEvent, 16<<20)
+	o.MaxEvent = cmp.Or(o.MaxEvent, 8<<20)
 	o.AgentPort = cmp.Or(o.AgentPort, 5051)
 	o.UserAgent = cmp.Or(o.UserAgent, "pacer")
 	if o.Log == nil {
@@ -286,14 +288,14 @@ func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []b
 		}
 		return &answer{status: resp.StatusCode, header: resp.Header, url: failure.URL}, nil
 	}
-	body, err := readAll(resp.Body, c.options.MaxBody)
-	if err != nil {
-		failure.Cause = fmt.Errorf("its answer breaks off: %w", err)
-		return nil, failure
-	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		failure.Status = resp.StatusCode
-		failure.read(resp.Header, body, newCleanser(r.body))
+		failure.read(resp.Header, c.words(resp), newCleanser(r.body))
+		return nil, failure
+	}
+	body, err := c.readAll(resp)
+	if err != nil {
+		failure.Cause = brokenOff(err)
 		return nil, failure
 	}
 	return &answer{status: resp.StatusCode, header: resp.Header, body: body, url: failure.URL}, nil
@@ -309,6 +311,7 @@ func (c *Client) newRequest(ctx context.Context, base *url.URL, r request, paylo
 		return nil, fmt.Errorf("%s %s: %w", r.method, r.path, err)
 	}
 	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "gzip") // by ourselves, to see how much comes over the network
 	req.Header.Set("User-Agent", c.options.UserAgent)
 	if payload != nil {
 		req.Header.Set("Content-Type", "application/json")
@@ -321,39 +324,49 @@ func (c *Client) readInto(resp *http.Response, into func(io.Reader) error) error
 	if !isJSON(resp.Header) {
 		return fmt.Errorf("its answer cannot be used: "+notJSON, oneLine(resp.Header.Get("Content-Type")))
 	}
-	body := &limited{r: resp.Body, left: c.options.MaxBody, limit: c.options.MaxBody}
-	err := into(body)
+	body, err := c.body(resp)
+	if err != nil {
+		return brokenOff(err)
+	}
+	err = into(body)
 	switch {
 	case body.err != nil:
-		return fmt.Errorf("its answer breaks off: %w", body.err)
+		return brokenOff(body.err)
 	case err != nil:
 		return fmt.Errorf("its answer cannot be used: %w", err)
 	}
 	return nil
 }
 
+// readAll is the whole of an answer.
+func (c *Client) readAll(resp *http.Response) ([]byte, error) {
+	body, err := c.body(resp)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(body)
+}
+
+// words is the beginning of an answer that is no success. Its status says
+// enough, so what cannot be read of it is left out.
+func (c *Client) words(resp *http.Response) []byte {
+	body, err := c.body(resp)
+	if err != nil {
+		return nil
+	}
+	b, _ := io.ReadAll(io.LimitReader(body, maxErrorBytes))
+	return b
+}
+
+// brokenOff is what is said of an answer that cannot be read to its end.
+func brokenOff(err error) error {
+	if errors.Is(err, ErrTooLarge) {
+		return err
+	}
+	return fmt.Errorf("its answer breaks off: %w", err)
+}
+
 const notJSON = "it is %q and not JSON: is this URL a Marathon?"
-
-// limited reads so many bytes at most, and remembers why it could not go on.
-type limited struct {
-	r           io.Reader
-	left, limit int64
-	err         error
-}
-
-func (l *limited) Read(p []byte) (int, error) {
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
-	}
-	n, err := l.r.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		err = fmt.Errorf("it is longer than %d bytes", l.limit)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		l.err = err
-	}
-	return n, err
-}
 
 // unwrapURL drops the URL that net/http repeats in its errors.
 func unwrapURL(err error) error {
@@ -361,14 +374,6 @@ func unwrapURL(err error) error {
 		return u.Err
 	}
 	return err
-}
-
-func readAll(r io.Reader, limit int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		return nil, fmt.Errorf("it is longer than %d bytes", limit)
-	}
-	return b, err
 }
 
 // read takes over what an unsuccessful answer says. Details is a list after a

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pacer-gitops/pacer/manifests"
@@ -40,6 +41,10 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// mostWords is how many complaints, or locks, are told: the rest of a thousand is
+// no news.
+const mostWords = 20
+
 // Words is what Marathon said, in one line: message, complaints, and who holds
 // the lock.
 func (e *Error) Words() string {
@@ -48,13 +53,24 @@ func (e *Error) Words() string {
 	if e.Message == "" {
 		b.WriteString(strings.ToLower(http.StatusText(e.Status)))
 	}
-	for _, d := range e.Details {
-		fmt.Fprintf(&b, "; %s: %s", d.Path, strings.Join(d.Errors, ", "))
+	for _, d := range e.Details[:min(len(e.Details), mostWords)] {
+		fmt.Fprintf(&b, "; %s: %s", d.Path, strings.Join(first(d.Errors), ", "))
+	}
+	if more := len(e.Details) - mostWords; more > 0 {
+		fmt.Fprintf(&b, "; and %d more", more)
 	}
 	if len(e.Deployments) > 0 {
-		fmt.Fprintf(&b, " (deployments %s)", strings.Join(e.Deployments, ", "))
+		fmt.Fprintf(&b, " (deployments %s)", strings.Join(first(e.Deployments), ", "))
 	}
 	return b.String()
+}
+
+// first are the first of many words, and how many more there are.
+func first(words []string) []string {
+	if len(words) <= mostWords {
+		return words
+	}
+	return append(slices.Clone(words[:mostWords]), fmt.Sprintf("and %d more", len(words)-mostWords))
 }
 
 // Unwrap returns why there was no answer.

@@ -160,13 +160,14 @@ func (c *Client) stream(ctx context.Context, base *url.URL, path string) (*Strea
 		return fail(failure)
 	}
 	req.Header.Set("Accept", "text/event-stream") // anything else is a 405: measured
+	req.Header.Del("Accept-Encoding")
 	resp, err := c.http.Do(req)
 	if err != nil {
 		failure.Cause = unwrapURL(err)
 		return fail(failure)
 	}
 	if resp.StatusCode != http.StatusOK || !bytes.HasPrefix([]byte(resp.Header.Get("Content-Type")), []byte("text/event-stream")) {
-		body, _ := readAll(resp.Body, 1<<16) // only to have words for the error
+		body := c.words(resp)
 		resp.Body.Close()
 		failure.Sent, failure.Status = true, resp.StatusCode
 		failure.read(resp.Header, body, cleanser{})
@@ -250,6 +251,9 @@ func (p *eventParser) next() (Event, error) {
 				e = Event{}
 				size = 0
 				continue
+			}
+			if err := checked(data); err != nil {
+				return Event{}, fmt.Errorf("an event: %w", err)
 			}
 			e.Data = data
 			if e.Type == "" {

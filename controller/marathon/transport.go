@@ -26,5 +26,6 @@ func newTransport(o Options) (*http.Transport, error) {
 		IdleConnTimeout:       60 * time.Second,
 		ResponseHeaderTimeout: o.Timeout,
 		ForceAttemptHTTP2:     true,
+		DisableCompression:    true, // Client.body decompresses, and sees how much came
 	}, nil
 }
