@@ -145,20 +145,34 @@ func parseURLs(raw []string) ([]*url.URL, error) {
 	return bases, nil
 }
 
-// redirect follows only to what is configured: credentials go nowhere else.
+// redirect decides where a redirect may lead, for credentials go along:
+//
+//	a write                               nowhere: it might be done twice, or elsewhere
+//	from https to http                    nowhere, even if both are configured
+//	a URL with a user in it               nowhere
+//	to a configured scheme, host and port yes
+//	to any other                          nowhere
+//	the fourth in a row                   nowhere
 func (c *Client) redirect(r *http.Request, via []*http.Request) error {
+	to, from := r.URL, via[len(via)-1].URL
 	if len(via) >= 4 {
 		return errors.New("Marathon redirects in a circle")
 	}
 	if via[0].Method != http.MethodGet {
-		return fmt.Errorf("Marathon redirects a write to %s: give the URL of a Marathon, not of something in front of it", r.URL.Host)
+		return fmt.Errorf("Marathon redirects a write to %s: give the URL of a Marathon, not of something in front of it", oneLine(to.Host))
+	}
+	if from.Scheme == "https" && to.Scheme != "https" {
+		return fmt.Errorf("Marathon redirects from https to %s://%s, where anybody on the way can read the credential: it is not followed", oneLine(to.Scheme), oneLine(to.Host))
+	}
+	if to.User != nil {
+		return fmt.Errorf("Marathon redirects to %s with a user in the URL: it is not followed", oneLine(to.Host))
 	}
 	for _, b := range c.bases {
-		if b.Scheme == r.URL.Scheme && b.Host == r.URL.Host {
+		if b.Scheme == to.Scheme && b.Host == to.Host {
 			return c.options.Auth.set(r) // Go drops it where the host differs
 		}
 	}
-	return fmt.Errorf("Marathon redirects to %s://%s, which is not among the configured URLs: add it", r.URL.Scheme, r.URL.Host)
+	return fmt.Errorf("Marathon redirects to %s://%s, which is not among the configured URLs: add it", oneLine(to.Scheme), oneLine(to.Host))
 }
 
 // request is one question to Marathon.
