@@ -78,6 +78,7 @@ type Client struct {
 	options Options
 	bases   []*url.URL
 	http    *http.Client
+	agents  *http.Client // never sent a credential
 	fence   *fence       // nil: writes are always allowed
 	current atomic.Int32 // index of the base that answered last
 	home    atomic.Pointer[sandboxes]
@@ -100,7 +101,7 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{options: o, bases: bases}
+	c := &Client{options: o, bases: bases, agents: newAgents(bases)}
 	c.http = c.newHTTP(t)
 	if o.Lease != nil {
 		c.fence = &fence{lease: o.Lease, open: c.newFenced}
@@ -123,6 +124,7 @@ func (c *Client) Close() {
 		c.fence.close()
 	}
 	c.http.CloseIdleConnections()
+	c.agents.CloseIdleConnections()
 }
 
 func parseURLs(raw []string) ([]*url.URL, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"path"
 	"slices"
 	"strings"
@@ -391,7 +392,7 @@ func (c *Client) podAt(ctx context.Context, id, version string) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	return c.versions.get(podPath+"::versions/"+version, func(path string) (string, error) {
+	return c.versions.get(podPath+"::versions/"+url.PathEscape(version), func(path string) (string, error) {
 		var then wirePod
 		switch err := c.get(ctx, path, &then); {
 		case err == nil:

@@ -23,10 +23,10 @@ const (
 // Stderr reads the end of what a task that failed wrote to its standard error:
 // at most 4 KiB, within a second. It comes from the Mesos agent on which the
 // task ran, or from a local Marathon itself. It is as the task wrote it: any
-// secret may be in it. No credential is sent to an agent.
+// secret may be in it. What may be asked of an agent is in agent.go.
 func (c *Client) Stderr(ctx context.Context, f TaskFailure) (string, error) {
-	if f.TaskID == "" {
-		return "", errors.New("marathon: the failure names no task")
+	if err := taskName(f.TaskID); err != nil {
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
 	defer cancel()
@@ -41,10 +41,13 @@ func (c *Client) Stderr(ctx context.Context, f TaskFailure) (string, error) {
 	if f.Host == "" || c.options.AgentPort < 0 {
 		return "", errors.New("marathon: no agent to ask")
 	}
+	if err := agentHost(f.Host); err != nil {
+		return "", err
+	}
 	base := "http://" + net.JoinHostPort(f.Host, strconv.Itoa(c.options.AgentPort)) + "/files/read?"
 	// The agent's name of a sandbox, whatever its work_dir: MESOS-7899.
 	path := "/frameworks/" + home.framework + "/executors/" + f.TaskID + "/runs/latest/stderr"
-	return tail(func(query string, v any) error { return ask(ctx, base+query, v) }, path)
+	return tail(func(query string, v any) error { return c.askAgent(ctx, base+query, v) }, path)
 }
 
 // sandboxes says where the sandboxes of tasks are served.
@@ -88,21 +91,13 @@ func tail(read func(query string, v any) error, path string) (string, error) {
 	return w.Data[:min(len(w.Data), tailBytes)], nil
 }
 
-// agents is how agents are asked: without credentials, proxies' detours or
-// redirects to elsewhere.
-var agents = &http.Client{
-	Timeout:       tailTimeout,
-	Transport:     &http.Transport{DisableKeepAlives: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-}
-
-// ask reads JSON from an agent.
-func ask(ctx context.Context, url string, v any) error {
+// askAgent reads JSON from an agent.
+func (c *Client) askAgent(ctx context.Context, url string, v any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	answer, err := agents.Do(r)
+	answer, err := c.agents.Do(r)
 	if err != nil {
 		return err
 	}
