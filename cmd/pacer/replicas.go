@@ -73,12 +73,12 @@ func (r *replicas) addTo(o *web.Options) {
 		return
 	}
 	o.Address, o.Abdicate = r.address, r.candidate.Abdicate
-	o.Leader = func(ctx context.Context) (string, error) {
+	o.Leader = func(ctx context.Context) (leader.Replica, error) {
 		who, err := r.candidate.Leader(ctx)
 		if err == nil && who.Address == "" {
 			err = errors.New("the leader serves no page")
 		}
-		return who.Address, err
+		return who, err
 	}
 }
 

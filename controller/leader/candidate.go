@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,7 +31,6 @@ type Options struct {
 // from several goroutines.
 type Candidate struct {
 	o       Options
-	data    []byte // of its nodes
 	metrics *metrics
 	events  chan heard
 
@@ -63,6 +61,8 @@ type Status struct {
 	LeaseSeconds float64 `json:"leaseSeconds,omitempty"`
 	// Leader is the URL of the first in line, as far as it is known.
 	Leader string `json:"leader,omitempty"`
+	// LeaderUnproved: nothing proves that Leader is the URL of a replica; see Trust.
+	LeaderUnproved bool `json:"leaderUnproved,omitempty"`
 	// Candidates is how many replicas stand for election.
 	Candidates int `json:"candidates"`
 	// Reason says why this one does not.
@@ -78,11 +78,6 @@ func (s Status) NotReady() string {
 	return s.Reason
 }
 
-// identity is what a candidate's nodes hold.
-type identity struct {
-	Address string `json:"address"`
-}
-
 // heard is an event, and what comes with it.
 type heard struct {
 	event
@@ -92,8 +87,9 @@ type heard struct {
 
 // Replica is one that stands for election.
 type Replica struct {
-	Address string // URL
+	Address string // URL, as it gives it
 	Epoch   int64
+	Trust   Trust // in the address
 	node    string
 }
 
@@ -111,11 +107,8 @@ func New(o Options) (*Candidate, error) {
 	if o.Clock == nil {
 		o.Clock = SystemClock{}
 	}
-	data, err := json.Marshal(identity{o.Address})
-	if err != nil {
-		return nil, err
-	}
-	c := &Candidate{o: o, data: data, events: make(chan heard, 16), status: Status{State: Connecting}}
+	c := &Candidate{o: o, events: make(chan heard, 16), status: Status{State: Connecting}}
+	var err error
 	if c.metrics, err = newMetrics(o.Metrics, c.Status); err != nil {
 		return nil, fmt.Errorf("leader: cannot register metrics: %w", err)
 	}
@@ -191,15 +184,11 @@ func (c *Candidate) Leader(ctx context.Context) (Replica, error) {
 }
 
 func identify(ctx context.Context, s Session, node string) (Replica, error) {
-	data, epoch, err := s.Read(ctx, node)
+	who, err := s.Read(ctx, node)
 	if err != nil {
 		return Replica{}, fmt.Errorf("%w: %w", ErrNobody, err)
 	}
-	var who identity
-	if err := json.Unmarshal(data, &who); err != nil {
-		return Replica{}, fmt.Errorf("%w: node %s: %w", ErrNobody, node, err)
-	}
-	return Replica{Address: who.Address, Epoch: epoch, node: node}, nil
+	return who, nil
 }
 
 // Abdicate hands over to the next in line, and stands for election again behind
@@ -339,7 +328,7 @@ func (r *run) carryOut(c command) {
 		r.connect(c.term)
 	case doJoin:
 		r.ask(c.term, func(ctx context.Context, s Session) heard {
-			node, epoch, err := s.Join(ctx, c.id, r.data)
+			node, epoch, err := s.Join(ctx, c.id, r.o.Address)
 			return heard{event: event{kind: joined, node: node, epoch: epoch, err: err}}
 		})
 	case doList:
@@ -468,8 +457,9 @@ func (r *run) meet() {
 // publish shows what is known.
 func (r *run) publish() {
 	s := Status{State: r.e.state, Epoch: r.first.Epoch, Leader: r.first.Address, Candidates: len(r.e.line), Reason: r.e.reason}
+	s.LeaderUnproved = s.Leader != "" && r.first.Trust != Proved
 	if r.e.first {
-		s.Epoch, s.Leader = r.e.epoch, r.o.Address
+		s.Epoch, s.Leader, s.LeaderUnproved = r.e.epoch, r.o.Address, false
 	}
 	r.metrics.inState(s.State)
 	r.mu.Lock()

@@ -18,14 +18,14 @@ type Session interface {
 	// Timeout is the session timeout as the server granted it.
 	Timeout() time.Duration
 	// Join makes the nodes of a candidate, which end with the session: one in
-	// line and one among the replicas. Both hold data. It returns the name of
-	// the first and its czxid. After an error one of them may be there: only
+	// line and one among the replicas. Both hold the address, and what proves it
+	// (see Trust). It returns the name of the first and its czxid. After an error one of them may be there: only
 	// closing the session is sure to remove it.
-	Join(ctx context.Context, id string, data []byte) (node string, epoch int64, err error)
+	Join(ctx context.Context, id, address string) (node string, epoch int64, err error)
 	// Line reads who is there.
 	Line(ctx context.Context) (Line, error)
-	// Read returns what a node in line holds, and its czxid.
-	Read(ctx context.Context, node string) (data []byte, epoch int64, err error)
+	// Read tells whose a node in line is.
+	Read(ctx context.Context, node string) (Replica, error)
 	// Gone returns nil or ErrGone when a node in line is not there any more, and
 	// another error where that cannot be told.
 	Gone(ctx context.Context, node string) error

@@ -2,9 +2,11 @@ package leader
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -29,11 +31,14 @@ func (e ensemble) Dial(ctx context.Context) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{conn}, nil
+	return &session{Conn: conn}, nil
 }
 
 // session is a Session in a real ensemble.
-type session struct{ *zookeeper.Conn }
+type session struct {
+	*zookeeper.Conn
+	own atomic.Pointer[string] // path of the own node in line; nil: not made yet
+}
 
 // Timeout is what the server granted.
 func (s *session) Timeout() time.Duration { return s.SessionTimeout() }
@@ -44,10 +49,14 @@ func (s *session) Path(node string) string { return path.Join(s.Root(), candidat
 func (s *session) replica(id string) string { return path.Join(s.Root(), replicasNode, id) }
 
 // Join makes both nodes in one transaction.
-func (s *session) Join(ctx context.Context, id string, data []byte) (string, int64, error) {
+func (s *session) Join(ctx context.Context, id, address string) (string, int64, error) {
 	type made struct {
 		node  string
 		epoch int64
+	}
+	data, err := json.Marshal(identity{address, s.prove(s.SessionID(), id, address)})
+	if err != nil {
+		return "", 0, err
 	}
 	m, err := call(ctx, func() (made, error) {
 		for _, parent := range []string{s.Path(""), s.replica("")} {
@@ -71,6 +80,7 @@ func (s *session) Join(ctx context.Context, id string, data []byte) (string, int
 		case stat.EphemeralOwner != s.SessionID():
 			return made{}, fmt.Errorf("node %s belongs to another session", answers[1].String)
 		}
+		s.own.Store(&answers[1].String)
 		return made{path.Base(answers[1].String), stat.Czxid}, nil
 	})
 	return m.node, m.epoch, err
@@ -89,20 +99,20 @@ func (s *session) Line(ctx context.Context) (Line, error) {
 	})
 }
 
-// Read returns what a node holds.
-func (s *session) Read(ctx context.Context, node string) ([]byte, int64, error) {
-	type read struct {
-		data  []byte
-		epoch int64
-	}
-	r, err := call(ctx, func() (read, error) {
+// Read tells whose a node is.
+func (s *session) Read(ctx context.Context, node string) (Replica, error) {
+	return call(ctx, func() (Replica, error) {
 		data, stat, err := s.Get(s.Path(node))
 		if err != nil {
-			return read{}, goneOr(err)
+			return Replica{}, goneOr(err)
 		}
-		return read{data, stat.Czxid}, nil
+		who, err := identityOf(data, node)
+		if err != nil {
+			return Replica{}, err
+		}
+		trust, err := s.trust(node, stat.EphemeralOwner, who)
+		return Replica{Address: who.Address, Epoch: stat.Czxid, Trust: trust, node: node}, err
 	})
-	return r.data, r.epoch, err
 }
 
 // Gone waits for the end of a node.

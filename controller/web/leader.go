@@ -25,8 +25,8 @@ func (s *site) follows() bool {
 }
 
 // atLeader has an action done by the leader: here, or by passing the request on
-// to it as it is, with the caller's credential. The caller was let in here
-// already, and is asked again there.
+// to it, with the caller's credential where its address is proved. The caller was
+// let in here already, and is asked again there.
 func (s *site) atLeader(next http.Handler) http.Handler {
 	if s.Leader == nil {
 		return next
@@ -36,13 +36,14 @@ func (s *site) atLeader(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		target, err := s.leaderURL(r)
+		// What a browser sends by itself counts as well.
+		target, err := s.leaderOf(r, r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "")
 		if err != nil {
 			s.Log.Warn("an action cannot be passed on to the leader", "path", r.URL.Path, "remote", r.RemoteAddr, "error", err)
 			s.writeJSON(w, http.StatusServiceUnavailable, answer{err.Error()})
 			return
 		}
-		s.Log.Info("action passed on to the leader", "path", r.URL.Path, "remote", r.RemoteAddr, "leader", target.String())
+		s.Log.Info("action passed on to the leader", "path", r.URL.Path, "remote", r.RemoteAddr, "leader", target.url.String())
 		s.passOn(target).ServeHTTP(w, r)
 		if name := r.PathValue("name"); name != "" {
 			_ = s.Trigger(name, s.asker(r, "sync")) // what comes of it is seen here soon, too
@@ -51,12 +52,13 @@ func (s *site) atLeader(next http.Handler) http.Handler {
 }
 
 // leaderToo is where the leader is, for what is done here and there; nil: it is
-// this replica, or none that could be asked.
-func (s *site) leaderToo(r *http.Request) *url.URL {
+// this replica, or none that could be asked. A webhook has a secret in it, or a
+// signature that would be believed again.
+func (s *site) leaderToo(r *http.Request) *destination {
 	if s.Leader == nil || !s.follows() {
 		return nil
 	}
-	target, err := s.leaderURL(r)
+	target, err := s.leaderOf(r, true)
 	if err != nil {
 		s.Log.Info("not passed on to the leader, which looks by itself", "path", r.URL.Path, "error", err)
 		return nil
@@ -64,33 +66,54 @@ func (s *site) leaderToo(r *http.Request) *url.URL {
 	return target
 }
 
-// leaderURL is where the leader is, or why it cannot be asked.
-func (s *site) leaderURL(r *http.Request) (*url.URL, error) {
+// destination is a replica that a request is passed on to.
+type destination struct {
+	url    *url.URL
+	proved bool
+}
+
+// leaderOf is where the leader is, or why it cannot be asked:
+//
+//	trust in its address   a request with a secret   without
+//	Proved                 passed on                 passed on
+//	Unprovable             not                       passed on, bare
+//	Unproved               not                       not
+//
+// Unprovable is an ensemble of this machine's own, or one that was opened on
+// purpose; an address that could be proved and is not is somebody's else.
+func (s *site) leaderOf(r *http.Request, secret bool) (*destination, error) {
 	if r.Header.Get(forwarded) != "" {
 		return nil, errors.New("the leader has just changed: ask again")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
-	address, err := s.Leader(ctx)
+	who, err := s.Leader(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("there is no leader at the moment: ask again: %w", err)
 	}
-	target, err := url.Parse(address)
+	target, err := url.Parse(who.Address)
 	switch {
 	case err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" || target.User != nil:
-		return nil, fmt.Errorf("the leader gives %q as its address, which is no URL: its advertise is wrong", address)
-	case address == s.Address:
+		return nil, fmt.Errorf("the leader gives %q as its address, which is no URL: its advertise is wrong", who.Address)
+	case who.Address == s.Address:
 		return nil, errors.New("this replica is about to lead: ask again")
+	case who.Trust == leader.Unproved:
+		return nil, fmt.Errorf("this replica follows and passes nothing on to %q: the node of the leader in ZooKeeper is not proved by the credential of zookeeper.auth (it is somebody else's, or of an older Pacer, or of one with another password): ask there, if you know it for a Pacer's address", who.Address)
+	case who.Trust != leader.Proved && secret:
+		return nil, fmt.Errorf("this replica follows and sends no token to %q: without zookeeper.auth nothing proves that the leader is there: ask there, if you know it for a Pacer's address", who.Address)
 	}
-	return target, nil
+	return &destination{url: target, proved: who.Trust == leader.Proved}, nil
 }
 
 // passOn sends a request to another replica, and its answer back. Redirects are
 // not followed.
-func (s *site) passOn(target *url.URL) http.Handler {
+func (s *site) passOn(target *destination) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(target)
+			r.SetURL(target.url)
+			if !target.proved { // nothing but the request
+				r.Out.Header = http.Header{"Content-Type": r.In.Header["Content-Type"], "Accept": r.In.Header["Accept"]}
+			}
 			r.Out.Header.Set(forwarded, "1")
 			// It was looked at here whether it comes from our own page; there the page is another one.
 			r.Out.Header.Del("Origin")
@@ -111,8 +134,8 @@ func (s *site) passOn(target *url.URL) http.Handler {
 		Transport: toLeader,
 		ErrorLog:  slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
-			s.Log.Warn("the leader does not answer", "leader", target.String(), "error", err)
-			s.writeJSON(w, http.StatusServiceUnavailable, answer{fmt.Sprintf("the leader at %s does not answer, and it is not known whether it was done: look, and ask again", target)})
+			s.Log.Warn("the leader does not answer", "leader", target.url.String(), "error", err)
+			s.writeJSON(w, http.StatusServiceUnavailable, answer{fmt.Sprintf("the leader at %s does not answer, and it is not known whether it was done: look, and ask again", target.url)})
 		},
 	}
 }

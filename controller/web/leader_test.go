@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -16,7 +17,7 @@ import (
 )
 
 // replica is one that leads or follows, with tokens. It is asked at its URL.
-func replica(t *testing.T, leading bool, at func(context.Context) (string, error)) (*httptest.Server, *asked, *replicaOptions) {
+func replica(t *testing.T, leading bool, at func(context.Context) (leader.Replica, error)) (*httptest.Server, *asked, *replicaOptions) {
 	t.Helper()
 	status := sampleStatus()
 	status.Leader = &leader.Status{State: leader.Waiting, Leader: "http://other:9090", Epoch: 42, Candidates: 3}
@@ -38,6 +39,13 @@ func replica(t *testing.T, leading bool, at func(context.Context) (string, error
 	made.remake = func() { handler = New(made.Options) }
 	made.remake()
 	return server, a, made
+}
+
+// proved is a leader whose address is proved.
+func proved(url string) func(context.Context) (leader.Replica, error) { return led(url, leader.Proved) }
+
+func led(url string, trust leader.Trust) func(context.Context) (leader.Replica, error) {
+	return func(context.Context) (leader.Replica, error) { return leader.Replica{Address: url, Trust: trust}, nil }
 }
 
 // replicaOptions can be changed, and the replica be made anew with them.
@@ -71,7 +79,7 @@ func post(t *testing.T, url, token, body string, header ...string) (int, string)
 
 func TestAFollowerHasTheLeaderDoWhatItIsAskedFor(t *testing.T) {
 	lead, asked, _ := replica(t, true, nil)
-	follower, own, _ := replica(t, false, func(context.Context) (string, error) { return lead.URL, nil })
+	follower, own, _ := replica(t, false, proved(lead.URL))
 	code, said := post(t, follower.URL+"/api/v1/syncs/shop/approve", "do", `{"ids": ["/shop/a"], "revision": "3f9c2a7"}`)
 	if code != http.StatusOK || !strings.Contains(said, "approved in shop") {
 		t.Errorf("%d %s", code, said)
@@ -97,7 +105,7 @@ func TestAFollowerHasTheLeaderDoWhatItIsAskedFor(t *testing.T) {
 
 func TestAFollowerPassesOnNothingThatItWouldNotDo(t *testing.T) {
 	lead, asked, _ := replica(t, true, nil)
-	follower, _, _ := replica(t, false, func(context.Context) (string, error) { return lead.URL, nil })
+	follower, _, _ := replica(t, false, proved(lead.URL))
 	if code, _ := post(t, follower.URL+"/api/v1/leader/abdicate", "see", ""); code != http.StatusUnauthorized {
 		t.Errorf("with the token that only sees: %d", code)
 	}
@@ -120,7 +128,7 @@ func TestAWebhookReachesTheLeaderToo(t *testing.T) {
 	lead, _, o := replica(t, true, nil)
 	o.Webhooks = hooks("leader")
 	o.remake()
-	follower, _, o := replica(t, false, func(context.Context) (string, error) { return lead.URL, nil })
+	follower, _, o := replica(t, false, proved(lead.URL))
 	o.Webhooks = hooks("follower")
 	o.remake()
 	code, said := post(t, follower.URL+"/webhooks/shop", "", `{"any": "thing"}`, "X-Gitlab-Token", "key")
@@ -129,6 +137,59 @@ func TestAWebhookReachesTheLeaderToo(t *testing.T) {
 	}
 	if code, _ := post(t, follower.URL+"/webhooks/shop", "", `{}`, "X-Gitlab-Token", "wrong"); code != http.StatusUnauthorized || len(looked) != 2 {
 		t.Errorf("a wrong signature: %d, %q", code, looked)
+	}
+}
+
+// What proves somebody goes to no address that is not proved, and nothing at all to
+// one that could be proved and is not.
+func TestNoSecretGoesToALeaderThatIsNotProved(t *testing.T) {
+	for name, c := range map[string]struct {
+		trust   leader.Trust
+		tokens  bool
+		path    string
+		header  []string
+		arrives bool
+	}{
+		"a token":                         {leader.Unprovable, true, "/api/v1/syncs/shop/suspend", nil, false},
+		"a token that nobody asked for":   {leader.Unprovable, false, "/api/v1/syncs/shop/suspend", nil, false},
+		"a cookie of another server here": {leader.Unprovable, false, "/api/v1/syncs/shop/suspend", []string{"Authorization", "", "Cookie", "session=secret"}, false},
+		"no secret":                       {leader.Unprovable, false, "/api/v1/syncs/shop/suspend", []string{"Authorization", "", "X-Api-Key", "secret"}, true},
+		"the secret of a webhook":         {leader.Unprovable, false, "/webhooks/shop", []string{"X-Gitlab-Token", "key"}, false},
+		"a forged node, a token":          {leader.Unproved, true, "/api/v1/leader/abdicate", nil, false},
+		"a forged node, no secret":        {leader.Unproved, false, "/api/v1/leader/abdicate", []string{"Authorization", ""}, false},
+		"a forged node, a webhook":        {leader.Unproved, false, "/webhooks/shop", []string{"X-Gitlab-Token", "key"}, false},
+		"proved":                          {leader.Proved, true, "/api/v1/syncs/shop/suspend", nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var arrived []http.Header
+			there := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { arrived = append(arrived, r.Header) }))
+			defer there.Close()
+			follower, _, o := replica(t, false, led(there.URL, c.trust))
+			if !c.tokens {
+				o.Tokens = Tokens{}
+			}
+			looked := 0
+			o.Webhooks = Webhooks{Secret: func(string) func() (string, error) { return token("key") }, Look: func(string) error { looked++; return nil }}
+			o.remake()
+			code, said := post(t, follower.URL+c.path, "do", "{}", c.header...)
+			if len(arrived) > 0 != c.arrives {
+				t.Errorf("answered %d %s; %d requests arrived: %v", code, said, len(arrived), arrived)
+			}
+			for _, h := range arrived {
+				if text := fmt.Sprint(h); strings.Contains(text, "secret") || c.trust != leader.Proved && h.Get("Authorization") != "" {
+					t.Errorf("there arrived %s", text)
+				}
+			}
+			switch {
+			case c.arrives:
+			case c.path == "/webhooks/shop": // what it is for is done here
+				if code != http.StatusAccepted || looked != 1 {
+					t.Errorf("the webhook: %d %s, %d looks", code, said, looked)
+				}
+			case code != http.StatusServiceUnavailable || !strings.Contains(said, there.URL) || !strings.Contains(said, "zookeeper.auth"):
+				t.Errorf("answered %d %s: want the address, and what is missing", code, said)
+			}
+		})
 	}
 }
 
@@ -143,17 +204,17 @@ func TestWithoutALeaderToAskTheAnswerSaysSo(t *testing.T) {
 	gone.Close()
 	var own string
 	for name, c := range map[string]struct {
-		at   func(context.Context) (string, error)
+		at   func(context.Context) (leader.Replica, error)
 		head []string
 		code int
 		want string
 	}{
-		"nobody leads":       {at: func(context.Context) (string, error) { return "", leader.ErrNobody }, want: "no leader at the moment"},
-		"itself":             {at: func(context.Context) (string, error) { return own, nil }, want: "about to lead"},
-		"no URL":             {at: func(context.Context) (string, error) { return "file:///etc/passwd", nil }, want: "no URL"},
-		"it does not answer": {at: func(context.Context) (string, error) { return gone.URL, nil }, want: "does not answer"},
-		"passed on already":  {at: func(context.Context) (string, error) { return elsewhere.URL, nil }, head: []string{forwarded, "1"}, want: "has just changed"},
-		"it redirects":       {at: func(context.Context) (string, error) { return redirects.URL, nil }, code: http.StatusTemporaryRedirect},
+		"nobody leads":       {at: func(context.Context) (leader.Replica, error) { return leader.Replica{}, leader.ErrNobody }, want: "no leader at the moment"},
+		"itself":             {at: func(ctx context.Context) (leader.Replica, error) { return proved(own)(ctx) }, want: "about to lead"},
+		"no URL":             {at: proved("file:///etc/passwd"), want: "no URL"},
+		"it does not answer": {at: proved(gone.URL), want: "does not answer"},
+		"passed on already":  {at: proved(elsewhere.URL), head: []string{forwarded, "1"}, want: "has just changed"},
+		"it redirects":       {at: proved(redirects.URL), code: http.StatusTemporaryRedirect},
 	} {
 		t.Run(name, func(t *testing.T) {
 			follower, asked, o := replica(t, false, c.at)
@@ -200,6 +261,7 @@ func TestThePageSaysWhoLeads(t *testing.T) {
 	for want, l := range map[string]*leader.Status{
 		"This replica leads, epoch 42, 3 in line":                              {State: leader.Leading, Leading: true, Epoch: 42, Candidates: 3},
 		`the leader is <a href="http://other:9090" rel="noopener noreferrer">`: {State: leader.Waiting, Leader: "http://other:9090", Epoch: 42},
+		"the leader is <bdi>http://forged:9090</bdi>":                          {State: leader.Waiting, Leader: "http://forged:9090", LeaderUnproved: true},
 		"This replica follows: no leader is known":                             {State: leader.Connecting},
 		"<strong>This replica cannot become the leader.</strong> <bdi>not 10s": {State: leader.Connecting, Reason: "not 10s"},
 		"the leader is <bdi>javascript:alert(1)</bdi>":                         {State: leader.Waiting, Leader: "javascript:alert(1)"},

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
@@ -30,9 +31,9 @@ type Options struct {
 	Approve  func(ctx context.Context, sync string, ids []string, revision string, by store.Asked) error
 	Rollback func(ctx context.Context, sync string, to controller.Rollback, by store.Asked) (store.Pin, error)
 	Release  func(ctx context.Context, sync string, by store.Asked) error
-	// Leader tells the URL of the replica that leads, which does the actions that
-	// others are asked for; nil: there is one replica.
-	Leader func(context.Context) (string, error)
+	// Leader tells which replica leads, which does the actions that others are
+	// asked for, where its address can be trusted; nil: there is one replica.
+	Leader func(context.Context) (leader.Replica, error)
 	// Address is the URL of this replica, as Leader would tell it.
 	Address string
 	// Abdicate hands over to another replica; nil: there is one replica.

@@ -26,6 +26,7 @@ type Conn struct {
 	config Config
 	tls    *tls.Config
 	acl    []zk.ACL
+	secret []byte          // user and password, as the server was told; nil: none
 	events <-chan zk.Event // closed by the library when it has ended
 
 	session atomic.Int64 // id; 0 before the first was granted
@@ -86,7 +87,8 @@ func (c *Conn) credential() ([]byte, error) {
 			return nil, fmt.Errorf("zookeeper auth: %w", err)
 		}
 		c.acl = zk.DigestACL(zk.PermAll, a.User, password)
-		return []byte(a.User + ":" + password), nil
+		c.secret = []byte(a.User + ":" + password)
+		return c.secret, nil
 	default:
 		c.acl = zk.WorldACL(zk.PermAll)
 	}
