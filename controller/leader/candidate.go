@@ -121,7 +121,7 @@ func (c *Candidate) Status() Status {
 	defer c.mu.Unlock()
 	s := c.status
 	if c.lease != nil {
-		left := c.lease.left()
+		left := c.lease.Left()
 		s.Leading, s.LeaseSeconds = left > 0, left.Seconds()
 	}
 	return s
@@ -346,7 +346,7 @@ func (r *run) carryOut(c command) {
 	case doWatch:
 		r.watch(c)
 	case doClose:
-		r.close()
+		r.close(c.held)
 	case doWork:
 		r.begin(c)
 	case doCancel:
@@ -403,11 +403,18 @@ func (r *run) watch(c command) {
 	})
 }
 
-func (r *run) close() {
+// close closes the session of the term, and the next in line leads as soon as that
+// has happened: so what a lease of this one let out is to be gone before.
+func (r *run) close(held *sync.WaitGroup) {
 	if r.cancel != nil {
 		r.cancel()
 	}
-	r.hangUp(r.session)
+	if s := r.session; s != nil {
+		r.group.Go(func() {
+			held.Wait()
+			r.hangUp(s)
+		})
+	}
 	r.session, r.first = nil, Replica{}
 }
 
@@ -427,7 +434,7 @@ func (r *run) begin(c command) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.outer))
 	r.cancelWork = cancel
 	r.metrics.terms.Inc()
-	r.o.Log.Info("leading", "epoch", c.epoch, "lease", c.lease.left())
+	r.o.Log.Info("leading", "epoch", c.epoch, "lease", c.lease.Left())
 	r.mu.Lock()
 	r.lease, r.path = c.lease, r.session.Path(r.e.node)
 	r.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -71,7 +72,7 @@ const (
 	doList                // answered by listed
 	doWatch               // answered by departed, when the node is gone
 	doCheck               // answered by checked
-	doClose               // close the session; nothing of it is heard any more
+	doClose               // close the session, once nobody holds a lease of it; nothing of it is heard any more
 	doWork                // begin the work under a lease, answered by worked
 	doCancel              // end the work, which is answered by worked
 	doSay                 // log
@@ -85,9 +86,10 @@ type command struct {
 	id    string // join
 	node  string // watch, check
 	check int
-	lease *Lease // work
-	epoch int64  // work
-	err   error  // cancel: why
+	lease *Lease          // work
+	held  *sync.WaitGroup // close: nobody holds a lease of the term any more
+	epoch int64           // work
+	err   error           // cancel: why
 	level slog.Level
 	text  string
 	args  []any
@@ -135,7 +137,8 @@ type election struct {
 	alive    Instant         // when the last of them was sent, or the node was made
 
 	lease   *Lease
-	led     bool // this node has had a lease
+	held    *sync.WaitGroup // of all leases of the term
+	led     bool            // this node has had a lease
 	working bool
 	leaving bool // handing over
 	leaveBy Instant
@@ -157,7 +160,7 @@ const handOver = time.Second
 func newElection(timeout time.Duration, clock Clock, r *rand.Rand, newID func() string) *election {
 	return &election{
 		timeout: timeout, patience: timeout / 2, clock: clock, rand: r, newID: newID, state: Connecting, retryAt: clock.Now(),
-		foreign: map[string]bool{},
+		foreign: map[string]bool{}, held: new(sync.WaitGroup),
 	}
 }
 
@@ -262,8 +265,9 @@ func (e *election) drop(now Instant, why error, wait time.Duration) {
 		e.say(level, "not in line for leadership any more", "node", e.node, "error", why)
 	}
 	e.endLease(why)
-	e.do(command{verb: doClose})
+	e.do(command{verb: doClose, held: e.held})
 	e.term++
+	e.held = new(sync.WaitGroup)
 	e.state, e.reason, e.retryAt = Connecting, why.Error(), now.Add(wait)
 	e.dialing, e.link, e.listing, e.relist, e.watching, e.id, e.node, e.epoch = false, false, false, false, "", "", "", 0
 	e.line, e.seen, e.first, e.outcast, e.led, e.leaving = nil, false, false, "", false, false
@@ -544,6 +548,7 @@ func (e *election) mayLead(now Instant) bool {
 func (e *election) lead() {
 	from, length := e.warrant()
 	e.lease, e.led, e.working = newLease(e.clock, from, length), true, true
+	e.lease.held = e.held
 	e.do(command{verb: doWork, lease: e.lease, epoch: e.epoch})
 }
 
@@ -570,7 +575,7 @@ func (e *election) wake(now Instant) time.Duration {
 			}
 		}
 		if e.lease != nil {
-			next = min(next, e.lease.left())
+			next = min(next, e.lease.Left())
 		} else if e.first {
 			for _, at := range []Instant{e.seenAt.Add(e.patience), e.firstAt.Add(e.patience)} {
 				if now.Since(at) < 0 {

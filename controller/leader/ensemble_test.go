@@ -48,7 +48,12 @@ type standing struct {
 // stand lets a candidate stand until stop, or the end of the test.
 func stand(t *testing.T, name string, e Ensemble) *standing {
 	t.Helper()
-	c, err := New(Options{Ensemble: e, Timeout: testTimeout, Address: "http://" + name, Log: logOf(t, name), Metrics: prometheus.NewRegistry()})
+	return standWith(t, Options{Ensemble: e, Timeout: testTimeout, Address: "http://" + name, Log: logOf(t, name), Metrics: prometheus.NewRegistry()})
+}
+
+func standWith(t *testing.T, o Options) *standing {
+	t.Helper()
+	c, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

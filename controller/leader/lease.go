@@ -28,11 +28,13 @@ type Lease struct {
 	length  time.Duration
 	suspect bool
 	err     error // why it has ended
+
+	held *sync.WaitGroup // by whom its term cannot end yet; see Hold
 }
 
 // newLease is in force for a time that began before.
 func newLease(clock Clock, from Instant, length time.Duration) *Lease {
-	return &Lease{clock: clock, done: make(chan struct{}), from: from, length: length}
+	return &Lease{clock: clock, done: make(chan struct{}), from: from, length: length, held: new(sync.WaitGroup)}
 }
 
 // Err is nil while writes may leave. It looks at the clocks: to be asked right
@@ -73,8 +75,22 @@ func (l *Lease) Begin() error {
 // somebody looks: whoever is about to write asks Err.
 func (l *Lease) Done() <-chan struct{} { return l.done }
 
-// left is how long it will last yet, as things are.
-func (l *Lease) left() time.Duration {
+// Hold keeps this replica from giving up its node until release is called, also
+// when the lease has ended: where it hands over, nobody else leads before that.
+// It is for what must be gone by then, and release must not wait for anybody.
+// The error is why the lease has ended.
+func (l *Lease) Hold() (release func(), err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.look(); err != nil {
+		return nil, err
+	}
+	l.held.Add(1)
+	return sync.OnceFunc(l.held.Done), nil
+}
+
+// Left is how long it will last yet, as things are; 0: it has ended.
+func (l *Lease) Left() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.look() != nil {

@@ -59,7 +59,7 @@ func TestAnEndedLeaseNeverComesBack(t *testing.T) {
 	if err := l.extend(clock.Now(), 5*time.Second); !errors.Is(err, ErrNoLease) {
 		t.Errorf("it was made longer after its end: %v", err)
 	}
-	if l.Err() == nil || l.left() != 0 {
+	if l.Err() == nil || l.Left() != 0 {
 		t.Error("it is in force again")
 	}
 	l.end(errors.New("twice")) // does nothing
@@ -77,8 +77,8 @@ func TestALeaseIsMadeLongerAndNeverShorter(t *testing.T) {
 		{Instant{time.Second, time.Second}, 5 * time.Second, 4 * time.Second},
 		{Instant{}, 5 * time.Second, 4 * time.Second},
 	} {
-		if err := l.extend(c.from, c.length); err != nil || l.left() != c.left {
-			t.Errorf("%v + %s: %v, %s left, want %s", c.from, c.length, err, l.left(), c.left)
+		if err := l.extend(c.from, c.length); err != nil || l.Left() != c.left {
+			t.Errorf("%v + %s: %v, %s left, want %s", c.from, c.length, err, l.Left(), c.left)
 		}
 	}
 }

@@ -914,7 +914,7 @@ func (s *sim) lonely() {
 	}
 	n := 0
 	for _, r := range s.replicas {
-		if r.e != nil && r.e.lease != nil && r.e.lease.left() > 0 {
+		if r.e != nil && r.e.lease != nil && r.e.lease.Left() > 0 {
 			n++
 		}
 	}
