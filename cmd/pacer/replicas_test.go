@@ -28,6 +28,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/local"
 	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/controller/marathon/pathtest"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 )
@@ -78,7 +79,8 @@ type replicaProcess struct {
 	config   string
 	log      string
 	marathon *httptest.Server
-	away     bool // Marathon cannot be reached; under c.mu
+	path     *pathtest.Listener // to it
+	away     bool               // Marathon cannot be reached; under c.mu
 	links    []*tcpLink
 
 	cmd *exec.Cmd
@@ -135,7 +137,11 @@ func (c *cluster) newReplica(i int, marathon http.Handler) *replicaProcess {
 	c.t.Helper()
 	dir := c.t.TempDir()
 	r := &replicaProcess{c: c, i: i, listen: unusedAddress(c.t), config: filepath.Join(dir, "pacer.yaml"), log: filepath.Join(dir, "log")}
-	r.marathon = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(w, req, marathon) }))
+	r.path = pathtest.Listen(c.t)
+	r.marathon = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(w, req, marathon) }))
+	_ = r.marathon.Listener.Close()
+	r.marathon.Listener = r.path
+	r.marathon.Start()
 	c.t.Cleanup(func() { r.marathon.CloseClientConnections(); r.marathon.Close() })
 	var servers []string
 	for _, address := range c.ensemble.Addresses() {
@@ -746,6 +752,61 @@ func (c *cluster) deleteFirst() {
 	if err := conn.Delete(line+"/"+first, -1); err != nil {
 		c.t.Fatal(err)
 	}
+}
+
+// TestNothingOfAnOldTermLands cuts the path from the leader to Marathon while it
+// writes, ends its term in each of the ways in which one can end, and heals the
+// path when another replica leads: what the old leader had written must not come.
+func TestNothingOfAnOldTermLands(t *testing.T) {
+	c := newCluster(t, 3, shortSession)
+	c.converge()
+	for _, end := range []struct {
+		name string
+		how  func(old *replicaProcess)
+		undo func(old *replicaProcess)
+	}{
+		{"it abdicates", func(old *replicaProcess) {
+			if code := old.post("/api/v1/leader/abdicate"); code != http.StatusAccepted {
+				t.Errorf("it answers %d", code)
+			}
+		}, func(*replicaProcess) {}},
+		{"SIGTERM", func(old *replicaProcess) { old.signal(syscall.SIGTERM) }, func(old *replicaProcess) {
+			_ = old.cmd.Wait() // it was told to end
+			old.start()
+		}},
+		{"kill -9", (*replicaProcess).kill, (*replicaProcess).start},
+		{"SIGSTOP", func(old *replicaProcess) { old.signal(syscall.SIGSTOP) }, func(old *replicaProcess) { old.signal(syscall.SIGCONT) }},
+		{"its lease ends: it is cut off from ZooKeeper", func(old *replicaProcess) { old.cut(true) }, func(old *replicaProcess) { old.cut(false) }},
+	} {
+		began := time.Now()
+		old := c.leader()
+		old.path.CutWrites()
+		c.push()
+		old.path.AwaitStuck(1)
+		before := c.written(old)
+		end.how(old)
+		c.leader(old)
+		old.path.Heal()
+		old.path.AwaitDelivered()
+		if late := c.written(old) - before; late > 0 {
+			t.Errorf("%s: %d writes of the old leader landed under the next one", end.name, late)
+		}
+		end.undo(old)
+		c.converge()
+		t.Logf("%s: %s", end.name, time.Since(began).Round(time.Millisecond))
+	}
+}
+
+// written is how many writes of a replica Marathon was sent.
+func (c *cluster) written(by *replicaProcess) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.record {
+		if w.sender == by {
+			n++
+		}
+	}
+	return n
 }
 
 // TestTheLeaderIsKilledWhileItChanges200Apps kills it at several steps: each

@@ -79,7 +79,7 @@ type Client struct {
 	bases   []*url.URL
 	http    *http.Client
 	agents  *http.Client // never sent a credential
-	fence   *fence       // nil: writes are always allowed
+	fence   *fence       // what writes go through
 	current atomic.Int32 // index of the base that answered last
 	home    atomic.Pointer[sandboxes]
 	// versions holds what pods were in versions of before.
@@ -103,8 +103,9 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{options: o, bases: bases, agents: newAgents(bases)}
 	c.http = c.newHTTP(t)
-	if o.Lease != nil {
-		c.fence = &fence{lease: o.Lease, open: c.newFenced}
+	c.fence = &fence{lease: o.Lease, open: c.newFenced}
+	if o.Lease == nil {
+		c.fence.lease = alwaysWritable
 	}
 	return c, nil
 }
@@ -118,11 +119,10 @@ func (c *Client) newHTTP(t *http.Transport) *http.Client {
 	return h
 }
 
-// Close lets idle connections go, and ends writes that need a lease.
+// Close lets idle connections go, and ends writes: what of them was not delivered
+// is not sent any more when it returns.
 func (c *Client) Close() {
-	if c.fence != nil {
-		c.fence.close()
-	}
+	c.fence.close()
 	c.http.CloseIdleConnections()
 	c.agents.CloseIdleConnections()
 }
@@ -273,8 +273,8 @@ func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []b
 		return nil, err
 	}
 	failure := &Error{Method: r.method, URL: base.String() + r.path}
-	sender, lease := c.http, Lease(nil)
-	if r.write() && c.fence != nil {
+	sender, lease := c.http, Lease(noLease{})
+	if r.write() {
 		f, err := c.fence.enter()
 		if err != nil {
 			failure.Cause = err
@@ -288,7 +288,7 @@ func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []b
 	if err != nil {
 		failure.Sent, failure.Cause = sent.Load(), unwrapURL(err)
 		cause := context.Cause(ctx)
-		if cause == nil && lease != nil {
+		if cause == nil {
 			cause = lease.Err() // connections may be cut before the context hears of it
 		}
 		if cause != nil && !errors.Is(err, cause) {

@@ -24,9 +24,13 @@ type testLease struct {
 	looks int // -1: any number
 	ended bool
 	done  chan struct{}
+	left  time.Duration // how long it lasts, as it says
+	held  sync.WaitGroup
 }
 
-func newTestLease(looks int) *testLease { return &testLease{looks: looks, done: make(chan struct{})} }
+func newTestLease(looks int) *testLease {
+	return &testLease{looks: looks, done: make(chan struct{}), left: time.Hour}
+}
 
 func (l *testLease) Err() error {
 	l.mu.Lock()
@@ -41,6 +45,18 @@ func (l *testLease) Err() error {
 }
 
 func (l *testLease) Done() <-chan struct{} { return l.done }
+
+func (l *testLease) Left() time.Duration { return l.left }
+
+func (l *testLease) Hold() (func(), error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return nil, errNoLease
+	}
+	l.held.Add(1)
+	return l.held.Done, nil
+}
 
 func (l *testLease) end() {
 	l.mu.Lock()

@@ -27,7 +27,7 @@ func (c *fencedConn) Write(p []byte) (int, error) {
 	var failed error
 	err = raw.Write(func(fd uintptr) (done bool) {
 		for n < len(p) {
-			if failed = c.of.lease.Err(); failed != nil {
+			if failed = c.leave(int(fd)); failed != nil {
 				return true
 			}
 			written, err := syscall.Write(int(fd), p[n:])
@@ -51,4 +51,13 @@ func (c *fencedConn) Write(p []byte) (int, error) {
 		failed = err
 	}
 	return n, failed
+}
+
+// leave is nil while a byte may go to the socket now.
+func (c *fencedConn) leave(fd int) error {
+	left := c.of.lease.Left()
+	if err := c.of.lease.Err(); err != nil {
+		return err
+	}
+	return giveUpWithin(fd, left)
 }
