@@ -53,26 +53,27 @@ func (p *pass) shown() []*manifests.Item {
 	for _, c := range p.plan.Changes {
 		items = append(items, &manifests.Item{ID: c.ID, Kind: c.Kind, File: c.File})
 	}
+	files := map[string]string{} // where problems first name each id
+	for _, problem := range p.desired.Problems {
+		if _, named := files[problem.ID]; !named {
+			files[problem.ID] = problem.File
+		}
+	}
 	for id := range p.desired.Broken {
 		if id != "" {
-			items = append(items, p.brokenItem(id))
+			items = append(items, p.brokenItem(id, files[id]))
 		}
 	}
 	slices.SortStableFunc(items, func(a, b *manifests.Item) int { return cmp.Compare(a.ID, b.ID) })
 	return slices.CompactFunc(items, func(a, b *manifests.Item) bool { return a.ID == b.ID })
 }
 
-// brokenItem is what is known of an id whose manifest has errors.
-func (p *pass) brokenItem(id string) *manifests.Item {
-	item := &manifests.Item{ID: id, Kind: manifests.KindApp, File: p.y.memory.state.Inventory[id].File}
+// brokenItem is what is known of an id whose manifest has errors: its file is
+// that of its first problem, or else, where none is listed, that of before.
+func (p *pass) brokenItem(id, file string) *manifests.Item {
+	item := &manifests.Item{ID: id, Kind: manifests.KindApp, File: cmp.Or(file, p.y.memory.state.Inventory[id].File)}
 	if _, pod := p.state.Pods[id]; pod {
 		item.Kind = manifests.KindPod
-	}
-	for _, problem := range p.desired.Problems {
-		if problem.ID == id {
-			item.File = problem.File
-			break
-		}
 	}
 	return item
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 
@@ -358,10 +359,23 @@ func (p *pass) entry(last PassStatus) *store.Entry {
 			e.Began = o.Began
 		}
 	}
+	if len(e.Changes) > store.MaxChanges {
+		slices.SortStableFunc(e.Changes, func(a, b store.Done) int { return cmp.Compare(applied(a), applied(b)) })
+		e.More = len(e.Changes) - store.MaxChanges
+		e.Changes = slices.Clone(e.Changes[:store.MaxChanges])
+	}
 	if len(e.Changes) == 0 && last.Result != PassFailed && !p.tellsOfRollback(last.Result) {
 		return nil
 	}
 	return e
+}
+
+// applied is 1 for a change that succeeded, which is the least to be told of.
+func applied(d store.Done) int {
+	if d.Outcome == string(apply.Applied) {
+		return 1
+	}
+	return 0
 }
 
 // tellsOfRollback tells whether a pass belongs in the history even if it found

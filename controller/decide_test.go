@@ -250,6 +250,28 @@ func TestRecorded(t *testing.T) {
 	}
 }
 
+// TestHistoryListsFewChanges: of a pass that changed thousands, those that did
+// not succeed first, and how many more there were.
+func TestHistoryListsFewChanges(t *testing.T) {
+	p := &pass{y: &syncer{}}
+	for i := range 10_000 {
+		o := apply.Outcome{ID: fmt.Sprintf("/a%d", i), Action: plan.Create, Result: apply.Applied, Began: time.Unix(int64(i), 0)}
+		if i%1000 == 999 {
+			o.Result, o.Reason = apply.Failed, "exit code 1"
+		}
+		p.outcomes = append(p.outcomes, o)
+	}
+	e := p.entry(PassStatus{Result: PassFailed})
+	if len(e.Changes) != store.MaxChanges || e.More != 10_000-store.MaxChanges || e.Summary.Create != 10_000 {
+		t.Errorf("%d changes and %d more of %+v", len(e.Changes), e.More, e.Summary)
+	}
+	for i, d := range e.Changes {
+		if failed := d.Outcome == string(apply.Failed); failed != (i < 10) {
+			t.Errorf("change %d: %+v", i, d)
+		}
+	}
+}
+
 func TestApprovalsHoldForTheirRevisionOnly(t *testing.T) {
 	got := approved(map[string]string{"/a": "r1", "/b": "r2"}, "r2")
 	if diff := cmp.Diff(map[string]bool{"/b": true}, got); diff != "" {

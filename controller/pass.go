@@ -424,12 +424,8 @@ func (p *pass) saveLast(ctx context.Context, last *PassStatus) {
 // out, errors and changes held back, is told where it is new, though nothing
 // was changed.
 func (p *pass) tell(ctx context.Context, before *PassStatus, last PassStatus) {
-	level, mistakes, held := levelOf(last.Result), 0, 0
-	for _, problem := range p.plan.Problems {
-		if problem.Severity == manifests.SeverityError {
-			mistakes++
-		}
-	}
+	level, held := levelOf(last.Result), 0
+	mistakes, _ := manifests.CountProblems(p.plan.Problems)
 	for _, c := range p.plan.Changes {
 		if c.Blocked != nil {
 			held++

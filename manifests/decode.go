@@ -25,7 +25,7 @@ func DecodePod(tree any) (*Pod, []Violation) { return decodeAs[Pod](nodeOf(tree)
 func DecodeGroup(tree any) (*Group, []Violation) { return decodeAs[Group](nodeOf(tree), groupShape) }
 
 func decodeAs[T any](n *node, s *shape) (*T, []Violation) {
-	v, found := decodeKnown[T](n, s)
+	v, found := decodeKnown[T](n, s, 0)
 	if slices.ContainsFunc(found, func(v Violation) bool { return !v.Warning }) {
 		return nil, found
 	}
@@ -34,21 +34,16 @@ func decodeAs[T any](n *node, s *shape) (*T, []Violation) {
 
 // decodeKnown is decodeAs for those who want to see more of what is wrong: an
 // unknown field does not keep it from reading the rest, as it does not keep
-// Marathon.
-func decodeKnown[T any](n *node, s *shape) (*T, []Violation) {
+// Marathon. So many violations of each severity are kept; 0: maxFindings.
+func decodeKnown[T any](n *node, s *shape, most int) (*T, []Violation) {
 	var d decoder
+	d.most = most
 	read := new(T)
 	d.value(n, s, "", ofValue(read))
-	wrong := 0
-	for _, v := range d.found {
-		if !v.Warning {
-			wrong++
-		}
+	if d.errors() > d.unknowns {
+		return nil, d.all()
 	}
-	if wrong > d.unknowns {
-		return nil, d.found
-	}
-	return read, d.found
+	return read, d.all()
 }
 
 // decoder walks a value along a shape. It collects what is wrong, and writes the
@@ -236,9 +231,25 @@ func numberHint(n *node, s *shape) string {
 
 func formatNumber(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
+// maxMembers bounds one list or object within a definition: whatever Marathon
+// does, no task has so many ports, volumes, labels or arguments.
+const maxMembers = 5_000
+
+// tooMany refuses a list or object that is too long to be meant.
+func (d *decoder) tooMany(n *node, path string) bool {
+	if len(n.members) <= maxMembers {
+		return false
+	}
+	d.refuse(path, "error.maxLength", "%s has %d members: at most %d are allowed; split the definition into several", last(path), len(n.members), maxMembers)
+	return true
+}
+
 func (d *decoder) list(n *node, s *shape, path string, to reflect.Value) {
 	if n.kind != listNode {
 		d.refuse(path, "error.expected.jsarray", "%s is %s: write a list", last(path), s.show(n))
+		return
+	}
+	if d.tooMany(n, path) {
 		return
 	}
 	if s.min != nil && float64(len(n.members)) < *s.min {
@@ -258,6 +269,9 @@ func (d *decoder) list(n *node, s *shape, path string, to reflect.Value) {
 func (d *decoder) mapping(n *node, s *shape, path string, to reflect.Value) {
 	if n.kind != objectNode {
 		d.refuse(path, "error.expected.jsobject", "%s is %s: write an object", last(path), s.elem.show(n))
+		return
+	}
+	if d.tooMany(n, path) {
 		return
 	}
 	members := n.sorted()
@@ -342,6 +356,9 @@ func (d *decoder) object(n *node, s *shape, path string, to reflect.Value) {
 
 // members checks what is there, in the table's order, and what nobody knows.
 func (d *decoder) members(n *node, s *shape, path string, to reflect.Value) {
+	if d.tooMany(n, path) {
+		return
+	}
 	first := len(d.given)
 	d.given = append(d.given, make([]*node, len(s.members))...)
 	var unknown []string

@@ -99,18 +99,26 @@ func (d *decoder) command(n *node, s *shape, path string, to reflect.Value) {
 	case !shell && !argv:
 		d.refuse(path+"/argv", undefined("argv", n), "%s has neither shell nor argv: write one of them", last(path))
 	}
-	var inner decoder
+	inner := d.inner()
 	inner.members(n, s, path, to)
 	if shell && !argv && inner.refusedSince(0) {
 		d.echo(path+"/argv", undefined("argv", n))
 		inner.unanswer(func(Violation) bool { return true })
 	}
-	d.take(&inner)
+	d.take(inner)
+}
+
+// inner is a decoder for a part of which not all that is found is Marathon's
+// answer.
+func (d *decoder) inner() *decoder {
+	var inner decoder
+	inner.most = d.most
+	return &inner
 }
 
 // take adds what another decoder found.
 func (d *decoder) take(inner *decoder) {
-	d.found = append(d.found, inner.found...)
+	d.findings.take(&inner.findings)
 	d.unknowns += inner.unknowns
 }
 
@@ -148,7 +156,7 @@ func (d *decoder) appVolume(n *node, s *shape, path string, to reflect.Value) {
 		d.notObject(n, s, path)
 		return
 	}
-	var inner decoder
+	inner := d.inner()
 	inner.members(n, s, path, to)
 	host := []string{"containerPath", "hostPath", "mode"}
 	needed := host
@@ -174,7 +182,7 @@ func (d *decoder) appVolume(n *node, s *shape, path string, to reflect.Value) {
 			}
 		}
 	}
-	d.take(&inner)
+	d.take(inner)
 }
 
 var option = text().confidential()
@@ -196,7 +204,7 @@ func (d *decoder) options(external *node, path string) {
 // podVolume reads one of four forms. Marathon takes one that fits none of the
 // first three as an ephemeral volume, in silence.
 func (d *decoder) podVolume(n *node, s *shape, path string, to reflect.Value) {
-	var inner decoder
+	inner := d.inner()
 	inner.object(n, s, path, to)
 	for i := range inner.found {
 		if found := &inner.found[i]; found.Status != 0 && found.Path != path+"/name" {
@@ -204,5 +212,5 @@ func (d *decoder) podVolume(n *node, s *shape, path string, to reflect.Value) {
 		}
 	}
 	inner.unanswer(func(v Violation) bool { return v.Path != path+"/name" })
-	d.take(&inner)
+	d.take(inner)
 }

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -18,7 +19,7 @@ type definition struct {
 // fileResult is what one file says.
 type fileResult struct {
 	definitions []definition
-	problems    []Problem
+	problems    problemList
 	unreadable  bool // not all ids that it describes are known
 }
 
@@ -35,6 +36,26 @@ type interpreter struct {
 	file  string
 	out   *fileResult
 	known index
+	// definitions and resolved count what was taken so far, and the bytes of the
+	// ids in it. Once there is too much, beyond says so, and no more is taken.
+	definitions, resolved int
+	beyond                *fault
+}
+
+// tooMany counts a definition, and reports whether it is beyond what is taken.
+func (p *interpreter) tooMany(at place) bool {
+	if p.definitions++; p.definitions > p.o.Limits.Definitions && p.beyond == nil {
+		p.beyond = &fault{at, fmt.Sprintf("the file has more than %d apps, pods and groups: split it into several files", p.o.Limits.Definitions)}
+	}
+	return p.beyond != nil
+}
+
+// resolves counts an id that a written one resolves to: a short one may stand
+// for one of maxID bytes.
+func (p *interpreter) resolves(at place, id string) {
+	if p.resolved += len(id); p.resolved > 2*p.o.Limits.FileBytes && p.beyond == nil {
+		p.beyond = &fault{at, fmt.Sprintf("the ids and dependencies of the file come to more than %d bytes: split it into several files", 2*p.o.Limits.FileBytes)}
+	}
 }
 
 // The keys of a group whose members are definitions of their own.
@@ -58,7 +79,7 @@ var foreign = []struct{ key, what string }{
 const whatIsManifest = `a manifest is an app ("id" with "cmd", "args" or "container"), a pod ("containers"), a group ("apps", "groups" or "pods"), or a list of these; list the file in ` + IgnoreFile + ` if it is none`
 
 func (p *interpreter) problem(at place, id, path string, severity Severity, message string) {
-	p.out.problems = append(p.out.problems, Problem{
+	p.out.problems.add(maxFileProblems, Problem{
 		File: p.file, Line: at.line, Column: at.column, ID: id, Path: path, Severity: severity, Message: message,
 	})
 }
@@ -88,6 +109,9 @@ func (p *interpreter) document(n *node) {
 
 // value takes an app, pod or group and tells which it is.
 func (p *interpreter) value(n *node, s setting) {
+	if p.tooMany(n.place) {
+		return
+	}
 	if n.wrong != "" && len(n.members) == 0 {
 		p.unknown(n.place, n.wrong)
 		return
@@ -103,9 +127,7 @@ func (p *interpreter) value(n *node, s setting) {
 	case KindGroup:
 		p.group(n, s)
 	case "":
-		for _, f := range n.faults() {
-			p.problem(f.place, "", "", SeverityError, f.message)
-		}
+		n.faults(func(f fault) { p.problem(f.place, "", "", SeverityError, f.message) })
 		p.unknown(n.place, whatIs(n))
 	default:
 		p.definition(n, kind, s)
@@ -187,9 +209,7 @@ func isMembers(m member) bool {
 
 // bare takes what stands beside the lists of an object without an id.
 func (p *interpreter) bare(own *node, s setting) {
-	for _, f := range own.faults() {
-		p.unknown(f.place, f.message)
-	}
+	own.faults(func(f fault) { p.unknown(f.place, f.message) })
 	for _, m := range own.members {
 		if m.wrong == "" {
 			p.unknown(m.place, `the key `+quote(m.key)+` belongs to a group, and this one has no "id": write one`)
@@ -198,6 +218,9 @@ func (p *interpreter) bare(own *node, s setting) {
 }
 
 func (p *interpreter) groupMember(n *node, kind Kind, s setting) {
+	if p.tooMany(n.place) {
+		return
+	}
 	switch {
 	case n.kind != objectNode:
 		message := n.wrong
@@ -233,15 +256,14 @@ func article(kind Kind) string {
 // definition reads one app or pod, or what only a group has, reports all that
 // is wrong with it, and returns its id.
 func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, known bool) {
-	first := len(p.out.problems)
+	errors := p.out.problems.found.errors
 	id, at, known := p.id(n, kind, s)
+	p.resolves(at, id)
 	shown := id
 	if !known {
 		shown = ""
 	}
-	for _, f := range n.faults() {
-		p.problem(f.place, shown, "", SeverityError, f.message)
-	}
+	n.faults(func(f fault) { p.problem(f.place, shown, "", SeverityError, f.message) })
 	whole := n.withID(id)
 	if kind != KindPod {
 		base := s.base
@@ -251,17 +273,10 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 		p.dependencies(n, whole, base, shown)
 	}
 	item := Item{ID: id, Kind: kind, File: p.file, Line: n.place.line}
-	for _, v := range read(&item, whole, &p.o.Cluster) {
-		if v.Message == "" {
-			continue
-		}
-		severity := SeverityError
-		if v.Warning {
-			severity = SeverityWarning
-		}
-		if at, told := n.at(cmp.Or(v.Place, v.Path), p.known); !told {
-			p.problem(at, shown, v.Path, severity, v.Message)
-		}
+	// One error is enough to know that there is one, once the file has its share.
+	most := max(1, maxFileProblems-p.out.problems.held.errors)
+	for _, v := range read(&item, whole, &p.o.Cluster, most) {
+		p.violation(n, shown, v)
 	}
 	if !known {
 		p.out.unreadable = true
@@ -272,11 +287,28 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 		return id, true
 	}
 	d := definition{id: id, kind: kind, file: p.file, place: at}
-	if !slices.ContainsFunc(p.out.problems[first:], isError) {
+	if p.out.problems.found.errors == errors {
 		d.item = &item
 	}
 	p.out.definitions = append(p.out.definitions, d)
 	return id, true
+}
+
+// violation reports what breaks a rule where it stands, if nothing was reported
+// there before.
+func (p *interpreter) violation(n *node, id string, v Violation) {
+	if v.Message == "" {
+		return
+	}
+	severity := SeverityError
+	if v.Warning {
+		severity = SeverityWarning
+	}
+	if at, told := n.at(cmp.Or(v.Place, v.Path), p.known); !told {
+		p.out.problems.add(maxFileProblems, Problem{
+			File: p.file, Line: at.line, Column: at.column, ID: id, Path: v.Path, Severity: severity, Message: v.Message, More: v.More,
+		})
+	}
 }
 
 // above takes a group that the scope lies in: it may be there for its members,
@@ -287,23 +319,22 @@ func (p *interpreter) above(item *Item, at place) {
 	}
 }
 
-func isError(p Problem) bool { return p.Severity == SeverityError }
-
-// read decodes and checks a definition into the item.
-func read(item *Item, n *node, c *Cluster) (violations []Violation) {
+// read decodes and checks a definition into the item. Of what is wrong it keeps
+// so much of each severity.
+func read(item *Item, n *node, c *Cluster, most int) (violations []Violation) {
 	var more []Violation
 	switch item.Kind {
 	case KindApp:
-		if item.App, violations = decodeKnown[App](n, appShape); item.App != nil {
-			more = ValidateApp(item.App, c)
+		if item.App, violations = decodeKnown[App](n, appShape, most); item.App != nil {
+			more = validateApp(item.App, c, most)
 		}
 	case KindPod:
-		if item.Pod, violations = decodeKnown[Pod](n, podShape); item.Pod != nil {
-			more = ValidatePod(item.Pod, c)
+		if item.Pod, violations = decodeKnown[Pod](n, podShape, most); item.Pod != nil {
+			more = validatePod(item.Pod, c, most)
 		}
 	case KindGroup:
-		if item.Group, violations = decodeKnown[Group](n, groupShape); item.Group != nil {
-			more = ValidateGroup(item.Group, c)
+		if item.Group, violations = decodeKnown[Group](n, groupShape, most); item.Group != nil {
+			more = validateGroup(item.Group, c, most)
 		}
 	}
 	return append(violations, more...)
@@ -368,6 +399,9 @@ func (p *interpreter) dependencies(n, whole *node, base, shown string) {
 	if given == nil || given.kind != listNode {
 		return
 	}
+	if len(given.members) > maxMembers {
+		return // the decoder refuses it
+	}
 	list := &node{kind: listNode, members: slices.Clone(given.members)}
 	whole.members = append(whole.members, member{key: "dependencies", value: list}) // the last counts
 	for i, m := range list.members {
@@ -382,6 +416,10 @@ func (p *interpreter) dependencies(n, whole *node, base, shown string) {
 			if at, told := n.at(path, p.known); !told {
 				p.problem(at, shown, path, SeverityError, "the dependency "+quote(text)+" "+err.Error())
 			}
+		}
+		p.resolves(m.value.place, id)
+		if p.beyond != nil {
+			return
 		}
 		list.members[i].value = &node{kind: stringNode, text: id}
 	}

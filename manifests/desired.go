@@ -37,6 +37,9 @@ type Problem struct {
 	Path     string   `json:"path,omitempty"` // in Marathon's notation: /healthChecks(0)/portIndex
 	Severity Severity `json:"severity"`
 	Message  string   `json:"message"` // what is wrong: what is meant
+	// More is how many problems this one stands for that are not listed; 0: it is
+	// a problem itself. CountProblems counts them.
+	More int `json:"more,omitempty"`
 }
 
 // String is the one-line form: file:line:column: message.
@@ -57,10 +60,12 @@ func (p Problem) String() string {
 
 // Desired is what a snapshot asks for.
 type Desired struct {
-	Items    []Item    // sorted by id
-	Problems []Problem // sorted by file, line, column
-	// Broken holds the ids of definitions that have errors: nothing is changed
-	// or deleted under them.
+	Items []Item // sorted by id
+	// Problems are sorted by file, line, column, and are not many: a last one may
+	// stand for those of a file or of the source that are not listed.
+	Problems []Problem
+	// Broken holds the ids of all definitions that have errors, listed in Problems
+	// or not: nothing is changed or deleted under them.
 	Broken map[string]bool
 	// Unreadable holds the files of which not even the ids are known: while
 	// there is one, any id might be described there, so nothing is deleted.

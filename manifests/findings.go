@@ -3,21 +3,30 @@ package manifests
 import (
 	"fmt"
 	"slices"
-
-	"github.com/pacer-gitops/pacer/visible"
+	"strconv"
+	"strings"
 )
 
-// findings collects violations.
-type findings struct{ found []Violation }
+// maxFindings bounds the violations that are kept of one definition, of each
+// severity, where no less is asked for.
+const maxFindings = 1000
+
+// findings collects violations as they arise: those beyond the bound are only
+// counted.
+type findings struct {
+	found      []Violation
+	most       int   // of each severity; 0: maxFindings
+	kept, left tally // of found, and of what is only counted
+}
 
 // refuse notes what Marathon answers with 422.
 func (f *findings) refuse(path, answer, format string, args ...any) {
-	f.add(Violation{Path: path, Answer: answer, Status: 422, Message: fmt.Sprintf(format, args...)})
+	f.note(Violation{Path: path, Answer: answer, Status: 422}, format, args...)
 }
 
 // fail notes what Marathon fails on with 500, without saying where.
 func (f *findings) fail(place, answer, format string, args ...any) {
-	f.add(Violation{Path: "/", Place: place, Answer: answer, Status: 500, Message: fmt.Sprintf(format, args...)})
+	f.note(Violation{Path: "/", Place: place, Answer: answer, Status: 500}, format, args...)
 }
 
 // echo notes what Marathon complains of beside something noted with words for a
@@ -28,20 +37,65 @@ func (f *findings) echo(path, answer string) {
 
 // mistake notes what Marathon takes in silence and cannot be meant.
 func (f *findings) mistake(path, format string, args ...any) {
-	f.add(Violation{Path: path, Message: fmt.Sprintf(format, args...)})
+	f.note(Violation{Path: path}, format, args...)
 }
 
 // warn notes what Marathon takes in silence and is probably not meant.
 func (f *findings) warn(path, format string, args ...any) {
-	f.add(Violation{Path: path, Warning: true, Message: fmt.Sprintf(format, args...)})
+	f.note(Violation{Path: path, Warning: true}, format, args...)
+}
+
+// note adds a violation with its message, which is made only if it is kept.
+func (f *findings) note(v Violation, format string, args ...any) {
+	if !f.full(v.Warning) {
+		v.Message = fmt.Sprintf(format, args...)
+	}
+	f.add(v)
+}
+
+// full reports whether a violation would only be counted.
+func (f *findings) full(warning bool) bool {
+	most := f.most
+	if most == 0 {
+		most = maxFindings
+	}
+	return f.kept.of(warning) >= most
 }
 
 func (f *findings) add(v Violation) {
-	v.Message = visible.Line(v.Message) // names of fields and variables are somebody else's text
+	if f.full(v.Warning) {
+		f.left.add(v.Warning, max(1, v.More))
+		return
+	}
+	v.Message = oneLine(v.Message)
 	if v.Path == "" {
 		v.Path = "/"
 	}
+	f.kept.add(v.Warning, 1)
 	f.found = append(f.found, v)
+}
+
+// take adds what was found elsewhere.
+func (f *findings) take(other *findings) {
+	for _, v := range other.found {
+		f.add(v)
+	}
+	f.left.errors += other.left.errors
+	f.left.warnings += other.left.warnings
+}
+
+// errors counts what is no warning, kept or not.
+func (f *findings) errors() int { return f.kept.errors + f.left.errors }
+
+// all is what was found, with a last violation that stands for what is not kept.
+func (f *findings) all() []Violation {
+	n := f.left.all()
+	if n == 0 {
+		return f.found
+	}
+	return append(slices.Clip(f.found), Violation{
+		Path: "/", Warning: f.left.errors == 0, More: n, Message: fmt.Sprintf("there are %d more problems in this definition", n),
+	})
 }
 
 // place says where a person finds what was found since.
@@ -51,7 +105,26 @@ func (f *findings) place(since int, place string) {
 	}
 }
 
-// refusedSince reports whether Marathon refuses something found since.
+// oneLine escapes what might act on a terminal, or look like another message:
+// names of fields and variables are somebody else's text.
+func oneLine(s string) string {
+	unprintable := func(r rune) bool { return !strconv.IsPrint(r) }
+	if strings.IndexFunc(s, unprintable) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unprintable(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// refusedSince reports whether Marathon refuses something found since, or may do
+// so for what is not kept.
 func (f *findings) refusedSince(since int) bool {
-	return slices.ContainsFunc(f.found[since:], func(v Violation) bool { return v.Status != 0 && !v.Warning })
+	return f.left.errors > 0 || slices.ContainsFunc(f.found[since:], func(v Violation) bool { return v.Status != 0 && !v.Warning })
 }

@@ -15,6 +15,10 @@ type Limits struct {
 	TotalBytes int // size of all manifests together; default 256 MiB
 	Depth      int // nesting of lists and objects in one file; default 100
 	Values     int // keys and values in one file; default 100,000
+	Documents  int // YAML documents in one file; default 2,000
+	// Definitions bounds the apps, pods and groups of one file; default 5,000.
+	// TotalDefinitions bounds those of a source; default 50,000.
+	Definitions, TotalDefinitions int
 }
 
 // withDefaults fills in what is not set.
@@ -29,6 +33,9 @@ func (l Limits) withDefaults() Limits {
 	set(&l.TotalBytes, 256<<20)
 	set(&l.Depth, 100)
 	set(&l.Values, 100_000)
+	set(&l.Documents, 2_000)
+	set(&l.Definitions, 5_000)
+	set(&l.TotalDefinitions, 50_000)
 	return l
 }
 

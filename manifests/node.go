@@ -149,26 +149,17 @@ func (n *node) tree() any {
 	return nil
 }
 
-// faults lists what is wrong in a value, leaving out the members that skip
-// names: what stands in those is told of elsewhere.
-func (n *node) faults(skip ...string) []fault {
-	var out []fault
+// faults tells each thing that is wrong in a value, in reading order.
+func (n *node) faults(tell func(fault)) {
 	if n.wrong != "" {
-		out = append(out, fault{n.place, n.wrong})
+		tell(fault{n.place, n.wrong})
 	}
-members:
 	for _, m := range n.members {
 		if m.wrong != "" {
-			out = append(out, fault{m.place, m.wrong})
+			tell(fault{m.place, m.wrong})
 		}
-		for _, s := range skip {
-			if m.key == s && m.value.kind == listNode {
-				continue members
-			}
-		}
-		out = append(out, m.value.faults()...)
+		m.value.faults(tell)
 	}
-	return out
 }
 
 // at is the place of the nearest existing node to a path in Marathon's

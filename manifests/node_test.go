@@ -28,3 +28,9 @@ func TestManyMembersAreFoundAsFewAre(t *testing.T) {
 		}
 	})
 }
+
+// wrongs lists what is wrong in a value.
+func (n *node) wrongs() (all []fault) {
+	n.faults(func(f fault) { all = append(all, f) })
+	return all
+}

@@ -212,7 +212,7 @@ func FuzzYAMLValues(f *testing.F) {
 			return
 		}
 		values, faults := readYAML(data, fuzzLimits.withDefaults())
-		if len(values) != 1 || len(faults) > 0 || len(values[0].faults()) > 0 {
+		if len(values) != 1 || len(faults) > 0 || len(values[0].wrongs()) > 0 {
 			return
 		}
 		mine, err := json.Marshal(values[0].tree())

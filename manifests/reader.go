@@ -75,10 +75,10 @@ func (r *Reader) read(ended func() error, fsys fs.FS, o Options) (Desired, error
 	}
 	w := walker{fsys: fsys, o: &o, ended: ended}
 	memory := w.folder(o.Path, "", nil, r.memory)
-	message := w.overLimits(memory)
-	if message == "" {
+	if w.overLimits(memory) == "" {
 		w.parse()
 	}
+	message := w.overLimits(memory)
 	if err := ended(); err != nil {
 		return Desired{}, err // what was read may be a part of it all
 	}
@@ -162,20 +162,25 @@ func contentID(e fs.DirEntry) string {
 	return ""
 }
 
-// maxFolders is how deep folders may nest.
-const maxFolders = 100
+// Bounds of where a file may stand.
+const (
+	maxFolders = 100  // how deep folders nest
+	maxPath    = 1000 // bytes of its path: messages quote it
+)
 
 // walker reads one snapshot. Folders and files are read one after the other, so
 // that it is always the same file that a limit stops at; what is read is parsed
 // some megabytes at a time, in whatever order the caller has it done.
 type walker struct {
-	fsys     fs.FS
-	o        *Options
-	ended    func() error
-	count    int // manifests seen so far
-	bytes    int
-	unparsed []unparsed
-	waiting  int // bytes of those
+	fsys        fs.FS
+	o           *Options
+	ended       func() error
+	count       int // manifests seen so far
+	bytes       int
+	definitions int // of the files that are understood
+	problems    int // held of those
+	unparsed    []unparsed
+	waiting     int // bytes of those
 }
 
 // unparsed is a file that is read and not yet understood.
@@ -185,8 +190,11 @@ type unparsed struct {
 	into *fileResult
 }
 
-// mostUnparsed bounds the bytes that are held at a time.
-const mostUnparsed = 8 << 20
+// Bounds of what is held at a time, and not understood.
+const (
+	mostUnparsed      = 8 << 20 // bytes
+	mostUnparsedFiles = 256
+)
 
 func (w *walker) parse() {
 	files := w.unparsed
@@ -196,6 +204,36 @@ func (w *walker) parse() {
 			readFile(files[i].into, files[i].name, files[i].data, w.o)
 		}
 	})
+	for _, f := range files {
+		w.hold(f.name, f.into)
+	}
+}
+
+// hold counts what is remembered of a file. Once all files have their share of
+// problems, the first is remembered of each that has any.
+func (w *walker) hold(name string, r *fileResult) {
+	w.definitions += len(r.definitions)
+	if w.problems+len(r.problems.kept) > maxHeldProblems {
+		r.shorten(1, name)
+	}
+	w.problems += len(r.problems.kept)
+}
+
+// recall counts what is remembered of a folder.
+func (w *walker) recall(m *folderMemory) {
+	for _, f := range m.files.values {
+		w.definitions += len(f.result.definitions)
+		w.problems += len(f.result.problems.kept)
+	}
+	for _, f := range m.folders.values {
+		w.recall(f)
+	}
+}
+
+// full reports whether the source is beyond a limit.
+func (w *walker) full() bool {
+	l := w.o.Limits
+	return w.count > l.Files || w.bytes > l.TotalBytes || w.definitions > l.TotalDefinitions
 }
 
 func (w *walker) overLimits(m *folderMemory) string {
@@ -204,6 +242,8 @@ func (w *walker) overLimits(m *folderMemory) string {
 		return fmt.Sprintf("has more than %d manifests: nothing of it is used; split it into several syncs, or leave out files by %s", l.Files, IgnoreFile)
 	case m.bytes > l.TotalBytes || w.bytes > l.TotalBytes:
 		return fmt.Sprintf("has manifests of more than %d bytes: nothing of it is used; split it into several syncs, or leave out files by %s", l.TotalBytes, IgnoreFile)
+	case w.definitions > l.TotalDefinitions:
+		return fmt.Sprintf("has more than %d apps, pods and groups: nothing of it is used; split it into several syncs, or leave out files by %s", l.TotalDefinitions, IgnoreFile)
 	}
 	return ""
 }
@@ -214,6 +254,7 @@ func (w *walker) folder(name, id string, rules []ignoreRule, before *folderMemor
 	if before != nil && id != "" && before.contentID == id && sameRules(rules, before) {
 		w.count += before.count
 		w.bytes += before.bytes
+		w.recall(before)
 		return before
 	}
 	if before == nil {
@@ -240,7 +281,7 @@ func (w *walker) folder(name, id string, rules []ignoreRule, before *folderMemor
 			break
 		}
 		w.entry(m, name, e, rules, before)
-		if w.count > w.o.Limits.Files || w.bytes > w.o.Limits.TotalBytes {
+		if w.full() {
 			break
 		}
 	}
@@ -325,6 +366,9 @@ func (w *walker) entry(m *folderMemory, folder string, e fs.DirEntry, rules []ig
 		return
 	}
 	switch {
+	case len(name) > maxPath:
+		m.problem(cutText(name), place{}, fmt.Sprintf("its path is longer than %d bytes: it is not read; shorten it", maxPath))
+		return
 	case e.IsDir():
 		f := w.folder(name, contentID(e), rules, before.folders.get(e.Name()))
 		m.folders.add(e.Name(), f)
@@ -357,6 +401,7 @@ func manifestName(name string) bool {
 // file reads a manifest, or takes it from memory where its content is the same.
 func (w *walker) file(name, id string, before *fileMemory) *fileMemory {
 	if before != nil && id != "" && before.contentID == id {
+		w.hold(name, &before.result)
 		return before
 	}
 	m := &fileMemory{contentID: id}
@@ -371,11 +416,12 @@ func (w *walker) file(name, id string, before *fileMemory) *fileMemory {
 		sum := sha256.Sum256(data)
 		m.contentID = "sha256:" + hex.EncodeToString(sum[:])
 		if before != nil && before.contentID == m.contentID {
+			w.hold(name, &before.result)
 			return before
 		}
 	}
 	w.unparsed = append(w.unparsed, unparsed{name, data, &m.result})
-	if w.waiting += len(data); w.waiting > mostUnparsed {
+	if w.waiting += len(data); w.waiting > mostUnparsed || len(w.unparsed) >= mostUnparsedFiles {
 		w.parse()
 	}
 	return m
@@ -402,7 +448,7 @@ func (w *walker) content(name string) ([]byte, error) {
 // fault notes what is wrong with a file as a whole.
 func (r *fileResult) fault(file string, f fault, id string) {
 	r.unreadable = true
-	r.problems = append(r.problems, Problem{
+	r.problems.add(maxFileProblems, Problem{
 		File: file, Line: f.place.line, Column: f.place.column, ID: id, Severity: SeverityError, Message: f.message,
 	})
 }
@@ -449,44 +495,18 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 	for _, v := range values {
 		p.document(v)
 	}
-	out.shorten(name)
+	if p.beyond != nil { // of a part of it nothing is known, so all of it is not
+		*out = fileResult{}
+		out.fault(name, *p.beyond, "")
+	}
+	out.shorten(maxFileProblems, name)
 }
 
-// maxProblems bounds what is said about one file.
-const maxProblems = 200
-
-// shorten leaves out problems beyond the bound, errors last, but says so. What
-// is left out counts as an error only where errors are: warnings stop nothing,
-// however many they are.
-func (r *fileResult) shorten(name string) {
-	if len(r.problems) <= maxProblems {
-		return
+// shorten leaves so many problems of a file, and says how many more there are.
+func (r *fileResult) shorten(most int, name string) {
+	if rest := r.problems.shorten(most, name, "in this file"); rest != nil {
+		r.problems.keep(*rest)
 	}
-	isError := func(p Problem) bool { return p.Severity == SeverityError }
-	errors := 0
-	for _, p := range r.problems {
-		if isError(p) {
-			errors++
-		}
-	}
-	room := map[bool]int{true: min(errors, maxProblems), false: max(0, maxProblems-errors)}
-	kept := make([]Problem, 0, maxProblems+1)
-	var cut []Problem
-	for _, p := range r.problems {
-		if room[isError(p)] == 0 {
-			cut = append(cut, p)
-			continue
-		}
-		room[isError(p)]--
-		kept = append(kept, p)
-	}
-	rest := Problem{File: name, Line: cut[0].Line, Column: cut[0].Column, Severity: SeverityWarning}
-	rest.Message = fmt.Sprintf("there are %d more warnings about this file", len(cut))
-	if errors > maxProblems {
-		rest.Severity = SeverityError
-		rest.Message = fmt.Sprintf("there are %d more problems in this file: mend those above first", len(cut))
-	}
-	r.problems = append(kept, rest)
 }
 
 // conflict finds the marks that git leaves in a file that it could not merge. In

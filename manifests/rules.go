@@ -8,6 +8,7 @@ type Violation struct {
 	Warning bool   // Marathon takes it, but nobody means it
 	Status  int    // what Marathon answers: 422, 400 or 500; 0 where it takes it in silence
 	Answer  string // Marathon's own words, for the local Marathon
+	More    int    // how many violations this one stands for that are not listed; 0: it is one
 }
 
 // Effect is what putting one definition over another does to the tasks.

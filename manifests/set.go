@@ -14,15 +14,16 @@ import (
 type set struct {
 	definitions []*definition // sorted
 	byID        map[string][]*definition
-	problems    []Problem
+	problems    problemList
 	broken      map[string]bool
 	unreadable  []string
-	parents     map[*definition]bool // told to have something under them
+	parents     map[*definition]bool   // told to have something under them
+	blockers    map[string]*definition // by group: see blocker
 }
 
 // newSet gathers what a folder and all in it say.
 func newSet(m *folderMemory) *set {
-	s := &set{byID: make(map[string][]*definition, m.count), broken: map[string]bool{}, parents: map[*definition]bool{}}
+	s := &set{byID: make(map[string][]*definition, m.count), broken: map[string]bool{}, parents: map[*definition]bool{}, blockers: map[string]*definition{}}
 	s.definitions = make([]*definition, 0, m.count)
 	s.gather(m)
 	slices.SortFunc(s.definitions, compareDefinitions)
@@ -37,13 +38,15 @@ func newSet(m *folderMemory) *set {
 
 func (s *set) gather(m *folderMemory) {
 	for _, p := range m.problems {
-		s.problems = append(s.problems, p)
+		s.problems.add(maxSourceProblems, p)
 		s.unreadable = append(s.unreadable, p.File)
 	}
 	for _, f := range m.files.values {
-		s.problems = append(s.problems, f.result.problems...)
+		for _, p := range f.result.problems.kept {
+			s.problems.add(maxSourceProblems, p)
+		}
 		if f.result.unreadable {
-			s.unreadable = append(s.unreadable, f.result.problems[0].File)
+			s.unreadable = append(s.unreadable, f.result.problems.kept[0].File)
 		}
 		for i := range f.result.definitions {
 			d := &f.result.definitions[i]
@@ -69,20 +72,33 @@ func (s *set) desired(folder string) Desired {
 	s.cycles()
 	s.externalVolumes()
 	if len(s.definitions) == 0 && len(s.unreadable) == 0 {
-		s.problems = append(s.problems, Problem{
+		s.problems.add(maxSourceProblems, Problem{
 			File: printable(folder), Severity: SeverityError,
 			Message: "no manifest is here: an empty source deletes nothing; check the path and " + IgnoreFile,
 		})
 		s.unreadable = append(s.unreadable, printable(folder))
 	}
-	slices.SortFunc(s.problems, compareProblems)
 	slices.Sort(s.unreadable)
 	return Desired{
 		Items:      s.items(),
-		Problems:   slices.CompactFunc(s.problems, func(a, b Problem) bool { return a == b }),
+		Problems:   s.listed(folder),
 		Broken:     s.broken,
 		Unreadable: slices.Compact(s.unreadable),
 	}
+}
+
+// listed are the problems that are told, in order, and last how many more there
+// are.
+func (s *set) listed(folder string) []Problem {
+	rest := s.problems.shorten(maxSourceProblems, printable(folder), "in this source")
+	problems := s.problems.kept
+	slices.SortFunc(problems, compareProblems)
+	problems = slices.CompactFunc(problems, func(a, b Problem) bool { return a == b })
+	if rest != nil {
+		rest.Line, rest.Column = 0, 0
+		problems = append(problems, *rest)
+	}
+	return problems
 }
 
 func compareDefinitions(a, b *definition) int {
@@ -116,33 +132,32 @@ func (s *set) items() []Item {
 // saysNothing reports whether a group is there for its members only.
 func saysNothing(g *Group) bool { return g.Dependencies == nil && g.EnforceRole == nil }
 
-// problem reports an error of a definition that shows only beside others.
+// problem reports an error of a definition that shows only beside others. Its id
+// is broken whether the problem is listed or not.
 func (s *set) problem(d *definition, path, format string, args ...any) {
 	s.broken[d.id] = true
-	s.problems = append(s.problems, Problem{
-		File: d.file, Line: d.place.line, Column: d.place.column, ID: d.id, Path: path,
-		Severity: SeverityError, Message: fmt.Sprintf(format, args...),
-	})
+	p := Problem{File: d.file, Line: d.place.line, Column: d.place.column, ID: d.id, Path: path, Severity: SeverityError}
+	if !s.problems.full(maxSourceProblems, p.Severity) {
+		p.Message = fmt.Sprintf(format, args...)
+	}
+	s.problems.add(maxSourceProblems, p)
 }
 
 func (d *definition) where() string {
 	return fmt.Sprintf("%s:%d", d.file, d.place.line)
 }
 
-// sameID checks definitions that share an id.
+// sameID checks definitions that share an id: one problem, where it stands first.
 func (s *set) sameID(same []*definition) {
 	same = rivals(same)
-	for _, d := range same {
-		var others []string
-		for _, other := range same[:min(len(same), mostListed+2)] {
-			if other != d {
-				others = append(others, fmt.Sprintf("as %s at %s", article(other.kind), other.where()))
-			}
-		}
-		if len(others) > 0 {
-			s.problem(d, "/id", "the id is defined more than once: also %s; give each its own, or remove one", shorten(others, len(same)-1))
-		}
+	if len(same) < 2 {
+		return
 	}
+	var others []string
+	for _, other := range same[1:min(len(same), mostListed+1)] {
+		others = append(others, fmt.Sprintf("as %s at %s", article(other.kind), other.where()))
+	}
+	s.problem(same[0], "/id", "the id is defined %d times: also %s; give each its own, or remove all but one", len(same), shorten(others, len(same)-1))
 }
 
 // rivals are those of the definitions of one id that cannot stand beside each
@@ -184,19 +199,34 @@ func shorten(list []string, length int) string {
 // parent checks that what a definition stands in is a group: an app or pod has
 // no children.
 func (s *set) parent(d *definition) {
-	for group := parentID(d.id); group != "/"; group = parentID(group) {
-		// One of several definitions of that id stands for all.
-		i := slices.IndexFunc(s.byID[group], func(p *definition) bool { return p.kind != KindGroup })
-		if i < 0 {
-			continue
-		}
-		p := s.byID[group][i]
-		s.problem(d, "/id", "stands under %s, which is %s (%s): an id under it would need a group there; rename one", p.id, article(p.kind), p.where())
-		if !s.parents[p] {
-			s.parents[p] = true
-			s.problem(p, "/id", "is %s and has %s under it (%s): only a group can have members; rename one", article(p.kind), d.id, d.where())
-		}
+	p := s.blocker(parentID(d.id))
+	if p == nil {
+		return
 	}
+	s.problem(d, "/id", "stands under %s, which is %s (%s): an id under it would need a group there; rename one", p.id, article(p.kind), p.where())
+	if !s.parents[p] {
+		s.parents[p] = true
+		s.problem(p, "/id", "is %s and has %s under it (%s): only a group can have members; rename one", article(p.kind), d.id, d.where())
+	}
+}
+
+// blocker is the nearest app or pod at or above a group, nil if there is none.
+// One of several definitions of that id stands for all.
+func (s *set) blocker(group string) *definition {
+	if group == "/" {
+		return nil
+	}
+	p, known := s.blockers[group]
+	if known {
+		return p
+	}
+	if i := slices.IndexFunc(s.byID[group], func(p *definition) bool { return p.kind != KindGroup }); i >= 0 {
+		p = s.byID[group][i]
+	} else {
+		p = s.blocker(parentID(group))
+	}
+	s.blockers[group] = p
+	return p
 }
 
 // refusing is a file tree that leaves out entries it will not read, such as
@@ -207,7 +237,8 @@ type refusing interface {
 }
 
 // refused reports what the file tree left out and might have been a manifest.
-func refusedOf(fsys fs.FS, o *Options, root *folderMemory) (refused []Problem) {
+func refusedOf(fsys fs.FS, o *Options, root *folderMemory) []Problem {
+	var refused problemList
 	r, ok := fsys.(refusing)
 	if !ok {
 		return nil
@@ -223,19 +254,22 @@ func refusedOf(fsys fs.FS, o *Options, root *folderMemory) (refused []Problem) {
 		if unwanted(root, o.Path, below) || extension != "" && !manifestName(e.Name) {
 			continue
 		}
-		p := Problem{File: printable(e.Name), Severity: SeverityError, Message: e.Reason}
+		p := Problem{File: printable(cutText(e.Name)), Severity: SeverityError, Message: e.Reason}
 		if extension == "" {
 			p.Severity = SeverityWarning
 			p.Message += "; nothing is deleted while it may stand for manifests: list it in " + IgnoreFile + " if it does not"
 		}
-		refused = append(refused, p)
+		refused.add(maxSourceProblems, p)
 	}
-	return refused
+	if rest := refused.shorten(maxSourceProblems, printable(o.Path), "with entries that are not read"); rest != nil {
+		refused.keep(*rest)
+	}
+	return refused.kept
 }
 
 func (s *set) refuse(refused []Problem) {
 	for _, p := range refused {
-		s.problems = append(s.problems, p)
+		s.problems.add(maxSourceProblems, p)
 		s.unreadable = append(s.unreadable, p.File)
 	}
 }

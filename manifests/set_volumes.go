@@ -1,6 +1,10 @@
 package manifests
 
-import "slices"
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
 
 // volumeKey is what makes external volumes one and the same.
 type volumeKey struct{ provider, name string }
@@ -28,14 +32,35 @@ func (s *set) externalVolumes() {
 			}
 		}
 	}
-	for key, all := range users {
+	for _, key := range slices.SortedFunc(maps.Keys(users), compareVolumeKeys) {
+		all := users[key]
+		both, unshared := firstOfTwo(all), firstOfTwo(slices.DeleteFunc(slices.Clone(all), func(u volumeUser) bool { return u.shared }))
 		for _, u := range all {
-			other := slices.IndexFunc(all, func(o volumeUser) bool { return o.id != u.id && !(o.shared && u.shared) })
-			if other >= 0 {
-				s.problem(u.definition, u.path, "the external volume %q is that of %s, too (%s): give it another name, or let both share it", clip(key.name), all[other].id, all[other].where())
+			others := both
+			if u.shared {
+				others = unshared
+			}
+			if i := slices.IndexFunc(others, func(o volumeUser) bool { return o.id != u.id }); i >= 0 {
+				s.problem(u.definition, u.path, "the external volume %q is that of %s, too (%s): give it another name, or let both share it", clip(key.name), others[i].id, others[i].where())
 			}
 		}
 	}
+}
+
+func compareVolumeKeys(a, b volumeKey) int {
+	return cmp.Or(cmp.Compare(a.provider, b.provider), cmp.Compare(a.name, b.name))
+}
+
+// firstOfTwo are the first of these users, and the first that is another app: one
+// of them is another app than any third.
+func firstOfTwo(users []volumeUser) []volumeUser {
+	if len(users) == 0 {
+		return nil
+	}
+	if i := slices.IndexFunc(users, func(u volumeUser) bool { return u.id != users[0].id }); i > 0 {
+		return []volumeUser{users[0], users[i]}
+	}
+	return users[:1]
 }
 
 // isShared reports whether other apps may have an external volume, too: of csi,

@@ -17,9 +17,13 @@ import (
 // Marathon checks in stages and answers with the complaints of the first that
 // has any; so does this. What it takes in silence is always looked for.
 // A warning with a Status is something that Pacer mends before it sends.
-func ValidateApp(a *App, c *Cluster) []Violation {
+func ValidateApp(a *App, c *Cluster) []Violation { return validateApp(a, c, 0) }
+
+// validateApp keeps so many violations of each severity; 0: maxFindings.
+func validateApp(a *App, c *Cluster, most int) []Violation {
 	v := appChecks{c: c}
-	v.found = c.tooNew(a, appShape)
+	v.most = most
+	v.tooNew(c, a, appShape)
 	v.silent(a)
 	for _, stage := range []func(*App){v.legacy, v.canonical, v.convertible, v.stored} {
 		before := len(v.found)
@@ -28,7 +32,7 @@ func ValidateApp(a *App, c *Cluster) []Violation {
 			break
 		}
 	}
-	return v.found
+	return v.all()
 }
 
 // appChecks collects what is wrong with one app.
@@ -118,7 +122,9 @@ func (v *appChecks) canonical(given *App) {
 	a := *given
 	a.ID = AbsoluteID("/", given.ID)
 	if faults := migrate(&a, v.c); len(faults) > 0 {
-		v.found = append(v.found, faults...)
+		for _, f := range faults {
+			v.add(f)
+		}
 		return
 	}
 	v.id(a.ID, given.Dependencies)
@@ -405,10 +411,12 @@ func uriFault(uri string) string {
 func isHex(b byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", b) >= 0 }
 
 // ValidateGroup checks what only a group has, not the apps and pods in it.
-func ValidateGroup(g *Group, c *Cluster) []Violation {
-	var v findings
+func ValidateGroup(g *Group, c *Cluster) []Violation { return validateGroup(g, c, 0) }
+
+func validateGroup(g *Group, c *Cluster, most int) []Violation {
+	v := findings{most: most}
 	own := Group{ID: g.ID, Dependencies: g.Dependencies, EnforceRole: g.EnforceRole}
-	v.found = c.tooNew(&own, groupShape)
+	v.tooNew(c, &own, groupShape)
 	id := AbsoluteID("/", g.ID)
 	if id != "/" {
 		v.reserved("/id", id)
@@ -417,5 +425,5 @@ func ValidateGroup(g *Group, c *Cluster) []Violation {
 		v.refuse("/enforceRole", "enforceRole can only be set for top-level groups, and "+id+" is not top-level",
 			"enforceRole stands in %s: only a top-level group can have it", id)
 	}
-	return v.found
+	return v.all()
 }

@@ -8,9 +8,12 @@ import (
 
 // ValidatePod does for a pod what ValidateApp does for an app
 // (PodsValidation.podValidator, then podDefValidator).
-func ValidatePod(p *Pod, c *Cluster) []Violation {
+func ValidatePod(p *Pod, c *Cluster) []Violation { return validatePod(p, c, 0) }
+
+func validatePod(p *Pod, c *Cluster, most int) []Violation {
 	v := podChecks{c: c, pod: p}
-	v.found = c.tooNew(p, podShape)
+	v.most = most
+	v.tooNew(c, p, podShape)
 	for _, stage := range []func(string){v.written, v.convertible, v.stored} {
 		before := len(v.found)
 		stage(AbsoluteID("/", p.ID))
@@ -18,7 +21,7 @@ func ValidatePod(p *Pod, c *Cluster) []Violation {
 			break
 		}
 	}
-	return v.found
+	return v.all()
 }
 
 // written checks the pod as it was sent.
@@ -103,7 +106,7 @@ func (v *podChecks) volumes() {
 // persistentVolume finds what Marathon checks in apps only: it takes such a pod,
 // and never finds a disk for it.
 func (v *podChecks) persistentVolume(path string, p *PersistentVolume) {
-	var rules findings
+	rules := findings{most: v.most}
 	rules.persistent(path, p, *p.normalised().Type)
 	for _, found := range rules.found {
 		if found.Status == 422 {

@@ -71,23 +71,18 @@ func (c *Cluster) Supported() error {
 
 // tooNew finds the fields that a definition sets and that this Marathon is too
 // old for: it would take and ignore them.
-func (c *Cluster) tooNew(definition any, s *shape) []Violation {
+func (v *findings) tooNew(c *Cluster, definition any, s *shape) {
 	have := c.release()
 	if have >= newestRelease {
-		return nil
+		return
 	}
-	var found []Violation
 	walkSet(reflect.ValueOf(definition).Elem(), s, "", func(f *field, path string) bool {
 		if f.since <= have {
 			return true
 		}
-		found = append(found, Violation{
-			Path:    path,
-			Message: fmt.Sprintf("%s needs Marathon %s or newer, this one is %s: remove it, or upgrade Marathon", f.name, f.since, c.Version),
-		})
+		v.mistake(path, "%s needs Marathon %s or newer, this one is %s: remove it, or upgrade Marathon", f.name, f.since, c.Version)
 		return false
 	})
-	return found
 }
 
 // withoutTooNew takes out of an app's normal form what Pacer filled in and this

@@ -55,4 +55,7 @@ func printEntry(w io.Writer, e store.Entry) {
 		}
 		line("%s", said)
 	}
+	if e.More > 0 {
+		line("    and %d more", e.More)
+	}
 }

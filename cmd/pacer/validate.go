@@ -112,7 +112,8 @@ func printFound(w io.Writer, f found, format string) error {
 		return err
 	}
 	printProblems(w, f.Problems)
-	printLine(w, "Definitions: %d valid. Problems: %d.", f.Items, len(f.Problems))
+	errors, warnings := manifests.CountProblems(f.Problems)
+	printLine(w, "Definitions: %d valid. Problems: %d.", f.Items, errors+warnings)
 	return nil
 }
 

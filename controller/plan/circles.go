@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -18,13 +19,15 @@ func holdCircles(w *work, drafts []*draft) {
 	if !slices.ContainsFunc(drafts, func(d *draft) bool { return byID[d.ID] == d && len(d.App.Dependencies) > 0 }) {
 		return
 	}
-	c := circles{depths: w.newDepths(), state: map[string]int{}}
+	c := circles{depths: w.newDepths(), number: map[string]int{}, low: map[string]int{}, open: map[string]bool{}}
 	for _, id := range sortedKeys(byID) {
-		c.visit(id)
+		if c.number[id] == 0 {
+			c.visit(id)
+		}
 	}
-	for _, circle := range c.found {
-		why := "its dependencies form a circle, which Marathon refuses: " + strings.Join(circle, " → ") + ": take one of them away"
-		for _, id := range circle {
+	for _, nodes := range c.found {
+		why := "its dependencies form a circle, which Marathon refuses: " + c.words(nodes) + ": take one of them away"
+		for _, id := range nodes {
 			if d := byID[id]; d != nil {
 				d.hold(why)
 			}
@@ -32,28 +35,44 @@ func holdCircles(w *work, drafts []*draft) {
 	}
 }
 
-// circles finds the dependencies that go round. Nodes are ids of apps, and
-// groups with "in " before, for all that is in them.
+// circles finds the dependencies that go round, by Tarjan's algorithm: in time
+// and memory in proportion to them, however many circles they form. Nodes are
+// ids of apps, and groups with "in " before, for all that is in them.
 type circles struct {
 	*depths
-	state map[string]int // 1: on the stack, 2: done
-	stack []string
-	found [][]string // ids of apps, the first again at the end
+	number, low map[string]int // in the order of visits, from 1
+	open        map[string]bool
+	stack       []string
+	found       [][]string // nodes that all wait for each other, in the order of visits
 }
 
 func (c *circles) visit(node string) {
-	c.state[node] = 1
-	c.stack = append(c.stack, node)
+	c.number[node] = len(c.number) + 1
+	c.low[node] = c.number[node]
+	c.stack, c.open[node] = append(c.stack, node), true
+	goesRound := false
 	for _, next := range c.next(node) {
-		switch c.state[next] {
-		case 0:
+		switch {
+		case c.number[next] == 0:
 			c.visit(next)
-		case 1:
-			c.close(next)
+			c.low[node] = min(c.low[node], c.low[next])
+		case c.open[next]:
+			c.low[node] = min(c.low[node], c.number[next])
+			goesRound = goesRound || next == node
 		}
 	}
-	c.stack = c.stack[:len(c.stack)-1]
-	c.state[node] = 2
+	if c.low[node] != c.number[node] {
+		return
+	}
+	start := slices.Index(c.stack, node)
+	nodes := slices.Clone(c.stack[start:])
+	c.stack = c.stack[:start]
+	for _, n := range nodes {
+		delete(c.open, n)
+	}
+	if len(nodes) > 1 || goesRound {
+		c.found = append(c.found, nodes)
+	}
 }
 
 // next lists what a node waits for. An app does not wait for itself by way of a
@@ -74,15 +93,37 @@ func (c *circles) next(node string) []string {
 	return next
 }
 
-// close notes the circle that ends at a node on the stack.
-func (c *circles) close(node string) {
-	var ids []string
-	for _, n := range c.stack[slices.Index(c.stack, node):] {
-		if !strings.HasPrefix(n, "in ") {
+// mostInCircle bounds how many ids one message names.
+const mostInCircle = 10
+
+// words names a shortest circle among nodes that all wait for each other: that
+// through the first app. A long one is cut.
+func (c *circles) words(nodes []string) string {
+	isApp := func(n string) bool { return !strings.HasPrefix(n, "in ") }
+	among := make(map[string]bool, len(nodes))
+	for _, n := range nodes {
+		among[n] = true
+	}
+	first := nodes[slices.IndexFunc(nodes, isApp)] // groups alone wait for nothing
+	from := map[string]string{}
+	for queue := []string{first}; from[first] == ""; queue = queue[1:] {
+		for _, next := range c.next(queue[0]) {
+			if among[next] && from[next] == "" {
+				from[next] = queue[0]
+				queue = append(queue, next)
+			}
+		}
+	}
+	ids := []string{first}
+	for n := from[first]; n != first; n = from[n] {
+		if isApp(n) {
 			ids = append(ids, n)
 		}
 	}
-	if len(ids) > 0 {
-		c.found = append(c.found, append(ids, ids[0]))
+	ids = append(ids, first)
+	slices.Reverse(ids)
+	if more := len(ids) - 1 - mostInCircle; more > 0 {
+		return strings.Join(ids[:mostInCircle], " → ") + fmt.Sprintf(" → … (%d more) → ", more) + first
 	}
+	return strings.Join(ids, " → ")
 }

@@ -1,7 +1,9 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -11,27 +13,46 @@ import (
 // changed by somebody is put back all the same.
 func holdDependents(w *work, drafts []*draft) {
 	down := w.down()
-	if len(down) == 0 {
+	if len(down.why) == 0 {
 		return
 	}
 	depths := w.newDepths()
-	for held := true; held; { // what is held may hold others
-		held = false
-		for _, d := range drafts {
-			if d.App == nil || d.Action == Delete || d.Revert || d.Drift || d.Blocked != nil {
-				continue
-			}
-			if on := w.downBelow(d.ID, depths.dependencies(d.ID), down); on != "" {
-				d.hold(fmt.Sprintf("it depends on %s, %s: mend that first", on, down[on]))
-				down[d.ID], held = "which is held back, too", true
-			}
+	ordered := slices.Clone(drafts)
+	depth := make(map[*draft]int, len(drafts))
+	for _, d := range drafts {
+		depth[d] = depths.of(d.ID)
+	}
+	slices.SortStableFunc(ordered, func(a, b *draft) int { return cmp.Compare(depth[a], depth[b]) })
+	for _, d := range ordered { // what is held may hold others, which lie deeper
+		if d.App == nil || d.Action == Delete || d.Revert || d.Drift || d.Blocked != nil {
+			continue
+		}
+		if on := w.downBelow(d.ID, depths.dependencies(d.ID), down); on != "" {
+			d.hold(fmt.Sprintf("it depends on %s, %s: mend that first", on, down.why[on]))
+			down.add(d.ID, "which is held back, too")
 		}
 	}
 }
 
-// down tells by id what git has in a form that failed, and why.
-func (w *work) down() map[string]string {
-	down := map[string]string{}
+// down is what git has in a form that failed, or that waits for that.
+type down struct {
+	why map[string]string // by id
+	in  map[string]string // by group: the first id in it
+}
+
+func (d down) add(id, why string) {
+	d.why[id] = why
+	for g := id; g != "/"; {
+		g = parent(g)
+		if first := d.in[g]; first == "" || id < first {
+			d.in[g] = id
+		}
+	}
+}
+
+// down tells what git has in a form that failed, and why.
+func (w *work) down() down {
+	down := down{map[string]string{}, map[string]string{}}
 	if len(w.in.Failed) == 0 {
 		return down
 	}
@@ -39,7 +60,7 @@ func (w *work) down() map[string]string {
 		item := &w.in.Desired.Items[i]
 		f, failed := w.in.Failed[item.ID]
 		if failed && item.Kind != manifests.KindGroup && w.wanted[item.ID] == item.Kind && f.Hash == w.hash(item) {
-			down[item.ID] = "which failed: " + f.Words()
+			down.add(item.ID, "which failed: "+f.Words())
 		}
 	}
 	return down
@@ -47,18 +68,16 @@ func (w *work) down() map[string]string {
 
 // downBelow is the first id that is down among dependencies, which name apps,
 // pods and groups; empty: there is none.
-func (w *work) downBelow(id string, dependencies []string, down map[string]string) string {
+func (w *work) downBelow(id string, dependencies []string, down down) string {
 	for _, target := range dependencies {
-		if down[target] != "" && target != id {
+		if down.why[target] != "" && target != id {
 			return target
 		}
 		if kind := w.wanted[target]; kind == manifests.KindApp || kind == manifests.KindPod || within(id, target) {
 			continue
 		}
-		for _, member := range sortedKeys(down) {
-			if within(member, target) {
-				return member
-			}
+		if first := down.in[target]; first != "" {
+			return first
 		}
 	}
 	return ""

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -28,7 +29,8 @@ func (r Printer) markdown(p Plan) []byte {
 		b.WriteString("\n| | problem |\n|---|---|\n")
 		for i, problem := range p.Problems {
 			if b.Len() > mostMarkdown/2 {
-				fmt.Fprintf(&b, "| | and %d more |\n", len(p.Problems)-i)
+				errors, warnings := manifests.CountProblems(p.Problems[i:])
+				fmt.Fprintf(&b, "| | and %d more |\n", errors+warnings)
 				break
 			}
 			fmt.Fprintf(&b, "| ! | %s |\n", code(problem.String()))

@@ -156,9 +156,9 @@ func total(p Plan) string {
 	if held := len(p.Changes) - p.Pending(); held > 0 {
 		line += fmt.Sprintf("; %d held back", held)
 	}
-	if n := len(p.Problems); n == 1 {
+	if errors, warnings := manifests.CountProblems(p.Problems); errors+warnings == 1 {
 		line += "; 1 problem"
-	} else if n > 1 {
+	} else if n := errors + warnings; n > 1 {
 		line += fmt.Sprintf("; %d problems", n)
 	}
 	return line

@@ -63,6 +63,9 @@ type State struct {
 // MaxHistory is how many entries of history are kept for a sync.
 const MaxHistory = 50
 
+// MaxChanges is how many changes one entry of history lists.
+const MaxChanges = 200
+
 // Kept is a revision that was applied, or found to be as it should.
 type Kept struct {
 	ID      string    `json:"id"`
@@ -127,8 +130,9 @@ type Entry struct {
 	Began    time.Time    `json:"began"`
 	Ended    time.Time    `json:"ended"`
 	Summary  plan.Summary `json:"summary"`
-	Result   string       `json:"result"` // applied, failed, superseded
-	Changes  []Done       `json:"changes,omitempty"`
+	Result   string       `json:"result"`            // applied, failed, superseded
+	Changes  []Done       `json:"changes,omitempty"` // at most MaxChanges, those that did not succeed first
+	More     int          `json:"more,omitempty"`    // changes that are not listed, all in Summary
 	Message  string       `json:"message,omitempty"`
 	Asked    Asked        `json:"asked,omitzero"` // who or what it was begun for
 }

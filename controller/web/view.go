@@ -44,10 +44,13 @@ type syncView struct {
 	State    chip
 	Rows     []appView
 	Hidden   int // rows that are left out
+	Unshown  int // rows that would need attention, and are too many to be shown
 	Problems []problemView
-	Recent   []entryView
-	Older    []entryView
-	Empty    string // what to do, where there are no rows
+	// MoreProblems are those that are left out.
+	MoreProblems int
+	Recent       []entryView
+	Older        []entryView
+	Empty        string // what to do, where there are no rows
 }
 
 type appView struct {
@@ -84,6 +87,8 @@ type doneView struct {
 // The page shows so much of what can be long.
 const (
 	maxProblems = 200
+	maxLoud     = 1_000  // rows that need attention
+	maxRows     = 10_000 // rows where all are asked for
 	maxRecent   = 5
 	maxDone     = 20
 )
@@ -137,13 +142,13 @@ func newSyncView(s controller.SyncStatus, now time.Time, maxCalm int) syncView {
 	slices.SortStableFunc(v.Rows, func(a, b appView) int {
 		return cmp.Compare(rank(a.calm), rank(b.calm))
 	})
-	if loud := len(v.Rows) - calmRows(v.Rows); maxCalm >= 0 && len(v.Rows) > loud+maxCalm {
-		v.Hidden = len(v.Rows) - loud - maxCalm
-		v.Rows = v.Rows[:loud+maxCalm]
-	}
-	for _, p := range s.Problems[:min(len(s.Problems), maxProblems)] {
+	v.cutRows(maxCalm)
+	shown := s.Problems[:min(len(s.Problems), maxProblems)]
+	for _, p := range shown {
 		v.Problems = append(v.Problems, newProblemView(p))
 	}
+	errors, warnings := manifests.CountProblems(s.Problems[len(shown):])
+	v.MoreProblems = errors + warnings
 	back := waysBack(s)
 	for i, e := range s.History {
 		entry := newEntryView(e, now)
@@ -155,6 +160,20 @@ func newSyncView(s controller.SyncStatus, now time.Time, maxCalm int) syncView {
 		}
 	}
 	return v
+}
+
+// cutRows leaves as many rows as a browser can show: all that need attention, up
+// to a bound, and so many of the others. A negative number asks for all.
+func (v *syncView) cutRows(maxCalm int) {
+	calm := calmRows(v.Rows)
+	loud := len(v.Rows) - calm
+	showLoud, showCalm := min(loud, maxLoud), min(calm, maxCalm)
+	if maxCalm < 0 {
+		showLoud = min(loud, maxRows)
+		showCalm = min(calm, maxRows-showLoud)
+	}
+	v.Unshown, v.Hidden = loud-showLoud, calm-showCalm
+	v.Rows = slices.Concat(v.Rows[:showLoud], v.Rows[loud:loud+showCalm])
 }
 
 // waysBack tells from which entries of the history a rollback can go to their
@@ -313,8 +332,9 @@ func newProblemView(p manifests.Problem) problemView {
 func newEntryView(e store.Entry, now time.Time) entryView {
 	v := entryView{Entry: e, Now: now, Chip: resultChip(e.Result), Counts: summary(e.Summary)}
 	done := e.Changes
+	v.More = e.More
 	if len(done) > maxDone {
-		v.More, done = len(done)-maxDone, done[:maxDone]
+		v.More, done = v.More+len(done)-maxDone, done[:maxDone]
 	}
 	for _, d := range done {
 		v.Changes = append(v.Changes, doneView{Done: d, Sign: sign(d.Action), Chip: resultChip(d.Outcome)})

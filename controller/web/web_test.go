@@ -418,6 +418,27 @@ func TestPageBoundsWhatItLists(t *testing.T) {
 	if rows := strings.Count(get(t, h, "/?all=1").Body.String(), `<th scope="row">`); rows != 5001 {
 		t.Errorf("%d rows where all are asked for, want 5001", rows)
 	}
+
+	y.Apps, y.Problems = nil, nil
+	for i := range 50_000 {
+		id := fmt.Sprintf("/a%d", i)
+		y.Apps = append(y.Apps, controller.AppStatus{ID: id, Kind: manifests.KindApp, State: controller.Unknown, Condition: controller.Broken, Reason: "its manifest has an error"})
+		if i < 1000 {
+			y.Problems = append(y.Problems, manifests.Problem{File: "a.json", ID: id, Severity: manifests.SeverityError, Message: "wrong"})
+		}
+	}
+	y.Problems = append(y.Problems, manifests.Problem{File: ".", Severity: manifests.SeverityError, Message: "there are 49000 more", More: 49_000})
+	o, _ = testOptions(t, controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{y}})
+	h = New(o)
+	for path, most := range map[string]int{"/": maxLoud, "/?all=1": maxRows} {
+		body := get(t, h, path).Body.String()
+		if rows := strings.Count(body, `<th scope="row">`); rows != most || !strings.Contains(body, fmt.Sprintf("%d more need attention", 50_000-most)) {
+			t.Errorf("%s: %d rows of what needs attention, want %d, and how many more there are", path, rows, most)
+		}
+		if !strings.Contains(body, "and 49800 more") {
+			t.Errorf("%s does not say how many problems it leaves out", path)
+		}
+	}
 }
 
 func TestPageShowsTextInItsOrder(t *testing.T) {
