@@ -9,12 +9,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/meter"
 	"github.com/pacer-gitops/pacer/sources"
 )
 
@@ -32,6 +32,10 @@ type archived struct {
 
 const archivedFormat = 1
 
+// maxArchived is how many bytes what a revision asked for may have, expanded; what
+// else is too much, see meter. A snapshot holds less.
+const maxArchived = 256 << 20
+
 // errNotKept is a content that cannot be had, or not as it was kept.
 var errNotKept = errors.New("what it asked for is not kept whole")
 
@@ -47,6 +51,9 @@ func pack(d manifests.Desired) (content []byte, sum string, err error) {
 	if err := errors.Join(err, z.Close()); err != nil {
 		return nil, "", err
 	}
+	if err := meter.Check(plain, maxArchived, int64(b.Len())); err != nil {
+		return nil, "", err // it could not be read again
+	}
 	hash := sha256.Sum256(plain)
 	return b.Bytes(), hex.EncodeToString(hash[:]), nil
 }
@@ -57,11 +64,7 @@ func unpack(content []byte, sum string) (manifests.Desired, error) {
 	fail := func(err error) (manifests.Desired, error) {
 		return manifests.Desired{}, fmt.Errorf("%w: %w", errNotKept, err)
 	}
-	z, err := gzip.NewReader(bytes.NewReader(content))
-	if err != nil {
-		return fail(err)
-	}
-	plain, err := io.ReadAll(z)
+	plain, err := meter.Expand(content, maxArchived)
 	if err != nil {
 		return fail(err)
 	}

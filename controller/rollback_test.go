@@ -2,12 +2,15 @@ package controller
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	runtimemetrics "runtime/metrics"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +24,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/meter"
 )
 
 // newKeepingRig has gone through the revisions v1, v2 and v3 of /shop/a, with a
@@ -414,6 +418,25 @@ func bodiesIn(text []byte) [][]byte {
 		walk(tree)
 	}
 	return bodies
+}
+
+// TestKeptBombs: what is kept expands to no more than a revision may ask for.
+func TestKeptBombs(t *testing.T) {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, _ = io.WriteString(z, `{"format":1,"items":[`)
+	for range 200 {
+		_, _ = io.WriteString(z, strings.Repeat("{},", 1<<18))
+	}
+	_ = z.Close()
+	sample := []runtimemetrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	runtimemetrics.Read(sample)
+	before := sample[0].Value.Uint64()
+	_, err := unpack(b.Bytes(), strings.Repeat("0", 64))
+	runtimemetrics.Read(sample)
+	if n := sample[0].Value.Uint64() - before; !errors.Is(err, errNotKept) || !errors.Is(err, meter.ErrTooLarge) || n > 64<<20 {
+		t.Errorf("%d KiB of gzip: %d MiB allocated, %v", b.Len()>>10, n>>20, err)
+	}
 }
 
 func TestUnpackRefusesWhatItDidNotPack(t *testing.T) {

@@ -346,8 +346,8 @@ func (c *Client) readInto(resp *http.Response, into func(io.Reader) error) error
 	}
 	err = into(body)
 	switch {
-	case body.err != nil:
-		return brokenOff(body.err)
+	case body.Err() != nil:
+		return brokenOff(body.Err())
 	case err != nil:
 		return fmt.Errorf("its answer cannot be used: %w", err)
 	}
@@ -377,7 +377,7 @@ func (c *Client) words(resp *http.Response) []byte {
 // brokenOff is what is said of an answer that cannot be read to its end.
 func brokenOff(err error) error {
 	if errors.Is(err, ErrTooLarge) {
-		return err
+		return fmt.Errorf("its answer: %w", err)
 	}
 	return fmt.Errorf("its answer breaks off: %w", err)
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pacer-gitops/pacer/meter"
 )
 
 // Event is one event of Marathon's. It says that something happened and where
@@ -252,7 +254,7 @@ func (p *eventParser) next() (Event, error) {
 				size = 0
 				continue
 			}
-			if err := checked(data); err != nil {
+			if err := meter.Check(data, int64(p.limit), 0); err != nil {
 				return Event{}, fmt.Errorf("an event: %w", err)
 			}
 			e.Data = data

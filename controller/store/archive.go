@@ -27,6 +27,8 @@ type Archive interface {
 const (
 	keptPrefix = "kept-"
 	keptSuffix = ".gz" // the controller compresses
+	// maxKept is how many bytes a content may have, in a file as in nodes.
+	maxKept = maxChunks * maxChunk
 	// sumLength is how many characters of a checksum are in the name of a file.
 	sumLength = 32
 )
@@ -87,7 +89,7 @@ func (f *File) Recall(ctx context.Context, sync, sum string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	content, err := os.ReadFile(name)
+	content, err := readBounded(name, maxKept)
 	if err != nil {
 		return nil, toldKept(sync, err)
 	}

@@ -9,11 +9,30 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/pacer-gitops/pacer/meter"
 )
 
 // format is the version of the envelope and of State in it. It grows when an
 // older Pacer would misread what a newer one saves.
 const format = 1
+
+// maxState is how many bytes a state may have. What else is too much, see meter.
+const maxState = 512 << 20
+
+// surelyReadable is how long a state may be that needs no check whether it can be
+// read again: no text in it can be too long, and a state of 20,000 apps has fewer
+// values for its bytes than are refused.
+const surelyReadable = 4 << 20
+
+// readable is an error where an encoded state would be refused by who reads it,
+// packed to so many bytes or not at all: it must not be saved.
+func readable(b []byte, packed int) error {
+	if len(b) <= surelyReadable {
+		return nil
+	}
+	return meter.Check(b, maxState, int64(packed))
+}
 
 // envelope is what a file holds: a state with what is needed to tell that it is
 // whole and the right one.
@@ -46,7 +65,8 @@ func encode(s State, sync string) ([]byte, error) {
 		return nil, err
 	}
 	copy(b[at:], sum(b[begin:]))
-	return append(b, "}\n"...), nil
+	b = append(b, "}\n"...)
+	return b, readable(b, 0)
 }
 
 func sum(b []byte) string {
@@ -58,6 +78,9 @@ func sum(b []byte) string {
 // other bytes are an error that wraps ErrCorrupt or ErrNewer: never a state of
 // which a part is missing.
 func decode(b []byte, sync string) (State, error) {
+	if err := meter.Check(b, maxState, 0); err != nil {
+		return State{}, fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
 	b, lines, _ := bytes.Cut(b, []byte{'\n'})
 	s, err := decodeState(b, sync)
 	if err != nil {

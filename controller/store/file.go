@@ -1,9 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -150,7 +152,7 @@ func (f *File) read(ctx context.Context, sync string) (name string, s State, err
 	if f.lock == nil {
 		return name, State{}, os.ErrClosed
 	}
-	b, err := os.ReadFile(name)
+	b, err := readBounded(name, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return name, State{}, nil
 	}
@@ -159,6 +161,26 @@ func (f *File) read(ctx context.Context, sync string) (name string, s State, err
 	}
 	s, err = decode(b, sync)
 	return name, s, err
+}
+
+// readBounded reads a file of at most so many bytes. A longer one is an error that
+// wraps ErrCorrupt.
+func readBounded(name string, most int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > most {
+		return nil, fmt.Errorf("%w: the file has %d bytes, at most %d are read", ErrCorrupt, info.Size(), most)
+	}
+	b := bytes.NewBuffer(make([]byte, 0, info.Size()+bytes.MinRead))
+	_, err = b.ReadFrom(io.LimitReader(f, most))
+	return b.Bytes(), err
 }
 
 // told says of which sync an error is.

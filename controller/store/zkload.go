@@ -122,6 +122,9 @@ func readChunks(c *zookeeper.Conn, node string, at position) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if len(b) > maxChunk {
+			return nil, fmt.Errorf("%w: a part of it has %d bytes, at most %d are written", ErrCorrupt, len(b), maxChunk)
+		}
 		content = append(content, b...)
 	}
 	return content, nil

@@ -6,11 +6,11 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"path"
 	"regexp"
+
+	"github.com/pacer-gitops/pacer/meter"
 )
 
 // This file is how a state is laid out in nodes. The node of a sync, the head,
@@ -43,10 +43,9 @@ const (
 	// maxChunk is how much a child holds at most, in bytes. A server takes
 	// requests of 1 MiB; one carries a whole chunk and the rest of a transaction.
 	maxChunk = 512 << 10
-	// maxChunks and maxState bound what is taken for a state: more is damage, or
-	// made to exhaust the memory.
+	// maxChunks bounds what is taken for a state or a kept content: more is damage,
+	// or made to exhaust the memory.
 	maxChunks = 256
-	maxState  = 512 << 20
 )
 
 var (
@@ -99,8 +98,8 @@ func pack(b []byte, chunkSize int) ([][]byte, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	if len(b) > maxState {
-		return nil, fmt.Errorf("%d bytes are more than a state may have", len(b))
+	if err := readable(b, packed.Len()); err != nil {
+		return nil, err
 	}
 	return cut(packed.Bytes(), chunkSize)
 }
@@ -118,16 +117,9 @@ func cut(b []byte, chunkSize int) ([][]byte, error) {
 	return chunks, nil
 }
 
-// unpack is the inverse of pack.
+// unpack is the inverse of pack. It expands no further than a state may be.
 func unpack(packed []byte) ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	b, err := io.ReadAll(io.LimitReader(r, maxState+1))
-	if err == nil && len(b) > maxState {
-		err = errors.New("it is longer than a state may be")
-	}
+	b, err := meter.Expand(packed, maxState)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
