@@ -17,6 +17,7 @@ import (
 type ahead struct {
 	Sent    map[string]Sent         `json:"sent,omitempty"`
 	Healthy map[string]plan.Healthy `json:"healthy,omitempty"`
+	Newest  *Newest                 `json:"newest,omitempty"`
 }
 
 // mostAhead is how many bytes of lines a File has after a state before it saves all
@@ -28,8 +29,8 @@ type aheadLine struct {
 	Ahead json.RawMessage `json:"ahead"`
 }
 
-// SaveAhead is Save for a state of which only Sent and Healthy are others than in
-// the one that was saved or loaded last.
+// SaveAhead is Save for a state of which only Sent, Healthy and Newest are others
+// than in the one that was saved or loaded last.
 func (f *File) SaveAhead(ctx context.Context, sync string, s State) error {
 	name, err := f.path(ctx, sync)
 	if err != nil {
@@ -62,7 +63,7 @@ func (f *File) extend(name string, line []byte) error {
 }
 
 func encodeAhead(s State) ([]byte, error) {
-	b, err := json.Marshal(ahead{s.Sent, s.Healthy})
+	b, err := json.Marshal(ahead{s.Sent, s.Healthy, s.Newest})
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +91,9 @@ func decodeAhead(lines []byte, s *State) error {
 			return fmt.Errorf("%w: what was noted after it: %w", ErrCorrupt, err)
 		}
 		s.Sent, s.Healthy = a.Sent, a.Healthy
+		if a.Newest != nil { // a line of an older Pacer has none
+			s.Newest = a.Newest
+		}
 	}
 	return nil
 }

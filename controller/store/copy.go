@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -50,7 +51,7 @@ func Copy(ctx context.Context, from, to Records, force bool) ([]string, error) {
 // copyKept copies what a state names. What is not there any more costs the way
 // back to it, there as here.
 func copyKept(ctx context.Context, from, to Records, sync string, s State) error {
-	for _, k := range s.Kept {
+	for _, k := range archivedOf(s) {
 		content, err := from.Recall(ctx, sync, k.Sum)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
@@ -63,6 +64,15 @@ func copyKept(ctx context.Context, from, to Records, sync string, s State) error
 		}
 	}
 	return nil
+}
+
+// archivedOf lists the revisions of a state whose content is in an archive.
+func archivedOf(s State) []Kept {
+	all := slices.Clone(s.Kept)
+	if s.Newest != nil && s.Newest.Sum != "" {
+		all = append(all, s.Newest.Kept)
+	}
+	return all
 }
 
 func copyOne(ctx context.Context, to Records, sync string, s State) error {

@@ -56,6 +56,9 @@ type State struct {
 	Kept []Kept `json:"kept,omitempty"`
 	// Pin holds the sync at one of Kept; nil: it follows its source.
 	Pin *Pin `json:"pin,omitempty"`
+	// Newest is the newest revision that was begun to be applied; nil: none was,
+	// or an older Pacer saved the state.
+	Newest *Newest `json:"newest,omitempty"`
 	// Stands holds, by id, what was last told of an app, and since when it is so.
 	Stands map[string]Stand `json:"stands,omitempty"`
 }

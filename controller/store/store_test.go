@@ -102,6 +102,7 @@ func sample(n int) State {
 		Kept:      []Kept{{ID: "r1", Ref: "main", Author: "a", Subject: "s", Time: at, Since: at, Scope: "/shop", Sum: checksum("f")}},
 		Stands:    map[string]Stand{"/shop/web": {State: "synced", Health: "healthy", Condition: "rollout", Since: at}},
 	}
+	s.Newest = &Newest{Kept: s.Kept[0], Source: "git branch=main", Location: "https://git.example.com/shop.git", Superseded: []string{"r0"}}
 	asked := Asked{By: AskedByPerson, Verb: "rollback", User: "ada", Token: "act", Address: "10.0.0.7", Reason: "r"}
 	s.Pin, s.History[0].Asked = &Pin{Kept: s.Kept[0], By: asked, At: at}, asked
 	for i := range n {

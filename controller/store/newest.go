@@ -1,0 +1,62 @@
+package store
+
+import (
+	"slices"
+	"time"
+)
+
+// Newest is the newest revision that Pacer began to apply for a sync, or found
+// to be in force. It is saved before the first write of it, so that whoever
+// leads next knows of it, and nothing older is applied again by itself.
+type Newest struct {
+	// Kept is the revision. Its Sum is empty until what it asks for is in the
+	// Archive.
+	Kept
+	// Source says what of a source is followed (a branch, a folder of it), in the
+	// words of the source, and Location where that is. Revisions of another
+	// Source cannot be compared with this one.
+	Source   string `json:"source"`
+	Location string `json:"location,omitempty"`
+	// Superseded lists the revisions that were newest before, the last first, at
+	// most MaxSuperseded: times of commits have whole seconds, and clocks differ.
+	Superseded []string `json:"superseded,omitempty"`
+}
+
+// MaxSuperseded is how many revisions before the newest are remembered. It is
+// small because each write to Marathon has them saved ahead of it.
+const MaxSuperseded = 20
+
+// Supersede returns next as the newest revision in the place of n, which may be
+// nil. Revisions of another source are forgotten.
+func (n *Newest) Supersede(next Newest) *Newest {
+	next.Superseded = nil
+	if n != nil && n.Source == next.Source {
+		before := append([]string{n.ID}, n.Superseded...)
+		before = slices.DeleteFunc(before, func(id string) bool { return id == next.ID })
+		next.Superseded = before[:min(len(before), MaxSuperseded)]
+	}
+	return &next
+}
+
+// IsOlder reports whether a revision is older than the newest one: it was the
+// newest before, or was in force, or its commit was made earlier. A revision
+// that is not a commit has no time; pass the zero time then.
+//
+//	id                                    time            older
+//	the newest                            any             no
+//	superseded, applied before, or kept   any             yes
+//	another                               earlier         yes
+//	another                               the same, later no
+//	another                               one is zero     no
+func (s *State) IsOlder(id string, at time.Time) bool {
+	n := s.Newest
+	switch {
+	case n == nil || id == n.ID:
+		return false
+	case slices.Contains(n.Superseded, id),
+		slices.ContainsFunc(s.Kept, func(k Kept) bool { return k.ID == id }),
+		slices.ContainsFunc(s.History, func(e Entry) bool { return e.Revision == id && len(e.Changes) > 0 }):
+		return true
+	}
+	return !at.IsZero() && at.Before(n.Time)
+}
