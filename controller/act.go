@@ -46,12 +46,17 @@ func (c *Controller) Resume(ctx context.Context, sync string, by store.Asked) er
 
 // Approve lets changes of a sync through that wait for it: each once, and for
 // one revision only. No ids: all that wait. The revision, or its beginning, must
-// be the one that was planned last; empty: whatever was. Errors: ErrNoSync,
+// be the one that was planned last; empty: whatever was. Of a sync that is held,
+// and without ids, it may be the older one that its source answers with: then the
+// sync follows it. Errors: ErrNoSync,
 // ErrConflict, one of the store, or the cause of ctx.
 func (c *Controller) Approve(ctx context.Context, sync string, ids []string, revision string, by store.Asked) error {
 	y := c.syncer(sync)
 	if y == nil {
 		return fmt.Errorf("%w: %s", ErrNoSync, sync)
+	}
+	if older := y.answeredOlder(revision); older != "" && len(ids) == 0 {
+		return c.approveOlder(ctx, y, older, by)
 	}
 	ids, revision, err := y.approvable(ids, revision)
 	if err != nil {
@@ -194,7 +199,7 @@ func (p *pass) obey(ctx context.Context, lost error) {
 // carryOut changes the memory as people asked, and notes what becomes of each.
 func (p *pass) carryOut(ctx context.Context, orders []*order, answers []error) {
 	state := &p.y.memory.state
-	suspended, approved, pin := state.Suspended, maps.Clone(state.Approved), state.Pin
+	suspended, approved, pin, newest := state.Suspended, maps.Clone(state.Approved), state.Pin, state.Newest
 	for i, o := range orders {
 		if answers[i] = o.change(state); answers[i] == nil {
 			p.asked = p.asked.Or(o.by)
@@ -207,7 +212,7 @@ func (p *pass) carryOut(ctx context.Context, orders []*order, answers []error) {
 	if err == nil {
 		return
 	}
-	state.Suspended, state.Approved, state.Pin = suspended, approved, pin // who is told that it failed may count on it
+	state.Suspended, state.Approved, state.Pin, state.Newest = suspended, approved, pin, newest // who is told that it failed may count on it
 	for i := range answers {
 		answers[i] = cmp.Or(answers[i], err)
 	}

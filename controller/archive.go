@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -89,22 +91,26 @@ type recalled struct {
 	desired manifests.Desired
 }
 
-// recall reads what the revision asked for that the sync is rolled back to.
-func (p *pass) recall(ctx context.Context) (manifests.Desired, error) {
-	if r := p.y.pinned; r != nil && r.sum == p.pin.Sum {
+// recall reads what a revision asked for that the sync is rolled back to, or held
+// at.
+func (p *pass) recall(ctx context.Context, k store.Kept) (manifests.Desired, error) {
+	if r := p.y.pinned; r != nil && r.sum == k.Sum {
 		return r.desired, nil
 	}
-	d, err := p.c.recall(ctx, p.y.spec, p.pin.Kept)
-	if err != nil {
-		return d, fmt.Errorf("this sync is rolled back to %s, so nothing is changed: %w: release it, or roll it back to another revision", p.pin.ID, err)
+	d, err := p.c.recall(ctx, p.y.spec, k)
+	if err != nil && p.pin != nil {
+		err = fmt.Errorf("this sync is rolled back to %s, so nothing is changed: %w: release it, or roll it back to another revision", k.ID, err)
 	}
-	p.y.pinned = &recalled{p.pin.Sum, d}
+	if err != nil {
+		return d, err
+	}
+	p.y.pinned = &recalled{k.Sum, d}
 	return d, nil
 }
 
 // recall reads what a revision asked of a sync.
 func (c *Controller) recall(ctx context.Context, spec Sync, k store.Kept) (manifests.Desired, error) {
-	if c.archive == nil {
+	if c.archive == nil || k.Sum == "" {
 		return manifests.Desired{}, errNotKept
 	}
 	if k.Scope != spec.Policy.Scope {
@@ -120,39 +126,125 @@ func (c *Controller) recall(ctx context.Context, spec Sync, k store.Kept) (manif
 	return unpack(content, k.Sum)
 }
 
-// keepRevision keeps what the revision of a pass asks for, once it has come
-// about, so that it can be had again with the source away. A failure costs the
-// way back to it and nothing else.
+// keepRevision keeps what the revision of a pass asks for, so that it can be had
+// again with the source away: as the newest one in any case, and to roll back to
+// once it has come about. A failure costs the way back to it and nothing else.
 func (p *pass) keepRevision(ctx context.Context, end passEnd) {
-	if p.c.archive == nil || p.term == nil || p.pin != nil || p.y.kept == p.revision.ID || !p.cameAbout(end) {
+	if p.c.archive == nil || p.term == nil || p.pin != nil || p.y.kept == p.revision.ID || !p.from.writes || superseded(ctx) {
+		return
+	}
+	state := &p.y.memory.state
+	cameAbout, lacks := p.cameAbout(end), p.lacksContent()
+	if !cameAbout && !lacks {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	state := &p.y.memory.state
-	content, sum, err := pack(p.desired)
-	if err == nil {
-		err = p.c.archive.Keep(ctx, p.y.spec.Name, sum, content)
-	}
+	sum, err := p.archive(ctx)
 	if err != nil {
 		p.c.log.Warn("a revision is not kept, so that there is no rollback to it", "sync", p.y.spec.Name, "revision", p.revision.ID, "error", err)
 		return
 	}
-	kept := withKept(state.Kept, store.Kept{
-		ID: p.revision.ID, Ref: p.revision.Ref, Author: p.revision.Author, Subject: p.revision.Subject, Time: p.revision.Time,
-		Since: p.c.now(), Scope: p.y.spec.Policy.Scope, Sum: sum,
-	})
-	state.Kept, p.y.memory.dirty, p.y.kept = kept, true, p.revision.ID
+	if p.isNewest() {
+		state.Newest, p.y.memory.dirty = withSum(*state.Newest, sum), true
+	}
+	if cameAbout {
+		state.Kept = withKept(state.Kept, store.Kept{
+			ID: p.revision.ID, Ref: p.revision.Ref, Author: p.revision.Author, Subject: p.revision.Subject, Time: p.revision.Time,
+			Since: p.c.now(), Scope: p.y.spec.Policy.Scope, Sum: sum,
+		})
+		p.y.memory.dirty, p.y.kept = true, p.revision.ID
+	}
 	if err := p.save(ctx); err != nil {
 		return // told when the pass is finished; what is kept too much does no harm
 	}
-	var sums []string
-	for _, k := range kept {
-		sums = append(sums, k.Sum)
-	}
-	if err := p.c.archive.Retain(ctx, p.y.spec.Name, sums); err != nil {
+	if err := p.c.archive.Retain(ctx, p.y.spec.Name, sumsOf(state)); err != nil {
 		p.c.log.Warn("revisions that are kept no longer are not removed", "sync", p.y.spec.Name, "error", err)
 	}
+}
+
+// archive stores what the pass takes for desired, once, and returns its checksum.
+func (p *pass) archive(ctx context.Context) (string, error) {
+	if p.archived != "" {
+		return p.archived, nil
+	}
+	content, sum, err := pack(p.desired)
+	if err == nil {
+		err = p.c.archive.Keep(ctx, p.y.spec.Name, sum, content)
+	}
+	if err == nil {
+		p.archived = sum
+	}
+	return sum, err
+}
+
+// archiveBeside stores what the newest revision asks for while it is applied, so
+// that another replica can go on with it though git is away by then. The first
+// write does not wait for it: it is called before, and the work begins when
+// answered is called, or archiveDelay is over. Wait returns when it is done.
+func (p *pass) archiveBeside(ctx context.Context, k *keeper) (answered, wait func()) {
+	if p.c.archive == nil || !p.isNewest() || !p.lacksContent() {
+		return func() {}, func() {}
+	}
+	begin, ended, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var once, end sync.Once
+	go func() {
+		defer close(done)
+		timer := time.NewTimer(archiveDelay)
+		defer timer.Stop()
+		select {
+		case <-begin:
+		case <-timer.C:
+		case <-ended:
+		}
+		if superseded(ctx) {
+			return // a newer one is about to take its place
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+		defer cancel()
+		sum, err := p.archive(ctx)
+		if err != nil {
+			return // tried again, and told, when the pass is finished
+		}
+		k.change(func() bool {
+			p.y.memory.state.Newest = withSum(*p.y.memory.state.Newest, sum)
+			return true
+		})
+	}()
+	return func() { once.Do(func() { close(begin) }) }, func() { end.Do(func() { close(ended) }); <-done }
+}
+
+// archiveDelay is how long after the beginning of an apply what it applies is
+// stored though Marathon has not answered its first write.
+const archiveDelay = time.Second
+
+// isNewest reports whether the pass works by the newest revision.
+func (p *pass) isNewest() bool {
+	n := p.y.memory.state.Newest
+	return n != nil && n.ID == p.revision.ID
+}
+
+// lacksContent reports whether what the newest revision asks for is to be stored.
+func (p *pass) lacksContent() bool {
+	return p.isNewest() && p.y.memory.state.Newest.Sum == ""
+}
+
+// withSum is the newest revision with what it asks for.
+func withSum(n store.Newest, sum string) *store.Newest {
+	n.Sum = sum
+	return &n
+}
+
+// sumsOf lists the contents that a state has use for.
+func sumsOf(s *store.State) []string {
+	var sums []string
+	if s.Newest != nil && s.Newest.Sum != "" {
+		sums = append(sums, s.Newest.Sum)
+	}
+	for _, k := range s.Kept {
+		sums = append(sums, k.Sum)
+	}
+	return sums
 }
 
 // cameAbout tells whether live is what the revision asks for, but for what is

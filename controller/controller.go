@@ -82,7 +82,7 @@ func New(o Options) (*Controller, error) {
 		watchers: map[string]*watcher{}, syncers: map[string]*syncer{},
 	}
 	if !o.Follow {
-		c.term = &term{ctx: context.Background(), sure: true}
+		c.term = &term{ctx: context.Background(), sure: true} // begins with Run
 	}
 	c.replace(o)
 	return c, nil
@@ -296,6 +296,7 @@ func (c *Controller) replace(o Options) (oldWatchers []*watcher, oldSyncers []*s
 		w := c.watchers[name]
 		if w == nil || w.source != s {
 			w = newWatcher(name, s)
+			w.term = c.inForce
 		}
 		watchers[name] = w
 	}
@@ -347,7 +348,15 @@ func (c *Controller) startMissing() {
 func (c *Controller) startWatcher(w *watcher) {
 	ctx, cancel := context.WithCancel(c.run.ctx)
 	w.cancel = cancel
+	w.mu.Lock()
+	w.started = time.Now()
+	w.mu.Unlock()
 	w.group.Go(func() { w.watch(ctx, c.looked) })
+	w.group.Go(func() {
+		if pause(ctx, holdAfter) == nil {
+			c.passUnfetched(w)
+		}
+	})
 }
 
 func (c *Controller) startSyncer(y *syncer) {
@@ -388,9 +397,11 @@ func (c *Controller) looked(w *watcher, l look) {
 		}
 		if l.moved {
 			c.run.queue.Forget(name) // a new revision is a new chance
+		}
+		if (l.moved || l.news) && l.snapshot != nil && l.err == nil {
 			y.supersede(l.snapshot.Revision.ID)
 		}
-		if l.moved || l.first || asked.By != "" {
+		if l.moved || l.first || l.news || l.confirmed || asked.By != "" {
 			c.run.queue.Add(name)
 		}
 		if asked.By != "" {

@@ -10,6 +10,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/manifests"
 )
 
 func TestPushDeploysUpdatesAndRemoves(t *testing.T) {
@@ -95,11 +96,26 @@ func TestSourceThatWasNeverReadDeletesNothing(t *testing.T) {
 		defer g.stop()
 		after(5 * testInterval)
 		g.runs("/shop/a=v1")
-		y := g.sync("shop")
-		if y.Last == nil || y.Last.Result != PassFailed || y.SourceError == "" {
+		if y := g.sync("shop"); y.Hold == nil || y.Hold.Revision != "commit-1" || y.SourceError == "" || len(y.History) > 1 {
 			t.Errorf("status: %+v", y)
 		}
-		if failed := y.History[0]; failed.Result != "failed" || len(y.History) > 2 {
+	})
+}
+
+func TestSourceThatWasNeverReadAtAllChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, nil)
+		g.world.set(func() { g.world.apps["/shop/old"] = &manifests.App{ID: "/shop/old", Cmd: new("v0")} })
+		g.repo.fail(errors.New("authentication failed"))
+		g.start()
+		defer g.stop()
+		after(5 * testInterval)
+		g.runs("/shop/old=v0")
+		y := g.sync("shop")
+		if y.Last == nil || y.Last.Result != PassFailed || y.SourceError == "" || y.Hold != nil {
+			t.Errorf("status: %+v", y)
+		}
+		if failed := y.History[0]; failed.Result != "failed" || len(y.History) > 1 {
 			t.Errorf("history has %d entries, newest %+v: want one for the whole outage", len(y.History), failed)
 		}
 	})

@@ -16,7 +16,8 @@ var ErrNotLeading = errors.New("this replica does not lead")
 // term is a time in which passes may write. A pass belongs to the term that it
 // began in, or to none: then it only looks, and shows what it saw.
 type term struct {
-	ctx context.Context // ends with the lease
+	ctx   context.Context // ends with the lease
+	began time.Time
 	// sure: nobody else writes, ever. Else the first pass of the term only
 	// reads, so that nothing is built on what was known before.
 	sure   bool
@@ -34,12 +35,15 @@ const DefaultRequestTimeout = time.Minute
 // its first pass only reads. One more pass follows after the time that a request
 // may take, for what the leader before had sent and Marathon took late.
 func (c *Controller) Lead(ctx context.Context) {
-	t := &term{ctx: ctx}
+	t := &term{ctx: ctx, began: time.Now()}
 	c.setTerm(t)
+	c.lookAll() // what was fetched before may be older than what was applied
 	// Not by the queue, which merges what is put off with what is sooner.
 	late := time.AfterFunc(cmp.Or(c.requestTimeout, DefaultRequestTimeout), c.passAll)
+	hold := time.AfterFunc(holdAfter, func() { c.passUnfetched(nil) })
 	<-ctx.Done()
 	late.Stop()
+	hold.Stop()
 	c.setTerm(nil)
 	t.passes.Wait()
 	c.passAll() // whatever was cut off is shown as it is now
@@ -51,6 +55,13 @@ func (c *Controller) setTerm(t *term) {
 	c.term = t
 	c.mu.Unlock()
 	c.passAll()
+}
+
+// inForce is the term that is in force; nil: there is none.
+func (c *Controller) inForce() *term {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.term
 }
 
 // passAll asks for a pass of every sync.
@@ -94,15 +105,44 @@ func (t *term) bind(cancel context.CancelCauseFunc) (leave func()) {
 // over tells whether a pass may write no more.
 func (t *term) over() bool { return t == nil || t.ctx.Err() != nil }
 
-// onlyLooks tells whether this pass changes nothing: it belongs to no term, or
-// is the first of its term.
+// lookAll asks for a look at every source.
+func (c *Controller) lookAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.watchers {
+		w.look()
+	}
+}
+
+// passUnfetched asks for a pass of the syncs of a source, nil: of any, for which
+// no fetch of the term has ended well.
+func (c *Controller) passUnfetched(of *watcher) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run == nil || c.term == nil {
+		return
+	}
+	for name, y := range c.syncers {
+		if (of == nil || y.watcher == of) && y.watcher.seen().fetched != c.term {
+			c.run.queue.Add(name)
+		}
+	}
+}
+
+// onlyReads reports whether a pass may write nothing: it belongs to no term, it is
+// the first of its term, or what it goes by may be older than what was applied.
+func (p *pass) onlyReads() bool {
+	return p.term == nil || p.y.looked != p.term && !p.term.sure || !p.from.writes
+}
+
+// onlyLooks tells whether this pass changes nothing, and how it ends then.
 func (p *pass) onlyLooks() (passEnd, bool) {
 	switch {
 	case p.term == nil:
 		return passEnd{result: PassUnchanged, follow: p.work() && !p.y.memory.state.Suspended}, true
-	case p.y.looked != p.term && !p.term.sure:
+	case p.onlyReads():
 		p.y.looked = p.term
-		return passEnd{result: PassUnchanged, again: true, reread: true}, true
+		return passEnd{result: PassUnchanged, again: true, reread: p.from.writes}, true
 	}
 	p.y.looked = p.term
 	return passEnd{}, false

@@ -16,6 +16,7 @@ type metrics struct {
 	conditions   *prometheus.GaugeVec
 	suspended    *prometheus.GaugeVec
 	rolledBack   *prometheus.GaugeVec
+	held         *prometheus.GaugeVec
 	sourceErrors *prometheus.CounterVec
 	success      *prometheus.GaugeVec
 	stream       prometheus.Gauge
@@ -44,6 +45,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		}, []string{"sync"}),
 		rolledBack: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pacer_sync_rolled_back", Help: "1 while a sync is held at an earlier revision.",
+		}, []string{"sync"}),
+		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pacer_sync_held", Help: "1 while a sync is held at the newest revision that was applied, since its source answers with an older one or none.",
 		}, []string{"sync"}),
 		sourceErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pacer_source_errors_total", Help: "Looks at a source that failed.",
@@ -76,7 +80,7 @@ func (m *metrics) all() []prometheus.Collector {
 
 // states are the gauges that say how a sync stands.
 func (m *metrics) states() []prometheus.Collector {
-	return []prometheus.Collector{m.apps, m.conditions, m.suspended, m.rolledBack}
+	return []prometheus.Collector{m.apps, m.conditions, m.suspended, m.rolledBack, m.held}
 }
 
 // ended counts a pass.
@@ -139,5 +143,6 @@ func (m *metrics) forget(sync string) {
 	m.conditions.DeletePartialMatch(match)
 	m.suspended.DeletePartialMatch(match)
 	m.rolledBack.DeletePartialMatch(match)
+	m.held.DeletePartialMatch(match)
 	m.success.DeletePartialMatch(match)
 }

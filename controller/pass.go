@@ -39,6 +39,7 @@ type pass struct {
 	began    time.Time
 	asked    store.Asked // what it is for
 	pin      *store.Pin  // the rollback that it carries out; nil: it follows its source
+	from     ground      // what it takes for desired
 	revision sources.Revision
 	state    marathon.State
 	read     time.Time // when the reading of state began
@@ -46,6 +47,7 @@ type pass struct {
 	plan     plan.Plan
 	files    map[string]string     // where each change of the plan stands
 	wanted   map[string]*Instances // what each change of the plan wants
+	archived string                // the checksum of what is desired, once it is in the archive
 	drift    map[string]string     // what somebody changed and a plan of the pass puts back → why
 	outcomes []apply.Outcome
 }
@@ -53,28 +55,28 @@ type pass struct {
 // pass looks at desired and live, and makes live what desired is. Whatever
 // cannot be read leaves everything as it is.
 func (c *Controller) pass(y *syncer) passEnd {
-	ctx, cancel, snapshot, asked := y.begin()
+	ctx, cancel, seen, asked := y.begin()
 	defer cancel(nil)
 	p := &pass{c: c, y: y, term: c.enter(), began: c.now(), asked: asked}
 	defer p.term.bind(cancel)()
-	end := p.run(ctx, snapshot)
+	end := p.run(ctx, seen)
 	p.finish(ctx, end)
 	return end
 }
 
-func (p *pass) run(ctx context.Context, snapshot *sources.Snapshot) passEnd {
+func (p *pass) run(ctx context.Context, seen look) passEnd {
 	lost := p.load(ctx)
 	p.obey(ctx, lost)
-	switch p.pin = p.y.memory.state.Pin; {
-	case p.pin != nil:
+	if p.pin = p.y.memory.state.Pin; p.pin != nil {
 		p.y.pin()
-		p.revision = revisionOf(p.pin.Kept)
-	case snapshot != nil:
-		p.revision = snapshot.Revision
-	default:
+	}
+	p.from = p.stand(ctx, seen)
+	p.revision = p.from.revision
+	p.showHold()
+	if p.from.snapshot == nil && p.from.kept == nil {
 		return passEnd{result: PassFailed, noSnapshot: true, err: errors.New("the source was never read: nothing is changed till then")}
 	}
-	if err := p.look(ctx, snapshot); err != nil {
+	if err := p.look(ctx); err != nil {
 		return p.cutShort(ctx, err)
 	}
 	if lost != nil {
@@ -92,7 +94,7 @@ func (p *pass) run(ctx context.Context, snapshot *sources.Snapshot) passEnd {
 // look reads live and desired, plans, and shows what it saw. Only so many
 // passes do that at once; waiting for Marathon takes no place, so that a
 // cluster that does not answer holds up no sync of another.
-func (p *pass) look(ctx context.Context, snapshot *sources.Snapshot) error {
+func (p *pass) look(ctx context.Context) error {
 	if err := p.readLive(ctx); err != nil {
 		return err
 	}
@@ -102,16 +104,24 @@ func (p *pass) look(ctx context.Context, snapshot *sources.Snapshot) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := p.want(ctx, snapshot); err != nil {
+	if err := p.want(ctx); err != nil {
 		return err
 	}
 	p.compute()
 	if err := p.confirm(ctx); err != nil {
 		return err
 	}
-	p.learn()
+	if p.term == nil || p.from.writes { // else it may be of an older revision: nothing is learnt of that
+		p.learn()
+	}
 	p.showPlan()
+	if p.term != nil && !p.from.writes {
+		return nil
+	}
 	works := p.work() && !p.y.memory.state.Suspended
+	if works && !p.onlyReads() && p.advance() {
+		p.y.memory.ahead = true
+	}
 	if p.term != nil && (p.y.memory.unsaved() || works) && !(works && p.notesAll()) {
 		return p.save(ctx) // what cannot be remembered is not begun
 	}
@@ -135,14 +145,14 @@ func (p *pass) notesAll() bool {
 
 // want reads what is desired: what the source says, or what it said at the
 // revision that the sync was rolled back to.
-func (p *pass) want(ctx context.Context, snapshot *sources.Snapshot) (err error) {
-	if p.pin != nil {
-		p.desired, err = p.recall(ctx)
+func (p *pass) want(ctx context.Context) (err error) {
+	if p.from.kept != nil {
+		p.desired, err = p.recall(ctx, *p.from.kept)
 		return err
 	}
 	spec := p.y.spec
 	ended := func() error { return context.Cause(ctx) }
-	p.desired, err = p.y.reader.ReadUntil(ended, snapshot.FS, manifests.Options{
+	p.desired, err = p.y.reader.ReadUntil(ended, p.from.snapshot.FS, manifests.Options{
 		Path: spec.Path, Scope: spec.Policy.Scope, Substitute: spec.Substitute, Cluster: p.state.Cluster, Limits: spec.Limits,
 		Each: SideBySide,
 	})
@@ -174,7 +184,7 @@ func (p *pass) readLive(ctx context.Context) error {
 // deleted for what it was.
 func (p *pass) confirm(ctx context.Context) error {
 	c, ok := p.y.cluster.Marathon.(Confirmer)
-	if !ok || p.term == nil || p.y.memory.state.Suspended || !p.work() {
+	if !ok || p.term == nil || !p.from.writes || p.y.memory.state.Suspended || !p.work() {
 		return nil
 	}
 	ids := slices.Collect(maps.Keys(p.works()))
@@ -285,13 +295,15 @@ func (p *pass) apply(ctx context.Context) passEnd {
 	events := p.y.applying(p.works())
 	waited := p.y.cluster.observer.wait()
 	keeper := p.keep(ctx)
+	answered, archived := p.archiveBeside(ctx, keeper)
 	p.outcomes = p.y.cluster.Applier.Apply(ctx, p.plan, apply.Request{
 		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadlines: p.deadlines(), Settle: p.y.spec.Settle,
 		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed),
-		Progress: func(o apply.Outcome) { p.progress(keeper, o) },
+		Progress: func(o apply.Outcome) { answered(); p.progress(keeper, o) },
 		Sending:  func(writes []apply.Write) error { return p.sending(keeper, writes) },
 		Events:   events,
 	})
+	archived()
 	waited()
 	cause := context.Cause(ctx)
 	again, all := errors.Is(cause, errAgain), len(p.outcomes)
@@ -371,6 +383,9 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	state := &p.y.memory.state
 	if end.again || end.err != nil && len(p.outcomes) == 0 { // the next pass does what this one was for
 		p.y.note(p.asked)
+	}
+	if end.err == nil && !p.read.IsZero() && !p.work() && p.advance() { // nothing of it was to be written
+		p.y.memory.dirty = true
 	}
 	p.keepRevision(ctx, end)
 	if p.term != nil {

@@ -130,14 +130,9 @@ const contentHash = "sha256:"
 
 // listedKept names the first of many revisions, short and with their subjects.
 func listedKept(kept []store.Kept) string {
-	const short = 12
 	names := make([]string, 0, len(kept))
 	for _, k := range kept {
-		hash, hashed := strings.CutPrefix(k.ID, contentHash)
-		name := hash[:min(short, len(hash))]
-		if hashed {
-			name = contentHash + name
-		}
+		name := shortRevision(k.ID)
 		if k.Subject != "" {
 			name += " (" + k.Subject + ")"
 		}

@@ -132,9 +132,12 @@ type SyncStatus struct {
 	Suspended bool `json:"suspended"`
 	// RolledBack is the rollback that is in force; nil: the sync follows its
 	// source.
-	RolledBack *store.Pin  `json:"rolledBack"`
-	Running    bool        `json:"running"` // a pass is under way
-	Last       *PassStatus `json:"last"`    // nil: no pass ended yet
+	RolledBack *store.Pin `json:"rolledBack"`
+	// Hold says why the sync is kept at the newest revision that was applied; nil:
+	// it is not, or this replica does not lead.
+	Hold    *Hold       `json:"hold"`
+	Running bool        `json:"running"` // a pass is under way
+	Last    *PassStatus `json:"last"`    // nil: no pass ended yet
 	// Planned is when desired and live were last compared: zero while they
 	// never were since the process began.
 	Planned time.Time `json:"planned,omitzero"`
@@ -193,6 +196,9 @@ func (s SyncStatus) clone() SyncStatus {
 	s.Kept = append([]store.Kept{}, s.Kept...)
 	if s.RolledBack != nil {
 		s.RolledBack = new(*s.RolledBack)
+	}
+	if s.Hold != nil {
+		s.Hold = new(*s.Hold)
 	}
 	return s
 }

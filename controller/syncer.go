@@ -13,7 +13,6 @@ import (
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
-	"github.com/pacer-gitops/pacer/sources"
 )
 
 // syncer is one sync and what is known of it.
@@ -62,6 +61,8 @@ type syncer struct {
 type current struct {
 	revision string
 	pinned   bool                 // a rollback: no newer revision supersedes it
+	held     bool                 // it keeps to the newest revision that was applied
+	against  string               // the answer of the source that it does not follow meanwhile
 	applying bool                 // all is read and planned
 	began    time.Time            // when it began to
 	moved    time.Time            // when a change last began or ended
@@ -97,21 +98,21 @@ func (y *syncer) stop() {
 	}
 }
 
-// begin notes that a pass has begun, what for, and on which snapshot: the
-// newest, or nil. All happens under the lock that supersede takes, so that a
-// newer snapshot either is the one returned here or cancels the pass.
-func (y *syncer) begin() (context.Context, context.CancelCauseFunc, *sources.Snapshot, store.Asked) {
+// begin notes that a pass has begun, what for, and by which look at the source.
+// All happens under the lock that supersede takes, so that a newer snapshot
+// either is the one returned here or cancels the pass.
+func (y *syncer) begin() (context.Context, context.CancelCauseFunc, look, store.Asked) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	snapshot, asked := y.watcher.seen().snapshot, y.noted
+	seen, asked := y.watcher.seen(), y.noted
 	y.noted, y.due = store.Asked{}, time.Time{}
 	ctx, cancel := context.WithCancelCause(y.ctx)
 	y.current = &current{cancel: cancel, events: make(chan struct{}, 1)}
-	if snapshot != nil {
-		y.current.revision = snapshot.Revision.ID
+	if seen.snapshot != nil {
+		y.current.revision = seen.snapshot.Revision.ID
 	}
 	y.view.Running = true
-	return ctx, cancel, snapshot, asked
+	return ctx, cancel, seen, asked
 }
 
 // note says what the next pass is for. Of several reasons the one counts that
@@ -130,12 +131,16 @@ func (y *syncer) pin() {
 }
 
 // supersede cancels the pass under way if it works on another revision that is
-// not to be held.
+// not to be held. One that kept to that same revision is done anew, by the source.
 func (y *syncer) supersede(revision string) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.current != nil && !y.current.pinned && y.current.revision != revision {
-		y.current.cancel(apply.ErrSuperseded)
+	switch cur := y.current; {
+	case cur == nil || cur.pinned || cur.held && cur.against == revision:
+	case cur.revision != revision:
+		cur.cancel(apply.ErrSuperseded)
+	case cur.held && cur.against == "":
+		cur.cancel(errAgain)
 	}
 }
 

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -27,10 +26,14 @@ type watcher struct {
 
 	cancel context.CancelFunc // set when started
 	group  sync.WaitGroup
+	term   func() *term // that is in force; set before it is started
 
-	mu   sync.Mutex
-	last look
-	told string // the error that was logged last; empty: none since a good look
+	mu      sync.Mutex
+	last    look
+	started time.Time
+	answers answers
+	asking  string // the revision of which it is asked again and again; empty: of none
+	told    string // the error that was logged last; empty: none since a good look
 }
 
 // look is what one look at a source has shown.
@@ -41,6 +44,11 @@ type look struct {
 	first    bool // the first look of all
 	moved    bool // the revision is another one than before
 	by       store.Asker
+
+	fetched   *term // in which the fetch of the snapshot began; nil: in none
+	tried     *term // in which this look began; nil: in none
+	news      bool  // the first look that ended in its term, or that ended well
+	confirmed bool  // the revision that it was asked again for has been confirmed
 }
 
 // tell logs that a source cannot be read, once for each cause, and that it can
@@ -64,7 +72,7 @@ func (w *watcher) tell(log *slog.Logger, err error) {
 }
 
 func newWatcher(name string, s Source) *watcher {
-	return &watcher{name: name, source: s, poke: make(chan struct{}, 1)}
+	return &watcher{name: name, source: s, poke: make(chan struct{}, 1), term: func() *term { return nil }}
 }
 
 // look asks for a look soon. One that is asked for already is enough.
@@ -104,7 +112,7 @@ func (w *watcher) watch(ctx context.Context, looked func(*watcher, look)) {
 		if failures++; l.err == nil {
 			failures = 0
 		}
-		timer := time.NewTimer(nextLook(cmp.Or(w.source.Interval, DefaultInterval), failures))
+		timer := time.NewTimer(w.rest(failures))
 		by = store.AskedByPoll // who pokes says so of himself
 		select {
 		case <-ctx.Done():
@@ -141,13 +149,19 @@ func pause(ctx context.Context, d time.Duration) error {
 func (w *watcher) lookNow(ctx context.Context) look {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
+	began := w.term()
 	snapshot, err := w.source.Source.Snapshot(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	next := look{snapshot: w.last.snapshot, err: err, at: time.Now(), first: w.last.at.IsZero()}
+	next := look{
+		snapshot: w.last.snapshot, err: err, at: time.Now(), first: w.last.at.IsZero(), fetched: w.last.fetched, tried: began,
+		news: began != nil && w.last.tried != began,
+	}
 	if err == nil && snapshot != nil {
 		next.moved = next.snapshot == nil || next.snapshot.Revision.ID != snapshot.Revision.ID
-		next.snapshot = snapshot
+		next.news = next.news || began != nil && w.last.fetched != began
+		next.snapshot, next.fetched = snapshot, began
+		next.confirmed = w.answered(snapshot.Revision.ID, next.at)
 	}
 	w.last = next
 	return next

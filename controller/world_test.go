@@ -237,15 +237,21 @@ func (r *repo) commit(files map[string]string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.n++
-	tree := fstest.MapFS{}
-	for name, text := range files {
-		tree[name] = &fstest.MapFile{Data: []byte(text)}
-	}
+	tree := treeOf(files)
 	r.snapshot = &sources.Snapshot{FS: tree, Revision: sources.Revision{ID: fmt.Sprintf("commit-%d", r.n), Author: "Ada", Subject: fmt.Sprintf("change %d", r.n)}}
 	if r.trees == nil {
 		r.trees = map[string]fstest.MapFS{}
 	}
 	r.trees[r.snapshot.Revision.ID] = tree
+}
+
+// treeOf is a tree of files in memory: name → text.
+func treeOf(files map[string]string) fstest.MapFS {
+	tree := fstest.MapFS{}
+	for name, text := range files {
+		tree[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	return tree
 }
 
 func (r *repo) push(files map[string]string) {
@@ -373,7 +379,7 @@ func (s *shelf) SaveAhead(ctx context.Context, sync string, state store.State) e
 	if err != nil {
 		return err
 	}
-	before.Sent, before.Healthy = state.Sent, state.Healthy
+	before.Sent, before.Healthy, before.Newest = state.Sent, state.Healthy, state.Newest
 	was, _ := json.Marshal(before)
 	is, _ := json.Marshal(state)
 	if string(was) != string(is) {

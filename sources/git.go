@@ -63,14 +63,9 @@ func (g *Git) key() cloneKey {
 
 // String is the URL and what is asked for in it.
 func (g *Git) String() string {
-	w := g.wanted
 	out := g.url.Redacted()
-	for _, part := range [...]struct{ name, value string }{
-		{"branch", w.Branch}, {"tag", w.Tag}, {"commit", w.Commit}, {"semver", w.Semver}, {"ref", w.Ref},
-	} {
-		if part.value != "" {
-			out += "?" + part.name + "=" + part.value
-		}
+	for _, part := range g.wanted.selection() {
+		out += "?" + part
 	}
 	return out
 }

@@ -78,6 +78,10 @@ func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 		line("  rolled back to %s %s", shortRevision(pin.ID), pin.Subject)
 		line("      at %s, asked for by %s; pacer rollback %s --release ends it", pin.At.UTC().Format(time.RFC3339), pin.By, y.Name)
 	}
+	if h := y.Hold; h != nil {
+		line("  held at %s %s since %s", shortRevision(h.Revision), h.Subject, h.Since.UTC().Format(time.RFC3339))
+		line("      %s", h.Reason)
+	}
 	if y.SourceError != "" {
 		line("  the source cannot be read: %s", y.SourceError)
 	}
@@ -117,9 +121,9 @@ func lasting(now time.Time, a controller.AppStatus) string {
 func shortRevision(id string) string {
 	const kind = "sha256:"
 	if hash, is := strings.CutPrefix(id, kind); is {
-		return kind + fmt.Sprintf("%.12s", hash)
+		return kind + fmt.Sprintf("%.8s", hash)
 	}
-	return fmt.Sprintf("%.12s", id)
+	return fmt.Sprintf("%.8s", id)
 }
 
 // syncWords sum a sync up.
@@ -130,6 +134,9 @@ func syncWords(y controller.SyncStatus) []string {
 	}
 	if y.RolledBack != nil {
 		words = append(words, "rolled back")
+	}
+	if y.Hold != nil {
+		words = append(words, "held")
 	}
 	if counts := y.Counts(); counts != "" {
 		words = append(words, counts)

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -37,5 +38,18 @@ func TestStatusSaysWhoLeads(t *testing.T) {
 		if got := strings.TrimSuffix(out.String(), "No sync is configured.\n"); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// A sync that is held says at what, why, and what the source answers.
+func TestStatusTellsOfAHold(t *testing.T) {
+	var out strings.Builder
+	printStatus(&out, controller.Status{Syncs: []controller.SyncStatus{{Name: "shop", Hold: &controller.Hold{
+		Revision: "3f9c2a71d0e84b6c5a1f7e2d9b8c4a6f0e1d2c3b", Subject: "cart: keep baskets\x1b", Reason: "the source answers with an older one",
+		Since: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC),
+	}}}})
+	want := "shop: held, not compared yet\n  held at 3f9c2a71 cart: keep baskets\\x1b since 2026-03-02T12:00:00Z\n      the source answers with an older one\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -274,6 +274,9 @@ func printState(w io.Writer, sync string, s store.State) {
 	if s.Pin != nil {
 		line("  rolled back to %s", shortRevision(s.Pin.ID))
 	}
+	if s.Newest != nil {
+		line("  newest revision applied: %s %s", shortRevision(s.Newest.ID), s.Newest.Subject)
+	}
 	for _, id := range slices.Sorted(maps.Keys(s.Approved)) {
 		line("  approved: %s, for revision %s", id, shortRevision(s.Approved[id]))
 	}

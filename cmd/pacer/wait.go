@@ -100,6 +100,8 @@ func unmetSync(y controller.SyncStatus, revision string) (missing, failed string
 		return say("git and Marathon were not compared yet"), ""
 	case y.RolledBack != nil && !strings.HasPrefix(y.PlannedRevision, revision):
 		return say("it is rolled back to %s until it is released", shortRevision(y.RolledBack.ID)), ""
+	case y.Hold != nil:
+		return say("it is held at %s: %s", shortRevision(y.Hold.Revision), y.Hold.Reason), ""
 	case y.PlannedRevision != inForce(y) || !strings.HasPrefix(y.PlannedRevision, revision):
 		return say("it is at %s", shortRevision(y.PlannedRevision)), ""
 	case y.SourceError != "" && y.RolledBack == nil:

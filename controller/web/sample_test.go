@@ -149,6 +149,7 @@ func hostileSync() controller.SyncStatus {
 		PlannedRevision: hostile + "3",
 		Kept:            []store.Kept{{ID: hostile}},
 		RolledBack:      &store.Pin{Kept: store.Kept{ID: hostile, Subject: hostile}, By: store.Asked{By: hostile, Reason: hostile}},
+		Hold:            &controller.Hold{Revision: hostile, Subject: hostile, Answered: hostile, Reason: hostile},
 		Problems:        []manifests.Problem{{File: hostile, Line: 1, Column: 1, ID: hostile, Message: hostile}},
 		History: []store.Entry{{Revision: hostile, Author: hostile, Subject: hostile, Began: noon, Ended: noon, Result: hostile, Message: hostile,
 			Asked:   store.Asked{By: store.AskedByPerson, Verb: hostile, User: hostile, Token: hostile, Address: hostile, Reason: hostile},

@@ -230,6 +230,8 @@ func overall(s controller.SyncStatus, rows []appView) chip {
 		switch {
 		case t == toneWarn && s.RolledBack != nil:
 			return chip{"rolled back", toneWarn}
+		case t == toneWarn && s.Hold != nil:
+			return chip{"held", toneWarn}
 		case t == toneBad && hasErrors(s.Problems):
 			return chip{"problems in manifests", toneBad}
 		case t == toneWarn && s.SourceError != "":

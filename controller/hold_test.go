@@ -1,0 +1,534 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// sync has the leader look at its source and apply what is there.
+func (m *member) sync() {
+	m.f.t.Helper()
+	if err := m.Trigger("shop", store.Asked{By: store.AskedByPerson}); err != nil {
+		m.f.t.Fatal(err)
+	}
+	after(10 * time.Second)
+}
+
+// A follower fetches every half minute, so what it has when it takes over is
+// mostly older than what the leader applied.
+func TestTwentyHandOversNeverGoBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "a", "b")
+		defer f.close()
+		leader, next := f.replicas[0], f.replicas[1]
+		leader.lead()
+		after(5 * time.Second)
+		f.has("cart=1", "the first revision")
+		apps, want := []string{"cart"}, ""
+		for i := range 20 {
+			apps = append(apps, fmt.Sprintf("new-%02d", i))
+			f.commit(apps...)
+			leader.sync()
+			want = f.live()
+			if n := len(f.liveVersions()); n != len(apps) {
+				t.Fatalf("%d apps after %d pushes: %s", n, i+1, want)
+			}
+			f.handOver(leader, next)
+			leader, next = next, leader
+			for _, wait := range []time.Duration{0, time.Millisecond, 100 * time.Millisecond, time.Second, 5 * time.Second} {
+				after(wait)
+				f.has(want, fmt.Sprintf("%s after hand-over %d", wait, i))
+			}
+		}
+	})
+}
+
+// hold is what the status of a replica says; its zero value: it follows.
+func (m *member) hold() Hold {
+	if h := m.Status().Syncs[0].Hold; h != nil {
+		return *h
+	}
+	return Hold{}
+}
+
+// newPair is two replicas; the first leads, and has applied version 2 with an app
+// that version 1 has not, of which the second knows nothing.
+func newPair(t *testing.T) (f *fleet, leader, next *member) {
+	t.Helper()
+	f = newFleet(t, "a", "b")
+	leader, next = f.replicas[0], f.replicas[1]
+	leader.lead()
+	after(5 * time.Second)
+	next.way.set(func() { next.way.broken = errNoRoute })
+	f.commit("cart", "pay")
+	leader.sync()
+	f.has("cart=2 pay=2", "the leader")
+	return f, leader, next
+}
+
+// With git away from the next leader the newest revision stays in force for as
+// long as that lasts, what others change is healed, and git is followed again.
+func TestANewLeaderWithoutGitHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, leader, next := newPair(t)
+		defer f.close()
+		f.handOver(leader, next)
+		for _, wait := range []time.Duration{0, time.Second, 5 * time.Second, 10 * time.Second, time.Minute, time.Hour} {
+			after(wait)
+			f.has("cart=2 pay=2", fmt.Sprintf("%s later", wait))
+		}
+		h := next.hold()
+		if h.Revision != f.origin.Head() || h.Answered != "" || !h.Reconciles || !strings.Contains(h.Reason, errNoRoute.Error()) {
+			t.Errorf("held: %+v", h)
+		}
+		f.byHand("PUT", "/v2/apps//shop/pay?force=true", `{"cmd": "run", "instances": 3}`)
+		f.byHand("DELETE", "/v2/apps//shop/cart?force=true", "")
+		after(2 * time.Minute)
+		f.has("cart=2 pay=2", "after drift")
+		if pay := f.site.app("/shop/pay"); fmt.Sprint(pay["instances"]) != "1" {
+			t.Errorf("drift is not healed: %v instances", pay["instances"])
+		}
+		f.commit("cart", "pay", "search")
+		next.way.set(func() { next.way.broken = nil })
+		after(time.Minute)
+		f.has("cart=3 pay=3 search=3", "git is back")
+		if h := next.hold(); h.Revision != "" {
+			t.Errorf("still held: %+v", h)
+		}
+		if n := strings.Count(next.log.String(), "sync is held"); n != 1 {
+			t.Errorf("the hold is logged %d times", n)
+		}
+	})
+}
+
+// A git server that takes a connection and says nothing is no different.
+func TestANewLeaderWhoseFetchHangsHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, leader, next := newPair(t)
+		defer f.close()
+		next.way.set(func() { next.way.broken, next.way.stuck = nil, true })
+		f.handOver(leader, next)
+		after(holdAfter - time.Second)
+		f.has("cart=2 pay=2", "before it holds")
+		if h := next.hold(); h.Revision != "" {
+			t.Errorf("held too soon: %+v", h)
+		}
+		f.byHand("DELETE", "/v2/apps//shop/cart?force=true", "")
+		after(20 * time.Second)
+		f.has("cart=2 pay=2", "it holds")
+		if h := next.hold(); !h.Reconciles {
+			t.Errorf("held: %+v", h)
+		}
+	})
+}
+
+// What a revision asks for is stored while it is applied, and the revision itself
+// before its first write: so another replica can go on with half of it.
+func TestALeaderThatEndsInAnApplyLeavesTheNextOneToGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, leader, next := newPair(t)
+		defer f.close()
+		f.commit("cart", "pay", "search")
+		writes := 0
+		leader.line.written = func(r *http.Request, body []byte) func(int) {
+			noted := f.written(r, body)
+			return func(code int) {
+				noted(code)
+				if writes++; writes == 1 {
+					leader.line.setDown(true)
+				}
+			}
+		}
+		if err := leader.Trigger("shop", store.Asked{}); err != nil {
+			t.Fatal(err)
+		}
+		after(3 * time.Second)
+		if got := f.live(); got == "cart=2 pay=2" || got == "cart=3 pay=3 search=3" {
+			t.Fatalf("Marathon has %s: want a part of version 3", got)
+		}
+		f.handOver(leader, next)
+		after(2 * time.Minute)
+		f.has("cart=3 pay=3 search=3", "the next leader, without git")
+	})
+}
+
+// Where what was applied is not in the archive, nothing is changed.
+func TestAHoldWithoutContentOnlyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, leader, next := newPair(t)
+		defer f.close()
+		f.archive.(*shelf).spoilKept(nil)
+		f.handOver(leader, next)
+		after(time.Minute)
+		f.byHand("DELETE", "/v2/apps//shop/cart?force=true", "")
+		after(5 * time.Minute)
+		f.has("pay=2", "nobody knows what version 2 asks for")
+		if h := next.hold(); h.Reconciles || h.Revision != f.origin.Head() {
+			t.Errorf("held: %+v", h)
+		}
+		next.way.set(func() { next.way.broken = nil })
+		after(time.Minute)
+		f.has("cart=2 pay=2", "git is back")
+	})
+}
+
+// A mirror that lags behind for one replica is not believed, until it has caught
+// up or a person says so.
+func TestAMirrorThatLagsIsNotFollowedBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, leader, next := newPair(t)
+		defer f.close()
+		older := f.origin.Git("rev-parse", "HEAD~1")
+		next.way.set(func() { next.way.broken, next.way.lags = nil, true })
+		f.handOver(leader, next)
+		for range 5 {
+			after(10 * time.Minute)
+			f.has("cart=2 pay=2", "the mirror lags")
+		}
+		h := next.hold()
+		if h.Answered != older || !h.Reconciles || !strings.Contains(h.Reason, "pacer approve shop --revision "+older[:8]) {
+			t.Errorf("held: %+v", h)
+		}
+		if err := next.Approve(t.Context(), "shop", nil, "nonsense", ada); !errors.Is(err, ErrConflict) {
+			t.Errorf("approved nonsense: %v", err)
+		}
+		next.way.set(func() { next.way.lags = false })
+		after(time.Minute)
+		f.commit("cart", "pay", "search")
+		after(time.Minute)
+		f.has("cart=3 pay=3 search=3", "it has caught up")
+
+		next.way.set(func() { next.way.answer = func(int) string { return older } })
+		f.handOver(next, leader)
+		leader.way.set(func() { leader.way.broken = errNoRoute })
+		after(time.Minute)
+		f.has("cart=3 pay=3 search=3", "the other leads again")
+	})
+}
+
+func TestAPersonApprovesTheOlderRevision(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, leader, next := newPair(t)
+		defer f.close()
+		next.way.set(func() { next.way.broken, next.way.lags = nil, true })
+		f.handOver(leader, next)
+		after(time.Minute)
+		f.goesBack(true)
+		older := f.origin.Git("rev-parse", "HEAD~1")
+		if err := next.Approve(t.Context(), "shop", nil, older[:8], ada); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Minute)
+		f.has("cart=1", "approved")
+		if h := next.hold(); h.Revision != "" {
+			t.Errorf("still held: %+v", h)
+		}
+		if last := next.Status().Syncs[0].History[0]; last.Asked.User != "ada" || last.Revision != older {
+			t.Errorf("history: %+v", last)
+		}
+		// Who comes next, with the newer one on its disk, does not go forth again.
+		leader.way.set(func() { leader.way.broken = errNoRoute })
+		f.handOver(next, leader)
+		after(5 * time.Minute)
+		f.has("cart=1", "the other leads again")
+	})
+}
+
+// Behind one name there may be servers of which one lags, so that answers go back
+// and forth.
+func TestALoadBalancedHostThatAlternatesDoesNotGoBack(t *testing.T) {
+	for name, pattern := range map[string]string{"every other time": "no", "two of three lag": "noo", "mostly behind": "nooo"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, leader, next := newPair(t)
+				defer f.close()
+				newest, older := f.origin.Head(), f.origin.Git("rev-parse", "HEAD~1")
+				alternate := func(look int) string {
+					if pattern[look%len(pattern)] == 'o' {
+						return older
+					}
+					return newest
+				}
+				for _, m := range []*member{leader, next} {
+					m.way.set(func() { m.way.broken, m.way.answer = nil, alternate })
+				}
+				after(10 * time.Minute)
+				f.has("cart=2 pay=2", "the same leader")
+				f.handOver(leader, next)
+				after(10 * time.Minute)
+				f.has("cart=2 pay=2", "the next leader")
+			})
+		})
+	}
+}
+
+// A force-push goes back, by who has seen what it takes away; a revert is a new
+// commit and goes at once.
+func TestAForcePushAndARevertGoBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, leader, next := newPair(t)
+		defer f.close()
+		next.way.set(func() { next.way.broken = nil })
+		after(time.Minute)
+		f.goesBack(true)
+		f.origin.Git("reset", "--quiet", "--hard", "HEAD~1")
+		f.origin.Git("push", "--quiet", "--force", "origin", "HEAD")
+		leader.sync()
+		after(20 * time.Second)
+		f.has("cart=1", "a force-push")
+		f.handOver(leader, next)
+		after(time.Minute)
+		f.has("cart=1", "the next leader")
+
+		f.version = 2
+		bad := f.commit("cart", "pay")
+		next.sync()
+		f.has("cart=3 pay=3", "forth again")
+		f.origin.Revert(bad)
+		next.sync()
+		f.has("cart=1", "a revert")
+		if h := next.hold(); h.Revision != "" {
+			t.Errorf("held: %+v", h)
+		}
+	})
+}
+
+// A force-push is known as one after a restart too: the clone has what it took
+// away.
+func TestAForcePushWhilePacerWasDownGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "only")
+		defer f.close()
+		only := f.replicas[0]
+		f.commit("cart", "pay")
+		only.sync()
+		f.has("cart=2 pay=2", "at first")
+		only.stop()
+		f.origin.Git("reset", "--quiet", "--hard", "HEAD~1")
+		f.origin.Git("push", "--quiet", "--force", "origin", "HEAD")
+		only.start()
+		after(confirmGap)
+		f.has("cart=2 pay=2", "it is asked again first")
+		f.goesBack(true)
+		after(time.Minute)
+		f.has("cart=1", "the force-push")
+	})
+}
+
+// One Pacer whose clone is gone, or older than what it applied, with git away or
+// behind.
+func TestASinglePacerWithLessOnItsDiskDoesNotGoBack(t *testing.T) {
+	for name, spoil := range map[string]func(f *fleet, m *member, backup string){
+		"the clone is lost and git is away": func(_ *fleet, m *member, _ string) { m.way.broken = errNoRoute },
+		"an older clone is restored and git is away": func(f *fleet, m *member, backup string) {
+			m.way.broken = errNoRoute
+			restore(f.t, backup, m.clone)
+		},
+		"an older clone is restored and the mirror is behind": func(f *fleet, m *member, backup string) {
+			restore(f.t, backup, m.clone)
+			m.way.answer = func(int) string { return f.origin.Git("rev-parse", "HEAD~1") }
+		},
+		"the clone is lost and the mirror is behind": func(f *fleet, m *member, _ string) {
+			m.way.answer = func(int) string { return f.origin.Git("rev-parse", "HEAD~1") }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, "only")
+				defer f.close()
+				only, backup := f.replicas[0], t.TempDir()
+				after(10 * time.Second)
+				only.stop()
+				restore(t, only.clone, backup)
+				only.start()
+				f.commit("cart", "pay")
+				only.sync()
+				f.has("cart=2 pay=2", "at first")
+				only.stop()
+				if err := os.RemoveAll(only.clone); err != nil {
+					t.Fatal(err)
+				}
+				spoil(f, only, backup)
+				only.start()
+				for _, wait := range []time.Duration{0, time.Second, 20 * time.Second, time.Hour} {
+					after(wait)
+					f.has("cart=2 pay=2", fmt.Sprintf("%s after the restart", wait))
+				}
+				if h := only.hold(); h.Revision != f.origin.Head() || !h.Reconciles {
+					t.Errorf("held: %+v", h)
+				}
+				f.goesBack(true) // by what the next commit says
+				only.way.set(func() { only.way.broken, only.way.answer = nil, nil })
+				f.commit("cart", "search")
+				after(2 * time.Minute)
+				f.has("cart=3 search=3", "git is there again")
+			})
+		})
+	}
+}
+
+// restore copies a folder to a place where there is none.
+func restore(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.RemoveAll(to); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Another branch is another thing: what was applied of the one before holds nothing.
+func TestAnotherConfigurationIsNotHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "only")
+		defer f.close()
+		only := f.replicas[0]
+		after(5 * time.Second)
+		f.origin.Git("branch", "stable")
+		f.origin.Git("push", "--quiet", "origin", "stable")
+		f.commit("cart", "pay")
+		only.sync()
+		f.has("cart=2 pay=2", "main")
+		only.stop()
+		only.branch = "stable"
+		f.goesBack(true)
+		only.start()
+		after(time.Minute)
+		f.has("cart=1", "stable")
+		if h := only.hold(); h.Revision != "" {
+			t.Errorf("held: %+v", h)
+		}
+	})
+}
+
+func TestVerdict(t *testing.T) {
+	for _, test := range []struct {
+		want verdict
+		s    situation
+	}{
+		{follow, situation{fetched: true}},
+		{follow, situation{fetched: true, older: true}},
+		{follow, situation{fetched: true, known: true}},
+		{follow, situation{fetched: true, waited: true, known: true, older: true, shown: true, confirmed: true}},
+		{confirm, situation{fetched: true, known: true, older: true, shown: true}},
+		{hold, situation{fetched: true, known: true, older: true}},
+		{hold, situation{fetched: true, known: true, older: true, confirmed: true}},
+		{hold, situation{waited: true, known: true}},
+		{wait, situation{waited: true}},
+		{wait, situation{known: true}},
+		{wait, situation{}},
+	} {
+		if got := verdictOf(test.s); got != test.want {
+			t.Errorf("%+v: %s, want %s", test.s, got, test.want)
+		}
+	}
+}
+
+func TestAnswersAreConfirmedByHowOftenTheyComeInARow(t *testing.T) {
+	now := time.Unix(1700000000, 0)
+	var a answers
+	ask := func(ids string, gap time.Duration) {
+		for _, id := range ids {
+			now = now.Add(gap)
+			a.note(string(id), now)
+		}
+	}
+	ask("nnnnooooo", confirmGap)
+	if !a.confirmed(now) {
+		t.Errorf("five times the same: %+v", a)
+	}
+	ask("nooo", confirmGap)
+	if a.confirmed(now) {
+		t.Errorf("three times: %+v", a)
+	}
+	ask("nooooooooo", confirmGap)
+	if a.confirmed(now) {
+		t.Errorf("a source that wavers is believed after nine times: %+v", a)
+	}
+	ask("ooooooooooo", confirmGap)
+	if !a.confirmed(now) {
+		t.Errorf("and not after twenty: %+v", a)
+	}
+	now = now.Add(2 * waverMemory)
+	ask("p", confirmGap)
+	ask(strings.Repeat("p", 100), confirmGap/20)
+	if a.same < 5 || a.same > 6 {
+		t.Errorf("counted %d of answers that came at once", a.same)
+	}
+	for i := range 3 * maxShown {
+		a.note(fmt.Sprint(i), now)
+	}
+	if len(a.shown) != maxShown {
+		t.Errorf("%d revisions are remembered", len(a.shown))
+	}
+}
+
+// A directory has no order. Who has seen the newer content goes back at once, as
+// does the only replica; another one holds.
+func TestADirectoryGoesBackWhereItWasEdited(t *testing.T) {
+	edit := func(g *rig, cmd string) {
+		g.repo.mu.Lock()
+		g.repo.snapshot = &sources.Snapshot{FS: treeOf(files("/shop/a", cmd)), Revision: sources.Revision{ID: contentHash + cmd, Time: time.Now()}}
+		g.repo.mu.Unlock()
+		after(2 * testInterval)
+	}
+	t.Run("single", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, nil)
+			edit(g, "v1")
+			g.start()
+			edit(g, "v2")
+			g.runs("/shop/a=v2")
+			edit(g, "v1")
+			g.runs("/shop/a=v1")
+			edit(g, "v2")
+			g.stop()
+			edit(g, "v1")
+			g.start()
+			after(time.Second)
+			g.runs("/shop/a=v1")
+			g.stop()
+		})
+	})
+	t.Run("several", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			g := newRig(t, nil)
+			edit(g, "v1")
+			r := g.newReplica()
+			defer r.stop()
+			end := r.lead()
+			edit(r, "v2")
+			g.runs("/shop/a=v2")
+			edit(r, "v1")
+			g.runs("/shop/a=v1")
+			edit(r, "v2")
+			g.runs("/shop/a=v2")
+			end()
+			other := *g
+			other.repo = &repo{changed: make(chan struct{})}
+			other.options.Sources = map[string]Source{"shop": {Source: other.repo, Interval: testInterval}}
+			edit(&other, "v1")
+			o := other.newReplica()
+			defer o.stop()
+			end = o.lead()
+			after(10 * time.Minute)
+			g.runs("/shop/a=v2")
+			if h := o.sync("shop").Hold; h == nil || h.Answered != contentHash+"v1" {
+				t.Errorf("held: %+v", h)
+			}
+			edit(o, "v3")
+			g.runs("/shop/a=v3")
+			end()
+		})
+	})
+}
