@@ -17,6 +17,8 @@ USER 65532:65532
 VOLUME /var/lib/pacer
 # A stateDir that is relative, as it is by default, lies in the volume.
 WORKDIR /var/lib/pacer
+# The page listens at 127.0.0.1:9090, which nobody outside reaches, unless listen
+# says otherwise (:9090), which needs tokens (web.tokens).
 EXPOSE 9090
 ENTRYPOINT ["/pacer"]
 CMD ["run", "--config", "/etc/pacer/pacer.yaml"]

@@ -105,7 +105,7 @@ func startDemo(ctx context.Context, o demoOptions, fail func(error)) (*demo, err
 	if err != nil {
 		return d, err
 	}
-	if d.program, err = startProgram(ctx, c, log, fail); err != nil {
+	if d.program, err = startProgram(ctx, c, false, log, fail); err != nil {
 		return d, err
 	}
 	d.onStop("Pacer", d.program.stop)

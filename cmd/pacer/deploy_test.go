@@ -1,8 +1,11 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,12 +65,107 @@ func TestDeployCompose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := c.CheckOpen(); err != nil {
+			t.Errorf("%s would not start: %v", name, err)
+		}
 		if len(c.ZooKeeper.Servers) != 3 || advertised(c) != "http://"+name+":9090" {
 			t.Errorf("%s: servers %v, advertised %s", name, c.ZooKeeper.Servers, advertised(c))
 		}
 	}
 	holdEnvironment(t, string(text))
 }
+
+// TestDeployConfiguration holds the configuration that pacer.json and pacer.service
+// run with, each in the environment that it gives.
+func TestDeployConfiguration(t *testing.T) {
+	t.Setenv("PACER_MARATHON", "http://marathon:8080")
+	t.Setenv("PACER_ZOOKEEPER", "zk1:2181,zk2:2181,zk3:2181")
+	c, err := config.Load(filepath.Join(deployFolder, "pacer.yaml"), givenOptions(newRun())...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CheckOpen(); err != nil {
+		t.Errorf("it would not start: %v", err)
+	}
+	if !c.ListensElsewhere() {
+		t.Errorf("at %s nobody reaches the page", c.Listen)
+	}
+	unit, err := os.ReadFile(filepath.Join(deployFolder, "pacer.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, err := os.ReadFile(filepath.Join(deployFolder, "pacer.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []config.Secret{c.ZooKeeper.Auth.Password, c.Web.Tokens.Read, c.Web.Tokens.Act} {
+		folder, name := filepath.Split(secret.File)
+		if !strings.Contains(string(unit), "\nLoadCredential="+name+":") {
+			t.Errorf("pacer.service gives no file %s", secret.File)
+		}
+		if !strings.Contains(string(app), `"`+filepath.Clean(folder)+`"`) {
+			t.Errorf("pacer.json gives no folder %s", folder)
+		}
+	}
+	holdEnvironment(t, string(unit))
+}
+
+// TestExamplesInDocsWouldStart loads each configuration in the documentation, and
+// each part of one with what it lacks, as pacer run does.
+func TestExamplesInDocsWouldStart(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]bool{}
+	for _, o := range config.Options() {
+		keys[o.Key] = true
+	}
+	found := 0
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range codeBlock.FindAllString(string(text), -1) {
+			var example map[string]any
+			if yaml.Unmarshal([]byte(block), &example) != nil || len(example) == 0 || slices.ContainsFunc(slices.Collect(maps.Keys(example)), func(key string) bool { return !keys[key] }) {
+				continue // no configuration
+			}
+			found++
+			for key, missing := range map[string]any{
+				"marathon": map[string]any{"url": "http://marathon:8080"},
+				"sources":  map[string]any{"shop": map[string]any{"directory": map[string]any{"path": "."}}},
+				"syncs":    map[string]any{"shop": map[string]any{"source": "shop", "scope": "/other"}},
+			} {
+				if example[key] == nil {
+					example[key] = missing
+				}
+			}
+			whole, err := yaml.Marshal(example)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "pacer.yaml")
+			if err := os.WriteFile(file, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c, err := config.Load(file)
+			if err == nil {
+				err = c.CheckOpen()
+			}
+			if err != nil {
+				t.Errorf("%s:\n%s%v", page, block, err)
+			}
+		}
+	}
+	if found < 4 {
+		t.Errorf("%d configurations were found", found)
+	}
+}
+
+// codeBlock matches lines of code that follow each other.
+var codeBlock = regexp.MustCompile(`(?m)(?:^    .*\n)+`)
 
 // holdEnvironment holds the variables in a text to those that there are.
 func holdEnvironment(t *testing.T, text string) {

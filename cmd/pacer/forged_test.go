@@ -73,7 +73,7 @@ syncs: {shop: {source: shop, scope: /shop}}
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	p, err := startProgram(c.t.Context(), loaded, slog.New(slog.NewTextHandler(c.t.Output(), nil)), func(err error) { c.t.Error(err) })
+	p, err := startProgram(c.t.Context(), loaded, false, slog.New(slog.NewTextHandler(c.t.Output(), nil)), func(err error) { c.t.Error(err) })
 	if err != nil {
 		c.t.Fatal(err)
 	}

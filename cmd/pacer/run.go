@@ -35,11 +35,14 @@ import (
 
 func newRun() *cobra.Command {
 	var file string
+	var insecureOpen bool
 	cmd := &cobra.Command{
 		Use:   "run --config FILE",
 		Short: "Keep Marathon the same as git, until it is told to stop",
 		Long: "The configuration is read again when its file changes and on SIGHUP; one that is wrong leaves the\n" +
-			"old one in force. SIGTERM and SIGINT stop in good order.",
+			"old one in force. SIGTERM and SIGINT stop in good order.\n\n" +
+			"A page that other machines reach needs a token (web.tokens), and a ZooKeeper on other machines a\n" +
+			"credential (zookeeper.auth): it does not start without.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			load := func() (*config.Config, error) { return config.Load(file, givenOptions(cmd)...) }
@@ -47,20 +50,21 @@ func newRun() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runProgram(cmd.Context(), c, newLog(c.Log, cmd.ErrOrStderr()), file, load)
+			return runProgram(cmd.Context(), c, insecureOpen, newLog(c.Log, cmd.ErrOrStderr()), file, load)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration `FILE`")
 	_ = cmd.MarkFlagRequired("config")
+	cmd.Flags().BoolVar(&insecureOpen, "insecure-open", false, "start without tokens or without ZooKeeper's credential as well: everybody on the network may act as you")
 	addOptions(cmd, func(config.Option) bool { return true })
 	return cmd
 }
 
 // runProgram runs until ctx ends, taking up changes of the configuration.
-func runProgram(ctx context.Context, c *config.Config, log *slog.Logger, file string, load func() (*config.Config, error)) error {
+func runProgram(ctx context.Context, c *config.Config, insecureOpen bool, log *slog.Logger, file string, load func() (*config.Config, error)) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	p, err := startProgram(ctx, c, log, fail)
+	p, err := startProgram(ctx, c, insecureOpen, log, fail)
 	if err != nil {
 		return err
 	}
@@ -89,18 +93,23 @@ type program struct {
 	metrics    *prometheus.Registry
 	sources    map[string]sources.Source
 	addr       net.Addr // of the page; nil where none is served
+
+	insecureOpen bool // strangers may act where the configuration lets them
 }
 
 // startProgram starts everything, or nothing. fail receives the error of a part
 // that ends by itself.
-func startProgram(ctx context.Context, c *config.Config, log *slog.Logger, fail func(error)) (p *program, err error) {
-	p = &program{log: log, config: c, metrics: prometheus.NewRegistry(), sources: map[string]sources.Source{}, clusters: map[string]controller.Cluster{}}
+func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log *slog.Logger, fail func(error)) (p *program, err error) {
+	p = &program{log: log, config: c, insecureOpen: insecureOpen, metrics: prometheus.NewRegistry(), sources: map[string]sources.Source{}, clusters: map[string]controller.Cluster{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop(ctx))
 			p = nil
 		}
 	}()
+	if err := p.admit(c); err != nil {
+		return p, err
+	}
 	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	file, err := store.OpenFile(c.StateDir)
 	if err != nil {
@@ -203,7 +212,7 @@ func (p *program) servePage(c *config.Config, fail func(error)) (err error) {
 		Suspend: p.controller.Suspend, Resume: p.controller.Resume, Approve: p.controller.Approve,
 		Rollback: p.controller.Rollback, Release: p.controller.Release,
 		Hosts:    pageNames(c),
-		Tokens:   web.Tokens{Read: marathonSecret(c.Web.Tokens.Read), Act: marathonSecret(c.Web.Tokens.Act)},
+		Tokens:   p.pageTokens(c),
 		Webhooks: web.Webhooks{Secret: p.webhookSecret, Look: p.controller.Look},
 		Metrics:  p.metrics, Log: p.log, Version: versionString(),
 	}
@@ -327,6 +336,9 @@ func (p *program) reload(load func() (*config.Config, error)) {
 // replace swaps sources and syncs. What is the same in both configurations
 // goes on undisturbed.
 func (p *program) replace(c *config.Config) error {
+	if err := p.admit(c); err != nil {
+		return err
+	}
 	if !reflect.DeepEqual(c.Marathon, p.config.Marathon) || !reflect.DeepEqual(c.Marathons, p.config.Marathons) || !reflect.DeepEqual(c.ZooKeeper, p.config.ZooKeeper) || c.Advertise != p.config.Advertise || c.Listen != p.config.Listen || !reflect.DeepEqual(c.Web, p.config.Web) || c.StateDir != p.config.StateDir || c.Log != p.config.Log {
 		p.log.Warn("marathon, marathons, zookeeper, advertise, listen, web, stateDir and log are taken up at the next start only")
 	}

@@ -14,7 +14,7 @@ import "github.com/pacer-gitops/pacer/controller/plan"
 type Config struct {
 	Marathon  Marathon            `yaml:"marathon" jsonschema_description:"the Marathon that is written to"`
 	Marathons map[string]Marathon `yaml:"marathons" jsonschema_description:"further Marathons by name, or all of several; each is read, limited and waited for by itself"`
-	Listen    string              `yaml:"listen" flag:"listen" env:"PACER_LISTEN" jsonschema:"default=:9090" jsonschema_description:"address of the page, the API, health and metrics; empty: none"`
+	Listen    string              `yaml:"listen" flag:"listen" env:"PACER_LISTEN" jsonschema:"default=127.0.0.1:9090" jsonschema_description:"address of the page, the API, health and metrics; empty: none; one that other machines reach needs web.tokens"`
 	Advertise string              `yaml:"advertise" flag:"advertise" env:"PACER_ADVERTISE" jsonschema_description:"URL at which other replicas reach this one's page; empty: http, this machine's name and the port of listen"`
 	ZooKeeper ZooKeeper           `yaml:"zookeeper" jsonschema_description:"several replicas, of which one writes; without servers there is one replica"`
 	Web       Web                 `yaml:"web" jsonschema_description:"who may use the page and the API"`
@@ -35,12 +35,12 @@ func (c *Config) MarathonOf(s Sync) Marathon {
 // Web is who may use the page and the API.
 type Web struct {
 	Hosts  List      `yaml:"hosts" jsonschema_description:"further host names, without port, by which what no token guards may be asked: loopback, the address itself and the host of advertise may be anyway"`
-	Tokens WebTokens `yaml:"tokens" jsonschema_description:"without any, whoever reaches the address may see and act: then listen at 127.0.0.1, or behind a proxy that asks who it is"`
+	Tokens WebTokens `yaml:"tokens" jsonschema_description:"without any, whoever reaches the address may see and act: then listen must be on this machine alone, behind a proxy that asks who it is if others are to reach it"`
 }
 
 // WebTokens are bearer tokens, which browsers give as the password of any user.
 type WebTokens struct {
-	Read Secret `yaml:"read" jsonschema_description:"lets see: page, API, metrics; without, everybody may see"`
+	Read Secret `yaml:"read" jsonschema_description:"lets see: page, API, metrics; without, who reaches a listen on this machine alone may see, and elsewhere who may act"`
 	Act  Secret `yaml:"act" jsonschema_description:"lets see and act: sync, suspend, resume, approve; without, who may see may act"`
 }
 

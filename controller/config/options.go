@@ -140,6 +140,6 @@ func setDefault(v reflect.Value, text string) {
 		return
 	}
 	if err := yaml.Unmarshal([]byte(text), v.Addr().Interface()); err != nil {
-		v.SetString(text) // a text that is no YAML scalar, such as :9090
+		panic("default of an option: " + err.Error())
 	}
 }

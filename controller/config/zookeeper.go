@@ -13,7 +13,7 @@ type ZooKeeper struct {
 	Servers        List          `yaml:"servers" flag:"zookeeper" env:"PACER_ZOOKEEPER" jsonschema_description:"servers of the ensemble, as host:port; list all of them; without any there is one replica, and a state folder"`
 	Root           string        `yaml:"root" jsonschema:"default=/pacer" jsonschema_description:"node under which everything of Pacer stands"`
 	SessionTimeout Duration      `yaml:"sessionTimeout" jsonschema:"default=10s" jsonschema_description:"T: a leader that is gone is replaced after T at most and a tick; at least 4 ticks of the ensemble, and one that its servers grant"`
-	Auth           ZooKeeperAuth `yaml:"auth" jsonschema_description:"how Pacer proves who it is, and whom its nodes belong to"`
+	Auth           ZooKeeperAuth `yaml:"auth" jsonschema_description:"how Pacer proves who it is, and whom its nodes belong to; needed where a server is on another machine"`
 	TLS            ZooKeeperTLS  `yaml:"tls" jsonschema_description:"how the connection is protected"`
 }
 

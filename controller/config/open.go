@@ -1,0 +1,50 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pacer-gitops/pacer/controller/origin"
+	"github.com/pacer-gitops/pacer/controller/zookeeper"
+)
+
+// CheckOpen returns an error for each way in which a configuration lets strangers
+// act whom nothing but the network keeps away:
+//
+//	listen           web.tokens     open
+//	empty, loopback  any            no: only this machine reaches it
+//	elsewhere        act, or read   no: whoever acts has a token
+//	elsewhere        none           yes
+//
+//	zookeeper.servers  zookeeper.auth  open
+//	none, loopback     any             no
+//	any elsewhere      set             no
+//	any elsewhere      none            yes: who writes there leads, and says what was applied
+func (c *Config) CheckOpen() error {
+	var errs []error
+	if c.ListensElsewhere() && !c.Web.Tokens.Read.IsSet() && !c.Web.Tokens.Act.IsSet() {
+		errs = append(errs, fmt.Errorf("listen: other machines reach %s, and without web.tokens everybody who does may suspend, roll back and approve: "+
+			"give web.tokens.act (and read, for who may only see), or listen at 127.0.0.1, or run with --insecure-open", c.Listen))
+	}
+	if c.ZooKeeper.IsElsewhere() && !c.ZooKeeper.Auth.isSet() {
+		errs = append(errs, fmt.Errorf("zookeeper.auth: missing, and %s is on other machines: everybody who reaches it may lead in place of Pacer and change what it remembers: "+
+			"give zookeeper.auth (user and password, or certificate), or run with --insecure-open", strings.Join(c.ZooKeeper.Servers, ", ")))
+	}
+	return errors.Join(errs...)
+}
+
+// ListensElsewhere reports whether other machines may reach the page.
+func (c *Config) ListensElsewhere() bool { return c.Listen != "" && !origin.Loopback(c.Listen) }
+
+// IsElsewhere reports whether a server of the ensemble is on another machine, or
+// may be.
+func (z ZooKeeper) IsElsewhere() bool {
+	return slices.ContainsFunc(z.Servers, func(s string) bool {
+		address, err := zookeeper.ServerAddress(s)
+		return err != nil || !origin.Loopback(address)
+	})
+}
+
+func (a ZooKeeperAuth) isSet() bool { return a.Password.IsSet() || a.Certificate }
