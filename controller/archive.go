@@ -130,12 +130,13 @@ func (c *Controller) recall(ctx context.Context, spec Sync, k store.Kept) (manif
 // again with the source away: as the newest one in any case, and to roll back to
 // once it has come about. A failure costs the way back to it and nothing else.
 func (p *pass) keepRevision(ctx context.Context, end passEnd) {
-	if p.c.archive == nil || p.term == nil || p.pin != nil || p.y.kept == p.revision.ID || !p.from.writes || superseded(ctx) {
+	if p.c.archive == nil || p.term == nil || p.pin != nil || !p.from.writes || superseded(ctx) {
 		return
 	}
 	state := &p.y.memory.state
-	cameAbout, lacks := p.cameAbout(end), p.lacksContent()
-	if !cameAbout && !lacks {
+	isKept := p.y.kept == p.revision.ID && slices.ContainsFunc(state.Kept, func(k store.Kept) bool { return k.ID == p.y.kept })
+	cameAbout := !isKept && p.cameAbout(end) // another leader may have dropped it since
+	if !cameAbout && !p.lacksContent() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)

@@ -349,6 +349,7 @@ func (s *storm) end() {
 		s.blame("Run: %v", err)
 	}
 	s.life.line.cut()
+	s.life.client.Close()
 	s.life.wires.CloseIdleConnections()
 	s.life.line.calls.Wait()
 }
