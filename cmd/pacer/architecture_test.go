@@ -32,7 +32,7 @@ var imports = map[string][]string{
 	"controller/local/executor": {},
 	"controller/local":          {"manifests", "controller/local/executor"},
 	"controller":                {"visible", "meter", "sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader"},
-	"controller/web":            {"visible", "manifests", "controller", "controller/plan", "controller/store", "controller/leader", "controller/origin"},
+	"controller/web":            {"visible", "manifests", "controller", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin"},
 	// What the tests of several packages share.
 	"clienttls/tlstest":                    {},
 	"sources/gittest":                      {},

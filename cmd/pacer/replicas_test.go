@@ -137,10 +137,7 @@ func (c *cluster) newReplica(i int, marathon http.Handler) *replicaProcess {
 	c.t.Helper()
 	dir := c.t.TempDir()
 	r := &replicaProcess{c: c, i: i, listen: unusedAddress(c.t), config: filepath.Join(dir, "pacer.yaml"), log: filepath.Join(dir, "log")}
-	r.path = pathtest.Listen(c.t)
-	r.marathon = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(w, req, marathon) }))
-	_ = r.marathon.Listener.Close()
-	r.marathon.Listener = r.path
+	r.marathon, r.path = pathtest.Server(c.t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(w, req, marathon) }))
 	r.marathon.Start()
 	c.t.Cleanup(func() { r.marathon.CloseClientConnections(); r.marathon.Close() })
 	var servers []string

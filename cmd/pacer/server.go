@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/reset"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -58,8 +60,16 @@ func (s *server) token() (string, error) {
 const answerLimit = 256 << 20
 
 // noRedirects takes a redirect for the answer: net/http would send the token along to
-// another port of the host, and by http in place of https.
-var noRedirects = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+// another port of the host, and by http in place of https. What is interrupted is
+// dropped, and does not come later.
+var noRedirects = &http.Client{
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	Transport: &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         reset.OnClose((&net.Dialer{Timeout: 30 * time.Second}).DialContext),
+		TLSHandshakeTimeout: 10 * time.Second,
+	},
+}
 
 // refusal is an answer that is no success.
 type refusal struct {

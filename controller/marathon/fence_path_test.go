@@ -37,8 +37,8 @@ const atOnce = 8
 
 func newFar(t *testing.T, secure bool) *far {
 	t.Helper()
-	s := &far{path: pathtest.Listen(t), writes: map[string]int{}, all: make(chan struct{})}
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := &far{writes: map[string]int{}, all: make(chan struct{})}
+	s.Server, s.path = pathtest.Server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.writes[r.URL.Path]++
 		n := s.writes[r.URL.Path]
@@ -52,8 +52,6 @@ func newFar(t *testing.T, secure bool) *far {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"deploymentId": "d", "version": "v"}`)
 	}))
-	_ = s.Listener.Close()
-	s.Listener = s.path
 	if secure {
 		s.EnableHTTP2 = true
 		s.StartTLS()

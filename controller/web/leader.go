@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/reset"
 )
 
 // forwarded marks a request that another replica has passed on: it is not passed
@@ -140,8 +142,12 @@ func (s *site) passOn(target *destination) http.Handler {
 	}
 }
 
-// toLeader keeps no connections: actions are rare, and leaders change.
-var toLeader = &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: actionTimeout + 5*time.Second, TLSHandshakeTimeout: 5 * time.Second}
+// toLeader keeps no connections: actions are rare, and leaders change. An action
+// that is given up is dropped, and does not come later.
+var toLeader = &http.Transport{
+	DialContext:       reset.OnClose(new(net.Dialer).DialContext),
+	DisableKeepAlives: true, ResponseHeaderTimeout: actionTimeout + 5*time.Second, TLSHandshakeTimeout: 5 * time.Second,
+}
 
 // abdicate hands over to another replica.
 func (s *site) abdicate() http.Handler {

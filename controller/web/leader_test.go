@@ -9,10 +9,12 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/marathon/pathtest"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -272,5 +274,40 @@ func TestThePageSaysWhoLeads(t *testing.T) {
 		if page := get(t, New(o), "/").Body.String(); !strings.Contains(page, want) {
 			t.Errorf("the page has no %q", want)
 		}
+	}
+}
+
+// TestAnActionThatIsGivenUpDoesNotReachTheLeader: who asked was told that it is
+// not known, and may have asked for something else meanwhile.
+func TestAnActionThatIsGivenUpDoesNotReachTheLeader(t *testing.T) {
+	var arrived atomic.Int32
+	lead, path := pathtest.Server(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { arrived.Add(1) }))
+	lead.Start()
+	t.Cleanup(lead.Close)
+	follower, _, _ := replica(t, false, proved(lead.URL))
+	path.CutWrites()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "POST", follower.URL+"/api/v1/leader/abdicate", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer do")
+	done := make(chan error, 1)
+	go func() {
+		_, err := http.DefaultClient.Do(req)
+		done <- err
+	}()
+	path.AwaitStuck(1)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	follower.Close() // it has given up, too
+	path.Heal()
+	path.AwaitDelivered()
+	lead.Close()
+	if n := arrived.Load(); n > 0 {
+		t.Errorf("the leader was asked %d times", n)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -43,6 +45,17 @@ func Listen(t testing.TB) *Listener {
 	}
 	t.Cleanup(func() { _ = ln.Close() }) // a server may have closed it
 	return &Listener{TCPListener: ln.(*net.TCPListener), t: t, conns: map[*conn]bool{}}
+}
+
+// Server returns a server that is not started, and the path to it. The test
+// closes it.
+func Server(t testing.TB, handler http.Handler) (*httptest.Server, *Listener) {
+	t.Helper()
+	path := Listen(t)
+	s := httptest.NewUnstartedServer(handler)
+	_ = s.Listener.Close() // it was used for nothing
+	s.Listener = path
+	return s, path
 }
 
 // conn is an accepted connection.
