@@ -168,6 +168,15 @@ func hanging(failed map[string]plan.Failure) []string {
 	return deployments
 }
 
+// failedIDs are the ids of rollouts that failed.
+func failedIDs(failed map[string]plan.Failure) map[string]bool {
+	ids := make(map[string]bool, len(failed))
+	for id := range failed {
+		ids[id] = true
+	}
+	return ids
+}
+
 // approved holds the ids that were approved for this very revision.
 func approved(approvals map[string]string, revision string) map[string]bool {
 	ids := map[string]bool{}

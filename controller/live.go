@@ -141,8 +141,8 @@ func (y *syncer) refresh(state marathon.State, began time.Time) {
 // it is, as far as its failed tasks tell.
 func (m *cluster) fares(state marathon.State, id string, kind manifests.Kind, now time.Time) (h Health, i Instances, reason string) {
 	var (
-		found bool
-		s     marathon.Status
+		found, up bool // up: whatever else its deployments have to do
+		s         marathon.Status
 	)
 	switch kind {
 	case manifests.KindGroup:
@@ -152,14 +152,24 @@ func (m *cluster) fares(state marathon.State, id string, kind manifests.Kind, no
 		live, found = state.Pods[id]
 		s, i = live.Status, counts(live.Status, podWants(live.Definition))
 		i.Checked = podChecked(live.Definition)
+		if found && len(s.Deployments) > 0 {
+			up, _ = apply.ConvergedPod(s, live.Definition, state.Deployments)
+		}
 	default:
 		var live marathon.App
 		live, found = state.Apps[id]
 		s, i = live.Status, counts(live.Status, appWants(live.Definition))
 		i.Checked = appChecked(live.Definition)
+		if found && len(s.Deployments) > 0 {
+			up, _ = apply.Converged(s, live.Definition, state.Deployments)
+		}
+	}
+	deployments := len(s.Deployments)
+	if up {
+		deployments = 0
 	}
 	unsteady, _ := m.restarts.unsteady(id, now)
-	h = healthOf(found, i, len(s.Deployments), unsteady != "")
+	h = healthOf(found, i, deployments, unsteady != "")
 	switch f := s.LastTaskFailure; {
 	case h != HealthDegraded:
 	case unsteady != "":

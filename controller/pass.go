@@ -298,7 +298,7 @@ func (p *pass) apply(ctx context.Context) passEnd {
 	answered, archived := p.archiveBeside(ctx, keeper)
 	p.outcomes = p.y.cluster.Applier.Apply(ctx, p.plan, apply.Request{
 		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadlines: p.deadlines(), Settle: p.y.spec.Settle,
-		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed),
+		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed), Failed: failedIDs(p.y.memory.state.Failed),
 		Progress: func(o apply.Outcome) { answered(); p.progress(keeper, o) },
 		Sending:  func(writes []apply.Write) error { return p.sending(keeper, writes) },
 		Events:   events,

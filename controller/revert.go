@@ -26,12 +26,12 @@ func HealthyOf(p plan.Plan, s marathon.State) map[string]plan.Healthy {
 		case manifests.KindApp:
 			if live, found := s.Apps[c.ID]; found {
 				h.App = live.Definition
-				up, _ = apply.Converged(live.Status, live.Definition)
+				up, _ = apply.Converged(live.Status, live.Definition, s.Deployments)
 			}
 		case manifests.KindPod:
 			if live, found := s.Pods[c.ID]; found {
 				h.Pod = live.Definition
-				up, _ = apply.ConvergedPod(live.Status, live.Definition)
+				up, _ = apply.ConvergedPod(live.Status, live.Definition, s.Deployments)
 			}
 		}
 		if up {
@@ -93,7 +93,7 @@ func (p *pass) cameUp(item manifests.Item) bool {
 			return false
 		}
 		now := manifests.NormaliseApp(live.Definition, nil, c)
-		up, _ := apply.Converged(live.Status, live.Definition)
+		up, _ := apply.Converged(live.Status, live.Definition, p.state.Deployments)
 		return up && p.steady(item.ID) && manifests.CompareApps(now, manifests.NormaliseApp(item.App, now, c)).Effect == manifests.EffectNone
 	case manifests.KindPod:
 		live, found := p.state.Pods[item.ID]
@@ -101,7 +101,7 @@ func (p *pass) cameUp(item manifests.Item) bool {
 			return false
 		}
 		now := manifests.NormalisePod(live.Definition, nil, c)
-		up, _ := apply.ConvergedPod(live.Status, live.Definition)
+		up, _ := apply.ConvergedPod(live.Status, live.Definition, p.state.Deployments)
 		return up && manifests.ComparePods(now, manifests.NormalisePod(item.Pod, now, c)).Effect == manifests.EffectNone
 	}
 	return false

@@ -223,3 +223,53 @@ func TestRollbackOnTheLocalMarathon(t *testing.T) {
 	}
 	stop()
 }
+
+// One bad app of a new group takes none of the others with it: they are healthy
+// while it hangs and after it failed, and it goes when git drops it.
+func TestABadAppOfANewGroupOnTheLocalMarathon(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.options.Syncs[0].Deadline = 4 * time.Second
+	tree, healthy := map[string]string{}, []string{}
+	for i := range 12 {
+		name := fmt.Sprintf("a%02d", i)
+		tree[name+".json"] = s.definition(name, "sleep 1000", 1)
+		if name != "a07" {
+			healthy = append(healthy, name+": synced, healthy")
+		}
+	}
+	tree["a07.json"] = strings.TrimSuffix(tree["a07.json"], "}") + `, "constraints": [["hostname", "LIKE", "nowhere"]]}`
+	s.push(tree)
+	c, stop := s.start()
+	defer stop()
+	others := func() string {
+		var all []string
+		for _, a := range c.Status().Syncs[0].Apps {
+			if a.ID != "/shop/a07" {
+				all = append(all, strings.TrimPrefix(a.ID, "/shop/")+": "+string(a.State)+", "+string(a.Health)+string(a.Condition))
+			}
+		}
+		return strings.Join(all, "; ")
+	}
+	bad := func() AppStatus {
+		for _, a := range c.Status().Syncs[0].Apps {
+			if a.ID == "/shop/a07" {
+				return a
+			}
+		}
+		return AppStatus{}
+	}
+	want := strings.Join(healthy, "; ")
+	eventually(t, "the others are applied while the bad one hangs", func() (bool, string) {
+		return others() == want && bad().Condition == InRollout, others()
+	})
+	eventually(t, "the bad one fails alone", func() (bool, string) {
+		return others() == want && bad().Condition == Failed, fmt.Sprintf("%s; %+v", others(), bad())
+	})
+	delete(tree, "a07.json")
+	s.push(tree)
+	eventually(t, "the bad one goes", func() (bool, string) {
+		state, err := s.client.State(t.Context())
+		return err == nil && len(state.Apps) == 11 && len(state.Deployments) == 0 && others() == want, fmt.Sprintf("%s; %+v", others(), bad())
+	})
+}

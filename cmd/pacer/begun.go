@@ -122,9 +122,9 @@ func notUp(s marathon.State, wanted map[string]plan.Owned) map[string]apply.Roll
 	for id, o := range wanted {
 		up := true
 		if a, is := s.Apps[id]; is && o.Kind == manifests.KindApp {
-			up, _ = apply.Converged(a.Status, a.Definition)
+			up, _ = apply.Converged(a.Status, a.Definition, s.Deployments)
 		} else if p, is := s.Pods[id]; is && o.Kind == manifests.KindPod {
-			up, _ = apply.ConvergedPod(p.Status, p.Definition)
+			up, _ = apply.ConvergedPod(p.Status, p.Definition, s.Deployments)
 		}
 		if !up {
 			rollouts[id] = apply.Rollout{Kind: o.Kind, Action: plan.None, Began: time.Now()}

@@ -191,6 +191,9 @@ type Request struct {
 	// Deployments are further ones that Pacer began, of rollouts that failed or
 	// were given up: they may still hold locks, and may be forced.
 	Deployments []string
+	// Failed holds the ids whose rollout failed before: nobody waits for them, also
+	// where a forced write ends the deployment that they hang in.
+	Failed map[string]bool
 	// Progress is called, never twice at once, when a change begins, with the
 	// id of its deployment; when more is known of why one hangs; and when one
 	// ends. Apply waits for it: what it stores is stored before anything else

@@ -31,6 +31,13 @@ func deletion(id string) plan.Change {
 	return plan.Change{ID: id, Kind: manifests.KindApp, Action: plan.Delete, File: id + ".yaml"}
 }
 
+// renamedTo is the deletion of what may have another id now.
+func renamedTo(old, id string) plan.Change {
+	c := deletion(old)
+	c.NewForms = []string{id}
+	return c
+}
+
 func planOf(changes ...plan.Change) plan.Plan { return plan.Plan{Changes: changes} }
 
 // results are the outcomes as "id result", for one look.
@@ -182,7 +189,7 @@ func TestHangingIsExplainedAndHoldsUpOnlyItsOwn(t *testing.T) {
 			change(plan.Create, appOf("/crash", "crash", 1)),
 			plan.Change{ID: "/b", Kind: manifests.KindApp, Action: plan.Update, Blocked: new("not approved")},
 			change(plan.Create, appOf("/on/b", "x", 1, "/b")),
-			deletion("/shop/cart"), deletion("/other/old"),
+			renamedTo("/shop/cart", "/shop/basket"), deletion("/other/old"),
 		), Request{Deadlines: map[string]time.Duration{"/shop/basket": 2 * time.Minute}, Progress: func(o Outcome) {
 			if o.ID == "/shop/basket" && o.Result == "" && o.Reason != "" && early == "" {
 				early = fmt.Sprint(o.Reason)
@@ -195,7 +202,7 @@ func TestHangingIsExplainedAndHoldsUpOnlyItsOwn(t *testing.T) {
 			"/crash":       "exit code 127: the command is not found",
 			"/web":         "held back by /shop/basket, which it depends on and which is failed",
 			"/on/b":        "held back by /b, which it depends on and which is blocked: not approved",
-			"/shop/cart":   "held back by /shop/basket",
+			"/shop/cart":   "blocked by /shop/basket, which may be its new form",
 		} {
 			if r := reason(got, id); !strings.Contains(r, words) {
 				t.Errorf("%s: %s\nwant …%s…", id, r, words)

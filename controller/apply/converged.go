@@ -2,23 +2,44 @@ package apply
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// Converged says whether an app whose definition is right is up: no deployment
-// holds it, as many tasks run as def has instances, all are healthy where it
+// Converged reports whether an app whose definition is right is up: no deployment
+// works on it, as many tasks run as def has instances, all are healthy where it
 // has health checks, and none is of an older configuration. If not, the text
-// says what is missing.
-func Converged(s marathon.Status, def *manifests.App) (bool, string) {
+// says what is missing. Deployments are those that Marathon runs; nil where they
+// are not known.
+func Converged(s marathon.Status, def *manifests.App, deployments []marathon.Deployment) (bool, string) {
+	if len(def.ReadinessChecks) == 0 { // what those ask for ends with the deployment alone
+		s.Deployments = ownDeployments(s.Deployments, deployments)
+	}
 	return converged(s, instancesOf(def), len(def.HealthChecks) > 0)
 }
 
 // ConvergedPod does for a pod what Converged does for an app. An instance
 // counts as healthy when all its containers run and pass their checks, if any.
-func ConvergedPod(s marathon.Status, def *manifests.Pod) (bool, string) {
+func ConvergedPod(s marathon.Status, def *manifests.Pod, deployments []marathon.Deployment) (bool, string) {
+	s.Deployments = ownDeployments(s.Deployments, deployments)
 	return converged(s, instancesOfPod(def), true)
+}
+
+// ownDeployments are those of some deployments that work on one app alone. One
+// that works on several, as on an array of new apps, lasts until the last of them
+// is up: each of them is judged by its own counts.
+func ownDeployments(ids []string, all []marathon.Deployment) []string {
+	if len(ids) == 0 || len(all) == 0 {
+		return ids
+	}
+	shared := func(id string) bool {
+		return slices.ContainsFunc(all, func(d marathon.Deployment) bool {
+			return d.ID == id && len(d.AffectedApps)+len(d.AffectedPods) > 1
+		})
+	}
+	return slices.DeleteFunc(slices.Clone(ids), shared)
 }
 
 // converged tells whether a rollout is over, and if not what is missing. More tasks than asked for are
@@ -71,12 +92,12 @@ func (l live) status() marathon.Status {
 	return marathon.Status{}
 }
 
-func (l live) converged() (bool, string) {
+func (l live) converged(deployments []marathon.Deployment) (bool, string) {
 	switch {
 	case l.app != nil:
-		return Converged(l.app.Status, l.app.Definition)
+		return Converged(l.app.Status, l.app.Definition, deployments)
 	case l.pod != nil:
-		return ConvergedPod(l.pod.Status, l.pod.Definition)
+		return ConvergedPod(l.pod.Status, l.pod.Definition, deployments)
 	}
 	return false, "Marathon does not have it"
 }

@@ -25,10 +25,14 @@ func (a *Applier) Explain(ctx context.Context, id string) string {
 		}
 		return "why is not known: " + err.Error()
 	}
-	if ok, _ := l.converged(); ok {
+	if ok, _ := l.converged(nil); ok {
 		return ""
 	}
-	return a.evidence(ctx).explain(id, l)
+	e := a.evidence(ctx)
+	if ok, _ := l.converged(e.deployments); ok {
+		return ""
+	}
+	return e.explain(id, l)
 }
 
 // read reads an app, or a pod where there is no app of that id.

@@ -259,6 +259,42 @@ func TestManyNewApps(t *testing.T) {
 
 // The story of the demo: a rollout that cannot come up is explained, and the
 // revert supersedes it at once, by another process than the one that began it.
+// One bad app of an array of new ones fails alone: the others are applied as soon
+// as they are up, can be changed while it hangs, and it goes when git drops it.
+func TestOneBadAppOfAnArrayFailsAlone(t *testing.T) {
+	w := newWorld(t)
+	const bad = "/many/a07"
+	var good, all []*manifests.App
+	for i := range 20 {
+		a := app(fmt.Sprintf("/many/a%02d", i), "sleep 1000", 1)
+		if a.ID == bad {
+			a = tooBig(bad)
+		} else {
+			good = append(good, a)
+		}
+		all = append(all, a)
+	}
+	var badEnded bool
+	early := 0
+	outcomes := w.sync(t.Context(), apply.Request{Deadlines: map[string]time.Duration{bad: 5 * time.Second}, Progress: func(o apply.Outcome) {
+		badEnded = badEnded || o.ID == bad && o.Result != ""
+		if o.Result == apply.Applied && !badEnded {
+			early++
+		}
+	}}, all...)
+	failed := outcomes[bad]
+	delete(outcomes, bad)
+	allApplied(t, outcomes, 19)
+	if early != 19 || failed.Result != apply.Failed || !strings.Contains(failed.Reason, "cpus") {
+		t.Errorf("%d were applied before the bad one failed, which is %+v", early, failed)
+	}
+	hanging := apply.Request{Deployments: []string{failed.Deployment}, Failed: map[string]bool{bad: true}}
+	changed := append([]*manifests.App{app(good[0].ID, "sleep 2000", 1)}, good[1:]...)
+	allApplied(t, w.sync(t.Context(), hanging, append(changed, tooBig(bad))...), 19) // all that hung in its deployment, but for the bad one
+	allApplied(t, w.sync(t.Context(), hanging, changed...), 1)
+	w.settled(changed...)
+}
+
 func TestRevertOverAHangingRollout(t *testing.T) {
 	w := newWorld(t)
 	good := []*manifests.App{app("/a", "sleep 1000", 1), app("/crash", "sleep 1000", 1)}

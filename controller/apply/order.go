@@ -141,17 +141,15 @@ func linkDeletes(deletes []*item) {
 }
 
 // replaced returns the creation, if any, that did not come up and that may be
-// the new form of what is to be deleted: renamed in its file, or moved within
-// its group. What ran must then go on running. For a creation that the plan
-// holds back, the plan has seen to that.
-func replaced(deleted *item, items []*item) *item {
-	for _, it := range items {
-		isNew := it.change.Action == plan.Create || it.resumed && it.change.Action == plan.None
-		if !isNew || it.change.Blocked != nil || it.outcome.Result == Applied || it.change.Kind == manifests.KindGroup {
+// the new form of what is to be deleted: what ran must then keep running. For a
+// creation that the plan holds back, the plan has seen to that.
+func replaced(deleted *item, byID map[string]*item) *item {
+	for _, id := range deleted.change.NewForms {
+		it := byID[id]
+		if it == nil || it.change.Blocked != nil || it.outcome.Result == Applied {
 			continue
 		}
-		sameFile := it.change.File != "" && it.change.File == deleted.change.File
-		if sameFile || path.Dir(it.change.ID) == path.Dir(deleted.change.ID) {
+		if it.change.Action == plan.Create || it.resumed && it.change.Action == plan.None {
 			return it
 		}
 	}

@@ -80,6 +80,7 @@ type run struct {
 	lastLook      time.Time     // when it ended
 	lookErr       error
 	deployments   []marathon.Deployment // of the last look that read them
+	arrays        []marathon.Deployment // those that work on several items
 	handedOver    bool                  // another Apply goes on with the same
 }
 
@@ -421,8 +422,8 @@ func (r *run) linkDeletes() {
 	}
 	r.deletesLinked = true
 	for _, it := range deletes {
-		if c := replaced(it, r.items); c != nil {
-			r.finish(it, Blocked, fmt.Sprintf("held back by %s, which may be its new form and is %s: what runs goes on running till that is up", c.id(), c.outcome.Result))
+		if c := replaced(it, r.byID); c != nil {
+			r.finish(it, Blocked, fmt.Sprintf("blocked by %s, which may be its new form and is %s: this keeps running until that is up", c.id(), c.outcome.Result))
 		}
 	}
 	linkDeletes(deletes)

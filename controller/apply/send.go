@@ -271,7 +271,7 @@ func (r *run) unlock(it *item) {
 func (r *run) collateral(d marathon.Deployment) {
 	watchIt := func(kind manifests.Kind, ids []string) {
 		for _, id := range ids {
-			if r.byID[id] == nil {
+			if r.byID[id] == nil && !r.req.Failed[id] {
 				r.resume(id, Rollout{Kind: kind, Action: plan.Update, Began: time.Now()})
 			}
 		}

@@ -16,7 +16,8 @@ func TestConverged(t *testing.T) {
 	t.Parallel()
 	plain, asked := appOf("/a", "x", 2), appOf("/a", "x", 2)
 	asked.HealthChecks = []manifests.HealthCheck{{}}
-	none := appOf("/a", "x", 0)
+	none, ready := appOf("/a", "x", 0), appOf("/a", "x", 2)
+	ready.ReadinessChecks = []manifests.ReadinessCheck{{}}
 	for name, c := range map[string]struct {
 		def    *manifests.App
 		status marathon.Status
@@ -30,21 +31,25 @@ func TestConverged(t *testing.T) {
 		"one too many":                {plain, marathon.Status{Running: 3}, "3 of 2 running"},
 		"no deployment is not enough": {plain, marathon.Status{}, "0 of 2 running"},
 		"deployment":                  {plain, marathon.Status{Running: 2, Deployments: []string{"d"}}, "2 of 2 running, deployment d is under way"},
+		"deployment of several":       {plain, marathon.Status{Running: 2, Deployments: []string{"array"}}, ""},
+		"two deployments":             {plain, marathon.Status{Running: 2, Deployments: []string{"array", "d"}}, "2 of 2 running, deployment d is under way"},
+		"of several, with readiness":  {ready, marathon.Status{Running: 2, Deployments: []string{"array"}}, "2 of 2 running, deployment array is under way"},
+		"of several, one short":       {plain, marathon.Status{Running: 1, Deployments: []string{"array"}}, "1 of 2 running"},
 		"old task":                    {plain, marathon.Status{Running: 2, Outdated: 1}, "1 of 2 running are of an older configuration"},
 		"tasks not read":              {plain, marathon.Status{Running: 2, Outdated: -1}, "whether tasks of an older configuration run is not known"},
 		"healthy":                     {asked, marathon.Status{Running: 2, Healthy: 2}, ""},
 		"not healthy":                 {asked, marathon.Status{Running: 2, Healthy: 1, Unhealthy: 1}, "2 of 2 running, 1 healthy"},
 		"not checked":                 {plain, marathon.Status{Running: 2, Healthy: 0}, ""},
 	} {
-		if ok, why := Converged(c.status, c.def); ok != (c.why == "") || why != c.why {
+		if ok, why := Converged(c.status, c.def, []marathon.Deployment{{ID: "d", AffectedApps: []string{"/a"}}, {ID: "array", AffectedApps: []string{"/a", "/b"}}}); ok != (c.why == "") || why != c.why {
 			t.Errorf("%s: %v %q, want %q", name, ok, why, c.why)
 		}
 	}
 	pod := &manifests.Pod{Scaling: &manifests.Scaling{Instances: new(2)}}
-	if ok, _ := ConvergedPod(marathon.Status{Running: 2, Healthy: 2}, pod); !ok {
+	if ok, _ := ConvergedPod(marathon.Status{Running: 2, Healthy: 2}, pod, nil); !ok {
 		t.Error("a pod whose instances are all stable has not converged")
 	}
-	if ok, _ := ConvergedPod(marathon.Status{Running: 2, Healthy: 1}, pod); ok {
+	if ok, _ := ConvergedPod(marathon.Status{Running: 2, Healthy: 1}, pod, nil); ok {
 		t.Error("a pod with a degraded instance has converged")
 	}
 }

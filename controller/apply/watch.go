@@ -129,6 +129,7 @@ func (r *run) judge() {
 		r.judgeBlind()
 		return
 	}
+	r.arrays = arrays(r.items)
 	for _, it := range slices.Clone(r.items) { // judging may add some
 		switch {
 		case it.phase == locked:
@@ -145,6 +146,23 @@ func (r *run) judge() {
 		}
 	}
 	r.explainHanging()
+}
+
+// arrays are the deployments of several items: of that they are several no
+// request needs to be made.
+func arrays(items []*item) (found []marathon.Deployment) {
+	of := map[string][]string{}
+	for _, it := range items {
+		if id := it.outcome.Deployment; id != "" {
+			of[id] = append(of[id], it.id())
+		}
+	}
+	for id, ids := range of {
+		if len(ids) > 1 {
+			found = append(found, marathon.Deployment{ID: id, AffectedApps: ids})
+		}
+	}
+	return found
 }
 
 // judgeBlind ends what is overdue while Marathon cannot be read: whether it
@@ -267,7 +285,7 @@ func (r *run) judgeRollout(it *item) {
 	if r.takenOver(it, now) {
 		return
 	}
-	ok, _ := it.live.converged()
+	ok, _ := it.live.converged(r.arrays)
 	read := r.lookBegan
 	if ok || it.live.status().Outdated < 0 {
 		ok, read = r.confirmed(it)
@@ -344,7 +362,7 @@ func (r *run) confirmed(it *item) (ok bool, read time.Time) {
 		}
 		it.live = l
 	}
-	ok, _ = it.live.converged()
+	ok, _ = it.live.converged(r.arrays)
 	return ok, read
 }
 

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 
@@ -86,5 +87,49 @@ func TestWhatMayHaveBeenRenamedGoesOn(t *testing.T) {
 		if blocked != c.blocked {
 			t.Errorf("%+v: held back %q", c, blocked)
 		}
+	}
+}
+
+// What may be a rename looks like it: to lie in the same group is not enough, and
+// what never came up may always go.
+func TestWhatMayBeARename(t *testing.T) {
+	const (
+		web   = `"container": {"type": "DOCKER", "docker": {"image": "registry:5000/web:1"}, "portMappings": [{"containerPort": 80}]}`
+		next  = `"container": {"type": "DOCKER", "docker": {"image": "registry:5000/web:2"}, "portMappings": [{"containerPort": 80}]}`
+		db    = `"container": {"type": "DOCKER", "docker": {"image": "db:1"}, "portMappings": [{"containerPort": 80}]}`
+		https = `"container": {"type": "DOCKER", "docker": {"image": "registry:5000/web:1"}, "portMappings": [{"containerPort": 443}]}`
+	)
+	of := func(id, more string) string {
+		return `{"id": "` + id + `", "cpus": 1, "mem": 32, "networks": [{"mode": "container/bridge"}], ` + more + `}`
+	}
+	for name, c := range map[string]struct {
+		old, other string // what goes, and what git has under /shop/new
+		unproven   bool   // the old one never came up
+		blocked    bool
+	}{
+		"the same image":                    {of("/shop/old", web), of("/shop/new", web), false, true},
+		"a new version of it":               {of("/shop/old", web), of("/shop/new", next), false, true},
+		"another image":                     {of("/shop/old", db), of("/shop/new", web), false, false},
+		"other ports":                       {of("/shop/old", https), of("/shop/new", web), false, false},
+		"the same command":                  {of("/shop/old", `"container": {"type": "MESOS"}, "cmd": "run  it"`), of("/shop/new", `"container": {"type": "MESOS"}, "cmd": "run it"`), false, true},
+		"another command":                   {of("/shop/old", `"container": {"type": "MESOS"}, "cmd": "run it"`), of("/shop/new", `"container": {"type": "MESOS"}, "cmd": "run that"`), false, false},
+		"the same label with another value": {of("/shop/old", web+`, "labels": {"vhost": "a"}`), of("/shop/new", web+`, "labels": {"vhost": "b"}`), false, true},
+		"another label":                     {of("/shop/old", web+`, "labels": {"vhost": "a"}`), of("/shop/new", web), false, false},
+		"the same, and never came up":       {of("/shop/old", web), of("/shop/new", web), true, false},
+		"the same in another group":         {of("/old/web", web), of("/shop/new", web), false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			id := "/shop/old"
+			if strings.Contains(c.old, "/old/web") {
+				id = "/old/web"
+			}
+			in := world{git: map[string]string{"/shop/new": c.other}, live: map[string]string{id: c.old}, owned: []string{id}, policy: Policy{Prune: PruneOn}}.input(t)
+			in.Unproven = map[string]bool{"/shop/new": true, id: c.unproven}
+			for _, change := range Compute(in).Changes {
+				if change.ID == id && (change.Blocked != nil) != c.blocked {
+					t.Errorf("blocked: %v %q", change.Blocked != nil, *cmp.Or(change.Blocked, new("")))
+				}
+			}
+		})
 	}
 }

@@ -54,6 +54,7 @@ import (
 func Compute(in Input) Plan {
 	w := newWork(in)
 	drafts := append(w.wantedChanges(), w.deletes()...)
+	w.setNewForms(drafts)
 	for _, p := range policies {
 		p(w, drafts)
 	}
@@ -95,7 +96,6 @@ type work struct {
 	adopted  []string
 	problems []manifests.Problem
 	held     map[string]int
-	fileOf   map[string]string
 	none     int
 	before   map[string]pair // what is known to be equal
 	learned  map[string]pair // and what was found to be

@@ -37,6 +37,9 @@ type Change struct {
 	App   *manifests.App   `json:"-"`
 	Pod   *manifests.Pod   `json:"-"`
 	Group *manifests.Group `json:"-"`
+	// NewForms lists, for a delete, what in git may be its new form after a rename:
+	// the delete waits until that is up.
+	NewForms []string `json:"-"`
 	// Kept is taken from live once more right before anything is sent.
 	Kept *Kept `json:"-"`
 	// Hash identifies git's definition, whatever live lends it (service ports,

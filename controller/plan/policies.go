@@ -1,9 +1,7 @@
 package plan
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pacer-gitops/pacer/manifests"
@@ -144,48 +142,6 @@ func holdPruneOff(w *work, d *draft) string {
 		return ""
 	}
 	return "prune is off: set prune: confirm or on for this sync, or delete it in Marathon"
-}
-
-// holdReplaced: what may have been renamed, in its file or within its group, goes
-// on running till its new form is up: one that has not come up yet, or that
-// this plan holds back.
-func holdReplaced(w *work, drafts []*draft) {
-	coming := map[string]bool{}
-	for id := range w.in.Unproven {
-		if w.wanted[id] != "" {
-			coming[id] = true
-		}
-	}
-	for _, d := range drafts {
-		if d.Action == Create && d.Kind != manifests.KindGroup && d.Blocked != nil {
-			coming[d.ID] = true
-		}
-	}
-	inGroup, inFile := map[string]string{}, map[string]string{} // the first of each
-	for _, id := range slices.Backward(sortedKeys(coming)) {
-		inGroup[parent(id)] = id
-		inFile[w.files()[id]] = id
-	}
-	delete(inFile, "")
-	for _, d := range drafts {
-		if d.Action != Delete || w.in.Policy.Approved[d.ID] {
-			continue
-		}
-		if id := cmp.Or(inGroup[parent(d.ID)], inFile[d.File]); id != "" {
-			d.ask(id + " may be its new form and is not up yet: this goes on running till that is; pacer approve it to delete it now")
-		}
-	}
-}
-
-// files tells in which file git has each id.
-func (w *work) files() map[string]string {
-	if w.fileOf == nil {
-		w.fileOf = make(map[string]string, len(w.in.Desired.Items))
-		for _, item := range w.in.Desired.Items {
-			w.fileOf[item.ID] = item.File
-		}
-	}
-	return w.fileOf
 }
 
 // holdAdoption: what somebody else put there is not changed unasked.
