@@ -85,7 +85,8 @@ func Routes() []Route {
 type site struct {
 	Options
 	renderer *renderer
-	hooks    limits
+	hooks    limits   // of signed webhooks
+	unsigned failures // of all others
 }
 
 // New returns the handler of every route.

@@ -7,7 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"log/slog"
+	"maps"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 
@@ -26,13 +29,29 @@ type Webhooks struct {
 	Look func(source string) error
 }
 
-// The caps of webhooks: what is beyond is answered by 429 before anything of it
-// is read, and the source's interval finds what it would have told.
+// The caps of webhooks. Those that are signed and those that are not have limits of
+// their own, so that who cannot sign holds up nobody who can:
+//
+//	what comes                          is answered
+//	no signature, or none that is one   401, unread
+//	a wrong one                         401, read up to 1 MiB
+//	either, from an address of which    429; read only where it has at most 64 KiB,
+//	  too many came                     which costs little, and may be signed: behind a
+//	                                    proxy the forge has the same address
+//	signed, beyond the source's limit   429: its interval finds what it would have told
+//	signed                              202
 const (
-	webhookRate  = 10 // a second, for each source
+	webhookRate  = 10 // a second, for each source, of those that are signed
 	webhookBurst = 30
+	failureRate  = 5 // a second, for each address, of those that are not
+	failureBurst = 20
 	// maxWebhookBytes is how long a webhook may be. None is read beyond it.
 	maxWebhookBytes = 1 << 20
+	// cheapBytes is how long one may be that is looked at in any case.
+	cheapBytes = 64 << 10
+	// maxFailing is how many addresses are counted by themselves, all others
+	// together.
+	maxFailing = 1000
 )
 
 // limits hold one limiter for each source that has a webhook: their number is
@@ -54,6 +73,62 @@ func (l *limits) allow(source string) bool {
 	return l.all[source].Allow()
 }
 
+// failures count, by address, the webhooks that were not signed.
+type failures struct {
+	mu     sync.Mutex
+	all    map[netip.Prefix]*rate.Limiter
+	others *rate.Limiter // of all addresses beyond maxFailing
+}
+
+// tooMany reports whether too many came from an address.
+func (f *failures) tooMany(remote string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.all[network(remote)]
+	if l == nil && len(f.all) >= maxFailing {
+		l = f.others
+	}
+	return l != nil && l.Tokens() < 1
+}
+
+// note counts one of an address.
+func (f *failures) note(remote string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.all == nil {
+		f.all = map[netip.Prefix]*rate.Limiter{}
+		f.others = rate.NewLimiter(failureRate, failureBurst)
+	}
+	from := network(remote)
+	if f.all[from] == nil && len(f.all) >= maxFailing { // those of which none came for long are forgotten
+		maps.DeleteFunc(f.all, func(_ netip.Prefix, l *rate.Limiter) bool { return l.Tokens() >= failureBurst })
+	}
+	switch {
+	case f.all[from] != nil:
+		f.all[from].Allow()
+	case len(f.all) >= maxFailing:
+		f.others.Allow()
+	default:
+		f.all[from] = rate.NewLimiter(failureRate, failureBurst)
+		f.all[from].Allow()
+	}
+}
+
+// network is what counts as one address: of IPv6 the network, of which whoever
+// has one has all.
+func network(remote string) netip.Prefix {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	ip, bits := at.Addr().Unmap().WithZone(""), 32
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.Prefix(bits)
+	return p
+}
+
 // webhook takes the webhook of a forge for a source. It proves who sends it by
 // the raw body and looks at nothing in it: it means no more than look again, so
 // that nothing that it names can be fetched, and a replayed one does no harm.
@@ -62,7 +137,11 @@ func (s *site) webhook() http.Handler {
 		source := r.PathValue("source")
 		code, err := s.takeWebhook(source, r)
 		if err != nil {
-			s.Log.Warn("webhook refused", "source", source, "remote", r.RemoteAddr, "status", code, "error", err)
+			level := slog.LevelWarn
+			if code == http.StatusTooManyRequests {
+				level = slog.LevelDebug // a flood of requests is none of the log
+			}
+			s.Log.Log(r.Context(), level, "webhook refused", "source", source, "remote", r.RemoteAddr, "status", code, "error", err)
 			s.writeJSON(w, code, answer{err.Error()})
 			return
 		}
@@ -76,10 +155,11 @@ func (s *site) webhook() http.Handler {
 }
 
 var (
-	errNoWebhook = errors.New("there is no webhook of this name")
-	errTooMany   = errors.New("too many webhooks: the source is looked at anyway")
-	errUnsigned  = errors.New("the signature is missing or wrong")
-	errNoSecret  = errors.New("the secret of this webhook cannot be read; the log says why")
+	errNoWebhook       = errors.New("there is no webhook of this name")
+	errTooManyUnsigned = errors.New("too many webhooks without a right signature came from this address")
+	errTooMany         = errors.New("too many webhooks: the source is looked at anyway")
+	errUnsigned        = errors.New("the signature is missing or wrong")
+	errNoSecret        = errors.New("the secret of this webhook cannot be read; the log says why")
 )
 
 func (s *site) takeWebhook(source string, r *http.Request) (int, error) {
@@ -90,21 +170,16 @@ func (s *site) takeWebhook(source string, r *http.Request) (int, error) {
 	if secret == nil {
 		return http.StatusNotFound, errNoWebhook
 	}
-	if !s.hooks.allow(source) {
-		return http.StatusTooManyRequests, errTooMany
-	}
 	key, err := secret()
 	if err != nil || key == "" { // unknown is not empty: nobody is believed
 		s.Log.Error("the secret of a webhook cannot be read, so none is believed", "source", source, "error", err)
 		return http.StatusServiceUnavailable, errNoSecret
 	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return codeOf(err), errors.New("the body is too long, or cut off")
+	if code, err := s.prove(r, key); err != nil {
+		return code, err
 	}
-	r.Body = io.NopCloser(bytes.NewReader(body)) // for who has to look at it again
-	if !signed(r.Header, body, key) {
-		return http.StatusUnauthorized, errUnsigned
+	if !s.hooks.allow(source) {
+		return http.StatusTooManyRequests, errTooMany
 	}
 	switch err := s.Webhooks.Look(source); {
 	case errors.Is(err, controller.ErrNoSource):
@@ -113,6 +188,55 @@ func (s *site) takeWebhook(source string, r *http.Request) (int, error) {
 		return http.StatusServiceUnavailable, err
 	}
 	return http.StatusAccepted, nil
+}
+
+// prove reads a webhook and looks whether who knows the key has sent it; the caps
+// are above.
+func (s *site) prove(r *http.Request, key string) (int, error) {
+	tooMany := s.unsigned.tooMany(r.RemoteAddr)
+	refused := func() (int, error) {
+		s.unsigned.note(r.RemoteAddr)
+		if tooMany {
+			return http.StatusTooManyRequests, errTooManyUnsigned
+		}
+		return http.StatusUnauthorized, errUnsigned
+	}
+	if !mayBeSigned(r.Header, key) || tooMany && (r.ContentLength < 0 || r.ContentLength > cheapBytes) {
+		return refused()
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.unsigned.note(r.RemoteAddr)
+		return codeOf(err), errors.New("the body is too long, or cut off")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body)) // for who has to look at it again
+	if !signed(r.Header, body, key) {
+		return refused()
+	}
+	return 0, nil
+}
+
+// mayBeSigned reports whether the headers of a webhook hold what may be a signature
+// of its body, or are proof by themselves.
+func mayBeSigned(h http.Header, key string) bool {
+	if token := h.Get("X-Gitlab-Token"); token != "" {
+		return same(token, key)
+	}
+	given, is := givenSignature(h)
+	return is && len(given) == sha256.Size
+}
+
+// givenSignature is the signature that a webhook came with.
+func givenSignature(h http.Header) (given []byte, is bool) {
+	for _, s := range signatureHeaders {
+		digits, ok := strings.CutPrefix(h.Get(s.name), s.prefix)
+		if !ok || digits == "" {
+			continue
+		}
+		given, err := hex.DecodeString(digits)
+		return given, err == nil
+	}
+	return nil, false
 }
 
 // signatureHeaders are where forges put the HMAC-SHA-256 of the body, and what
@@ -133,15 +257,8 @@ func signed(h http.Header, body []byte, key string) bool {
 	if token := h.Get("X-Gitlab-Token"); token != "" {
 		return same(token, key)
 	}
-	for _, s := range signatureHeaders {
-		digits, ok := strings.CutPrefix(h.Get(s.name), s.prefix)
-		if !ok || digits == "" {
-			continue
-		}
-		given, err := hex.DecodeString(digits)
-		mac := hmac.New(sha256.New, []byte(key))
-		mac.Write(body)
-		return err == nil && hmac.Equal(given, mac.Sum(nil))
-	}
-	return false
+	given, is := givenSignature(h)
+	mac := hmac.New(sha256.New, []byte(key))
+	mac.Write(body)
+	return is && hmac.Equal(given, mac.Sum(nil))
 }

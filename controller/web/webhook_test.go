@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller"
@@ -122,28 +124,132 @@ func TestWebhooks(t *testing.T) {
 	}
 }
 
-// A flood is answered before it is read, and another source's webhook is not
-// held up by it.
-func TestAFloodOfWebhooks(t *testing.T) {
-	h, looked := hookSite(t)
-	taken := 0
-	for range 10 * webhookBurst {
-		r := httptest.NewRequest("POST", "/webhooks/shop", unread{t, taken > 2*webhookBurst})
+// from sends a webhook for the source shop from an address. The body counts what is
+// read of it.
+func from(h http.Handler, address, signature string, body io.Reader, length int64) int {
+	r := httptest.NewRequest("POST", "/webhooks/shop", body)
+	r.RemoteAddr, r.ContentLength = address, length
+	if signature != "" {
+		r.Header.Set("X-Hub-Signature-256", signature)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code
+}
+
+// counted is a body that counts what is read of it.
+type counted struct {
+	io.Reader
+	n *int64
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	*c.n += int64(n)
+	return n, err
+}
+
+// TestAFloodOfUnsignedWebhooks holds up no signed one, from the same address or
+// from another, and soon costs next to nothing.
+func TestAFloodOfUnsignedWebhooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, looked := hookSite(t)
+		body := `{"ref": "refs/heads/main"}`
+		good := "sha256=" + signature(sha256.New, "sesame", []byte(body))
+		forged := "sha256=" + strings.Repeat("00", 32)
+		large := strings.Repeat("x", maxWebhookBytes)
+		var read int64
+		for n := range 5000 {
+			for _, fake := range []string{"", forged} {
+				code := from(h, "203.0.113.9:1000", fake, counted{strings.NewReader(large), &read}, int64(len(large)))
+				if code != http.StatusUnauthorized && code != http.StatusTooManyRequests {
+					t.Fatalf("a forged one is answered %d", code)
+				}
+			}
+			if n%250 != 0 {
+				continue
+			}
+			for _, address := range []string{"203.0.113.9:2000", "198.51.100.7:3000"} { // of the flood, as behind a proxy, and of the forge
+				if code := from(h, address, good, strings.NewReader(body), int64(len(body))); code != http.StatusAccepted {
+					t.Fatalf("after %d forged ones, a signed one of %s is answered %d", n, address, code)
+				}
+			}
+			time.Sleep(time.Second / webhookRate * 2)
+		}
+		if len(*looked) != 40 {
+			t.Errorf("looked %d times, want 40", len(*looked))
+		}
+		if most := int64(failureBurst+20*failureRate) * maxWebhookBytes; read > most {
+			t.Errorf("%d MiB were read of forged ones, at most %d", read>>20, most>>20)
+		}
+		if code := from(h, "203.0.113.9:1000", forged, counted{strings.NewReader("{}"), &read}, 2); code != http.StatusTooManyRequests {
+			t.Errorf("a small forged one is answered %d", code)
+		}
+	})
+}
+
+// TestAFloodOfSignedWebhooks: of whoever has seen one, or of a forge that is out of
+// its mind. Another source's is not held up by it.
+func TestAFloodOfSignedWebhooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, looked := hookSite(t)
+		for n := range 10 * webhookBurst {
+			code := send(h, "shop", map[string]string{"X-Gitlab-Token": "sesame"}, []byte("{}")).Code
+			if want := map[bool]int{true: http.StatusAccepted, false: http.StatusTooManyRequests}[n < webhookBurst]; code != want {
+				t.Fatalf("number %d is answered %d, want %d", n, code, want)
+			}
+		}
+		if len(*looked) != webhookBurst {
+			t.Errorf("looked %d times", len(*looked))
+		}
+		if w := send(h, "gone", map[string]string{"X-Gitlab-Token": "sesame"}, nil); w.Code != http.StatusNotFound {
+			t.Errorf("another source's was answered %d", w.Code)
+		}
+	})
+}
+
+// TestWhatCannotBeSignedIsNotRead: what has no signature, or none that is one, is
+// answered by its headers.
+func TestWhatCannotBeSignedIsNotRead(t *testing.T) {
+	for name, header := range map[string][2]string{
+		"no signature": {"X-Other", "a"}, "no digits": {"X-Hub-Signature-256", "sha256=zz"}, "half of one": {"X-Hub-Signature-256", "sha256=0011"},
+		"SHA-1": {"X-Hub-Signature", "sha1=" + strings.Repeat("00", 20)}, "another token": {"X-Gitlab-Token", "sesamf"},
+	} {
+		h, _ := hookSite(t)
+		r := httptest.NewRequest("POST", "/webhooks/shop", unread{t, true})
+		r.Header.Set(header[0], header[1])
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		if w.Code != http.StatusTooManyRequests {
-			taken++
+		if h.ServeHTTP(w, r); w.Code != http.StatusUnauthorized {
+			t.Errorf("%s: answered %d", name, w.Code)
 		}
 	}
-	if taken < webhookBurst || taken > 5*webhookBurst {
-		t.Errorf("%d of %d were taken, want about %d", taken, 10*webhookBurst, webhookBurst)
-	}
-	if len(*looked) != 0 {
-		t.Errorf("unsigned ones led to looks at %v", *looked)
-	}
-	if w := send(h, "blank", nil, nil); w.Code != http.StatusServiceUnavailable {
-		t.Errorf("another source's was answered %d", w.Code)
-	}
+}
+
+// TestAddressesWithFailuresAreBounded: whoever has many addresses fills no memory.
+func TestAddressesWithFailuresAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f failures
+		for i := range 3 * maxFailing {
+			f.note(fmt.Sprintf("10.%d.%d.%d:80", i>>16, i>>8&255, i&255))
+		}
+		if len(f.all) > maxFailing {
+			t.Errorf("%d addresses are remembered", len(f.all))
+		}
+		if !f.tooMany("192.0.2.1:80") {
+			t.Error("addresses that are not remembered have no limit")
+		}
+		time.Sleep(time.Minute)
+		f.note("192.0.2.1:80")
+		if f.tooMany("192.0.2.1:80") || f.tooMany("10.0.0.1:80") || len(f.all) != 1 {
+			t.Errorf("a minute later %d addresses are remembered", len(f.all))
+		}
+		for range failureBurst {
+			f.note("[2001:db8::1]:80")
+		}
+		if !f.tooMany("[2001:db8::ffff]:80") || f.tooMany("[2001:db8:0:1::1]:80") {
+			t.Error("an address of IPv6 is not counted by its network")
+		}
+	})
 }
 
 // unread is a body that must perhaps not be read.
