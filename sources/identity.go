@@ -9,7 +9,9 @@ import (
 
 // Selects says what of the repository is followed: "git branch=main". It is the
 // same for every mirror of one repository, which String is not.
-func (g *Git) Selects() string { return strings.Join(append([]string{"git"}, g.wanted.selection()...), " ") }
+func (g *Git) Selects() string {
+	return strings.Join(append([]string{"git"}, g.wanted.selection()...), " ")
+}
 
 // selection names what is asked for, as name=value.
 func (w wanted) selection() []string {
