@@ -65,7 +65,11 @@ func leaderWords(l leader.Status) string {
 	case l.Leader == "":
 		return fmt.Sprintf("This replica follows (%s); no leader is known", l.State)
 	}
-	return fmt.Sprintf("This replica follows; the leader is %s, epoch %d, %d in line", l.Leader, l.Epoch, l.Candidates)
+	at := l.Leader
+	if l.LeaderUnproved {
+		at += " (an address that nothing proves)"
+	}
+	return fmt.Sprintf("This replica follows; the leader is %s, epoch %d, %d in line", at, l.Epoch, l.Candidates)
 }
 
 func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {

@@ -28,10 +28,11 @@ func TestStatusTellsProblemsAsValidateDoes(t *testing.T) {
 
 func TestStatusSaysWhoLeads(t *testing.T) {
 	for want, l := range map[string]leader.Status{
-		"This replica leads, epoch 7, 3 in line\n":                                         {State: leader.Leading, Leading: true, Epoch: 7, Candidates: 3},
-		"This replica follows; the leader is http://a:9090\\x1b, epoch 7, 3 in line\n":     {State: leader.Waiting, Leader: "http://a:9090\x1b", Epoch: 7, Candidates: 3},
-		"This replica follows (waiting); no leader is known\n":                             {State: leader.Waiting},
-		"This replica cannot become the leader: another session timeout than configured\n": {State: leader.Connecting, Reason: "another session timeout than configured"},
+		"This replica leads, epoch 7, 3 in line\n":                                                            {State: leader.Leading, Leading: true, Epoch: 7, Candidates: 3},
+		"This replica follows; the leader is http://a:9090\\x1b, epoch 7, 3 in line\n":                        {State: leader.Waiting, Leader: "http://a:9090\x1b", Epoch: 7, Candidates: 3},
+		"This replica follows; the leader is http://b (an address that nothing proves), epoch 7, 3 in line\n": {State: leader.Waiting, Leader: "http://b", LeaderUnproved: true, Epoch: 7, Candidates: 3},
+		"This replica follows (waiting); no leader is known\n":                                                {State: leader.Waiting},
+		"This replica cannot become the leader: another session timeout than configured\n":                    {State: leader.Connecting, Reason: "another session timeout than configured"},
 	} {
 		var out strings.Builder
 		printStatus(&out, controller.Status{Leader: &l})

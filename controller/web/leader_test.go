@@ -261,12 +261,12 @@ func TestAbdicate(t *testing.T) {
 
 func TestThePageSaysWhoLeads(t *testing.T) {
 	for want, l := range map[string]*leader.Status{
-		"This replica leads, epoch 42, 3 in line":                              {State: leader.Leading, Leading: true, Epoch: 42, Candidates: 3},
-		`the leader is <a href="http://other:9090" rel="noopener noreferrer">`: {State: leader.Waiting, Leader: "http://other:9090", Epoch: 42},
-		"the leader is <bdi>http://forged:9090</bdi>":                          {State: leader.Waiting, Leader: "http://forged:9090", LeaderUnproved: true},
-		"This replica follows: no leader is known":                             {State: leader.Connecting},
-		"<strong>This replica cannot become the leader.</strong> <bdi>not 10s": {State: leader.Connecting, Reason: "not 10s"},
-		"the leader is <bdi>javascript:alert(1)</bdi>":                         {State: leader.Waiting, Leader: "javascript:alert(1)"},
+		"This replica leads, epoch 42, 3 in line":                                      {State: leader.Leading, Leading: true, Epoch: 42, Candidates: 3},
+		`the leader is <a href="http://other:9090" rel="noopener noreferrer">`:         {State: leader.Waiting, Leader: "http://other:9090", Epoch: 42},
+		"the leader is <bdi>http://forged:9090</bdi> (an address that nothing proves)": {State: leader.Waiting, Leader: "http://forged:9090", LeaderUnproved: true},
+		"This replica follows: no leader is known":                                     {State: leader.Connecting},
+		"<strong>This replica cannot become the leader.</strong> <bdi>not 10s":         {State: leader.Connecting, Reason: "not 10s"},
+		"the leader is <bdi>javascript:alert(1)</bdi>":                                 {State: leader.Waiting, Leader: "javascript:alert(1)"},
 	} {
 		status := sampleStatus()
 		status.Leader = l
