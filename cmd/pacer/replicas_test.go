@@ -892,6 +892,9 @@ func TestSoak(t *testing.T) {
 		leader := c.leader()
 		time.Sleep(upTo(500 * time.Millisecond)) // seeded: when it happens is part of it
 		long := shortSession/4 + upTo(2*shortSession)
+		if random.IntN(2) == 0 { // what it writes does not arrive meanwhile
+			leader.path.CutWrites()
+		}
 		switch what := random.IntN(3); what {
 		case 0:
 			leader.signal(syscall.SIGSTOP)
@@ -909,6 +912,7 @@ func TestSoak(t *testing.T) {
 			time.Sleep(upTo(shortSession))
 			leader.cut(false)
 		}
+		leader.path.Heal()
 		c.awaitWrite(nil)
 		c.inTurn()
 		if t.Failed() {

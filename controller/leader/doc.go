@@ -42,7 +42,8 @@
 //	Suspect       two checks missed, or disconnected: begins nothing new; the lease
 //	              may end: work is cancelled then, the node is kept
 //	Resuming      checks succeed again: works anew, once the old work has ended
-//	SteppingDown  told to hand over: work has a second to end, then the session does
+//	SteppingDown  told to hand over: work has a second to end, then the lease does, and
+//	              then the session, as soon as nobody holds the lease (Lease.Hold)
 //
 // Its node gone, its session over, or no check in T: the term is over at once,
 // and the next begins with Connecting.

@@ -106,6 +106,8 @@ func New(o Options) (*Client, error) {
 	c.fence = &fence{lease: o.Lease, open: c.newFenced}
 	if o.Lease == nil {
 		c.fence.lease = alwaysWritable
+	} else {
+		warnOfProxies(o.Log, bases, t.Proxy)
 	}
 	return c, nil
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -245,5 +247,24 @@ func TestAClosedClientWritesNothing(t *testing.T) {
 	c.Close()
 	if _, err := c.DeleteApp(t.Context(), "/a", true); !errors.Is(err, errClosed) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAProxyBetweenIsWarnedOf, without the password that its URL may hold.
+func TestAProxyBetweenIsWarnedOf(t *testing.T) {
+	var out strings.Builder
+	bases, err := parseURLs([]string{"http://near:8080", "http://far:8080"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	warnOfProxies(slog.New(slog.NewTextHandler(&out, nil)), bases, func(r *http.Request) (*url.URL, error) {
+		if r.URL.Host == "near:8080" {
+			return nil, nil
+		}
+		return url.Parse("http://user:hidden@proxy:3128")
+	})
+	got := out.String()
+	if strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, "marathon=far:8080 proxy=proxy:3128") || strings.Contains(got, "hidden") {
+		t.Errorf("logged %q", got)
 	}
 }

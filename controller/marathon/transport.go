@@ -2,10 +2,23 @@ package marathon
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
+
+// warnOfProxies says where something stands between that a reset does not reach
+// beyond: it may hold what a lease let out for longer than the lease.
+func warnOfProxies(log *slog.Logger, bases []*url.URL, proxy func(*http.Request) (*url.URL, error)) {
+	for _, base := range bases {
+		if between, err := proxy(&http.Request{URL: base}); err == nil && between != nil {
+			log.Warn("writes to Marathon go through a proxy, which may deliver them after another replica leads: add the host to NO_PROXY",
+				"marathon", base.Host, "proxy", between.Host)
+		}
+	}
+}
 
 // newTransport is the transport of one client.
 func newTransport(o Options) (*http.Transport, error) {
