@@ -78,13 +78,14 @@ func archivedOf(s State) []Kept {
 func copyOne(ctx context.Context, to Records, sync string, s State) error {
 	// What is there is looked at, or a save over it would be refused; where it
 	// cannot be understood it is set aside.
-	_, err := to.Load(ctx, sync)
+	before, err := to.Load(ctx, sync)
 	if errors.Is(err, ErrCorrupt) || errors.Is(err, ErrNewer) {
-		_, err = to.Load(ctx, sync)
+		before, err = to.Load(ctx, sync)
 	}
 	if err != nil {
 		return err
 	}
+	s.Replace(append(before.Replaces, before.ID)...) // it is no loss to who remembers that
 	if err := to.Save(ctx, sync, s); err != nil {
 		return err
 	}

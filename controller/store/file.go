@@ -204,7 +204,7 @@ func (f *File) setAside(name, sync string, why error) error {
 	if err := f.files.syncFolder(f.folder); err != nil {
 		return fmt.Errorf("state of sync %q: %w; setting it aside: %w", sync, why, err)
 	}
-	return fmt.Errorf("state of sync %q: %w: it is set aside as %s; until it is known again what the sync has applied, nothing is deleted; suspensions, rollbacks, approvals and history are lost with it", sync, why, aside)
+	return fmt.Errorf("state of sync %q: %w: it is set aside as %s; inventory, suspensions, rollbacks, approvals and history are lost with it", sync, why, aside)
 }
 
 // Save replaces what is saved of a sync, see Store. Older history than

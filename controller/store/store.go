@@ -2,7 +2,8 @@
 // suspensions, rollbacks, and which rollouts are under way or have failed.
 //
 // A lost or unreadable record is never an empty one: Load says so, and nothing
-// is deleted until the inventory is known again.
+// is deleted until the inventory is known again. A Ledger, in the folder of each
+// replica, is what tells a record that is gone from one that never was.
 package store
 
 import (
@@ -59,6 +60,14 @@ type State struct {
 	// Newest is the newest revision that was begun to be applied; nil: none was,
 	// or an older Pacer saved the state.
 	Newest *Newest `json:"newest,omitempty"`
+	// ID tells this record from another one of the same sync, such as the one
+	// that begins after a loss. Empty: an older Pacer saved it.
+	ID string `json:"id,omitempty"`
+	// Replaces holds the ids of the records, and of the reports of their loss,
+	// that this one is known to take the place of, at most maxReplaced.
+	Replaces []string `json:"replaces,omitempty"`
+	// Loss is the last known loss of what was saved; nil: none is known.
+	Loss *Loss `json:"loss,omitempty"`
 	// Stands holds, by id, what was last told of an app, and since when it is so.
 	Stands map[string]Stand `json:"stands,omitempty"`
 }

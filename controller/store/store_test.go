@@ -101,6 +101,7 @@ func sample(n int) State {
 		Held:      map[string]int{"/shop/gone": 7},
 		Kept:      []Kept{{ID: "r1", Ref: "main", Author: "a", Subject: "s", Time: at, Since: at, Scope: "/shop", Sum: checksum("f")}},
 		Stands:    map[string]Stand{"/shop/web": {State: "synced", Health: "healthy", Condition: "rollout", Since: at}},
+		ID:        "this", Replaces: []string{"one before"}, Loss: &Loss{At: at, Why: "w", Resumed: at},
 	}
 	s.Newest = &Newest{Kept: s.Kept[0], Source: "git branch=main", Location: "https://git.example.com/shop.git", Superseded: []string{"r0"}}
 	asked := Asked{By: AskedByPerson, Verb: "rollback", User: "ada", Token: "act", Address: "10.0.0.7", Reason: "r"}

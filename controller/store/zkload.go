@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/go-zookeeper/zk"
 
@@ -145,11 +146,15 @@ func (z *ZooKeeper) setAside(c *zookeeper.Conn, node string, raw []byte, at posi
 	if err := copyAside(c, node, aside, raw); err != nil {
 		return fmt.Errorf("%w; setting it aside: %w", why, err)
 	}
-	results, err := c.Multi(append(guard, &zk.SetDataRequest{Path: node, Version: at.version})...)
+	claim, err := z.asideClaim(c, node, why)
+	if err != nil {
+		return fmt.Errorf("%w; setting it aside: %w", why, err)
+	}
+	results, err := c.Multi(slices.Concat(guard, []any{&zk.SetDataRequest{Path: node, Version: at.version}}, claim)...)
 	if err != nil {
 		return fmt.Errorf("%w; setting it aside: %w", why, refusal(results, err, len(guard)))
 	}
-	return fmt.Errorf("%w: it is set aside as node %s; until it is known again what the sync has applied, nothing is deleted; suspensions, approvals and history are lost with it", why, aside)
+	return fmt.Errorf("%w: it is set aside as node %s; inventory, suspensions, rollbacks, approvals and history are lost with it", why, aside)
 }
 
 // copyAside copies a node and its children. They are not moved: whoever stops in

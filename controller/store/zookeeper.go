@@ -209,6 +209,7 @@ const (
 	recordsNode = "store"
 	archiveNode = "archive"
 	asideNode   = "set-aside"
+	claimsNode  = "lost"
 )
 
 // record is that of a sync, and its node.
@@ -286,7 +287,7 @@ func (z *ZooKeeper) findUsers(c *zookeeper.Conn, node string, users *[]string) e
 		return err
 	}
 	for _, n := range nodes {
-		if node == z.root() && (n == recordsNode || n == archiveNode || n == asideNode) {
+		if node == z.root() && (n == recordsNode || n == archiveNode || n == asideNode || n == claimsNode) {
 			continue
 		}
 		below := path.Join(node, n)
