@@ -36,10 +36,11 @@ func (c *Controller) Suspend(ctx context.Context, sync string, by store.Asked) e
 	})
 }
 
-// Resume ends a Suspend.
+// Resume ends a Suspend, and that a sync only reports after a loss of its state.
 func (c *Controller) Resume(ctx context.Context, sync string, by store.Asked) error {
 	return c.order(ctx, sync, by, func(s *store.State) error {
 		s.Suspended = false
+		s.Loss = s.Loss.Resume(c.now())
 		return nil
 	})
 }
@@ -199,7 +200,7 @@ func (p *pass) obey(ctx context.Context, lost error) {
 // carryOut changes the memory as people asked, and notes what becomes of each.
 func (p *pass) carryOut(ctx context.Context, orders []*order, answers []error) {
 	state := &p.y.memory.state
-	suspended, approved, pin, newest := state.Suspended, maps.Clone(state.Approved), state.Pin, state.Newest
+	suspended, approved, pin, newest, loss := state.Suspended, maps.Clone(state.Approved), state.Pin, state.Newest, state.Loss
 	for i, o := range orders {
 		if answers[i] = o.change(state); answers[i] == nil {
 			p.asked = p.asked.Or(o.by)
@@ -212,7 +213,7 @@ func (p *pass) carryOut(ctx context.Context, orders []*order, answers []error) {
 	if err == nil {
 		return
 	}
-	state.Suspended, state.Approved, state.Pin, state.Newest = suspended, approved, pin, newest // who is told that it failed may count on it
+	state.Suspended, state.Approved, state.Pin, state.Newest, state.Loss = suspended, approved, pin, newest, loss // who is told that it failed may count on it
 	for i := range answers {
 		answers[i] = cmp.Or(answers[i], err)
 	}

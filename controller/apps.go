@@ -12,14 +12,14 @@ import (
 // showPlan shows what the pass knows now.
 func (p *pass) showPlan() {
 	apps, state := p.apps(), &p.y.memory.state
-	p.c.metrics.stands(p.y.spec.Name, tallyOf(apps), state.Suspended, state.Pin != nil)
+	p.c.metrics.stands(p.y.spec.Name, tallyOf(apps), state)
 	p.y.keepReasons(apps, p.revision.ID)
 	p.y.showApps(apps, p.read)
 	note := unreadableNote(p.desired)
 	p.y.show(func(s *SyncStatus) {
 		s.Planned, s.PlannedRevision = p.c.now(), p.revision.ID
 		s.Problems, s.Summary = p.plan.Problems, p.plan.Summary
-		s.Suspended, s.RolledBack = state.Suspended, state.Pin
+		s.Suspended, s.StateLost, s.RolledBack = state.Stopped(), stateLoss(state), state.Pin
 		s.Notes = slices.DeleteFunc(s.Notes, func(n string) bool { return n == note })
 		if note != "" {
 			s.Notes = append(s.Notes, note)

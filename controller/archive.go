@@ -252,7 +252,7 @@ func sumsOf(s *store.State) []string {
 // held back, and for what failed at an earlier one: that was no better before.
 func (p *pass) cameAbout(end passEnd) bool {
 	state := &p.y.memory.state
-	if !p.y.memory.loaded || state.Suspended || p.read.IsZero() || len(state.Rollouts) > 0 {
+	if !p.y.memory.loaded || state.Stopped() || p.read.IsZero() || len(state.Rollouts) > 0 {
 		return false
 	}
 	for _, f := range state.Failed {

@@ -287,24 +287,6 @@ func TestHangingRolloutDoesNotHoldUpTheRest(t *testing.T) {
 	})
 }
 
-func TestCorruptStoreIsToldAndDeletesNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, files("/shop/a", "v1", "/shop/b", "v1"))
-		g.options.Syncs[0].Policy.Scope = "/"
-		g.start()
-		g.stop()
-		g.shelf.spoil = true
-		g.repo.commit(files("/shop/b", "v1"))
-		g.start()
-		defer g.stop()
-		after(10 * testResync)
-		g.runs("/shop/a=v1 /shop/b=v1")
-		if notes := g.sync("shop").Notes; len(notes) != 1 || !strings.Contains(notes[0], "no longer counts as its own") {
-			t.Errorf("notes: %q", notes)
-		}
-	})
-}
-
 func TestFailedDefinitionIsNotTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, files("/shop/a", "v1", "/shop/b", "v1"))

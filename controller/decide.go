@@ -391,7 +391,7 @@ func applied(d store.Done) int {
 // nothing to change: that a rollback began or ended.
 func (p *pass) tellsOfRollback(r PassResult) bool {
 	asked := p.asked.Verb == verbRollback || p.asked.Verb == verbRelease
-	return asked && r == PassUnchanged && !p.y.memory.state.Suspended
+	return asked && r == PassUnchanged && !p.y.memory.state.Stopped()
 }
 
 func count(s *plan.Summary, a plan.Action) {

@@ -214,7 +214,7 @@ func (p *pass) isDirectory() bool { return strings.HasPrefix(p.y.memory.state.Ne
 // news: before the first write of it, or once it was found that there is none.
 func (p *pass) advance() bool {
 	memory := &p.y.memory
-	if p.term == nil || p.pin != nil || p.from.hold != nil || !p.from.writes || !memory.loaded || memory.state.Suspended {
+	if p.term == nil || p.pin != nil || p.from.hold != nil || !p.from.writes || !memory.loaded || memory.state.Stopped() {
 		return false
 	}
 	next := p.y.newestOf(p.revision, p.c.now())

@@ -139,7 +139,7 @@ func (p *pass) onlyReads() bool {
 func (p *pass) onlyLooks() (passEnd, bool) {
 	switch {
 	case p.term == nil:
-		return passEnd{result: PassUnchanged, follow: p.work() && !p.y.memory.state.Suspended}, true
+		return passEnd{result: PassUnchanged, follow: p.work() && !p.y.memory.state.Stopped()}, true
 	case p.onlyReads():
 		p.y.looked = p.term
 		return passEnd{result: PassUnchanged, again: true, reread: p.from.writes}, true

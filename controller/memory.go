@@ -18,19 +18,14 @@ import (
 const saveTimeout = 10 * time.Second
 
 // load reads the store until it could be read once: before that nothing is
-// begun, since it could not be remembered. What is lost for good is told for as
-// long as the process lives; then the inventory is not known, so nothing is
-// deleted, till a pass has found out what is as git wants it.
+// begun, since it could not be remembered. What is lost for good has the sync
+// only report, see lose.
 //
 // What was loaded holds for a term, in which nobody else saves: a pass of none
 // loads again each time, to show what the leader has saved.
 func (p *pass) load(ctx context.Context) error {
-	m := &p.y.memory
-	var notes []string
 	err := p.loadOnce(ctx)
-	if m.lost != "" {
-		notes = append(notes, m.lost)
-	}
+	notes := p.lossNotes()
 	p.y.show(func(s *SyncStatus) { s.Notes = notes })
 	return err
 }
@@ -42,7 +37,7 @@ type peeker interface {
 
 func (p *pass) loadOnce(ctx context.Context) error {
 	m := &p.y.memory
-	if m.loaded && p.term != nil && m.term == p.term {
+	if m.loaded && p.term != nil && m.term == p.term && !p.claimed(ctx) {
 		return nil
 	}
 	m.loaded, m.dirty, m.ahead = false, false, false
@@ -51,11 +46,8 @@ func (p *pass) loadOnce(ctx context.Context) error {
 		read = z.Peek // to set something aside is the leader's to do
 	}
 	state, err := read(ctx, p.y.spec.Name)
-	if p.term != nil && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrNewer)) {
-		p.c.log.Error("what a sync has applied is lost", "sync", p.y.spec.Name, "error", err)
-		m.lost = fmt.Sprintf("What this sync had applied was lost at %s, so what git dropped before then no longer counts as its own: %v",
-			p.began.UTC().Format(time.RFC3339), err)
-		state, err = p.c.store.Load(ctx, p.y.spec.Name) // it was set aside
+	if isLoss(err) {
+		state, err = p.lose(ctx, state, err)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read what this sync has applied, so nothing is changed: %w", err)
@@ -72,6 +64,9 @@ func (p *pass) loadOnce(ctx context.Context) error {
 	if state.Healthy == nil {
 		state.Healthy = map[string]plan.Healthy{}
 	}
+	if p.term != nil {
+		m.dirty = p.own(&state)
+	}
 	m.state, m.loaded, m.term = state, true, p.term
 	p.y.restand(state.Stands)
 	return nil
@@ -83,6 +78,9 @@ func (p *pass) save(ctx context.Context) error {
 	err := p.saveBy(ctx, p.c.store.Save)
 	if err != nil {
 		p.y.memory.dirty = true // it may be saved all the same: who changes it back saves that too
+	}
+	if errors.Is(err, store.ErrStale) {
+		p.y.memory.term = nil // the next pass loads what is there now
 	}
 	return err
 }

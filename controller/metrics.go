@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // metrics is all that the controller measures. The names stand here and in
@@ -17,6 +19,7 @@ type metrics struct {
 	suspended    *prometheus.GaugeVec
 	rolledBack   *prometheus.GaugeVec
 	held         *prometheus.GaugeVec
+	stateLost    *prometheus.GaugeVec
 	sourceErrors *prometheus.CounterVec
 	success      *prometheus.GaugeVec
 	stream       prometheus.Gauge
@@ -49,6 +52,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pacer_sync_held", Help: "1 while a sync is held at the newest revision that was applied, since its source answers with an older one or none.",
 		}, []string{"sync"}),
+		stateLost: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pacer_sync_state_lost", Help: "1 while a sync only reports, since its stored state was lost.",
+		}, []string{"sync"}),
 		sourceErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pacer_source_errors_total", Help: "Looks at a source that failed.",
 		}, []string{"source"}),
@@ -80,7 +86,7 @@ func (m *metrics) all() []prometheus.Collector {
 
 // states are the gauges that say how a sync stands.
 func (m *metrics) states() []prometheus.Collector {
-	return []prometheus.Collector{m.apps, m.conditions, m.suspended, m.rolledBack, m.held}
+	return []prometheus.Collector{m.apps, m.conditions, m.suspended, m.rolledBack, m.held, m.stateLost}
 }
 
 // ended counts a pass.
@@ -113,7 +119,7 @@ func tallyOf(all []AppStatus) tally {
 }
 
 // stands shows how a sync stands.
-func (m *metrics) stands(sync string, t tally, suspended, rolledBack bool) {
+func (m *metrics) stands(sync string, t tally, s *store.State) {
 	for _, state := range AppStates() {
 		for _, health := range append(Healths(), "") {
 			m.apps.WithLabelValues(sync, string(state), string(health)).Set(float64(t.apps[axes{state, health}]))
@@ -122,8 +128,9 @@ func (m *metrics) stands(sync string, t tally, suspended, rolledBack bool) {
 	for _, condition := range Conditions() {
 		m.conditions.WithLabelValues(sync, string(condition)).Set(float64(t.conditions[condition]))
 	}
-	m.suspended.WithLabelValues(sync).Set(one(suspended))
-	m.rolledBack.WithLabelValues(sync).Set(one(rolledBack))
+	m.suspended.WithLabelValues(sync).Set(one(s.Stopped()))
+	m.rolledBack.WithLabelValues(sync).Set(one(s.Pin != nil))
+	m.stateLost.WithLabelValues(sync).Set(one(s.Loss.Reports()))
 }
 
 func one(is bool) float64 {
@@ -144,5 +151,6 @@ func (m *metrics) forget(sync string) {
 	m.suspended.DeletePartialMatch(match)
 	m.rolledBack.DeletePartialMatch(match)
 	m.held.DeletePartialMatch(match)
+	m.stateLost.DeletePartialMatch(match)
 	m.success.DeletePartialMatch(match)
 }

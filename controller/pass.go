@@ -85,7 +85,7 @@ func (p *pass) run(ctx context.Context, seen look) passEnd {
 	if end, only := p.onlyLooks(); only {
 		return end
 	}
-	if p.y.memory.state.Suspended || !p.work() {
+	if p.y.memory.state.Stopped() || !p.work() {
 		return passEnd{result: PassUnchanged}
 	}
 	return p.apply(ctx)
@@ -118,7 +118,7 @@ func (p *pass) look(ctx context.Context) error {
 	if p.term != nil && !p.from.writes {
 		return nil
 	}
-	works := p.work() && !p.y.memory.state.Suspended
+	works := p.work() && !p.y.memory.state.Stopped()
 	if works && !p.onlyReads() && p.advance() {
 		p.y.memory.ahead = true
 	}
@@ -184,7 +184,7 @@ func (p *pass) readLive(ctx context.Context) error {
 // deleted for what it was.
 func (p *pass) confirm(ctx context.Context) error {
 	c, ok := p.y.cluster.Marathon.(Confirmer)
-	if !ok || p.term == nil || !p.from.writes || p.y.memory.state.Suspended || !p.work() {
+	if !ok || p.term == nil || !p.from.writes || p.y.memory.state.Stopped() || !p.work() {
 		return nil
 	}
 	ids := slices.Collect(maps.Keys(p.works()))
@@ -227,7 +227,8 @@ func (p *pass) compute() {
 	in := plan.Input{
 		Revision: p.revision.ID, Sync: p.y.spec.Name, Desired: p.desired, Cluster: p.state.Cluster,
 		Policy: policy, Inventory: maps.Clone(memory.state.Inventory), Failed: maps.Clone(p.standing()), Healthy: maps.Clone(memory.state.Healthy),
-		Held: maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),
+		StateLost: p.lossHold(),
+		Held:      maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),
 	}
 	p.y.plannedOn(in)
 	in.Live, in.Known = p.y.cluster.lives.of(p.state), p.y.known
@@ -409,13 +410,13 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	p.y.view.Running = false
 	p.y.view.Last = &last
 	p.y.view.History = append([]store.Entry(nil), state.History...)
-	p.y.view.Suspended = state.Suspended
+	p.y.view.Suspended, p.y.view.StateLost = state.Stopped(), stateLoss(state)
 	p.y.view.RolledBack = state.Pin
 	p.y.view.Kept = slices.Clone(state.Kept)
 	stand := tallyOf(p.y.view.Apps)
 	p.y.mu.Unlock()
 	p.c.metrics.ended(p.y.spec.Name, last)
-	p.c.metrics.stands(p.y.spec.Name, stand, state.Suspended, state.Pin != nil)
+	p.c.metrics.stands(p.y.spec.Name, stand, state)
 	p.tell(ctx, before, last)
 }
 

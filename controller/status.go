@@ -129,7 +129,10 @@ type SyncStatus struct {
 	// stays in force.
 	SourceError string `json:"sourceError,omitempty"`
 
+	// Suspended: nothing is changed until a person resumes the sync.
 	Suspended bool `json:"suspended"`
+	// StateLost is why, where nobody has suspended it; nil: it is not.
+	StateLost *StateLoss `json:"stateLost"`
 	// RolledBack is the rollback that is in force; nil: the sync follows its
 	// source.
 	RolledBack *store.Pin `json:"rolledBack"`

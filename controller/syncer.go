@@ -75,11 +75,10 @@ type current struct {
 // memory is what the store holds of a sync.
 type memory struct {
 	state  store.State
-	loaded bool   // it was read from the store
-	term   *term  // in which that was
-	lost   string // what the store held cannot be had any more; why
-	dirty  bool   // it holds what is not saved yet
-	ahead  bool   // so it does, of what is noted ahead of a write: Sent and Healthy
+	loaded bool  // it was read from the store
+	term   *term // in which that was
+	dirty  bool  // it holds what is not saved yet
+	ahead  bool  // so it does, of what is noted ahead of a write: Sent and Healthy
 }
 
 func newSyncer(spec Sync, w *watcher, m *cluster) *syncer {

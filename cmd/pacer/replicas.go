@@ -22,7 +22,7 @@ type replicas struct {
 
 // joinReplicas opens the store in ZooKeeper and makes the candidate, which does
 // not stand for election yet.
-func (p *program) joinReplicas(ctx context.Context, c *config.Config) error {
+func (p *program) joinReplicas(ctx context.Context, c *config.Config, ledger *store.Ledger) error {
 	if c.ZooKeeper.IsShort() {
 		p.log.Warn("zookeeper.sessionTimeout is short: a pause of a busy machine is enough for an election", "sessionTimeout", c.ZooKeeper.SessionTimeout.String())
 	}
@@ -47,7 +47,7 @@ func (p *program) joinReplicas(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	p.onStop("the state in ZooKeeper", func(context.Context) error { return z.Close() })
-	p.store, p.replicas = z, r
+	p.store, p.replicas = store.Remember(z, ledger, p.log), r
 	return nil
 }
 

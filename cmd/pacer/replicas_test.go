@@ -685,6 +685,8 @@ func TestReplicas(t *testing.T) {
 	})
 	fault("all of ZooKeeper is wiped", func() {
 		c.ensemble.Wipe(t)
+		c.awaitEach("the loss", func(s controller.SyncStatus) bool { return s.StateLost != nil })
+		c.act(c.follower(), "resume")
 		c.awaitWrite(nil)
 	})
 	fault("an operator deletes the leader's node", func() {

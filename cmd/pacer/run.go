@@ -115,10 +115,14 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 	if err != nil {
 		return p, err
 	}
-	p.store = file
 	p.onStop("the state folder", func(context.Context) error { return file.Close() })
+	ledger, err := p.openLedger(c.StateDir)
+	if err != nil {
+		return p, err
+	}
+	p.store = store.Remember(file, ledger, log)
 	if c.ZooKeeper.IsSet() {
-		if err := p.joinReplicas(ctx, c); err != nil {
+		if err := p.joinReplicas(ctx, c, ledger); err != nil {
 			return p, err
 		}
 	}
@@ -145,6 +149,15 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 	}
 	p.stand(ctx, fail)
 	return p, nil
+}
+
+// openLedger opens what the state folder remembers of the syncs that had state.
+func (p *program) openLedger(folder string) (*store.Ledger, error) {
+	ledger, err := store.OpenLedger(folder)
+	if err == nil && ledger.Doubt() != "" {
+		p.log.Error("a sync without stored state is taken for one whose state is lost", "reason", ledger.Doubt())
+	}
+	return ledger, err
 }
 
 // openMarathons makes a cluster of each Marathon of the configuration, each with
@@ -285,6 +298,7 @@ func (p *program) controllerOptions(c *config.Config, opened map[string]sources.
 		o.Syncs = append(o.Syncs, controller.Sync{
 			Name: name, Marathon: s.Marathon, Source: s.Source, Path: s.Path, Policy: policyOf(s),
 			Deadline: time.Duration(s.Deadline), Settle: time.Duration(s.Settle), Substitute: s.Substitute,
+			ResumeAfterLoss: s.OnLoss == "resume",
 		})
 	}
 	return o

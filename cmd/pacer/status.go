@@ -133,7 +133,10 @@ func shortRevision(id string) string {
 // syncWords sum a sync up.
 func syncWords(y controller.SyncStatus) []string {
 	var words []string
-	if y.Suspended {
+	switch {
+	case y.StateLost != nil:
+		words = append(words, "state lost: only reports")
+	case y.Suspended:
 		words = append(words, "suspended")
 	}
 	if y.RolledBack != nil {

@@ -147,10 +147,23 @@ func copyRecords(ctx context.Context, c *config.Config, from, to string, force b
 		return nil, errors.Join(err, source.Close())
 	}
 	syncs, err := store.Copy(ctx, source, target, force)
+	if err == nil && to == inFolder {
+		err = rememberCopy(ctx, c.StateDir, target, syncs)
+	}
 	if errors.Is(err, store.ErrOccupied) {
 		err = fmt.Errorf("%s: %w: look at it by pacer store show --in %s; --force replaces those of the same name", to, err, to)
 	}
 	return syncs, errors.Join(err, target.Close(), source.Close())
+}
+
+// rememberCopy has a state folder know that what it holds is as new as what it
+// was copied from.
+func rememberCopy(ctx context.Context, folder string, copied store.Records, syncs []string) error {
+	ledger, err := store.OpenLedger(folder)
+	if err != nil {
+		return err
+	}
+	return ledger.Copied(ctx, copied, syncs)
 }
 
 // openUnused opens a place that no Pacer uses.
@@ -270,6 +283,9 @@ func printState(w io.Writer, sync string, s store.State) {
 	line("%s: inventory %s, history %d passes", sync, inventory, len(s.History))
 	if s.Suspended {
 		line("  suspended")
+	}
+	if s.Loss.Reports() {
+		line("  only reports since its state was lost at %s: %s", s.Loss.At.UTC().Format(time.RFC3339), s.Loss.Why)
 	}
 	if s.Pin != nil {
 		line("  rolled back to %s", shortRevision(s.Pin.ID))

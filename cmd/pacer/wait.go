@@ -106,6 +106,8 @@ func unmetSync(y controller.SyncStatus, revision string) (missing, failed string
 		return say("it is at %s", shortRevision(y.PlannedRevision)), ""
 	case y.SourceError != "" && y.RolledBack == nil:
 		missing = say("the source cannot be read: %s", y.SourceError)
+	case y.StateLost != nil:
+		missing = say("its state was lost at %s, and it only reports until pacer resume %s", y.StateLost.At.UTC().Format(time.RFC3339), y.Name)
 	case y.Suspended:
 		missing = say("it is suspended")
 	}

@@ -115,7 +115,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Sync{Source: "local", Scope: "/local", Prune: "confirm", MaxDeletes: MaxDeletes{Count: 5, Percent: 20},
-		Drift: "heal", Deadline: Duration(10 * time.Minute), OnFailure: "report"}
+		Drift: "heal", Deadline: Duration(10 * time.Minute), OnFailure: "report", OnLoss: "report"}
 	if diff := cmp.Diff(want, c.Syncs["local"]); diff != "" {
 		t.Error(diff)
 	}

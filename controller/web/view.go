@@ -216,6 +216,8 @@ func overall(s controller.SyncStatus, rows []appView) chip {
 		return chip{"source cannot be read", toneBad}
 	case s.Last != nil && s.Last.Result == controller.PassFailed && s.Last.Error != "":
 		return chip{"failed", toneBad}
+	case s.StateLost != nil:
+		return chip{"state lost", toneBad}
 	case s.Suspended:
 		return chip{"suspended", toneIdle}
 	}
