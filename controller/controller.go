@@ -182,6 +182,17 @@ func (c *Controller) serve(r *run, name string) {
 	}
 }
 
+// passAgain ends the pass of a sync that waits for rollouts, and begins the next
+// one, which goes on with them.
+func (c *Controller) passAgain(y *syncer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run != nil {
+		c.run.queue.Add(y.spec.Name)
+		y.again(true)
+	}
+}
+
 // ceiling is the longest back-off for what went wrong last in a sync.
 func (c *Controller) ceiling(name string) time.Duration {
 	c.mu.Lock()

@@ -266,6 +266,7 @@ func (k *keeper) close() error {
 func (p *pass) progress(k *keeper, o apply.Outcome) {
 	k.change(func() bool {
 		news := p.remember(o)
+		p.tellNoHealthy(o)
 		if news {
 			p.y.moved()
 		}
@@ -280,6 +281,9 @@ func (p *pass) progress(k *keeper, o apply.Outcome) {
 		p.y.showEnd(o.ID, func(a *AppStatus) { showOutcome(a, o, p.wanted[o.ID]) })
 		p.healed(o)
 		poke(p.y.cluster.observer.ended)
+		if p.revertsNow(o) {
+			p.c.passAgain(p.y)
+		}
 		p.c.metrics.changes.WithLabelValues(p.y.spec.Name, string(o.Action), string(o.Result)).Inc()
 	}
 }

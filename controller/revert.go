@@ -42,9 +42,10 @@ func HealthyOf(p plan.Plan, s marathon.State) map[string]plan.Healthy {
 }
 
 // keepHealthy remembers what runs well of what is about to be changed, and
-// forgets it where the change has come up or is not wanted any more. While a
-// rollout is under way or has failed, what runs is that one's, and what ran
-// before it stays the last healthy one.
+// forgets it where the change has come up or is not wanted any more. The last
+// definition that was seen running and healthy counts, also where its own rollout
+// was superseded before it had settled. One that failed does not, whatever of it
+// runs now: what ran before it stays the last healthy one.
 func (p *pass) keepHealthy() bool {
 	state := &p.y.memory.state
 	before := maps.Clone(state.Healthy)
@@ -59,11 +60,39 @@ func (p *pass) keepHealthy() bool {
 	}
 	maps.DeleteFunc(state.Healthy, func(id string, _ plan.Healthy) bool { return !pending[id] && !touched(id) })
 	for id, h := range HealthyOf(p.plan, p.state) {
-		if !touched(id) {
-			state.Healthy[id] = h
+		_, failed := state.Failed[id]
+		if unsteady, _ := p.y.cluster.restarts.unsteady(id, p.c.now()); failed || unsteady != "" {
+			continue
 		}
+		if known, is := state.Healthy[id]; is && sameDefinition(known, h) {
+			continue // else it would be told to be of the rollout under way, which may not have begun
+		}
+		state.Healthy[id] = h
 	}
 	return !reflect.DeepEqual(before, state.Healthy)
+}
+
+// sameDefinition reports whether two hold the same definition.
+func sameDefinition(a, b plan.Healthy) bool {
+	return reflect.DeepEqual(a.App, b.App) && reflect.DeepEqual(a.Pod, b.Pod)
+}
+
+// revertsNow reports whether an outcome leaves something to be reverted, which
+// must not wait for what else is under way.
+func (p *pass) revertsNow(o apply.Outcome) bool {
+	f, failed := p.y.memory.state.Failed[o.ID]
+	return p.y.spec.Policy.Revert && o.Result == apply.Failed && !o.Revert && failed && !f.NoHealthy
+}
+
+// tellNoHealthy notes of a failure that there is nothing to revert to.
+func (p *pass) tellNoHealthy(o apply.Outcome) {
+	state := &p.y.memory.state
+	f, failed := state.Failed[o.ID]
+	if _, known := state.Healthy[o.ID]; !failed || known || !p.y.spec.Policy.Revert || o.Result != apply.Failed || o.Revert {
+		return
+	}
+	f.NoHealthy = true
+	state.Failed[o.ID] = f
 }
 
 // standing is the failures but those of definitions that have come up after

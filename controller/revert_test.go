@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -61,6 +62,64 @@ func TestFailedDefinitionIsRevertedOnceAndTold(t *testing.T) {
 	})
 }
 
+// What is restored is what was seen running and healthy last, though the push of
+// the broken one superseded its rollout before it had settled.
+func TestRevertToWhatWasSupersededBeforeItWasProven(t *testing.T) {
+	for name, first := range map[string]string{"the first definition of all": "v1", "one after a proven one": "v0"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := reverting(t, files("/shop/a", first))
+				g.world.set(func() {
+					g.world.hanging = map[string]string{"/shop/a": "v1"}
+					g.world.refused = map[string]string{"/shop/a": "bad"}
+				})
+				g.start()
+				defer g.stop()
+				g.repo.push(files("/shop/a", "v1"))
+				after(time.Second)
+				g.world.set(func() { g.world.hanging, g.world.deployments = nil, map[string]string{} }) // it is up, and settles
+				g.repo.push(files("/shop/a", "bad"))
+				after(time.Minute)
+				g.runs("/shop/a=v1")
+				if a := g.app("/shop/a"); a.Condition != Failed || !strings.Contains(a.Reason, "the last healthy definition is back in place") {
+					t.Errorf("app a: %+v", a)
+				}
+			})
+		})
+	}
+}
+
+// A revert does not wait for what else is under way.
+func TestARevertDoesNotWaitForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := reverting(t, files("/shop/a", "v1", "/shop/b", "v1"))
+		g.start()
+		defer g.stop()
+		g.world.set(func() {
+			g.world.hanging, g.world.refused = map[string]string{"/shop/b": "slow"}, map[string]string{"/shop/a": "bad"}
+		})
+		g.repo.push(files("/shop/a", "bad", "/shop/b", "slow"))
+		after(time.Second)
+		g.runs("/shop/a=v1 /shop/b=slow")
+		if b := g.app("/shop/b"); b.Condition != InRollout {
+			t.Errorf("app b: %+v", b)
+		}
+	})
+}
+
+func TestWhereThereIsNothingToRevertToItIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := reverting(t, files("/shop/a", "bad"))
+		g.world.set(func() { g.world.refused = map[string]string{"/shop/a": "bad"} })
+		g.start()
+		defer g.stop()
+		after(time.Minute)
+		if a := g.app("/shop/a"); a.Condition != Failed || !strings.HasSuffix(a.Reason, "there is nothing to revert to: no definition of it was seen running and healthy") {
+			t.Errorf("app a: %+v", a)
+		}
+	})
+}
+
 func clone(a *manifests.App, cmd string) *manifests.App {
 	changed := *a
 	changed.Cmd = &cmd
@@ -81,6 +140,7 @@ func TestLastHealthyOutlivesTheProcess(t *testing.T) {
 			g.world.hanging = map[string]string{}
 			g.world.deployments = map[string]string{}
 			g.world.refused = map[string]string{"/shop/a": "worse"}
+			g.world.fare["/shop/a"] = marathon.Status{} // nor does the bad one come up
 		})
 		g.repo.commit(files("/shop/a", "worse"))
 		g.start()
@@ -90,18 +150,32 @@ func TestLastHealthyOutlivesTheProcess(t *testing.T) {
 	})
 }
 
+// afterSecond is a world in which something happens after the second apply.
+type afterSecond struct {
+	*world
+	then func()
+	n    int
+}
+
+func (a *afterSecond) Apply(ctx context.Context, p plan.Plan, r apply.Request) []apply.Outcome {
+	outcomes := a.world.Apply(ctx, p, r)
+	if a.n++; a.n == 2 {
+		a.then()
+	}
+	return outcomes
+}
+
 // A new app has nothing to be put back to, and a revert that fails is the end.
 func TestWhereARevertEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := reverting(t, files("/shop/b", "v1"))
+		g.options.Applier = &afterSecond{world: g.world, then: func() { // the port is taken meanwhile, say
+			g.world.set(func() { g.world.refused["/shop/b"] += " v1" })
+		}}
 		g.start()
 		defer g.stop()
 		g.world.set(func() { g.world.refused = map[string]string{"/shop/a": "bad", "/shop/b": "bad"} })
 		g.repo.push(files("/shop/a", "bad", "/shop/b", "bad"))
-		synctest.Wait()
-		g.world.set(func() { // the port is taken meanwhile, say
-			g.world.refused["/shop/b"], g.world.fare["/shop/b"] = "v1", marathon.Status{}
-		})
 		after(time.Minute)
 		g.runs("/shop/a=bad /shop/b=v1")
 		if a := g.app("/shop/a"); a.Condition != Failed || strings.Contains(a.Reason, "last healthy") {

@@ -36,7 +36,7 @@ type world struct {
 	deployments map[string]string // id → the deployment that hangs
 	down        error             // what State answers
 	hanging     map[string]string // id → a cmd that never comes up
-	refused     map[string]string // id → a cmd that fails
+	refused     map[string]string // id → the cmds that fail
 	tried       map[string]int    // id → writes
 	carried     map[string]apply.Rollout
 	n           int
@@ -67,7 +67,7 @@ func (w *world) State(ctx context.Context) (marathon.State, error) {
 		live := marathon.App{Definition: a, Status: marathon.Status{Running: wanted, Healthy: wanted}}
 		if d := w.deployments[id]; d != "" {
 			live.Status = marathon.Status{Deployments: []string{d}}
-		} else if *a.Cmd == w.refused[id] {
+		} else if w.refuses(id, *a.Cmd) {
 			live.Status = marathon.Status{LastTaskFailure: &marathon.TaskFailure{Message: "exit code 127"}}
 		}
 		if fare, ok := w.fare[id]; ok {
@@ -155,10 +155,17 @@ func (w *world) change(c plan.Change, o apply.Outcome, r apply.Request) apply.Ou
 	switch *c.App.Cmd {
 	case w.hanging[c.ID]:
 		w.deployments[c.ID], o.Result = o.Deployment, ""
-	case w.refused[c.ID]:
+		return o
+	}
+	if w.refuses(c.ID, *c.App.Cmd) {
 		o.Result, o.Reason = apply.Failed, "exit code 127: not found"
 	}
 	return o
+}
+
+// refuses reports whether a command of an app fails.
+func (w *world) refuses(id, cmd string) bool {
+	return slices.Contains(strings.Fields(w.refused[id]), cmd)
 }
 
 // cmds tells what runs: "id=cmd", sorted.

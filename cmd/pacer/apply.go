@@ -101,6 +101,11 @@ func (t target) revert(ctx context.Context, client *marathon.Client, a *apply.Ap
 		return
 	}
 	t.failed, t.healthy = failed, controller.HealthyOf(p, before)
+	for id, f := range failed {
+		_, known := t.healthy[id]
+		f.NoHealthy = !known
+		failed[id] = f
+	}
 	again, _, err := t.plan(ctx, client)
 	unrestored := ""
 	if err != nil {

@@ -216,6 +216,9 @@ type Failure struct {
 	New bool `json:"new,omitempty"`
 	// Restored: the last healthy definition was put back and came up.
 	Restored bool `json:"restored,omitempty"`
+	// NoHealthy: it was to be reverted, and there is no definition that was seen
+	// running and healthy.
+	NoHealthy bool `json:"noHealthy,omitempty"`
 	// Unrestored says why putting it back failed; empty: it did not.
 	Unrestored string `json:"unrestored,omitempty"`
 }

@@ -18,6 +18,8 @@ func (f Failure) Words() string {
 	switch {
 	case f.Restored:
 		return f.Reason + "; the last healthy definition is back in place"
+	case f.NoHealthy:
+		return f.Reason + "; there is nothing to revert to: no definition of it was seen running and healthy"
 	case f.Unrestored != "":
 		return f.Reason + "; putting the last healthy definition back failed too: " + f.Unrestored
 	}
