@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"weak"
 
 	"github.com/gofrs/flock"
 )
@@ -26,7 +28,8 @@ import (
 // by packs or bytes, or adding failed twice (see generation.full), or it is
 // damaged, or what the server adds does not fit it, or it holds what other options
 // left out, a new one is fetched whole and the last but one removed.
-// So the folder holds at most two generations, each bounded by three times what
+// So the folder holds at most two generations, and those that snapshots still read,
+// each bounded by three times what
 // the repository took when that was fetched and 64 MiB, whatever its history does.
 type clone struct {
 	dir       string
@@ -34,6 +37,9 @@ type clone struct {
 	lock      *flock.Flock
 	current   *generation // nil: none that can be used
 	number    int         // of the newest generation there ever was
+	// used are the generations of this process that snapshots may still read. One
+	// that is nil is removed with its last snapshot.
+	used map[int]weak.Pointer[generation]
 }
 
 const (
@@ -98,7 +104,10 @@ func (c *clone) load(key cloneKey) (damage, err error) {
 		return nil, nil
 	}
 	c.number = numbers[len(numbers)-1]
-	c.current, damage = openGeneration(c.path(c.number), key)
+	g, damage := openGeneration(c.path(c.number), key)
+	if damage == nil {
+		c.use(g)
+	}
 	return damage, nil
 }
 
@@ -136,23 +145,18 @@ func (c *clone) begin(key cloneKey) (*generation, error) {
 // finish makes a generation the current one and removes those nobody reads any more.
 func (c *clone) finish(g *generation) error {
 	path := c.path(c.number + 1)
-	// One that was put there and could then not be read, as where too many files
-	// were open.
-	if err := os.RemoveAll(path); err != nil {
-		return fmt.Errorf("remove a clone that could not be read: %w", err)
-	}
 	if err := g.moveTo(path); err != nil {
 		return fmt.Errorf("put the new clone in place: %w", err)
 	}
 	c.number++
-	c.current = g
+	c.use(g)
 	numbers, err := c.generations()
 	if err != nil {
 		return err
 	}
 	for _, n := range numbers {
 		if n < c.number-1 {
-			if err := os.RemoveAll(c.path(n)); err != nil {
+			if err := c.remove(n); err != nil {
 				return fmt.Errorf("remove an old clone: %w", err)
 			}
 		}
@@ -160,10 +164,40 @@ func (c *clone) finish(g *generation) error {
 	return nil
 }
 
+func (c *clone) use(g *generation) {
+	c.current = g
+	if c.used == nil {
+		c.used = map[int]weak.Pointer[generation]{}
+	}
+	c.used[c.number] = weak.Make(g)
+}
+
+// remove removes a generation once no snapshot of it is left. Until then its files
+// are what these read: to keep one open for each pack would take as many descriptors
+// as there were pushes.
+func (c *clone) remove(number int) error {
+	g, ofOurs := c.used[number]
+	last := g.Value()
+	switch {
+	case last != nil:
+		runtime.AddCleanup(last, func(path string) { _ = os.RemoveAll(path) }, c.path(number))
+		c.used[number] = weak.Pointer[generation]{} // it goes by itself
+		return nil
+	case ofOurs && g == weak.Pointer[generation]{}:
+		return nil
+	}
+	delete(c.used, number)
+	return os.RemoveAll(c.path(number))
+}
+
 func (c *clone) close() error {
 	err := c.lock.Close()
 	if c.temporary {
-		// Snapshots keep the packs that they read open.
+		for _, used := range c.used {
+			if g := used.Value(); g != nil {
+				err = errors.Join(err, g.hold())
+			}
+		}
 		err = errors.Join(err, os.RemoveAll(c.dir))
 	}
 	return err

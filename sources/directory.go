@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"sync"
 	"time"
 )
 
@@ -32,8 +31,8 @@ type Directory struct {
 	options DirectoryOptions
 	watcher *watcher
 
-	mu     sync.Mutex
-	last   *Snapshot
+	turn   chan struct{} // held by whoever reads; see attempt
+	last   *Snapshot     // guarded by turn, as what is below
 	closed bool
 }
 
@@ -54,14 +53,16 @@ func NewDirectory(o DirectoryOptions) (*Directory, error) {
 	o.Debounce = cmp.Or(o.Debounce, 100*time.Millisecond)
 	o.Limits = o.Limits.withDefaults()
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
-	return &Directory{options: o, watcher: startWatcher(o)}, nil
+	return &Directory{options: o, watcher: startWatcher(o), turn: make(chan struct{}, 1)}, nil
 }
 
 // Snapshot reads the whole directory. Any file or folder in it that cannot be
 // read is an error for all of it, as what stands there is unknown.
 func (d *Directory) Snapshot(ctx context.Context) (*Snapshot, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	return attempt(ctx, "directory "+d.options.Path, d.turn, d.options.Log, func() (*Snapshot, error) { return d.read(ctx) })
+}
+
+func (d *Directory) read(ctx context.Context) (*Snapshot, error) {
 	if d.closed {
 		return nil, fmt.Errorf("directory %s: %w", d.options.Path, ErrClosed)
 	}
@@ -87,8 +88,12 @@ func (d *Directory) String() string { return d.options.Path }
 
 // Close stops watching.
 func (d *Directory) Close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	select {
+	case d.turn <- struct{}{}:
+		defer func() { <-d.turn }()
+	case <-time.After(closeGrace):
+		return fmt.Errorf("directory %s: close: it is still read after %s", d.options.Path, closeGrace)
+	}
 	if d.closed {
 		return nil
 	}

@@ -3,6 +3,9 @@ package sources
 import (
 	"errors"
 	"strings"
+
+	"github.com/pacer-gitops/pacer/sources/gitpack"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // What can be wrong with a source, to be told apart by errors.Is. The error
@@ -23,7 +26,7 @@ var (
 	// ErrRedirect: the server sent us to another host or scheme.
 	ErrRedirect = errors.New("redirect refused")
 	// ErrLimit: something is larger than Limits allow.
-	ErrLimit = errors.New("over the limit")
+	ErrLimit = gitpack.ErrLimit
 	// ErrInUse: another process, or another Git of this one, holds the local clone.
 	ErrInUse = errors.New("in use")
 	// ErrClosed: the source was closed.
@@ -31,6 +34,10 @@ var (
 	// ErrRefused: the entry is there and is not read; see RefusedEntry.
 	ErrRefused = errors.New("refused")
 )
+
+// errUnfit: what came onto a generation does not make it whole. The repository
+// is then fetched whole instead.
+var errUnfit = gitpack.ErrUnfit
 
 // scrubbed is an error whose text held a secret. Its kind can still be asked.
 type scrubbed struct {
@@ -41,7 +48,11 @@ type scrubbed struct {
 func (s *scrubbed) Error() string        { return s.text }
 func (s *scrubbed) Is(target error) bool { return errors.Is(s.cause, target) }
 
-// scrub removes secrets from an error's text: servers can echo what they were sent.
+// maxError is how many bytes of an error are shown: servers say what they like.
+const maxError = 2000
+
+// scrub removes secrets from an error's text, as servers can echo what they were
+// sent, and makes it one line of a bounded length that can be printed.
 func scrub(err error, secrets []string) error {
 	if err == nil {
 		return nil
@@ -53,6 +64,7 @@ func scrub(err error, secrets []string) error {
 			clean = strings.ReplaceAll(clean, secret, "***")
 		}
 	}
+	clean = visible.Words(visible.Cut(clean, maxError))
 	if clean == text {
 		return err
 	}

@@ -1,10 +1,7 @@
 package sources
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha1" //nolint:gosec // git's own checksum of packs
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,11 +15,10 @@ import (
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/filesystem"
-	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
+
+	"github.com/pacer-gitops/pacer/sources/gitpack"
 )
 
 // generation is one bare repository of a clone. It only ever gains packs, so
@@ -34,10 +30,12 @@ type generation struct {
 	// to send a commit and unable to read one that it is told is here.
 	failed int
 
-	// mu guards storage, which go-git does not make safe for several readers.
-	mu      sync.Mutex
-	storage *filesystem.Storage
-	damage  error // what a reader met: the next look fetches anew
+	// mu guards packs and damage. A pack may itself be read by several.
+	mu     sync.Mutex
+	packs  []*gitpack.Pack // those of the state, in its order
+	damage error           // what a reader met: the next fetch is of all
+
+	bases *cache.BufferLRU // of all packs
 }
 
 // generationState is kept beside the repository in pacer.json. A pack that is
@@ -51,6 +49,9 @@ type generationState struct {
 	// fetched whole.
 	First int64 `json:"first"`
 	Bytes int64 `json:"bytes"`
+	// LeftOut: files were left out for their size, here or on the server, so that one
+	// which is not here may be one of these.
+	LeftOut bool `json:"leftOut,omitempty"`
 }
 
 const (
@@ -88,49 +89,30 @@ func newGeneration(path string, key cloneKey) (*generation, error) {
 	if err := os.MkdirAll(filepath.Join(path, packFiles), 0o700); err != nil {
 		return nil, fmt.Errorf("make a folder for the clone: %w", err)
 	}
-	g := &generation{path: path, state: generationState{Key: key}}
-	g.storage = g.newStorage()
-	if err := g.storage.Init(); err != nil {
+	g := &generation{path: path, state: generationState{Key: key}, bases: newBases()}
+	if err := g.repository().Init(); err != nil {
 		return nil, fmt.Errorf("make an empty repository: %w", err)
 	}
 	head := plumbing.NewSymbolicReference(plumbing.HEAD, fetchedRef)
-	return g, g.storage.SetReference(head)
+	return g, g.repository().SetReference(head)
 }
 
 // fetchedRef makes what was fetched visible to git's own commands.
 const fetchedRef = plumbing.ReferenceName("refs/heads/fetched")
 
-func (g *generation) newStorage() *filesystem.Storage {
-	return filesystem.NewStorageWithOptions(&heldFS{Filesystem: osfs.New(g.path, osfs.WithBoundOS())},
-		cache.NewObjectLRU(16<<20), filesystem.Options{KeepDescriptors: true})
+// newBases keeps a few megabytes of objects that others build on in memory.
+func newBases() *cache.BufferLRU { return cache.NewBufferLRU(16 << 20) }
+
+// repository writes what git's own commands need to read the generation.
+func (g *generation) repository() *filesystem.Storage {
+	return filesystem.NewStorage(osfs.New(g.path, osfs.WithBoundOS()), cache.NewObjectLRU(0))
 }
 
-// reload has the storage take in what packs there are now. Callers hold mu.
-func (g *generation) reload() error {
-	g.storage.Reindex()
-	for _, pack := range g.state.Packs {
-		if err := g.hold(pack); err != nil {
-			return err
-		}
-	}
-	if g.state.Head.IsZero() {
-		return nil
-	}
-	return g.storage.HasEncodedObject(g.state.Head) // reads the indexes
-}
-
-// hold opens a pack, so that snapshots need the folder no more. Callers hold mu.
-func (g *generation) hold(pack string) error {
-	f, err := g.storage.Filesystem().Open(packFiles + "/" + pack + ".pack")
-	if err != nil {
-		return err
-	}
-	return f.Close() // the heldFS keeps it open
-}
+func (g *generation) packPath(name string) string { return filepath.Join(g.path, packFiles, name) }
 
 // openGeneration checks every byte of the packs before it trusts them.
 func openGeneration(path string, key cloneKey) (*generation, error) {
-	g := &generation{path: path}
+	g := &generation{path: path, bases: newBases()}
 	if err := readState(filepath.Join(path, stateFile), &g.state); err != nil {
 		return nil, fmt.Errorf("read its state: %w", err)
 	}
@@ -140,14 +122,15 @@ func openGeneration(path string, key cloneKey) (*generation, error) {
 	if err := g.removeStray(); err != nil {
 		return nil, err
 	}
-	for _, pack := range g.state.Packs {
-		if err := verifyPack(filepath.Join(path, packFiles, pack+".pack")); err != nil {
-			return nil, err
+	for _, name := range g.state.Packs {
+		pack, err := gitpack.Open(g.packPath(name), g.bases)
+		if err == nil {
+			err = pack.Verify()
 		}
-	}
-	g.storage = g.newStorage()
-	if err := g.reload(); err != nil {
-		return nil, fmt.Errorf("read its packs: %w", err)
+		if err != nil {
+			return nil, fmt.Errorf("read its packs: %w", err)
+		}
+		g.packs = append(g.packs, pack)
 	}
 	if _, err := g.commit(g.state.Head); err != nil {
 		return nil, fmt.Errorf("read its newest commit: %w", err)
@@ -174,120 +157,145 @@ func (g *generation) removeStray() error {
 	return nil
 }
 
-// verifyPack compares a pack with the checksum at its end.
-func verifyPack(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	body := info.Size() - sha1.Size
-	if body < 0 {
-		return fmt.Errorf("%s is cut off", filepath.Base(path))
-	}
-	h := sha1.New() //nolint:gosec // as above
-	if _, err := io.CopyN(h, f, body); err != nil {
-		return err
-	}
-	end, err := io.ReadAll(f)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(end, h.Sum(nil)) {
-		return fmt.Errorf("%s is damaged: its checksum is another", filepath.Base(path))
-	}
-	return nil
-}
-
-// moveTo renames the generation; open descriptors go with it.
+// moveTo renames the generation, which nobody reads yet.
 func (g *generation) moveTo(path string) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if err := os.Rename(g.path, path); err != nil {
 		return err
 	}
 	g.path = path
-	g.storage = g.newStorage()
-	return g.reload()
+	for i, pack := range g.packs {
+		pack.Move(g.packPath(g.state.Packs[i]))
+	}
+	return nil
+}
+
+// hold keeps the packs open, so that snapshots need the folder no more.
+func (g *generation) hold() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var errs []error
+	for _, pack := range g.packs {
+		errs = append(errs, pack.Hold())
+	}
+	return errors.Join(errs...)
 }
 
 // fetch adds what is wanted to the generation. Unless it returns nil nothing
 // that counts has changed.
 func (g *generation) fetch(ctx context.Context, r remote, want request) error {
-	pack, size := "", int64(0)
+	var stored gitpack.Stored
 	answer, err := r.fetch(ctx, want, func(body io.Reader) (err error) {
-		pack, size, err = g.writePack(body, want.limits)
+		stored, err = g.receive(ctx, body, want.limits)
 		return err
 	})
 	if err == nil {
-		err = g.adopt(want, answer, pack, size)
+		err = g.adopt(ctx, want, answer, stored)
 	}
 	g.failed++
 	if err == nil || ctx.Err() != nil || errors.Is(err, ErrLimit) || ofDisk(err) {
 		g.failed = 0
 	}
 	if err != nil {
-		g.mu.Lock()
-		defer g.mu.Unlock()
 		if errors.Is(err, errUnfit) {
 			g.spoil(err)
 		}
 		// A fetch that fails again and again must not fill the disk.
 		err = errors.Join(err, g.removeStray())
-		if unread := g.reload(); unread != nil {
-			g.spoil(unread) // go-git goes on with the indexes that it read
-			err = errors.Join(err, unread)
-		}
 	}
 	return err
 }
 
-// adopt makes a pack that was written count.
-func (g *generation) adopt(want request, answer answer, pack string, size int64) error {
-	commit, err := g.arrived(want, answer)
+// receive takes a pack in, which does not count yet.
+func (g *generation) receive(ctx context.Context, body io.Reader, l Limits) (gitpack.Stored, error) {
+	stored, err := gitpack.Receive(ctx, filepath.Join(g.path, packFiles), body, l.ofPacks(), g.base)
+	if errors.Is(err, errUnfit) && g.state.Head.IsZero() {
+		err = &blameless{err}
+	}
+	return stored, err
+}
+
+// blameless is the error of a pack that does not fit, where nothing is here that it
+// could fit.
+type blameless struct{ error }
+
+func (b *blameless) Is(target error) bool { return target != errUnfit && errors.Is(b.error, target) }
+
+// base reads an object that the deltas of a pack build on.
+func (g *generation) base(hash plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+	kind, content, err := g.read(hash, limit)
+	if err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) && !errors.Is(err, ErrLimit) {
+		g.spoil(err)
+	}
+	return kind, content, err
+}
+
+// adopt makes a pack that was written count, if it is whole with the others.
+func (g *generation) adopt(ctx context.Context, want request, answer answer, stored gitpack.Stored) error {
+	next := g.state
+	if !slices.Contains(next.Packs, stored.Name) { // else what came is here already
+		pack, err := gitpack.Open(g.packPath(stored.Name), g.bases)
+		if err != nil {
+			return fmt.Errorf("read what was fetched: %w", err)
+		}
+		next.Packs = append(slices.Clone(next.Packs), stored.Name)
+		next.Bytes += stored.Size
+		g.setPacks(append(slices.Clone(g.packs), pack))
+	}
+	next.LeftOut = next.LeftOut || answer.partial || stored.Skipped > 0
+	commit, err := g.arrived(ctx, want, next.LeftOut)
+	if err == nil {
+		err = g.note(&next, commit.Hash, answer, stored)
+	}
 	if err != nil {
+		g.setPacks(g.packs[:len(g.state.Packs)])
 		return err
 	}
-	next := g.state
-	next.Packs = append(slices.Clone(next.Packs), pack)
-	next.Bytes += size
+	g.state = next
+	return nil
+}
+
+func (g *generation) setPacks(packs []*gitpack.Pack) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.packs = packs
+}
+
+// note writes what was fetched, for the next process and for git's own commands.
+func (g *generation) note(next *generationState, head plumbing.Hash, answer answer, stored gitpack.Stored) error {
+	next.Head = head
 	if next.First == 0 {
-		next.First = size
+		next.First = stored.Size
 	}
 	for _, hash := range answer.shallow {
 		if !slices.Contains(next.Shallow, hash) {
 			next.Shallow = append(slices.Clone(next.Shallow), hash)
 		}
 	}
-	next.Head = commit.Hash
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	err = errors.Join(
-		g.storage.SetShallow(next.Shallow),
-		g.storage.SetReference(plumbing.NewHashReference(fetchedRef, next.Head)),
+	to := g.repository()
+	err := errors.Join(
+		to.SetShallow(next.Shallow),
+		to.SetReference(plumbing.NewHashReference(fetchedRef, head)),
 		writeState(filepath.Join(g.path, stateFile), next),
 	)
 	if err != nil {
 		return fmt.Errorf("note what was fetched: %w", err)
 	}
-	g.state = next
-	return g.hold(pack)
+	return nil
 }
 
 // arrived is the wanted commit. Where it was added to others it is held to
 // being whole with what they brought: the server was told what that is.
-func (g *generation) arrived(want request, answer answer) (*object.Commit, error) {
+func (g *generation) arrived(ctx context.Context, want request, leftOut bool) (*object.Commit, error) {
 	commit, err := g.commit(want.wants[0])
 	if err != nil || g.state.Head.IsZero() {
 		return commit, g.unfit(err)
 	}
 	before, err := g.commit(g.state.Head)
 	if err == nil {
-		err = g.lacks(commit, before, want.limits, answer.partial)
+		err = g.lacks(ctx, commit, before, want.limits, leftOut)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	return commit, g.unfit(err)
 }
@@ -306,142 +314,73 @@ func ofDisk(err error) bool {
 	return errors.As(err, &disk)
 }
 
-// writePack takes a pack in: first to a file, to hold it to the limits and to
-// complete it, then through go-git, which makes the index and checks every hash.
-func (g *generation) writePack(body io.Reader, l Limits) (name string, size int64, err error) {
-	received, err := os.CreateTemp(filepath.Join(g.path, packFiles), "incoming-*")
-	if err != nil {
-		return "", 0, err
-	}
-	defer func() { err = errors.Join(err, received.Close(), os.Remove(received.Name())) }()
-	if size, err = io.Copy(received, io.LimitReader(body, l.FetchBytes+1)); err != nil {
-		return "", 0, fmt.Errorf("receive the pack: %w", err)
-	}
-	if size > l.FetchBytes {
-		return "", 0, fmt.Errorf("%w: the repository sends more than %d bytes", ErrLimit, l.FetchBytes)
-	}
-	found, err := checkPack(received, l.ObjectBytes)
-	if err != nil {
-		return "", 0, err
-	}
-	if found.size != size {
-		return "", 0, fmt.Errorf("the server sends %d bytes after the end of the pack", size-found.size)
-	}
-	pack, err := g.complete(received, found, l)
-	if err != nil {
-		return "", 0, err
-	}
-	if pack != received {
-		defer func() { err = errors.Join(err, pack.Close(), os.Remove(pack.Name())) }()
-	}
-	return g.index(pack)
-}
-
-// index puts a pack beside the others, with an index.
-func (g *generation) index(pack *os.File) (name string, size int64, err error) {
-	if _, err := pack.Seek(0, io.SeekStart); err != nil {
-		return "", 0, err
-	}
-	indexed := int64(0)
-	w, err := g.packWriter(&indexed)
-	if err != nil {
-		return "", 0, err
-	}
-	if _, err = io.Copy(w, pack); err != nil {
-		return "", 0, errors.Join(err, w.Close())
-	}
-	err = w.Close()
-	switch {
-	case errors.Is(err, packfile.ErrReferenceDeltaNotFound):
-		err = fmt.Errorf("it builds on an object that is neither in it nor here: check the repository on the server with git fsck: %w", err)
-	case err == nil && !g.state.Head.IsZero():
-		err = holdsEachOnce(pack, indexed)
-	}
-	if err != nil {
-		return "", 0, fmt.Errorf("index the pack: %w", g.unfit(err))
-	}
-	end, err := pack.Seek(-sha1.Size, io.SeekEnd)
-	if err != nil {
-		return "", 0, err
-	}
-	sum := make([]byte, sha1.Size)
-	if _, err := io.ReadFull(pack, sum); err != nil {
-		return "", 0, err
-	}
-	return fmt.Sprintf("pack-%x", sum), end + sha1.Size, nil
-}
-
-// holdsEachOnce compares how many objects a pack says it holds with how many
-// are in its index. What a pack was completed with can stand in it once more, as
-// a delta: where the server names all that deltas build on by hash, or is broken.
-// Git then refuses the pack, and go-git does not find what builds on the second.
-func holdsEachOnce(pack io.ReaderAt, indexed int64) error {
-	header := make([]byte, packHeaderBytes)
-	if _, err := pack.ReadAt(header, 0); err != nil {
-		return err
-	}
-	if says := int64(binary.BigEndian.Uint32(header[packHeaderBytes-4:])); says != indexed {
-		return fmt.Errorf("of its %d objects %d stand in it more than once", says, says-indexed)
-	}
-	return nil
-}
-
-// packWriter writes a pack and its index, which the storage takes in when it is
-// closed: reading the indexes of all packs anew would take longer. How many
-// objects are in the index is then told.
-func (g *generation) packWriter(indexed *int64) (io.WriteCloser, error) {
+// find returns the pack that holds an object, and where, or
+// plumbing.ErrObjectNotFound.
+func (g *generation) find(hash plumbing.Hash) (*gitpack.Pack, int64, error) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	w, err := g.storage.PackfileWriter()
+	packs := g.packs
+	g.mu.Unlock()
+	for _, pack := range slices.Backward(packs) {
+		if at, found, err := pack.Find(hash); err != nil || found {
+			return pack, at, err
+		}
+	}
+	return nil, 0, plumbing.ErrObjectNotFound
+}
+
+// size returns the size of an object.
+func (g *generation) size(hash plumbing.Hash) (int64, error) {
+	pack, at, err := g.find(hash)
+	if err != nil {
+		return 0, err
+	}
+	return pack.Size(at)
+}
+
+// open opens an object.
+func (g *generation) open(hash plumbing.Hash) (*gitpack.Object, error) {
+	pack, at, err := g.find(hash)
 	if err != nil {
 		return nil, err
 	}
-	writer, ok := w.(*dotgit.PackWriter)
-	if !ok {
-		return nil, fmt.Errorf("packs cannot be written by a %T", w)
-	}
-	takeIn := writer.Notify
-	writer.Notify = func(pack plumbing.Hash, index *idxfile.Writer) {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		takeIn(pack, index)
-		if in, err := index.Index(); err == nil {
-			*indexed, _ = in.Count() // counts what is in memory: never fails
-		}
-	}
-	return writer, nil
+	return pack.Read(at, gitpack.MaxChain) // what came was held to what can be held
 }
+
+// read reads an object of at most limit bytes, and holds it to its hash.
+func (g *generation) read(hash plumbing.Hash, limit int64) (plumbing.ObjectType, []byte, error) {
+	return readWhole(hash, limit, g.open)
+}
+
+// readWhole reads an object of at most limit bytes, and holds it to its hash.
+func readWhole(hash plumbing.Hash, limit int64, open opener) (plumbing.ObjectType, []byte, error) {
+	o, err := open(hash)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer o.Close() //nolint:errcheck // only read
+	content, err := o.All(limit)
+	if err == nil && plumbing.ComputeHash(o.Kind, content) != hash {
+		err = errDamaged
+	}
+	return o.Kind, content, err
+}
+
+var errDamaged = errors.New("its content is not what its hash says")
 
 // commit finds a commit, or the one that a tag points to. What is here is here
 // whole: packs count when all that they were asked for has come.
 func (g *generation) commit(hash plumbing.Hash) (*object.Commit, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	commit, err := g.peel(hash)
-	if err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) {
+	commit, err := peel(hash, g.open)
+	if err != nil && !errors.Is(err, plumbing.ErrObjectNotFound) && !errors.Is(err, ErrLimit) {
 		g.spoil(err)
 	}
 	return commit, err
 }
 
-// peel finds the commit that a hash is, or that an annotated tag points to.
-func (g *generation) peel(hash plumbing.Hash) (*object.Commit, error) {
-	for range 10 { // a tag of a tag is allowed, if seldom wise
-		tag, err := object.GetTag(g.storage, hash)
-		if err != nil {
-			break
-		}
-		hash = tag.Target
-	}
-	commit, err := object.GetCommit(g.storage, hash)
-	if err != nil {
-		return nil, fmt.Errorf("commit %s: %w", hash, err)
-	}
-	return commit, nil
-}
-
 // spoil notes that the generation cannot be read; the next look replaces it.
 func (g *generation) spoil(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.damage == nil {
 		g.damage = err
 	}

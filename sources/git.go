@@ -25,6 +25,7 @@ type Git struct {
 	url    *url.URL
 	clone  *clone
 
+	stall  time.Duration
 	turn   chan struct{} // held by whoever looks; a channel, so that waiting for it ends with the context
 	last   *Snapshot     // guarded by turn, as all below
 	from   *generation   // of last
@@ -40,7 +41,7 @@ func NewGit(o GitOptions) (*Git, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Git{wanted: w, url: u, turn: make(chan struct{}, 1)}
+	g := &Git{wanted: w, url: u, stall: maxStall, turn: make(chan struct{}, 1)}
 	var damage error
 	if g.clone, damage, err = openClone(w.Dir, g.key()); err != nil {
 		return nil, fmt.Errorf("git source %s: %w", g, err)
@@ -73,10 +74,15 @@ func (g *Git) String() string {
 // Changed is nil: a remote tells nothing by itself.
 func (g *Git) Changed() <-chan struct{} { return nil }
 
-// Close releases the folder of the clone.
+// Close releases the folder of the clone. A fetch that does not end soon, as on a
+// disk that does not answer, keeps it, and is the error.
 func (g *Git) Close() error {
-	g.turn <- struct{}{}
-	defer func() { <-g.turn }()
+	select {
+	case g.turn <- struct{}{}:
+		defer func() { <-g.turn }()
+	case <-time.After(closeGrace):
+		return fmt.Errorf("git source %s: close: a fetch has not ended after %s", g, closeGrace)
+	}
 	if g.closed {
 		return nil
 	}
@@ -84,22 +90,21 @@ func (g *Git) Close() error {
 	return g.clone.close()
 }
 
+// closeGrace is how long Close waits for a fetch whose context has ended.
+const closeGrace = 5 * time.Second
+
 // Snapshot looks at the remote and fetches what is wanted if it is not here.
 func (g *Git) Snapshot(ctx context.Context) (*Snapshot, error) {
-	select {
-	case g.turn <- struct{}{}:
-		defer func() { <-g.turn }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("git source %s: %w", g, context.Cause(ctx))
-	}
-	if g.closed {
-		return nil, fmt.Errorf("git source %s: %w", g, ErrClosed)
-	}
-	s, err := g.lookOnce(ctx)
-	if err != nil && g.dropDamaged() {
-		s, err = g.lookOnce(ctx)
-	}
-	return s, err
+	return attempt(ctx, "git source "+g.String(), g.turn, g.wanted.Log, func() (*Snapshot, error) {
+		if g.closed {
+			return nil, fmt.Errorf("git source %s: %w", g, ErrClosed)
+		}
+		s, err := g.lookOnce(ctx)
+		if err != nil && g.dropDamaged() {
+			s, err = g.lookOnce(ctx)
+		}
+		return s, err
+	})
 }
 
 func (g *Git) lookOnce(ctx context.Context) (*Snapshot, error) {
@@ -217,7 +222,7 @@ func (g *Git) fetchCommit(ctx context.Context, r remote, a *advert) (target, err
 
 // fetch adds to the current generation, or makes a new one.
 func (g *Git) fetch(ctx context.Context, r remote, want request) error {
-	want.limits = g.wanted.Limits
+	want.limits, want.stall = g.wanted.Limits, g.stall
 	at := g.clone.current
 	if at != nil && !at.full() {
 		want.haves = at.state.haves()
@@ -245,7 +250,7 @@ func (g *Git) snapshot(t target) (*Snapshot, error) {
 		return nil, fmt.Errorf("git source %s: %w", g, err)
 	}
 	id := commit.Hash.String()
-	if g.last != nil && g.from == at && g.last.Revision.ID == id && g.last.Revision.Ref == t.ref {
+	if g.last != nil && g.from == at && g.last.Revision.ID == id && g.last.Revision.Ref == shown(t.ref) {
 		return g.last, nil
 	}
 	objects := &gitObjects{generation: at, limits: g.wanted.Limits, folders: map[string]*folder{}}
@@ -253,11 +258,10 @@ func (g *Git) snapshot(t target) (*Snapshot, error) {
 	if _, err := objects.folder(root); err != nil {
 		return nil, fmt.Errorf("git source %s: commit %s: %w", g, id, err)
 	}
-	subject, _, _ := strings.Cut(strings.TrimLeft(commit.Message, "\n"), "\n")
 	g.from = at
 	g.last = &Snapshot{
 		Revision: Revision{
-			ID: id, Ref: t.ref, Author: commit.Author.Name, Subject: strings.TrimSpace(subject), Time: commit.Committer.When,
+			ID: id, Ref: shown(t.ref), Author: shown(commit.Author.Name), Subject: subject(commit), Time: commit.Committer.When,
 		},
 		FS: newTreeFS(objects, root, commit.Committer.When, g.wanted.Limits),
 	}

@@ -4,11 +4,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
+	"iter"
 	"strings"
 	"sync"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // gitObjects reads folders and files of one snapshot from a generation.
@@ -18,6 +20,7 @@ type gitObjects struct {
 
 	mu      sync.Mutex
 	folders map[string]*folder
+	bytes   int64 // of the folders
 }
 
 // folder remembers what it has read: every path passes through its parents.
@@ -31,7 +34,10 @@ func (o *gitObjects) folder(id string) (*folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := parseTree(content)
+	if o.bytes += int64(len(content)); o.bytes > maxFolders {
+		return nil, fmt.Errorf("%w: the folders that are read have more than %d bytes together", ErrLimit, maxFolders)
+	}
+	f, err := parseTree(content, o.limits.Files)
 	if err != nil {
 		return nil, fmt.Errorf("the folder's object %s, as it was pushed, %w", id, err)
 	}
@@ -57,32 +63,57 @@ func refuseMode(mode string) string {
 	case modeSubmodule:
 		return "is a submodule: not read"
 	}
-	return "has mode " + printable(mode) + ": not read"
+	return "has mode " + visible.Line(visible.Cut(mode, 20)) + ": not read"
 }
 
-// parseTree reads a tree object: for each entry the mode, a space, the name, a
-// NUL and the hash as 20 bytes. Go-git reads it too, but makes six allocations
-// of each entry, which for a folder of 10,000 are most of a look, and takes odd
-// modes for the usual ones.
-func parseTree(content []byte) (*folder, error) {
+// treeEntry is an entry of a tree object as it stands there.
+type treeEntry struct {
+	mode, name string
+	hash       plumbing.Hash
+}
+
+var errTree = errors.New("is malformed: it is cut off")
+
+// treeEntries are those of a tree object: for each the mode, a space, the name, a
+// NUL and the hash as 20 bytes. The last comes with an error where the object is cut
+// off. Go-git reads it too, but makes six allocations of each entry, which for a
+// folder of 10,000 are most of a look, and takes odd modes for the usual ones.
+func treeEntries(content []byte) iter.Seq2[treeEntry, error] {
 	text := string(content) // names are parts of it
-	entries := make([]entry, 0, len(content)/40)
+	return func(yield func(treeEntry, error) bool) {
+		for rest := text; rest != ""; {
+			mode, after, hasMode := strings.Cut(rest, " ")
+			name, after, hasName := strings.Cut(after, "\x00")
+			if !hasMode || !hasName || len(after) < len(plumbing.ZeroHash) {
+				yield(treeEntry{}, errTree)
+				return
+			}
+			e := treeEntry{mode: mode, name: name, hash: plumbing.Hash([]byte(after[:len(plumbing.ZeroHash)]))}
+			if rest = after[len(e.hash):]; !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// parseTree reads a tree object. A folder of more entries than the limit is not read.
+func parseTree(content []byte, limit int) (*folder, error) {
+	likely := min(len(content)/40, limit)
+	entries := make([]entry, 0, likely)
 	var refused []RefusedEntry
-	hashes := make([]byte, 0, len(content)*2)
-	for rest := text; rest != ""; {
-		mode, after, hasMode := strings.Cut(rest, " ")
-		name, after, hasName := strings.Cut(after, "\x00")
-		if !hasMode || !hasName || len(after) < len(plumbing.ZeroHash) {
-			return nil, errors.New("is malformed: it is cut off")
+	hashes := make([]byte, 0, likely*2*len(plumbing.ZeroHash))
+	for e, err := range treeEntries(content) {
+		switch reason := refuseMode(e.mode); {
+		case err != nil:
+			return nil, err
+		case len(entries)+len(refused) == limit:
+			return nil, fmt.Errorf("%w: has more than the %d entries that may be listed", ErrLimit, limit)
+		case reason != "":
+			refused = append(refused, RefusedEntry{Name: printable(e.name), Reason: reason})
+		default:
+			hashes = hex.AppendEncode(hashes, e.hash[:])
+			entries = append(entries, entry{name: e.name, dir: e.mode == modeFolder, exec: e.mode == modeExecutable})
 		}
-		hash := content[len(content)-len(after):][:len(plumbing.ZeroHash)]
-		rest = after[len(hash):]
-		if reason := refuseMode(mode); reason != "" {
-			refused = append(refused, RefusedEntry{Name: printable(name), Reason: reason})
-			continue
-		}
-		hashes = hex.AppendEncode(hashes, hash)
-		entries = append(entries, entry{name: name, dir: mode == modeFolder, exec: mode == modeExecutable})
 	}
 	ids := string(hashes)
 	for i := range entries {
@@ -101,40 +132,26 @@ func (o *gitObjects) spoilt(hash plumbing.Hash, err error) error {
 // read reads an object and holds it to its hash.
 func (o *gitObjects) read(kind plumbing.ObjectType, hash plumbing.Hash) ([]byte, error) {
 	g := o.generation
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	encoded, err := g.storage.EncodedObject(plumbing.AnyObject, hash)
-	if kind == plumbing.BlobObject && errors.Is(err, plumbing.ErrObjectNotFound) {
+	limit := o.limits.ObjectBytes
+	if kind == plumbing.BlobObject {
+		limit = o.limits.FileBytes
+		// Before it is read: what it builds on may be larger still.
+		if size, err := g.size(hash); err == nil && size > limit {
+			return nil, tooLarge(size, o.limits)
+		}
+	}
+	found, content, err := g.read(hash, limit)
+	switch {
+	case kind == plumbing.BlobObject && errors.Is(err, plumbing.ErrObjectNotFound):
 		return nil, o.leftOut()
-	}
-	if err != nil {
+	case errors.Is(err, ErrLimit):
+		return nil, fmt.Errorf("object %s: %w", hash, err)
+	case err != nil:
 		return nil, o.spoilt(hash, err)
-	}
-	if kind == plumbing.BlobObject && encoded.Size() > o.limits.FileBytes {
-		return nil, tooLarge(encoded.Size(), o.limits)
-	}
-	content, err := readObject(encoded)
-	if err == nil && plumbing.ComputeHash(encoded.Type(), content) != hash {
-		err = errors.New("its content is not what its hash says")
-	}
-	if err != nil {
-		return nil, o.spoilt(hash, err)
-	}
-	if encoded.Type() != kind {
-		return nil, fmt.Errorf("object %s is a %s where its folder says %s: it was pushed so", hash, encoded.Type(), kind)
+	case found != kind:
+		return nil, fmt.Errorf("object %s is a %s where its folder says %s: it was pushed so", hash, found, kind)
 	}
 	return content, nil
-}
-
-func readObject(encoded plumbing.EncodedObject) ([]byte, error) {
-	r, err := encoded.Reader()
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close() //nolint:errcheck // only read
-	content := make([]byte, encoded.Size())
-	_, err = io.ReadFull(r, content)
-	return content, err
 }
 
 // leftOut is the error of a blob that is not here. It was left on the server
@@ -148,11 +165,8 @@ func (o *gitObjects) file(id string) ([]byte, error) {
 }
 
 func (o *gitObjects) size(id string) (int64, error) {
-	g := o.generation
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	hash := plumbing.NewHash(id)
-	size, err := g.storage.EncodedObjectSize(hash)
+	size, err := o.generation.size(hash)
 	switch {
 	case errors.Is(err, plumbing.ErrObjectNotFound):
 		return 0, o.leftOut()

@@ -3,6 +3,8 @@ package sources
 import (
 	"fmt"
 	"sync"
+
+	"github.com/pacer-gitops/pacer/sources/gitpack"
 )
 
 // Limits bound what a source may make of this machine. A zero field means its
@@ -23,11 +25,18 @@ type Limits struct {
 	// comes over the wire: 1 GiB. One that needs more here, with what it builds
 	// on, is fetched whole.
 	FetchBytes int64
-	// ObjectBytes is the largest single object of a pack, inflated: 128 MiB. Git
-	// must hold a whole object in memory to index it, and a megabyte on the wire
-	// can inflate to a gigabyte. Files above FileBytes are not fetched at all
-	// from servers that can leave them out (uploadpack.allowFilter).
+	// ObjectBytes is the largest object of a repository that is held in memory, a
+	// folder or what a file that is read builds on: 32 MiB, as git lets files build
+	// on ones that are larger, and seldom on ones that are much larger. Files above
+	// FileBytes are not kept, and not fetched at all from servers that can leave them
+	// out (uploadpack.allowFilter).
 	ObjectBytes int64
+	// InflatedBytes is how much a pack may inflate to, with all that its deltas make:
+	// 4 GiB, half of it in objects that are read. A kilobyte on the wire can be a
+	// megabyte, and with deltas a gigabyte.
+	InflatedBytes int64
+	// Objects is how many objects are fetched at once: 1,000,000.
+	Objects int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -36,9 +45,20 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.TotalBytes, 256<<20)
 	orDefault(&l.Depth, 64)
 	orDefault(&l.FetchBytes, 1<<30)
-	orDefault(&l.ObjectBytes, 128<<20)
+	orDefault(&l.ObjectBytes, 32<<20)
+	orDefault(&l.InflatedBytes, 4<<30)
+	orDefault(&l.Objects, 1_000_000)
 	return l
 }
+
+// ofPacks are those of what is fetched.
+func (l Limits) ofPacks() gitpack.Limits {
+	return gitpack.Limits{Bytes: l.FetchBytes, Objects: l.Objects, Inflated: l.InflatedBytes, Object: l.ObjectBytes, File: l.FileBytes}
+}
+
+// maxFolders is how many bytes of folders one snapshot reads, which stay in memory:
+// a million entries' usual ones.
+const maxFolders = 64 << 20
 
 func orDefault[T comparable](field *T, value T) {
 	var zero T

@@ -1,13 +1,17 @@
 package sources
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"sync/atomic"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
@@ -32,6 +36,7 @@ type request struct {
 	shallow []plumbing.Hash // of those, the ones whose parents are not here
 	history bool            // with all ancestors; else the wanted commits alone
 	limits  Limits
+	stall   time.Duration // how long a server may send nothing in the middle of a pack
 }
 
 // answer is what comes beside a pack.
@@ -56,6 +61,7 @@ func dial(ctx context.Context, u *url.URL, a Auth) (r remote, secrets []string, 
 // session is what the git protocol needs of a transport.
 type session interface {
 	AdvertisedReferencesContext(context.Context) (*packp.AdvRefs, error)
+	// UploadPack returns when the pack begins. What comes before it is bounded.
 	UploadPack(context.Context, *packp.UploadPackRequest) (*packp.UploadPackResponse, error)
 	Close() error
 }
@@ -97,19 +103,29 @@ func (r *packRemote) fetch(ctx context.Context, want request, write func(io.Read
 	if err != nil {
 		return answer{}, err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	response, err := r.session.UploadPack(ctx, req)
 	if err != nil {
 		return answer{}, err
 	}
 	defer response.Close() //nolint:errcheck // all that is needed was read, or the error is told below
-	var pack io.Reader = response
+	// Below the sideband: what a server sends to show that it is still there counts.
+	var pack io.Reader = newStallReader(response, want.stall, func(err error) {
+		cancel(err)
+		_ = r.session.Close() // which ends a read that knows no context
+	})
 	switch {
 	case req.Capabilities.Supports(capability.Sideband64k):
-		pack = sideband.NewDemuxer(sideband.Sideband64k, response)
+		pack = sideband.NewDemuxer(sideband.Sideband64k, pack)
 	case req.Capabilities.Supports(capability.Sideband):
-		pack = sideband.NewDemuxer(sideband.Sideband, response)
+		pack = sideband.NewDemuxer(sideband.Sideband, pack)
 	}
-	return answer{shallow: response.Shallows, partial: req.Filter != ""}, write(pack)
+	err = write(pack)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause // else it is told as a connection that broke
+	}
+	return answer{shallow: response.Shallows, partial: req.Filter != ""}, err
 }
 
 func (r *packRemote) uploadRequest(want request) (*packp.UploadPackRequest, error) {
@@ -143,6 +159,115 @@ func (r *packRemote) uploadRequest(want request) (*packp.UploadPackRequest, erro
 // blobFilter leaves files that would be refused on the server.
 func blobFilter(l Limits) packp.Filter {
 	return packp.FilterBlobLimit(uint64(l.FileBytes)+1, packp.BlobLimitPrefixNone)
+}
+
+// maxStall is how long a server may send nothing in the middle of a pack. Git's own
+// sends something every five seconds, also while it computes. Before a pack begins
+// others say nothing for as long as they compute, for which GitOptions.Timeout is.
+const maxStall = 30 * time.Second
+
+// errStalled: a server hangs in the middle of a pack.
+var errStalled = errors.New("in the middle of a pack")
+
+// stallReader gives a conversation up in which nothing comes.
+type stallReader struct {
+	next  io.Reader
+	after time.Duration
+	timer *time.Timer
+	read  atomic.Int64
+}
+
+func newStallReader(next io.Reader, after time.Duration, giveUp func(error)) *stallReader {
+	r := &stallReader{next: next, after: after}
+	r.timer = time.AfterFunc(after, func() {
+		giveUp(fmt.Errorf("the git server sent nothing for %s %w, after %d bytes: the fetch was ended: check the server and the network to it", after, errStalled, r.read.Load()))
+	})
+	r.timer.Stop()
+	return r
+}
+
+// Read waits for at most as long as nothing may come, once something has.
+func (r *stallReader) Read(p []byte) (int, error) {
+	if r.read.Load() > 0 {
+		r.timer.Reset(r.after)
+		defer r.timer.Stop()
+	}
+	n, err := r.next.Read(p)
+	r.read.Add(int64(n))
+	return n, err
+}
+
+// preamble bounds what a server sends before a pack: the commits whose parents it
+// leaves out, which are kept in memory.
+type preamble struct {
+	io.Reader
+	left  int64
+	ended bool // the pack has begun, which has limits of its own
+}
+
+// maxPreamble is 70,000 commits.
+const maxPreamble = 4 << 20
+
+var errPreamble = fmt.Errorf("%w: the server sends more than %d bytes before the pack", ErrLimit, maxPreamble)
+
+func newPreamble(r io.Reader) *preamble { return &preamble{Reader: r, left: maxPreamble} }
+
+func (b *preamble) Read(p []byte) (int, error) {
+	if b.ended {
+		return b.Reader.Read(p)
+	}
+	if b.left <= 0 {
+		return 0, errPreamble
+	}
+	n, err := b.Reader.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+// capabilities are those that a server's list of refs begins with, after the NUL in
+// the first line with a ref, which is the first or comes after the name of the
+// service. Nil: there are none.
+func capabilities(opening []byte) *capability.List {
+	lines := pktline.NewScanner(bytes.NewReader(opening))
+	for lines.Scan() {
+		if _, after, found := bytes.Cut(lines.Bytes(), []byte{0}); found {
+			list := capability.NewList()
+			if list.Decode(bytes.TrimSpace(after)) != nil {
+				return nil
+			}
+			return list
+		}
+	}
+	return nil
+}
+
+// readableAdvert refuses a repository whose objects are not named by SHA-1, which
+// go-git takes for a list that is malformed.
+func readableAdvert(opening []byte) error {
+	list := capabilities(opening)
+	if list == nil {
+		return nil
+	}
+	for _, format := range list.Get("object-format") {
+		if err := readableObjects(format, "object-format="+shown(format)+", says the server"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginning keeps the first bytes of what is written.
+type beginning struct {
+	room int
+	text []byte
+}
+
+// newBeginning has room for the first line with a ref.
+func newBeginning() *beginning { return &beginning{room: 2 * pktline.OversizePayloadMax} }
+
+func (b *beginning) Write(p []byte) (int, error) {
+	b.text = append(b.text, p[:min(len(p), b.room-len(b.text))]...)
+	return len(p), nil
 }
 
 // describeAny makes the sentence for what every transport can meet.

@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
@@ -14,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
 	"github.com/go-git/go-git/v5/plumbing/transport"
@@ -38,10 +36,30 @@ type httpSession struct {
 // which go-git takes out of the list, as its Remote does not read such packs.
 func (s *httpSession) AdvertisedReferencesContext(ctx context.Context) (*packp.AdvRefs, error) {
 	adv, err := s.UploadPackSession.AdvertisedReferencesContext(ctx)
-	if err == nil && s.transport.offers(capability.ThinPack) {
+	if s.transport.opening == nil {
+		return adv, err
+	}
+	if unreadable := readableAdvert(s.transport.opening.text); unreadable != nil {
+		return nil, unreadable
+	}
+	if list := capabilities(s.transport.opening.text); err == nil && list != nil && list.Supports(capability.ThinPack) {
 		err = adv.Capabilities.Set(capability.ThinPack)
 	}
 	return adv, err
+}
+
+// UploadPack returns when the pack begins.
+func (s *httpSession) UploadPack(ctx context.Context, req *packp.UploadPackRequest) (*packp.UploadPackResponse, error) {
+	response, err := s.UploadPackSession.UploadPack(ctx, req)
+	before := s.transport.preamble
+	if before == nil {
+		return response, err
+	}
+	before.ended = true
+	if before.left <= 0 {
+		return nil, errPreamble // go-git keeps the text of it alone
+	}
+	return response, err
 }
 
 func (s *httpSession) Close() error {
@@ -127,6 +145,8 @@ type boundedTransport struct {
 	next *http.Transport
 	// opening is how the last of such answers begins.
 	opening *beginning
+	// preamble is what comes before a pack.
+	preamble *preamble
 }
 
 func (b *boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -139,34 +159,13 @@ func (b *boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 		if res.StatusCode != http.StatusOK {
 			limit = 64 << 10
 		}
-		b.opening = &beginning{room: 2 * pktline.OversizePayloadMax}
+		b.opening = newBeginning()
 		res.Body = &boundedBody{Reader: io.TeeReader(io.LimitReader(res.Body, limit), b.opening), Closer: res.Body}
+		return res, nil
 	}
+	b.preamble = newPreamble(res.Body)
+	res.Body = &boundedBody{Reader: b.preamble, Closer: res.Body}
 	return res, nil
-}
-
-// offers says whether a capability stands after the NUL in the first line with a
-// ref, which is the first or comes after the name of the service.
-func (b *boundedTransport) offers(c capability.Capability) bool {
-	lines := pktline.NewScanner(bytes.NewReader(b.opening.text))
-	for lines.Scan() {
-		if _, after, found := bytes.Cut(lines.Bytes(), []byte{0}); found {
-			list := capability.NewList()
-			return list.Decode(bytes.TrimSpace(after)) == nil && list.Supports(c)
-		}
-	}
-	return false
-}
-
-// beginning keeps the first bytes of what is written.
-type beginning struct {
-	room int
-	text []byte
-}
-
-func (b *beginning) Write(p []byte) (int, error) {
-	b.text = append(b.text, p[:min(len(p), b.room-len(b.text))]...)
-	return len(p), nil
 }
 
 type boundedBody struct {

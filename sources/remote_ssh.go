@@ -234,11 +234,15 @@ func (s *sshSession) Close() error {
 
 func (s *sshSession) AdvertisedReferencesContext(ctx context.Context) (*packp.AdvRefs, error) {
 	adv := packp.NewAdvRefs()
-	err := adv.Decode(io.LimitReader(s.stdout, maxAdvertBytes))
+	opening := newBeginning()
+	err := adv.Decode(io.TeeReader(io.LimitReader(s.stdout, maxAdvertBytes), opening))
+	unreadable := readableAdvert(opening.text)
 	var refusal *pktline.ErrorLine
 	switch {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
+	case unreadable != nil:
+		return nil, unreadable
 	case errors.Is(err, packp.ErrEmptyAdvRefs), err == nil && adv.IsEmpty():
 		return nil, transport.ErrEmptyRemoteRepository
 	case errors.As(err, &refusal):
@@ -281,7 +285,9 @@ func (s *sshSession) UploadPack(ctx context.Context, req *packp.UploadPackReques
 	)
 	response := packp.NewUploadPackResponse(req)
 	if err == nil {
-		err = response.Decode(io.NopCloser(s.stdout))
+		before := newPreamble(s.stdout)
+		err = response.Decode(io.NopCloser(before))
+		before.ended = true
 	}
 	if err != nil {
 		return nil, cmp.Or(context.Cause(ctx), err)

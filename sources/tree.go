@@ -9,12 +9,13 @@ import (
 	"io/fs"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // objects holds folders and files by the id of their content. Its methods may
@@ -83,16 +84,17 @@ func refuseName(name string) string {
 		return "has control characters in its name: not read"
 	case !utf8.ValidString(name):
 		return "has a name that is not UTF-8: not read"
+	case len(name) > maxName:
+		return fmt.Sprintf("has a name of %d bytes, at most %d are read: not read", len(name), maxName)
 	}
 	return ""
 }
 
-// printable escapes what cannot be printed, as in a Go string.
-func printable(name string) string {
-	quoted := strconv.Quote(name)
-	quoted = quoted[1 : len(quoted)-1]
-	return strings.ReplaceAll(quoted, `\"`, `"`)
-}
+// maxName is the longest name of a file or folder that file systems take.
+const maxName = 255
+
+// printable is the name of an entry that is refused, which can be anything.
+func printable(name string) string { return visible.Line(visible.Cut(name, maxName)) }
 
 // treeFS is the file system of a snapshot: it reads objects when asked.
 type treeFS struct {

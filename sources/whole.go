@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -8,8 +9,9 @@ import (
 )
 
 // lacks says what of a commit is not here, if anything.
-func (g *generation) lacks(commit, before *object.Commit, l Limits, partial bool) error {
+func (g *generation) lacks(ctx context.Context, commit, before *object.Commit, l Limits, partial bool) error {
 	c := &comparison{
+		ctx:     ctx,
 		objects: &gitObjects{generation: g, limits: l, folders: map[string]*folder{}},
 		partial: partial,
 		seen:    map[string]bool{},
@@ -20,9 +22,10 @@ func (g *generation) lacks(commit, before *object.Commit, l Limits, partial bool
 // comparison finds out whether all that can be read of a commit is here, given
 // that another commit is here whole: what stands in both need not be looked for.
 type comparison struct {
+	ctx     context.Context
 	objects *gitObjects
-	// partial: the server leaves out files for their size, so that one which is
-	// not here may be one of these.
+	// partial: files were left out for their size, so that one which is not here may
+	// be one of these.
 	partial bool
 	seen    map[string]bool
 }
@@ -31,6 +34,9 @@ type comparison struct {
 func (c *comparison) folder(id, before string, depth int) error {
 	if id == before || c.seen[id] || depth > c.objects.limits.Depth {
 		return nil // deeper than that nothing is read
+	}
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
 	}
 	c.seen[id] = true
 	now, err := c.read(id)
@@ -87,11 +93,8 @@ func (c *comparison) file(e entry) error {
 	if c.partial {
 		return nil
 	}
-	g := c.objects.generation
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.storage.HasEncodedObject(plumbing.NewHash(e.id)); err != nil {
-		return fmt.Errorf("file %s (%s) is missing: %w", e.id, e.name, err)
+	if _, _, err := c.objects.generation.find(plumbing.NewHash(e.id)); err != nil {
+		return fmt.Errorf("file %s (%s) is missing: %w", e.id, shown(e.name), err)
 	}
 	return nil
 }

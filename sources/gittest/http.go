@@ -29,7 +29,7 @@ type Server struct {
 	user     string
 	password string
 	requests []string
-	hook     http.HandlerFunc
+	hook     func(w http.ResponseWriter, r *http.Request, git http.Handler)
 }
 
 // Serve serves the repository until the test ends.
@@ -45,7 +45,7 @@ func (r *Repo) Serve(t testing.TB, o HTTP) *Server {
 		u, p, _ := req.BasicAuth()
 		switch {
 		case hook != nil:
-			hook(w, req)
+			hook(w, req, backend)
 		case user != "" && (u != user || p != password):
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			http.Error(w, "who are you?", http.StatusUnauthorized)
@@ -98,6 +98,16 @@ func (s *Server) SetPassword(password string) {
 
 // Handle has requests answered by h instead of git; nil gives them back to git.
 func (s *Server) Handle(h http.HandlerFunc) {
+	if h == nil {
+		s.Intercept(nil)
+		return
+	}
+	s.Intercept(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { h(w, r) })
+}
+
+// Intercept has requests answered by h, which may pass them on to git; nil gives
+// them back to git.
+func (s *Server) Intercept(h func(w http.ResponseWriter, r *http.Request, git http.Handler)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hook = h

@@ -45,7 +45,7 @@ func (r *Repo) ServeSSH(t testing.TB) *SSH {
 	write(t, config, strings.Join([]string{
 		"HostKey " + hostKey, "AuthorizedKeysFile " + authorized, "StrictModes no", "UsePAM no",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "PermitRootLogin prohibit-password",
-		"SetEnv HOME=" + r.home + " GIT_CONFIG_NOSYSTEM=1", "LogLevel ERROR", "PidFile none",
+		"SetEnv HOME=" + r.home + " GIT_CONFIG_NOSYSTEM=1 PATH=" + r.shadows() + ":" + os.Getenv("PATH"), "LogLevel ERROR", "PidFile none",
 	}, "\n")+"\n")
 	address := listenSSH(t, sshd, config)
 	knownHosts := filepath.Join(dir, "known_hosts")
@@ -54,6 +54,22 @@ func (r *Repo) ServeSSH(t testing.TB) *SSH {
 		Repo: fmt.Sprintf("ssh://%s@%s%s", me.Username, address, r.Bare), SCP: fmt.Sprintf("%s@127.0.0.1:%s", me.Username, r.Bare),
 		Address: address, KeyFile: keyFile, KnownHosts: knownHosts,
 	}
+}
+
+func (r *Repo) shadows() string { return filepath.Join(r.home, "bin") }
+
+// Shadow has a command that is run over ssh be a shell script instead, until the
+// function that it returns is called.
+func (r *Repo) Shadow(command, script string) (remove func()) {
+	r.t.Helper()
+	path := filepath.Join(r.shadows(), command)
+	if err := os.MkdirAll(r.shadows(), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	return func() { _ = os.Remove(path) }
 }
 
 // KnownHostsLine is the line of a known_hosts file for a server.
