@@ -108,7 +108,7 @@ func startDemo(ctx context.Context, o demoOptions, fail func(error)) (*demo, err
 	if d.program, err = startProgram(ctx, c, false, log, fail); err != nil {
 		return d, err
 	}
-	d.onStop("Pacer", d.program.stop)
+	d.takeOver(&d.program.lifecycle)
 	return d, nil
 }
 

@@ -61,21 +61,60 @@ func (l *lifecycle) onStop(name string, stop func(context.Context) error) {
 	l.stops = append(l.stops, namedStop{name, stop})
 }
 
-// stopGrace is how long everything together may take to stop.
-const stopGrace = 15 * time.Second
+// takeOver has what another lifecycle has started be stopped by this one.
+func (l *lifecycle) takeOver(other *lifecycle) {
+	l.stops = append(l.stops, other.stops...)
+	other.stops = nil
+}
 
-// stop stops everything, last started first, also where one fails.
+// What is started is stopped in good order, if that goes; but the process ends
+// within 15 s of a signal, whatever hangs: a disk that does not answer, a bug. Who
+// supervises it kills it soon after.
+const (
+	// stopGrace is how long everything together may take to stop.
+	stopGrace = 12 * time.Second
+	// lateGrace is how long each that is left may still take after that.
+	lateGrace = 200 * time.Millisecond
+	// endGrace is how long it all may take, from the signal on.
+	endGrace = 15 * time.Second
+)
+
+// stop stops everything, last started first, also where one fails or does not end.
+// That one is left behind, and ends with the process.
 func (l *lifecycle) stop(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
+	deadline := time.Now().Add(stopGrace)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
 	var errs []error
 	for i := len(l.stops) - 1; i >= 0; i-- {
-		if err := l.stops[i].stop(ctx); err != nil {
+		if err := l.stops[i].within(ctx, deadline); err != nil {
 			errs = append(errs, fmt.Errorf("stop %s: %w", l.stops[i].name, err))
 		}
 	}
 	l.stops = nil
 	return errors.Join(errs...)
+}
+
+func (s namedStop) within(ctx context.Context, deadline time.Time) error {
+	done := make(chan error, 1)
+	go func() { done <- s.stop(ctx) }()
+	late := time.NewTimer(max(time.Until(deadline), 0) + lateGrace)
+	defer late.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-late.C:
+		return errors.New("it does not end, and is left behind")
+	}
+}
+
+// endLate ends the process some time after ctx, should nothing else have done so.
+func endLate(ctx context.Context, stderr io.Writer, exit func(code int)) {
+	context.AfterFunc(ctx, func() {
+		time.Sleep(endGrace - 500*time.Millisecond)
+		fmt.Fprintln(stderr, "pacer: something does not end: the process ends without it")
+		exit(exitError)
+	})
 }
 
 // background runs something until the lifecycle stops, and not only until ctx
