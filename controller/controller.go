@@ -32,6 +32,7 @@ type Controller struct {
 	diffs    chan struct{} // one place: who only asks keeps no pass waiting
 
 	leadership     func() leader.Status // nil: there is one replica
+	peers          Peers                // nil: they are not asked
 	requestTimeout time.Duration
 
 	reloading sync.Mutex // what was started is stopped by one at a time
@@ -78,7 +79,7 @@ func New(o Options) (*Controller, error) {
 		log: o.Log, now: o.Now, clusters: clusters, store: o.Store, archive: o.Archive,
 		metrics: m, diffs: make(chan struct{}, 1),
 		slots:      make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
-		leadership: o.Leadership, requestTimeout: o.RequestTimeout,
+		leadership: o.Leadership, peers: o.Peers, requestTimeout: o.RequestTimeout,
 		watchers: map[string]*watcher{}, syncers: map[string]*syncer{},
 	}
 	if !o.Follow {
@@ -109,6 +110,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.mu.Unlock()
 
 	r.group.Go(func() { c.dispatch(r) })
+	if c.peers != nil {
+		r.group.Go(func() { c.watchPeers(ctx) })
+	}
 	for _, m := range c.clusters {
 		r.group.Go(func() { c.observe(ctx, m) })
 		if m.Events != nil {

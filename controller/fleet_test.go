@@ -42,6 +42,7 @@ type fleet struct {
 	archive  store.Archive
 	replicas []*member
 	single   bool // one replica without election
+	stays    bool // nobody hears what the others report, so leadership stays where it is
 	version  int  // of the newest commit
 
 	mu        sync.Mutex
@@ -65,6 +66,9 @@ type member struct {
 	cancel context.CancelFunc
 	done   chan error
 	endOf  func() // its term; nil: it does not lead
+
+	told      []string // which sources it cannot read; nil: nothing yet. Under f.mu, as what follows
+	abdicated int
 }
 
 // way is how a replica reaches git: a mirror of its own.
@@ -183,8 +187,12 @@ func (m *member) start() {
 		f.t.Fatal(err)
 	}
 	m.client, m.wires = client, wires
+	var peers Peers
+	if !f.single {
+		peers = m
+	}
 	m.Controller, err = New(Options{
-		Log: log, Follow: !f.single,
+		Log: log, Follow: !f.single, Peers: peers,
 		Sources:  map[string]Source{"git": {Source: m.way, Interval: DefaultInterval}},
 		Syncs:    []Sync{{Name: "shop", Source: "git", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn, Adopt: true}}},
 		Marathon: client, Applier: apply.New(client, apply.Options{Log: log}), Store: f.store, Archive: f.archive,
@@ -235,6 +243,46 @@ func (m *member) resign() {
 		m.endOf()
 		m.endOf = nil
 	}
+}
+
+// Report, Reports and Abdicate make it a candidate as its controller sees it:
+// it hands over to the next of the fleet.
+func (m *member) Report(failing []string) {
+	m.f.mu.Lock()
+	defer m.f.mu.Unlock()
+	m.told = append([]string{}, failing...)
+}
+
+func (m *member) Reports(context.Context) (all [][]string, err error) {
+	m.f.mu.Lock()
+	defer m.f.mu.Unlock()
+	for _, other := range m.f.replicas {
+		if other != m && other.told != nil && !m.f.stays {
+			all = append(all, other.told)
+		}
+	}
+	return all, nil
+}
+
+func (m *member) Abdicate(context.Context) error {
+	m.f.mu.Lock()
+	defer m.f.mu.Unlock()
+	m.abdicated++
+	next := m.f.replicas[(slices.Index(m.f.replicas, m)+1)%len(m.f.replicas)]
+	go m.f.handOver(m, next)
+	return nil
+}
+
+// leader is the replica that leads.
+func (f *fleet) leader() *member {
+	f.t.Helper()
+	for _, m := range f.replicas {
+		if m.inForce() != nil {
+			return m
+		}
+	}
+	f.t.Fatal("nobody leads")
+	return nil
 }
 
 // handOver ends the term of one and begins that of another.

@@ -65,6 +65,7 @@ func (m *member) hold() Hold {
 func newPair(t *testing.T) (f *fleet, leader, next *member) {
 	t.Helper()
 	f = newFleet(t, "a", "b")
+	f.stays = true
 	leader, next = f.replicas[0], f.replicas[1]
 	leader.lead()
 	after(5 * time.Second)
@@ -261,10 +262,10 @@ func TestALoadBalancedHostThatAlternatesDoesNotGoBack(t *testing.T) {
 				for _, m := range []*member{leader, next} {
 					m.way.set(func() { m.way.broken, m.way.answer = nil, alternate })
 				}
-				after(10 * time.Minute)
+				after(3 * time.Minute)
 				f.has("cart=2 pay=2", "the same leader")
 				f.handOver(leader, next)
-				after(10 * time.Minute)
+				after(3 * time.Minute)
 				f.has("cart=2 pay=2", "the next leader")
 			})
 		})
@@ -335,10 +336,10 @@ func TestASinglePacerWithLessOnItsDiskDoesNotGoBack(t *testing.T) {
 		},
 		"an older clone is restored and the mirror is behind": func(f *fleet, m *member, backup string) {
 			restore(f.t, backup, m.clone)
-			m.way.answer = func(int) string { return f.origin.Git("rev-parse", "HEAD~1") }
+			m.way.answer = f.before()
 		},
 		"the clone is lost and the mirror is behind": func(f *fleet, m *member, _ string) {
-			m.way.answer = func(int) string { return f.origin.Git("rev-parse", "HEAD~1") }
+			m.way.answer = f.before()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -374,6 +375,12 @@ func TestASinglePacerWithLessOnItsDiskDoesNotGoBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// before is a server that answers with the commit before the newest.
+func (f *fleet) before() func(int) string {
+	commit := f.origin.Git("rev-parse", "HEAD~1")
+	return func(int) string { return commit }
 }
 
 // restore copies a folder to a place where there is none.

@@ -100,6 +100,9 @@ type Options struct {
 	Follow bool
 	// Leadership tells Status who leads; nil: there is one replica.
 	Leadership func() leader.Status
+	// Peers are the other replicas, to one of which a leader hands over that
+	// cannot read a source which that one can; nil: it never does.
+	Peers Peers
 	// RequestTimeout is how long a request to Marathon may take; zero:
 	// DefaultRequestTimeout. See Lead.
 	RequestTimeout time.Duration

@@ -31,6 +31,8 @@ type watcher struct {
 	mu      sync.Mutex
 	last    look
 	started time.Time
+	looking time.Time // when the look under way began; zero: there is none
+	failed  time.Time // when the first of the looks began that failed in a row; zero: the last did not
 	answers answers
 	asking  string // the revision of which it is asked again and again; empty: of none
 	told    string // the error that was logged last; empty: none since a good look
@@ -149,10 +151,18 @@ func pause(ctx context.Context, d time.Duration) error {
 func (w *watcher) lookNow(ctx context.Context) look {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	began := w.term()
+	began, at := w.term(), time.Now()
+	w.mu.Lock()
+	w.looking = at
+	w.mu.Unlock()
 	snapshot, err := w.source.Source.Snapshot(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.looking = (time.Time{}); err == nil {
+		w.failed = time.Time{}
+	} else if w.failed.IsZero() {
+		w.failed = at
+	}
 	next := look{
 		snapshot: w.last.snapshot, err: err, at: time.Now(), first: w.last.at.IsZero(), fetched: w.last.fetched, tried: began,
 		news: began != nil && w.last.tried != began,

@@ -288,7 +288,7 @@ func (p *program) controllerOptions(c *config.Config, opened map[string]sources.
 		Log:            p.log, Metrics: p.metrics,
 	}
 	if p.replicas != nil {
-		o.Follow, o.Leadership = true, p.replicas.candidate.Status
+		o.Follow, o.Leadership, o.Peers = true, p.replicas.candidate.Status, p.replicas.candidate
 	}
 	for name, s := range opened {
 		o.Sources[name] = controller.Source{Source: s, Interval: interval(c.Sources[name])}

@@ -40,6 +40,8 @@ type Candidate struct {
 	lease   *Lease // nil: none
 	path    string // of the own node; empty: none
 	session Session
+	id      string // of the own nodes in the session
+	report  []byte // which sources cannot be read; nil: not known yet
 }
 
 // Term is a time of leading without a gap.
@@ -83,6 +85,7 @@ type heard struct {
 	event
 	session Session  // connected
 	who     *Replica // identified: who is the first in line
+	told    *told    // what became of a report
 }
 
 // Replica is one that stands for election.
@@ -253,6 +256,11 @@ type run struct {
 	unwatch    context.CancelFunc
 	cancelWork context.CancelCauseFunc
 	first      Replica // in line, as far as it is known
+
+	telling bool    // a report is on its way
+	tellAt  Instant // not before; zero: at any time
+	toldIn  string  // the own node when the last report was taken
+	told    []byte  // that report
 }
 
 func (r *run) loop() {
@@ -291,16 +299,20 @@ func (r *run) step(h heard) {
 		r.session = h.session
 		r.follow(h.term, h.session)
 	}
-	if h.who != nil {
+	switch {
+	case h.told != nil:
+		r.hasTold(h.told)
+	case h.who != nil:
 		if h.term == r.e.term {
 			r.first = *h.who
 		}
-	} else {
+	default:
 		for _, c := range r.e.step(r.o.Clock.Now(), h.event) {
 			r.carryOut(c)
 		}
 	}
 	r.meet()
+	r.tell()
 	r.publish()
 }
 
@@ -471,7 +483,7 @@ func (r *run) publish() {
 	r.metrics.inState(s.State)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status, r.lease, r.Candidate.session = s, r.e.lease, r.session
+	r.status, r.lease, r.Candidate.session, r.id = s, r.e.lease, r.session, r.e.id
 	if r.e.lease == nil {
 		r.path = ""
 	}

@@ -31,6 +31,11 @@ type Session interface {
 	Gone(ctx context.Context, node string) error
 	// Check has a majority agree that a node in line is there, or returns ErrGone.
 	Check(ctx context.Context, node string) error
+	// Report gives the replica of an id a node of its own, or rewrites it, which
+	// ends with the session.
+	Report(ctx context.Context, id string, data []byte) error
+	// Reported returns what such a node holds, or ErrGone.
+	Reported(ctx context.Context, id string) ([]byte, error)
 	// Path is the whole path of a node in line.
 	Path(node string) string
 

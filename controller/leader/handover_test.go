@@ -16,11 +16,12 @@ type memory struct {
 	mu      sync.Mutex
 	czxid   int64
 	nodes   map[string]*member // in line
+	reports map[string][]byte  // by id
 	changed chan struct{}      // closed with the next change
 }
 
 func newMemory() *memory {
-	return &memory{nodes: map[string]*member{}, changed: make(chan struct{})}
+	return &memory{nodes: map[string]*member{}, reports: map[string][]byte{}, changed: make(chan struct{})}
 }
 
 // member is a session and what it made.
@@ -103,11 +104,28 @@ func (s *member) Close() error {
 		for node, of := range s.of.nodes {
 			if of == s {
 				delete(s.of.nodes, node)
+				delete(s.of.reports, s.id)
 			}
 		}
 	})
 	close(s.done)
 	return nil
+}
+
+func (s *member) Report(_ context.Context, id string, data []byte) error {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	s.of.reports[id] = data
+	return nil
+}
+
+func (s *member) Reported(_ context.Context, id string) ([]byte, error) {
+	s.of.mu.Lock()
+	defer s.of.mu.Unlock()
+	if data, told := s.of.reports[id]; told {
+		return data, nil
+	}
+	return nil, ErrGone
 }
 
 func (s *member) Timeout() time.Duration   { return testTimeout }

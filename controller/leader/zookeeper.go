@@ -18,6 +18,7 @@ import (
 const (
 	candidatesNode = "candidates"
 	replicasNode   = "replicas"
+	reportsNode    = "reports"
 )
 
 // NewEnsemble is the ensemble that c describes.
@@ -146,6 +147,31 @@ func (s *session) Check(ctx context.Context, node string) error {
 		return struct{}{}, goneOr(err)
 	})
 	return err
+}
+
+func (s *session) reportOf(id string) string { return path.Join(s.Root(), reportsNode, id) }
+
+// Report rewrites the node, and makes it where it is not there.
+func (s *session) Report(ctx context.Context, id string, data []byte) error {
+	_, err := call(ctx, func() (struct{}, error) {
+		_, err := s.Set(s.reportOf(id), data, -1)
+		if errors.Is(err, zk.ErrNoNode) {
+			if err := s.Make(s.reportOf("")); err != nil {
+				return struct{}{}, err
+			}
+			_, err = s.Create(s.reportOf(id), data, zk.FlagEphemeral, s.ACL())
+		}
+		return struct{}{}, err
+	})
+	return err
+}
+
+// Reported returns what the node holds.
+func (s *session) Reported(ctx context.Context, id string) ([]byte, error) {
+	return call(ctx, func() ([]byte, error) {
+		data, _, err := s.Get(s.reportOf(id))
+		return data, goneOr(err)
+	})
 }
 
 func goneOr(err error) error {
