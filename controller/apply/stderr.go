@@ -39,7 +39,7 @@ const (
 	mostWords = 1000            // tasks that are remembered
 )
 
-// of returns the last lines of a failed task, without what looks like a secret;
+// of returns the last lines of a failed task, without what is or looks like a secret;
 // empty where they cannot be had.
 func (l *lastWords) of(ctx context.Context, f *marathon.TaskFailure, def live) string {
 	if l == nil || l.from == nil || f == nil || f.TaskID == "" {
@@ -79,7 +79,7 @@ const (
 // lastLines is what is worth quoting of the end of a task's standard error.
 func lastLines(text string, def live) string {
 	var lines []string
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(plan.Masked(text, secretValues(def))) {
 		line = strings.Join(strings.Fields(line), " ")
 		if line != "" && !mesosLine.MatchString(line) {
 			lines = append(lines, line)
@@ -89,7 +89,6 @@ func lastLines(text string, def live) string {
 		return ""
 	}
 	words := strings.Join(lines[max(0, len(lines)-mostLines):], " / ")
-	words = plan.Masked(words, secretValues(def))
 	if len(words) > mostBytes {
 		words = words[len(words)-mostBytes:]
 		for len(words) > 0 && !utf8.RuneStart(words[0]) {
@@ -110,6 +109,14 @@ func secretValues(def live) map[string]string {
 	}
 	if def.app != nil && def.app.Definition != nil {
 		add(def.app.Definition.Env)
+	}
+	if def.pod != nil && def.pod.Definition != nil {
+		add(def.pod.Definition.Environment)
+		for _, c := range def.pod.Definition.Containers {
+			for name, v := range c.Environment { // of the same name in several: all
+				values[c.Name+" "+name] = v.Value
+			}
+		}
 	}
 	return values
 }

@@ -2,7 +2,10 @@ package apply
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -31,6 +34,28 @@ func TestLastLines(t *testing.T) {
 	}
 	if got := lastLines(strings.Repeat("ä", 400), def); len(got) > mostBytes+len("…") || !strings.HasPrefix(got, "…ä") {
 		t.Errorf("a long line: %q", got)
+	}
+}
+
+// TestNoEnvInLastWords: what a task wrote has no value of its environment in it,
+// whatever that is called and however the task encoded it; of an app and of a pod.
+func TestNoEnvInLastWords(t *testing.T) {
+	const canary = "canary-3f9a+7c21/x"
+	env := map[string]manifests.EnvValue{"GREETING": {Value: canary}, "DB_PASSWORD": {Value: "four"}, "LEVEL": {Value: "info"}, "KEY": {Value: "-----\nabcdefgh\n-----"}}
+	for kind, def := range map[string]live{
+		"app":                {app: &marathon.App{Definition: &manifests.App{Env: env}}},
+		"pod":                {pod: &marathon.Pod{Definition: &manifests.Pod{Environment: env}}},
+		"container of a pod": {pod: &marathon.Pod{Definition: &manifests.Pod{Containers: []manifests.PodContainer{{Environment: env}}}}},
+	} {
+		for form, want := range map[string]string{
+			canary: "x <hidden> y", base64.StdEncoding.EncodeToString([]byte("u:" + canary)): "", hex.EncodeToString([]byte(canary)): "x <hidden> y",
+			url.QueryEscape(canary): "x <hidden> y", "four": "x <hidden> y", "info": "x info y", "abcdefgh": "x <hidden> y",
+		} {
+			got := lastLines("x "+form+" y\n", def)
+			if want != "" && got != want || strings.Contains(got, strings.Trim(form, "=")) && form != "info" {
+				t.Errorf("%s: %q: %q, want %q", kind, form, got, want)
+			}
+		}
 	}
 }
 

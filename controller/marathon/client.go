@@ -406,27 +406,33 @@ func (e *Error) read(h http.Header, body []byte, c cleanser) {
 		} `json:"deployments"`
 	}
 	if !isJSON(h) || json.Unmarshal(body, &w) != nil {
-		e.Message = c.line(plainText(body))
+		e.Message = plainText(body)
+		c.clean(&e.Message)
 		return
 	}
 	var inner struct{ Message string }
 	if json.Unmarshal([]byte(w.Message), &inner) == nil && inner.Message != "" {
 		w.Message = inner.Message
 	}
-	e.Message = c.line(w.Message)
+	e.Message = w.Message
 	var text string
 	if json.Unmarshal(w.Details, &text) == nil && text != "" {
-		e.Message = c.line(w.Message + ": " + text)
+		e.Message = w.Message + ": " + text
 	}
 	if json.Unmarshal(w.Details, &e.Details) != nil {
 		e.Details = nil
 	}
-	for i, d := range e.Details {
-		e.Details[i].Path = c.line(d.Path)
-		for j, s := range d.Errors {
-			e.Details[i].Errors[j] = c.line(s)
+	e.Details = e.Details[:min(len(e.Details), mostDetails)]
+	texts := []*string{&e.Message}
+	for i := range e.Details {
+		d := &e.Details[i]
+		d.Errors = d.Errors[:min(len(d.Errors), mostWords)]
+		texts = append(texts, &d.Path)
+		for j := range d.Errors {
+			texts = append(texts, &d.Errors[j])
 		}
 	}
+	c.clean(texts...)
 	for _, d := range w.Deployments {
 		e.Deployments = append(e.Deployments, oneLine(d.ID))
 	}

@@ -45,6 +45,9 @@ func (e *Error) Error() string {
 // no news.
 const mostWords = 20
 
+// mostDetails is how many complaints are kept, to find what they are about.
+const mostDetails = 500
+
 // Words is what Marathon said, in one line: message, complaints, and who holds
 // the lock.
 func (e *Error) Words() string {
@@ -143,43 +146,46 @@ const maxMessage = 2000 // bytes of Marathon's words that are kept
 var echo = regexp.MustCompile(`(?s)( on object: |\[Source: | at \[Source).*`)
 
 // cleanser cuts out of an answer what it repeats of the request's secrets.
-type cleanser struct{ r *strings.Replacer }
+type cleanser struct{ env []string }
 
-// newCleanser takes the plain values of environment variables of what is sent:
-// they may be passwords, whatever they are called. Shorter ones than four
-// bytes would only make the message unreadable.
+// leastEchoed is how many bytes a value has that is cut out of an answer to what
+// held it: there is less to read in it than in what tasks say.
+const leastEchoed = 4
+
+// newCleanser takes the plain values of environment variables of what is sent.
 func newCleanser(body any) cleanser {
-	var pairs []string
-	add := func(env map[string]manifests.EnvValue) {
-		for _, v := range env {
-			if len(v.Value) >= 4 {
-				pairs = append(pairs, v.Value, "…")
-			}
-		}
-	}
 	switch b := body.(type) {
 	case *manifests.App:
-		add(b.Env)
+		return cleanser{envOf(b)}
 	case []*manifests.App:
+		var values []string
 		for _, a := range b {
-			add(a.Env)
+			values = append(values, envOf(a)...)
 		}
+		slices.Sort(values)
+		return cleanser{slices.Compact(values)}
 	case *manifests.Pod:
-		add(b.Environment)
-		for _, c := range b.Containers {
-			add(c.Environment)
-		}
+		return cleanser{envOfPod(b)}
 	}
-	return cleanser{strings.NewReplacer(pairs...)}
+	return cleanser{}
 }
 
-// line makes s fit for an error and a log: one line, bounded, without echoes.
-func (c cleanser) line(s string) string {
-	s = echo.ReplaceAllString(s, "")
-	if c.r != nil {
-		s = c.r.Replace(s)
+// clean makes texts fit for an error and a log: each one line, bounded, without
+// echoes. What is sent may have very many values, so all texts are searched as one.
+func (c cleanser) clean(texts ...*string) {
+	const between = "\x00"
+	whole := make([]string, len(texts))
+	for i, t := range texts {
+		whole[i] = strings.ReplaceAll(echo.ReplaceAllString(visible.Cut(*t, 8*maxMessage), ""), between, " ")
 	}
-	return oneLine(s)
+	all := visible.Hide(strings.Join(whole, between), c.env, leastEchoed)
+	cleaned := strings.Split(all, between)
+	for i, t := range texts {
+		*t = ""
+		if len(cleaned) == len(texts) { // else a value went from one text to the next
+			*t = oneLine(cleaned[i])
+		}
+	}
 }
 
 // oneLine makes words of others fit for an error and a log, and cuts what is too

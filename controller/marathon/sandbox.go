@@ -83,12 +83,17 @@ func tail(read func(query string, v any) error, path string) (string, error) {
 	if err := read(query.Encode(), &w); err != nil {
 		return "", err
 	}
-	query.Set("offset", strconv.FormatInt(max(0, w.Offset-tailBytes), 10))
+	from := max(0, w.Offset-tailBytes)
+	query.Set("offset", strconv.FormatInt(from, 10))
 	query.Set("length", strconv.Itoa(tailBytes))
 	if err := read(query.Encode(), &w); err != nil {
 		return "", err
 	}
-	return w.Data[:min(len(w.Data), tailBytes)], nil
+	text := w.Data[:min(len(w.Data), tailBytes)]
+	if _, rest, broken := strings.Cut(text, "\n"); from > 0 && broken {
+		return rest, nil // half a line may be half a secret, which nobody would know for one
+	}
+	return text, nil
 }
 
 // askAgent reads JSON from an agent.

@@ -40,6 +40,7 @@ type wireApp struct {
 
 func (w *wireApp) app() App {
 	w.dropEnded()
+	w.clean()
 	definition := w.App // a copy, so that the rest can go
 	s := Status{
 		Version:            w.Version,
@@ -140,7 +141,9 @@ func (w *wirePodStatus) pod(d *wirePod) Pod {
 			s.Outdated = -1 // or only scaled since: see outdatedInstances
 		}
 	}
+	w.clean(&definition)
 	s.LastTaskFailure = w.lastFailure()
+	s.LastTaskFailure.clean(envOfPod(&definition))
 	return Pod{Definition: &definition, Status: s, Instances: w.Instances}
 }
 

@@ -10,11 +10,12 @@ import (
 	"unicode"
 
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // hidden stands for a value that is a secret. That a field is listed says that
 // the two sides differ.
-const hidden = "<hidden>"
+const hidden = visible.Hidden
 
 // masked returns fields in which no value is left that is a secret:
 //
@@ -235,14 +236,18 @@ func maskText(s string) string {
 	return s
 }
 
-// Masked hides the secrets in what a program has written: what looks like one,
-// and the values of those names of its environment that look like a secret's.
+// Masked hides the secrets in what a program has written: what looks like one, and
+// the values of its environment in every form that visible.Hide knows, whatever
+// their names are; of names that look like a secret's those of 4 bytes too.
 func Masked(text string, env map[string]string) string {
+	var all, named []string
 	for name, value := range env {
-		if len(value) > 3 && secretName(name) { // a shorter one would hide half of the text
-			text = strings.ReplaceAll(text, value, hidden)
+		all = append(all, value)
+		if secretName(name) {
+			named = append(named, value)
 		}
 	}
+	text = visible.Hide(visible.Hide(text, all, visible.LeastSecret), named, 4)
 	return maskText(text)
 }
 
