@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -55,6 +54,8 @@ type decoder struct {
 	suggested int     // how many unknown fields a right name was looked for
 	unknowns  int     // how many unknown fields there are
 	given     []*node // the members of the objects that are open, in their tables' order
+	shown     *node   // what undefined was asked for last
+	asJSON    string  // and how it is shown
 }
 
 // mostSuggested bounds the time that a definition of nothing but unknown fields
@@ -305,7 +306,8 @@ func (d *decoder) anything(n *node, path string, to reflect.Value) {
 	}
 }
 
-// plain is a value as encoding/json decodes it into an interface.
+// plain is a value as encoding/json decodes it into an interface. The path is
+// that of the whole.
 func (d *decoder) plain(n *node, path string) any {
 	switch n.kind {
 	case boolNode:
@@ -313,7 +315,7 @@ func (d *decoder) plain(n *node, path string) any {
 	case numberNode:
 		f, err := strconv.ParseFloat(n.text, 64)
 		if err != nil {
-			d.mistake(path, "%s is a number that is too large to be represented: if it is no number, write it in quotes", last(path))
+			d.mistake(path, "%s has a number that is too large to be represented: if it is no number, write it in quotes", last(path))
 		}
 		return f
 	case stringNode:
@@ -321,13 +323,13 @@ func (d *decoder) plain(n *node, path string) any {
 	case listNode:
 		l := make([]any, len(n.members))
 		for i, m := range n.members {
-			l[i] = d.plain(m.value, path+"("+strconv.Itoa(i)+")")
+			l[i] = d.plain(m.value, path)
 		}
 		return l
 	case objectNode:
 		o := make(map[string]any, len(n.members))
 		for _, m := range n.sorted() {
-			o[m.key] = d.plain(m.value, path+"/"+m.key)
+			o[m.key] = d.plain(m.value, path)
 		}
 		return o
 	}
@@ -406,7 +408,7 @@ func (d *decoder) unknown(name string, s *shape, path string) {
 func (d *decoder) missing(n *node, s *shape, f *field, path string) {
 	answer := "error.path.missing"
 	if !s.strict {
-		answer = undefined(f.name, n)
+		answer = d.undefined(f.name, n)
 	}
 	d.refuse(path+"/"+f.name, answer, "%s is missing: %s", f.name, lowerFirst(f.doc))
 }
@@ -414,12 +416,15 @@ func (d *decoder) missing(n *node, s *shape, f *field, path string) {
 // undefined is Play's complaint about an absent member. It quotes the object,
 // which may hold secrets: it is Marathon's answer to whoever sent it, and not
 // for logs.
-func undefined(name string, n *node) string {
-	b, err := json.Marshal(n.tree())
-	if err != nil {
-		b = []byte("{}")
+func (d *decoder) undefined(name string, n *node) string {
+	if d.shown != n { // one that lacks several members is shown for each
+		b, err := json.Marshal(n.tree())
+		if err != nil {
+			b = []byte("{}")
+		}
+		d.shown, d.asJSON = n, string(b)
 	}
-	return fmt.Sprintf("'%s' is undefined on object: %s", name, b)
+	return "'" + name + "' is undefined on object: " + d.asJSON
 }
 
 // notObject: Marathon reads most objects member by member, so that a string in

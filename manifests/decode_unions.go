@@ -97,12 +97,12 @@ func (d *decoder) command(n *node, s *shape, path string, to reflect.Value) {
 	case shell && argv:
 		d.mistake(path, "%s has both shell and argv: write one of them", last(path))
 	case !shell && !argv:
-		d.refuse(path+"/argv", undefined("argv", n), "%s has neither shell nor argv: write one of them", last(path))
+		d.refuse(path+"/argv", d.undefined("argv", n), "%s has neither shell nor argv: write one of them", last(path))
 	}
 	inner := d.inner()
 	inner.members(n, s, path, to)
 	if shell && !argv && inner.refusedSince(0) {
-		d.echo(path+"/argv", undefined("argv", n))
+		d.echo(path+"/argv", d.undefined("argv", n))
 		inner.unanswer(func(Violation) bool { return true })
 	}
 	d.take(inner)
@@ -171,14 +171,14 @@ func (d *decoder) appVolume(n *node, s *shape, path string, to reflect.Value) {
 	}
 	for _, name := range needed {
 		if !n.has(name) {
-			inner.refuse(path+"/"+name, undefined(name, n), "%s is missing: %s", name, lowerFirst(s.byName[name].doc))
+			inner.refuse(path+"/"+name, inner.undefined(name, n), "%s is missing: %s", name, lowerFirst(s.byName[name].doc))
 		}
 	}
 	if inner.refusedSince(0) {
 		inner.unanswer(func(v Violation) bool { return !slices.Contains(host, strings.TrimPrefix(v.Path, path+"/")) })
 		for _, name := range host {
 			if !n.has(name) && !slices.Contains(needed, name) {
-				inner.echo(path+"/"+name, undefined(name, n))
+				inner.echo(path+"/"+name, inner.undefined(name, n))
 			}
 		}
 	}

@@ -36,6 +36,7 @@ type interpreter struct {
 	file  string
 	out   *fileResult
 	known index
+	put   substitution
 	// definitions and resolved count what was taken so far, and the bytes of the
 	// ids in it. Once there is too much, beyond says so, and no more is taken.
 	definitions, resolved int
@@ -45,7 +46,7 @@ type interpreter struct {
 // tooMany counts a definition, and reports whether it is beyond what is taken.
 func (p *interpreter) tooMany(at place) bool {
 	if p.definitions++; p.definitions > p.o.Limits.Definitions && p.beyond == nil {
-		p.beyond = &fault{at, fmt.Sprintf("the file has more than %d apps, pods and groups: split it into several files", p.o.Limits.Definitions)}
+		p.beyond = overDefinitions(at, p.o.Limits)
 	}
 	return p.beyond != nil
 }
@@ -92,7 +93,10 @@ func (p *interpreter) unknown(at place, message string) {
 
 // document takes one whole value of a file.
 func (p *interpreter) document(n *node) {
-	n.substitute(p.o.Substitute)
+	n.substitute(&p.put)
+	if p.put.room < 0 && p.beyond == nil {
+		p.beyond = &fault{n.place, fmt.Sprintf("what is put in for ${…} comes to more than %d bytes: split the file, or shorten the values of substitute", p.o.Limits.FileBytes)}
+	}
 	s := setting{base: p.o.Scope}
 	if n.kind != listNode {
 		p.value(n, s)

@@ -196,7 +196,7 @@ func TestSourceOfTooManyDefinitions(t *testing.T) {
 
 	one := oneFile("a.json", listOf(11, 0, `{"id": "/a%d", "cmd": "sleep 1"}`))
 	d = NewReader().Read(one, Options{Limits: Limits{Definitions: 10}})
-	if want := []string{"a.json:11:1: the file has more than 10 apps, pods and groups: split it into several files"}; !slices.Equal(want, texts(d)) || len(d.Items) > 0 || len(d.Unreadable) != 1 {
+	if want := []string{"a.json:11:6: the file has more than 10 apps, pods and groups: split it into several files"}; !slices.Equal(want, texts(d)) || len(d.Items) > 0 || len(d.Unreadable) != 1 {
 		t.Errorf("%q, %d items, unreadable %q", texts(d), len(d.Items), d.Unreadable)
 	}
 }

@@ -15,6 +15,9 @@ var idSegments = regexp.MustCompile(`^(/[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]
 // costs something.
 const maxID = 1000
 
+// maxSegments bounds how deep an id lies in groups.
+const maxSegments = 100
+
 var errIDForm = errors.New(`is no id: an id is made of lower-case letters, digits and "-", with "/" between groups, as in /shop/cart`)
 
 // resolveID makes a written id absolute against base, as Marathon would:
@@ -43,8 +46,14 @@ func resolveID(text, base string, climb bool) (string, error) {
 			segments = append(segments, s)
 		}
 	}
+	if len(segments) > maxSegments {
+		return "", fmt.Errorf("lies deeper in groups than %d: shorten it", maxSegments)
+	}
 	id := "/" + strings.Join(segments, "/")
-	if id != "/" && !idSegments.MatchString(id) {
+	switch {
+	case len(id) > maxID:
+		return "", fmt.Errorf("is longer than %d bytes with the group that it lies in: shorten it", maxID)
+	case id != "/" && !idSegments.MatchString(id):
 		return "", errIDForm
 	}
 	return id, nil

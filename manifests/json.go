@@ -242,16 +242,22 @@ func wrongNumber(digits string) string {
 // keys, if it is JSON, and bytes in strings.
 type jsonSize struct{ values, text int }
 
-// boundsJSON refuses what is nested too deep or has too many values before
-// anything is allocated for it. It looks at brackets and commas outside of
-// strings, valid or not.
+// boundsJSON refuses what is nested too deep, or has too many values, too many
+// definitions or too long keys, before anything is allocated for it. It looks at
+// brackets, commas and colons outside of strings, valid or not.
 func boundsJSON(data []byte, l Limits) (size jsonSize, f *fault) {
-	depth, values, keys := 0, 1, 0
+	depth, values, keys, ids := 0, 1, 0, 0
+	var before []byte // the string that was read last
+	beyond := func(i int, f func(place, Limits) *fault) (jsonSize, *fault) {
+		c := cursor{lines: newLines(string(data[:i+1]))}
+		return jsonSize{}, f(c.place(i), l)
+	}
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
 		case '"':
 			end := endOfString(data, i)
 			size.text += end - i
+			before = data[i+1 : max(end, i+1)]
 			i = end
 		case '{', '[':
 			depth++
@@ -263,22 +269,46 @@ func boundsJSON(data []byte, l Limits) (size jsonSize, f *fault) {
 		case ':':
 			values++
 			keys++
+			if string(before) == "id" {
+				ids++
+			}
+			if len(before) > maxKey {
+				return beyond(i, overKey)
+			}
+			before = nil
 		}
-		if depth > l.Depth || values > l.Values {
-			c := cursor{lines: newLines(string(data[:i+1]))}
-			return jsonSize{}, overLimit(c.place(i), depth > l.Depth, l)
+		switch {
+		case depth > l.Depth:
+			return beyond(i, overDepth)
+		case values > l.Values:
+			return beyond(i, overValues)
+		case ids > l.Definitions:
+			return beyond(i, overDefinitions)
 		}
 	}
 	size.values = values - keys
 	return size, nil
 }
 
-// overLimit is the fault of a file that is beyond a limit.
-func overLimit(p place, deep bool, l Limits) *fault {
-	if deep {
-		return &fault{p, fmt.Sprintf("lists and objects are nested deeper than %d: that is no manifest", l.Depth)}
-	}
+// maxKey bounds a key, in bytes: paths that lead through it are built of it.
+const maxKey = 1000
+
+// These are the faults of a file that is beyond a limit.
+
+func overDepth(p place, l Limits) *fault {
+	return &fault{p, fmt.Sprintf("lists and objects are nested deeper than %d: that is no manifest", l.Depth)}
+}
+
+func overValues(p place, l Limits) *fault {
 	return &fault{p, fmt.Sprintf("the file has more than %d keys and values: split it into several files", l.Values)}
+}
+
+func overDefinitions(p place, l Limits) *fault {
+	return &fault{p, fmt.Sprintf("the file has more than %d apps, pods and groups: split it into several files", l.Definitions)}
+}
+
+func overKey(p place, _ Limits) *fault {
+	return &fault{p, fmt.Sprintf("a key is longer than %d bytes: shorten it", maxKey)}
 }
 
 // endOfString is the offset of the quote that ends the string beginning at i,

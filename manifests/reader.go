@@ -491,7 +491,7 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 	if len(values) == 0 && len(faults) == 0 {
 		out.fault(name, fault{place: place{1, 1}, message: "the file has nothing but comments: delete it, or write what it is to define"}, "")
 	}
-	p := interpreter{o: o, file: name, out: out, known: index{}}
+	p := interpreter{o: o, file: name, out: out, known: index{}, put: newSubstitution(o.Substitute, o.Limits.FileBytes)}
 	for _, v := range values {
 		p.document(v)
 	}

@@ -2,33 +2,50 @@ package manifests
 
 import "strings"
 
+// substitution is what ${NAME} is replaced by in one file.
+type substitution struct {
+	values  map[string]string
+	longest int // name, in bytes
+	room    int // bytes by which the texts of the file may still grow; below 0: too much
+}
+
+// newSubstitution lets the texts of a file grow by so many bytes in all: a few
+// letters of it stand for a value as long as the configuration likes.
+func newSubstitution(values map[string]string, room int) substitution {
+	s := substitution{values: values, room: room}
+	for name := range values {
+		s.longest = max(s.longest, len(name))
+	}
+	return s
+}
+
 // substitute replaces ${NAME} in every string value, never in keys, for the
 // names given and for no others. $${NAME} stands for a literal ${NAME} of such a
 // name. What is put in is not looked at again.
-func (n *node) substitute(values map[string]string) {
-	if len(values) == 0 {
+func (n *node) substitute(s *substitution) {
+	if len(s.values) == 0 || s.room < 0 {
 		return
 	}
 	if n.kind == stringNode {
-		n.text = expand(n.text, values)
+		n.text = s.expand(n.text)
 	}
 	for _, m := range n.members {
-		m.value.substitute(values)
+		m.value.substitute(s)
 	}
 }
 
-func expand(text string, values map[string]string) string {
+func (s *substitution) expand(text string) string {
 	if !strings.Contains(text, "${") {
 		return text
 	}
 	var b strings.Builder
-	for {
+	for s.room >= 0 {
 		before, after, found := strings.Cut(text, "${")
 		if !found {
-			return b.String() + text
+			break
 		}
-		name, rest, closed := strings.Cut(after, "}")
-		value, known := values[name]
+		name, _, closed := strings.Cut(after[:min(len(after), s.longest+1)], "}")
+		value, known := s.values[name]
 		switch {
 		case !closed || !known:
 			b.WriteString(before + "${")
@@ -37,8 +54,10 @@ func expand(text string, values map[string]string) string {
 		case strings.HasSuffix(before, "$"):
 			b.WriteString(before + "{" + name + "}")
 		default:
+			s.room -= len(value)
 			b.WriteString(before + value)
 		}
-		text = rest
+		text = after[len(name)+1:]
 	}
+	return b.String() + text
 }

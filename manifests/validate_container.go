@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,6 +128,8 @@ func (v *findings) volumeConstraint(path string, c Constraint) {
 		v.refuse(path, "unknown constraint operator "+c.Operator, "constraint [%s]: the operator must be LIKE", whole)
 	case c.Operator != "LIKE" && c.Operator != "UNLIKE":
 		v.refuse(path, "Operator must be one of LIKE, UNLIKE", "constraint [%s]: the operator must be LIKE", whole)
+	case len(*c.Value) > maxRegexp:
+		v.mistake(path, "constraint [%s]: the regular expression has %d bytes: at most %d are allowed", clip(whole), len(*c.Value), maxRegexp)
 	case !isRegexp(*c.Value):
 		v.refuse(path+"/"+*c.Value, "Invalid regular expression", "constraint [%s]: %q is no regular expression", whole, *c.Value)
 	case c.Operator == "UNLIKE":
@@ -134,8 +137,21 @@ func (v *findings) volumeConstraint(path string, c Constraint) {
 	}
 }
 
+// maxRegexp bounds a regular expression, in bytes: enough for the names of some
+// hundred agents.
+const maxRegexp = 10_000
+
+// mostClasses bounds the classes of Unicode in a regular expression that is looked
+// at: three bytes stand for some thousand ranges each.
+const mostClasses = 10
+
+// isRegexp parses an expression and does not compile it: of x{1000} compiling
+// makes a thousand times as much.
 func isRegexp(s string) bool {
-	if _, err := regexp.Compile(s); err == nil {
+	if strings.Count(s, `\p`)+strings.Count(s, `\P`) > mostClasses {
+		return true // left to Marathon
+	}
+	if _, err := syntax.Parse(s, syntax.Perl); err == nil {
 		return true
 	}
 	// Java knows constructs that Go does not: look-around, back references,

@@ -1,7 +1,6 @@
 package manifests
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,8 +14,9 @@ func (v *appChecks) ports(a *App) {
 		if name, twice := firstTwice(names(mappings, func(m *PortMapping) *string { return m.Name })); twice {
 			v.refuse("/container/portMappings", unnamed, "two ports have the name %s", name)
 		}
+		networks := newNetworkSet(a.Networks)
 		for i := range mappings {
-			v.mapping("/container/portMappings("+strconv.Itoa(i)+")", a.Networks, &mappings[i])
+			v.mapping("/container/portMappings("+strconv.Itoa(i)+")", &networks, &mappings[i])
 		}
 	}
 	if name, twice := firstTwice(names(a.PortDefinitions, func(d *PortDefinition) *string { return d.Name })); twice {
@@ -51,18 +51,42 @@ func firstTwice[T comparable](values []T) (T, bool) {
 
 const oneNetworkName = "networkNames must be a single item list when hostPort is specified and more than 1 container network is defined"
 
-func (v *findings) mapping(path string, networks []Network, m *PortMapping) {
-	if countMode(networks, modeContainer) > 1 && m.HostPort != nil && len(m.NetworkNames) != 1 {
+// networkSet answers about the networks of a definition for each of its ports.
+type networkSet struct {
+	networks        []Network
+	host, container int // of that mode
+	known           map[string]bool
+	notAmong        string // Marathon's answer to a name that is not known
+}
+
+func newNetworkSet(networks []Network) networkSet {
+	return networkSet{networks: networks, host: countMode(networks, modeHost), container: countMode(networks, modeContainer)}
+}
+
+// has reports whether a network has that name.
+func (s *networkSet) has(name string) bool {
+	if s.known == nil {
+		all := names(s.networks, func(n *Network) *string { return n.Name })
+		s.notAmong = "is not one of (" + strings.Join(all, ",") + ")"
+		s.known = make(map[string]bool, len(all))
+		for _, n := range all {
+			s.known[n] = true
+		}
+	}
+	return s.known[name]
+}
+
+func (v *findings) mapping(path string, networks *networkSet, m *PortMapping) {
+	if networks.container > 1 && m.HostPort != nil && len(m.NetworkNames) != 1 {
 		v.refuse(path, oneNetworkName, "with several container networks a port with a hostPort must say in networkNames which one it belongs to")
 	}
 	v.networkNames(path, networks, m.NetworkNames)
 }
 
-func (v *findings) networkNames(path string, networks []Network, wanted []string) {
-	known := names(networks, func(n *Network) *string { return n.Name })
+func (v *findings) networkNames(path string, networks *networkSet, wanted []string) {
 	for i, name := range wanted {
-		if !slices.Contains(known, name) {
-			v.refuse(path+"/networkNames("+strconv.Itoa(i)+")", "is not one of ("+strings.Join(known, ",")+")", "networkNames has %q, which is not among networks", name)
+		if !networks.has(name) {
+			v.refuse(path+"/networkNames("+strconv.Itoa(i)+")", networks.notAmong, "networkNames has %q, which is not among networks", name)
 		}
 	}
 }

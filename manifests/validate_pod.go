@@ -11,7 +11,7 @@ import (
 func ValidatePod(p *Pod, c *Cluster) []Violation { return validatePod(p, c, 0) }
 
 func validatePod(p *Pod, c *Cluster, most int) []Violation {
-	v := podChecks{c: c, pod: p}
+	v := podChecks{c: c, pod: p, networks: newNetworkSet(p.Networks)}
 	v.most = most
 	v.tooNew(c, p, podShape)
 	for _, stage := range []func(string){v.written, v.convertible, v.stored} {
@@ -76,8 +76,9 @@ func (v *podChecks) stored(id string) {
 
 type podChecks struct {
 	findings
-	c   *Cluster
-	pod *Pod
+	c        *Cluster
+	pod      *Pod
+	networks networkSet
 }
 
 func (v *podChecks) resident() bool {
@@ -86,11 +87,12 @@ func (v *podChecks) resident() bool {
 
 func (v *podChecks) volumes() {
 	volumeNames := make([]string, len(v.pod.Volumes))
+	mounted := v.mounted()
 	for i := range v.pod.Volumes {
 		volume := &v.pod.Volumes[i]
 		volumeNames[i] = volume.Name
 		at := "/volumes(" + strconv.Itoa(i) + ")"
-		if !v.isMounted(volume.Name) {
+		if !mounted[volume.Name] {
 			v.refuse(at, "volume must be referenced by at least one container", "no container mounts the volume %s: add a volumeMount, or remove it", volume.Name)
 		}
 		if volume.Persistent != nil {
@@ -139,24 +141,33 @@ func (v *podChecks) secretVolumes() {
 	}
 }
 
-func (v *podChecks) isMounted(name string) bool {
-	return slices.ContainsFunc(v.pod.Containers, func(c PodContainer) bool {
-		return slices.ContainsFunc(c.VolumeMounts, func(m VolumeMount) bool { return m.Name == name })
-	})
+// mounted holds the names of the volumes that a container mounts.
+func (v *podChecks) mounted() map[string]bool {
+	mounted := map[string]bool{}
+	for i := range v.pod.Containers {
+		for _, m := range v.pod.Containers[i].VolumeMounts {
+			mounted[m.Name] = true
+		}
+	}
+	return mounted
 }
 
 func (v *podChecks) containers() {
 	containerNames := make([]string, len(v.pod.Containers))
+	volumes := map[string]bool{}
+	for i := range v.pod.Volumes {
+		volumes[v.pod.Volumes[i].Name] = true
+	}
 	for i := range v.pod.Containers {
 		containerNames[i] = v.pod.Containers[i].Name
-		v.container("/containers("+strconv.Itoa(i)+")", &v.pod.Containers[i])
+		v.container("/containers("+strconv.Itoa(i)+")", &v.pod.Containers[i], volumes)
 	}
 	if name, twice := firstTwice(containerNames); twice {
 		v.refuse("/containers", "container names must be unique", "two containers have the name %s", name)
 	}
 }
 
-func (v *podChecks) container(path string, c *PodContainer) {
+func (v *podChecks) container(path string, c *PodContainer, volumes map[string]bool) {
 	r := c.normalised(false).Resources
 	v.limits(path+"/resourceLimits", c.ResourceLimits, *r.CPUs, *r.Mem)
 	if shared := v.pod.LegacySharedCgroups; shared != nil && *shared && c.ResourceLimits != nil {
@@ -176,7 +187,7 @@ func (v *podChecks) container(path string, c *PodContainer) {
 		v.healthCheck(path+"/healthCheck", c, c.HealthCheck.normalised())
 	}
 	for i, m := range c.VolumeMounts {
-		if !slices.ContainsFunc(v.pod.Volumes, func(volume Volume) bool { return volume.Name == m.Name }) {
+		if !volumes[m.Name] {
 			v.refuse(path+"/volumeMounts("+strconv.Itoa(i)+")/name", "Referenced Volume in VolumeMount should exist", "the pod has no volume %s", m.Name)
 		}
 	}
@@ -187,17 +198,17 @@ func (v *podChecks) container(path string, c *PodContainer) {
 }
 
 func (v *podChecks) endpoint(path string, e *Endpoint) {
-	v.networkNames(path, v.pod.Networks, e.NetworkNames)
+	v.networkNames(path, &v.networks, e.NetworkNames)
 	switch {
-	case hasMode(v.pod.Networks, modeHost) && e.ContainerPort != nil:
+	case v.networks.host > 0 && e.ContainerPort != nil:
 		v.refuse(path+"/containerPort", "is not allowed when using host-mode networking", "containerPort does not go with the host network: write hostPort")
-	case hasMode(v.pod.Networks, modeContainer) && e.ContainerPort == nil:
+	case v.networks.container > 0 && e.ContainerPort == nil:
 		v.refuse(path+"/containerPort", "is required when using container-mode networking", "containerPort is missing: a container network needs it")
 	}
 	if p, twice := firstTwice(e.Protocol); twice {
 		v.refuse(path+"/protocol", "Duplicate protocols within the same endpoint are not allowed", "protocol names %s twice", p)
 	}
-	if countMode(v.pod.Networks, modeContainer) > 1 && e.HostPort != nil && len(e.NetworkNames) != 1 {
+	if v.networks.container > 1 && e.HostPort != nil && len(e.NetworkNames) != 1 {
 		v.refuse(path, oneNetworkName, "with several container networks an endpoint with a hostPort must say in networkNames which one it belongs to")
 	}
 }

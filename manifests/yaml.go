@@ -1,7 +1,6 @@
 package manifests
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +24,7 @@ func readYAML(data []byte, l Limits) (values []*node, faults []fault) {
 	}
 	text := string(data)
 	all := newLines(text)
+	twice := 0
 	for first := 0; first < len(all.start); {
 		next := first + 1
 		for next < len(all.start) && !documentMark(text[all.start[next]:], "---") {
@@ -34,7 +34,7 @@ func readYAML(data []byte, l Limits) (values []*node, faults []fault) {
 		if next < len(all.start) {
 			end = all.start[next]
 		}
-		r := yamlReader{text: text[all.start[first]:end], file: all, first: first, limits: l}
+		r := yamlReader{text: text[all.start[first]:end], file: all, first: first, limits: l, twice: &twice}
 		r.plain = plainYAML(r.text)
 		value, f := r.document()
 		if f != nil {
@@ -65,9 +65,19 @@ type yamlReader struct {
 	limits Limits
 	unsafe bool // it has aliases: it must not be expanded
 	wrong  bool // it has a node that cannot be used
-	plain  bool // it has nothing that readers could differ on
+	plain  bool // it has nothing but scalars that readers could differ on
 	beyond *fault
+	differ []doubtful
+	nodes  int  // keys and values so far
+	twice  *int // values of the file that are read twice
 	last   yamlPlace
+}
+
+// doubtful is a scalar that readers could differ on, as it is written: one line,
+// without quotes.
+type doubtful struct {
+	value   *node
+	written string
 }
 
 func (r *yamlReader) document() (*node, *fault) {
@@ -95,9 +105,11 @@ func (r *yamlReader) document() (*node, *fault) {
 	}
 	switch {
 	case r.unsafe || r.wrong:
-	case r.plain:
-		value.shortenNumbers()
+	case r.plain && r.checkDoubtful(value):
 	default:
+		if *r.twice += r.nodes; *r.twice > maxReadTwice {
+			return nil, overTwice(value.place)
+		}
 		if f := r.crossCheck(value); f != nil {
 			return nil, f
 		}
@@ -105,10 +117,35 @@ func (r *yamlReader) document() (*node, *fault) {
 	return value, nil
 }
 
+// checkDoubtful reads the scalars that readers could differ on once more with
+// sigs.k8s.io/yaml, as a list of their own: the whole would cost as much as
+// reading all. It reports whether that was possible.
+func (r *yamlReader) checkDoubtful(value *node) bool {
+	var list []any
+	if len(r.differ) > 0 {
+		var text strings.Builder
+		for _, d := range r.differ {
+			text.WriteString("- " + d.written + "\n")
+		}
+		if yaml.UnmarshalStrict([]byte(text.String()), &list, useNumber) != nil || len(list) != len(r.differ) {
+			return false
+		}
+	}
+	value.shortenNumbers()
+	for i, d := range r.differ {
+		reconcile(d.value, list[i])
+	}
+	return true
+}
+
+func useNumber(d *json.Decoder) *json.Decoder {
+	d.UseNumber()
+	return d
+}
+
 // crossCheck reads the document once more with sigs.k8s.io/yaml.
 func (r *yamlReader) crossCheck(value *node) *fault {
 	var tree any
-	useNumber := func(d *json.Decoder) *json.Decoder { d.UseNumber(); return d }
 	if err := yaml.UnmarshalStrict([]byte(r.text), &tree, useNumber); err != nil {
 		return &fault{value.place, "is YAML that tools disagree about: write it in the simplest form (" + yamlMessage(err.Error()) + ")"}
 	}
@@ -164,9 +201,10 @@ func reconcile(n *node, tree any) bool {
 
 // convert makes a node and notes what cannot be used on it.
 func (r *yamlReader) convert(y *yamlv3.Node, depth int) *node {
+	r.nodes++
 	n := &node{place: r.place(y)}
 	if depth > r.limits.Depth && (y.Kind == yamlv3.SequenceNode || y.Kind == yamlv3.MappingNode) && r.beyond == nil {
-		r.beyond = overLimit(n.place, true, r.limits)
+		r.beyond = overDepth(n.place, r.limits)
 	}
 	if r.beyond != nil {
 		return n
@@ -197,7 +235,11 @@ func (r *yamlReader) convert(y *yamlv3.Node, depth int) *node {
 }
 
 func (r *yamlReader) member(key, value *yamlv3.Node, depth int) member {
+	r.nodes++
 	m := member{key: key.Value, place: r.place(key)}
+	if len(m.key) > maxKey && r.beyond == nil {
+		r.beyond = overKey(m.place, r.limits)
+	}
 	m.value = r.convert(value, depth+1)
 	r.plain = r.plain && (key.Style != 0 || plainlyText(key.Value))
 	plain := key.Style&(yamlv3.DoubleQuotedStyle|yamlv3.SingleQuotedStyle) == 0
@@ -254,7 +296,9 @@ func (r *yamlReader) scalar(n *node, y *yamlv3.Node) {
 		n.kind, n.text = boolNode, strings.ToLower(y.Value)
 	case "!!int", "!!float":
 		n.kind = numberNode
-		r.plain = r.plain && plainNumber.MatchString(y.Value)
+		if !plainNumber.MatchString(y.Value) {
+			r.doubt(n, y)
+		}
 		if n.wrong = wrongYAMLNumber(y.Value); n.wrong != "" {
 			n.text = "0" // a number to check the rest with
 		} else if !json.Valid([]byte(n.text)) { // .5, 5., +1
@@ -262,12 +306,38 @@ func (r *yamlReader) scalar(n *node, y *yamlv3.Node) {
 			n.text = strconv.FormatFloat(f, 'g', -1, 64)
 		}
 	default:
-		r.plain = r.plain && plainlyText(y.Value)
+		if !plainlyText(y.Value) {
+			r.doubt(n, y)
+		}
 		if oldBool(y.Value) {
 			n.wrong = fmt.Sprintf(`%s is true or false to YAML 1.1 and text to YAML 1.2: write true or false, or "%s" in quotes if text is meant`, y.Value, y.Value)
 		}
 	}
 }
+
+// maxReadTwice bounds the values of a file that are read by both readers, which
+// costs as much again.
+const maxReadTwice = 25_000
+
+func overTwice(p place) *fault {
+	return &fault{p, fmt.Sprintf(`more than %d values are such that YAML readers differ on them (text without quotes that begins as a number, a date or a tag does): write them in quotes, or split the file`, maxReadTwice)}
+}
+
+// doubt notes a scalar that readers could differ on.
+func (r *yamlReader) doubt(n *node, y *yamlv3.Node) {
+	if y.Value == "" || strings.ContainsAny(y.Value, "\n\r\u0085\u2028\u2029") || y.Value[0] == ' ' {
+		r.plain = false // what was written is not known
+		return
+	}
+	if *r.twice++; *r.twice > maxReadTwice && r.beyond == nil {
+		r.beyond = overTwice(n.place)
+	}
+	r.differ = append(r.differ, doubtful{n, y.Value})
+}
+
+// marksOfReaders are what the readers may take differently wherever it stands: a
+// tag, which begins a word, and a remark behind a tab.
+var marksOfReaders = regexp.MustCompile("(^|[^\"'#\\w])!|\t[ \t]*#")
 
 // plainYAML reports whether a document has nothing but values that two readers
 // could differ on; those scalar and member look at. Both readers are the same
@@ -275,7 +345,7 @@ func (r *yamlReader) scalar(n *node, y *yamlv3.Node) {
 // remarks, and there only tabs before a remark make a difference, and directives.
 // What a plain scalar is taken for is not the same, and not what a tag does.
 func plainYAML(text string) bool {
-	if strings.ContainsAny(text, "!\t") {
+	if strings.ContainsAny(text, "!\t") && marksOfReaders.MatchString(text) {
 		return false
 	}
 	for line := range strings.Lines(text) {
@@ -426,27 +496,4 @@ func yamlMessage(message string) string {
 	}
 	// Words of the parser that are not known may quote a value: they stay out.
 	return "is no YAML: check indentation, quotes and brackets from here upwards"
-}
-
-// boundsYAML refuses too many values before anything is allocated for them. It
-// counts what could begin a value, so it may overestimate long texts of marks.
-func boundsYAML(data []byte, l Limits) *fault {
-	values := 1
-	for i, c := range data {
-		switch c {
-		case ',', '[', '{':
-			values++
-		case ':':
-			values += 2
-		case '-', '?':
-			if i+1 == len(data) || bytes.IndexByte([]byte(" \t\r\n"), data[i+1]) >= 0 {
-				values++
-			}
-		}
-		if values > 2*l.Values {
-			c := cursor{lines: newLines(string(data[:i+1]))}
-			return overLimit(c.place(i), false, l)
-		}
-	}
-	return nil
 }
