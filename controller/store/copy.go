@@ -85,7 +85,17 @@ func copyOne(ctx context.Context, to Records, sync string, s State) error {
 	if err != nil {
 		return err
 	}
-	s.Replace(append(before.Replaces, before.ID)...) // it is no loss to who remembers that
+	// It is no loss to who remembers that, nor what was claimed to be lost.
+	s.Replace(append(before.Replaces, before.ID)...)
+	if z, ok := to.(claimer); ok {
+		c, err := z.claimed(ctx, sync)
+		if err != nil {
+			return err
+		}
+		if c != nil {
+			s.Replace(append(c.Was, c.ID)...)
+		}
+	}
 	if err := to.Save(ctx, sync, s); err != nil {
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 )
 
@@ -136,6 +138,14 @@ func TestCopyWithForceSetsAsideWhatCannotBeRead(t *testing.T) {
 		if _, err := Copy(t.Context(), from, to, true); err != nil {
 			t.Fatal(err)
 		}
-		holds(t, to, "shop", sample(1))
+		got, err := to.Load(t.Context(), "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := sample(1)
+		want.Replaces = got.Replaces // also what was set aside, where that has a name
+		if diff := cmp.Diff(want, got); diff != "" || !slices.Contains(got.Replaces, sample(1).Replaces[0]) {
+			t.Errorf("(-saved +loaded):\n%s", diff)
+		}
 	})
 }

@@ -241,6 +241,12 @@ func TestACopyByForceIsNoLoss(t *testing.T) {
 	r := newReplica(t, o, memory)
 	r.fine(r.Load(t.Context(), "shop"))
 	saved(t, r, "shop", begun("a"))
+	other := t.TempDir()
+	if err := openLedger(t, other).note("shop", r.Records.(*remembering).place, "x"); err != nil {
+		t.Fatal(err)
+	}
+	claims := newReplica(t, o, other)
+	claims.lost(claims.Peek(t.Context(), "shop"))
 	folder := open(t, t.TempDir())
 	saved(t, folder, "shop", begun("b"))
 	if _, err := Copy(t.Context(), folder, openZooKeeper(t, o), true); err != nil {
