@@ -92,6 +92,7 @@ func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) App
 	if change != nil {
 		a.Action, a.Approvable = change.Action, change.Blocked != nil && change.Approvable
 	}
+	a.Waiting = p.y.waits[item.ID]
 	if a.Reason == "" {
 		a.Reason = reason
 	}

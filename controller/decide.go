@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
@@ -285,6 +286,9 @@ func stateOf(f facts) (AppState, Condition, string) {
 // Wanted is what the change asks for, where that is known.
 func showOutcome(a *AppStatus, o apply.Outcome, wanted *Instances) {
 	a.Action, a.Reason, a.Condition = o.Action, o.Reason, ""
+	if !o.Began.IsZero() {
+		a.Waiting = time.Time{}
+	}
 	if a.State = OutOfSync; o.Deployment != "" && o.Action != plan.Delete && !o.Revert {
 		a.State = Synced // Marathon has the definition, whatever becomes of its tasks
 	}

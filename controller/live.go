@@ -100,6 +100,7 @@ func (c *Controller) observe(ctx context.Context, m *cluster) {
 			c.mu.Unlock()
 			for _, y := range syncers {
 				y.refresh(state, began)
+				c.showWait(y)
 			}
 		}
 		if pause(ctx, max(liveBreath, liveShare*time.Since(began))) != nil {

@@ -267,6 +267,9 @@ func (p *pass) progress(k *keeper, o apply.Outcome) {
 	k.change(func() bool {
 		news := p.remember(o)
 		p.tellNoHealthy(o)
+		if !o.Began.IsZero() {
+			delete(p.y.waits, o.ID)
+		}
 		if news {
 			p.y.moved()
 		}

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"errors"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -20,6 +21,7 @@ type metrics struct {
 	rolledBack   *prometheus.GaugeVec
 	held         *prometheus.GaugeVec
 	stateLost    *prometheus.GaugeVec
+	waiting      *prometheus.GaugeVec
 	sourceErrors *prometheus.CounterVec
 	success      *prometheus.GaugeVec
 	stream       prometheus.Gauge
@@ -55,6 +57,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		stateLost: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pacer_sync_state_lost", Help: "1 while a sync only reports, since its stored state was lost.",
 		}, []string{"sync"}),
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pacer_sync_waiting_since_timestamp_seconds", Help: "Since when the change of a sync waits to be sent that has waited longest, in Unix time; 0: none waits.",
+		}, []string{"sync"}),
 		sourceErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pacer_source_errors_total", Help: "Looks at a source that failed.",
 		}, []string{"source"}),
@@ -86,7 +91,7 @@ func (m *metrics) all() []prometheus.Collector {
 
 // states are the gauges that say how a sync stands.
 func (m *metrics) states() []prometheus.Collector {
-	return []prometheus.Collector{m.apps, m.conditions, m.suspended, m.rolledBack, m.held, m.stateLost}
+	return []prometheus.Collector{m.apps, m.conditions, m.suspended, m.rolledBack, m.held, m.stateLost, m.waiting}
 }
 
 // ended counts a pass.
@@ -102,6 +107,7 @@ func (m *metrics) ended(sync string, last PassStatus) {
 type tally struct {
 	apps       map[axes]int
 	conditions map[Condition]int
+	waiting    time.Time // see oldestWait
 }
 
 type axes struct {
@@ -110,7 +116,7 @@ type axes struct {
 }
 
 func tallyOf(all []AppStatus) tally {
-	t := tally{map[axes]int{}, map[Condition]int{}}
+	t := tally{map[axes]int{}, map[Condition]int{}, oldestWait(all)}
 	for i := range all {
 		t.apps[axes{all[i].State, all[i].Health}]++
 		t.conditions[all[i].Condition]++
@@ -131,6 +137,16 @@ func (m *metrics) stands(sync string, t tally, s *store.State) {
 	m.suspended.WithLabelValues(sync).Set(one(s.Stopped()))
 	m.rolledBack.WithLabelValues(sync).Set(one(s.Pin != nil))
 	m.stateLost.WithLabelValues(sync).Set(one(s.Loss.Reports()))
+	m.waits(sync, t.waiting)
+}
+
+// waits shows since when the change waits that has waited longest.
+func (m *metrics) waits(sync string, since time.Time) {
+	at := 0.0
+	if !since.IsZero() {
+		at = float64(since.UnixMilli()) / 1000
+	}
+	m.waiting.WithLabelValues(sync).Set(at)
 }
 
 func one(is bool) float64 {
@@ -152,5 +168,6 @@ func (m *metrics) forget(sync string) {
 	m.rolledBack.DeletePartialMatch(match)
 	m.held.DeletePartialMatch(match)
 	m.stateLost.DeletePartialMatch(match)
+	m.waiting.DeletePartialMatch(match)
 	m.success.DeletePartialMatch(match)
 }

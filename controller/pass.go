@@ -241,6 +241,9 @@ func (p *pass) compute() {
 		}
 	}
 	p.holdFights()
+	if p.term != nil && !p.y.memory.state.Stopped() {
+		p.y.waits.note(p.plan, p.c.now())
+	}
 }
 
 // work tells whether anything is to be sent or watched.
@@ -298,7 +301,7 @@ func (p *pass) apply(ctx context.Context) passEnd {
 	keeper := p.keep(ctx)
 	answered, archived := p.archiveBeside(ctx, keeper)
 	p.outcomes = p.y.cluster.Applier.Apply(ctx, p.plan, apply.Request{
-		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadlines: p.deadlines(), Settle: p.y.spec.Settle,
+		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadlines: p.deadlines(), Settle: p.y.spec.Settle, Waiting: maps.Clone(p.y.waits),
 		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed), Failed: failedIDs(p.y.memory.state.Failed),
 		Progress: func(o apply.Outcome) { answered(); p.progress(keeper, o) },
 		Sending:  func(writes []apply.Write) error { return p.sending(keeper, writes) },

@@ -76,11 +76,13 @@ type AppStatus struct {
 	Health    Health         `json:"health,omitempty"` // of groups: none
 	Condition Condition      `json:"condition,omitempty"`
 	Since     time.Time      `json:"since,omitzero"` // when state, health and condition became what they are
-	Instances Instances      `json:"instances"`
-	Action    plan.Action    `json:"action,omitempty"`   // of the change that is pending or under way
-	Reason    string         `json:"reason,omitempty"`   // one sentence for people; never a secret
-	Revision  string         `json:"revision,omitempty"` // at which it was last applied, or seen to be equal; empty: not by this sync
-	File      string         `json:"file,omitempty"`
+	// Waiting is since when a change waits to be sent; zero: none does.
+	Waiting   time.Time   `json:"waitingSince,omitzero"`
+	Instances Instances   `json:"instances"`
+	Action    plan.Action `json:"action,omitempty"`   // of the change that is pending or under way
+	Reason    string      `json:"reason,omitempty"`   // one sentence for people; never a secret
+	Revision  string      `json:"revision,omitempty"` // at which it was last applied, or seen to be equal; empty: not by this sync
+	File      string      `json:"file,omitempty"`
 	// Approvable: the change is held back, and an approval lets it through.
 	Approvable bool `json:"approvable,omitempty"`
 }

@@ -31,6 +31,7 @@ type syncer struct {
 	fights    map[string]fight // id → its drift that was put back
 	kept      string           // the revision that was last found worth keeping, and is kept
 	pinned    *recalled        // what a rollback asks for, once it was read
+	waits     waits            // since when changes wait, also of the pass alone
 	known     plan.Known       // what was found equal, also of the pass alone
 	looked    *term            // of which a pass has read everything
 	following bool             // the last pass saw the leader at work
@@ -83,7 +84,7 @@ type memory struct {
 
 func newSyncer(spec Sync, w *watcher, m *cluster) *syncer {
 	return &syncer{
-		spec: spec, watcher: w, cluster: m, reader: manifests.NewReader(), fights: map[string]fight{},
+		spec: spec, watcher: w, cluster: m, reader: manifests.NewReader(), fights: map[string]fight{}, waits: waits{},
 		stands: map[string]store.Stand{}, authors: map[string]string{}, pace: rate.NewLimiter(rate.Every(passBreath), passBurst),
 		view: SyncStatus{Name: spec.Name, Source: w.source.Source.String(), Path: spec.Path, Scope: spec.Policy.Scope, Marathon: spec.Marathon},
 	}

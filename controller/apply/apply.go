@@ -182,6 +182,9 @@ type Request struct {
 	Groups map[string]*manifests.Group
 	// Deadlines by id; an id that is not in it has Options.Deadline.
 	Deadlines map[string]time.Duration
+	// Waiting tells since when changes wait to be sent, by id: what has waited
+	// longest goes first, what is not in it last, and else the plan's order holds.
+	Waiting map[string]time.Time
 	// Settle is the settling time of all; zero: the options'.
 	Settle time.Duration
 	// Rollouts under way, by id. One whose id is in the plan is superseded by

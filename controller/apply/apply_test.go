@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -218,6 +219,39 @@ func TestHangingIsExplainedAndHoldsUpOnlyItsOwn(t *testing.T) {
 		}
 		if c.apps["/shop/cart"] == nil {
 			t.Error("what ran was deleted before its new form was up")
+		}
+	})
+}
+
+// With a new revision every few seconds, of which each has all apps changed anew,
+// every app has its turn, since what has waited longest goes first.
+func TestWhatWaitedLongestGoesFirst(t *testing.T) {
+	in(t, func(t *testing.T, c *cluster) {
+		const n = 100
+		waiting := map[string]time.Time{}
+		for i := range n {
+			id := fmt.Sprintf("/a%03d", i)
+			c.has(appOf(id, "r0", 1))
+			waiting[id] = time.Now()
+		}
+		a := New(c, Options{MaxInFlight: 10})
+		for revision := range 12 {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(2*time.Second, func() { cancel(ErrSuperseded) })
+			var changes []plan.Change
+			for i := range n {
+				changes = append(changes, change(plan.Update, appOf(fmt.Sprintf("/a%03d", i), fmt.Sprintf("r%d", revision+1), 1)))
+			}
+			a.Apply(ctx, planOf(changes...), Request{Waiting: maps.Clone(waiting), Progress: func(o Outcome) {
+				if !o.Began.IsZero() {
+					waiting[o.ID] = time.Now()
+				}
+			}})
+		}
+		for id := range waiting {
+			if c.writes[id] == 0 {
+				t.Errorf("%s was never changed", id)
+			}
 		}
 	})
 }

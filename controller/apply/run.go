@@ -68,6 +68,7 @@ type run struct {
 	plan  plan.Plan
 	req   Request
 	items []*item // in the order of the outcomes
+	turns []*item // of the plan, in the order in which they are sent
 	byID  map[string]*item
 
 	start         time.Time
@@ -117,6 +118,20 @@ func (r *run) prepare() {
 			it.outcome.Result, it.outcome.Ended, it.phase = Applied, now, done
 		}
 	}
+	r.turns = slices.Clone(r.items)
+	slices.SortStableFunc(r.turns, func(a, b *item) int {
+		x, waitsX := r.req.Waiting[a.id()]
+		y, waitsY := r.req.Waiting[b.id()]
+		switch {
+		case waitsX && waitsY:
+			return x.Compare(y)
+		case waitsX:
+			return -1
+		case waitsY:
+			return 1
+		}
+		return 0
+	})
 	for _, ro := range r.req.Rollouts {
 		r.mine(ro.Deployment)
 	}
@@ -276,7 +291,7 @@ func (r *run) begin() {
 		return
 	}
 	var batch, single []*item
-	for _, it := range r.items {
+	for _, it := range r.turns {
 		switch {
 		case it.phase != ready || now.Before(it.retryAt):
 		case it.change.Action == plan.Create && it.change.Kind == manifests.KindApp && it.batchMax > 1 &&
@@ -315,7 +330,7 @@ const batchFrom = 10
 
 func (r *run) ofPhase(p phase, now time.Time) []*item {
 	var found []*item
-	for _, it := range r.items {
+	for _, it := range r.turns {
 		if it.phase == p && !now.Before(it.retryAt) {
 			found = append(found, it)
 		}

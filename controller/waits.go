@@ -1,0 +1,48 @@
+package controller
+
+import (
+	"maps"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
+)
+
+// waits holds since when changes wait to be sent, by id. What has waited longest
+// goes first: else, with a new revision every few seconds, those late in the
+// alphabet would never have their turn. It outlives a reconciliation that is
+// superseded, and a change that a newer revision makes another one.
+type waits map[string]time.Time
+
+// note takes in what a plan would send now.
+func (w waits) note(p plan.Plan, now time.Time) {
+	pending := map[string]bool{}
+	for _, c := range p.Changes {
+		if c.Blocked != nil {
+			continue
+		}
+		pending[c.ID] = true
+		if _, waits := w[c.ID]; !waits {
+			w[c.ID] = now
+		}
+	}
+	maps.DeleteFunc(w, func(id string, _ time.Time) bool { return !pending[id] })
+}
+
+// oldestWait is since when the app waits whose change has waited longest to be
+// sent; zero: none does.
+func oldestWait(apps []AppStatus) (at time.Time) {
+	for i := range apps {
+		if since := apps[i].Waiting; !since.IsZero() && (at.IsZero() || since.Before(at)) {
+			at = since
+		}
+	}
+	return at
+}
+
+// showWait shows the oldest wait of a sync, while others of its changes are sent.
+func (c *Controller) showWait(y *syncer) {
+	y.mu.Lock()
+	at := oldestWait(y.view.Apps)
+	y.mu.Unlock()
+	c.metrics.waits(y.spec.Name, at)
+}
