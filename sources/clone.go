@@ -15,6 +15,8 @@ import (
 	"weak"
 
 	"github.com/gofrs/flock"
+
+	"github.com/pacer-gitops/pacer/sources/gitpack"
 )
 
 // clone is the folder that holds the local clone of one repository:
@@ -180,14 +182,19 @@ func (c *clone) remove(number int) error {
 	last := g.Value()
 	switch {
 	case last != nil:
-		runtime.AddCleanup(last, func(path string) { _ = os.RemoveAll(path) }, c.path(number))
+		runtime.AddCleanup(last, func(path string) { _ = removeFolder(path) }, c.path(number))
 		c.used[number] = weak.Pointer[generation]{} // it goes by itself
 		return nil
 	case ofOurs && g == weak.Pointer[generation]{}:
 		return nil
 	}
 	delete(c.used, number)
-	return os.RemoveAll(c.path(number))
+	return removeFolder(c.path(number))
+}
+
+func removeFolder(path string) error {
+	gitpack.Forget(path)
+	return os.RemoveAll(path)
 }
 
 func (c *clone) close() error {
@@ -198,7 +205,7 @@ func (c *clone) close() error {
 				err = errors.Join(err, g.hold())
 			}
 		}
-		err = errors.Join(err, os.RemoveAll(c.dir))
+		err = errors.Join(err, removeFolder(c.dir))
 	}
 	return err
 }

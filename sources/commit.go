@@ -17,8 +17,9 @@ import (
 // be as long as its author likes.
 const maxCommit = 256 << 10
 
-// opener opens an object by its hash, or is plumbing.ErrObjectNotFound.
-type opener func(plumbing.Hash) (*gitpack.Object, error)
+// opener opens an object by its hash, or is plumbing.ErrObjectNotFound. One that is
+// stored as a delta is ErrLimit where it has more than limit bytes.
+type opener func(hash plumbing.Hash, limit int64) (*gitpack.Object, error)
 
 // maxTags is how many tags may point to each other: a tag of a tag is allowed, if
 // seldom wise.
@@ -68,7 +69,7 @@ func decode(hash plumbing.Hash, start plumbing.EncodedObject) (_ *object.Commit,
 // openedStart reads the beginning of an object. One that is read whole is held to
 // its hash.
 func openedStart(hash plumbing.Hash, open opener) (plumbing.EncodedObject, error) {
-	o, err := open(hash)
+	o, err := open(hash, gitpack.MaxChain)
 	if err != nil {
 		return nil, err
 	}

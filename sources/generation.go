@@ -337,13 +337,13 @@ func (g *generation) size(hash plumbing.Hash) (int64, error) {
 	return pack.Size(at)
 }
 
-// open opens an object.
-func (g *generation) open(hash plumbing.Hash) (*gitpack.Object, error) {
+// open opens an object, of at most limit bytes where it is a delta.
+func (g *generation) open(hash plumbing.Hash, limit int64) (*gitpack.Object, error) {
 	pack, at, err := g.find(hash)
 	if err != nil {
 		return nil, err
 	}
-	return pack.Read(at, gitpack.MaxChain) // what came was held to what can be held
+	return pack.Read(at, limit, gitpack.MaxChain) // what came was held to what can be held
 }
 
 // read reads an object of at most limit bytes, and holds it to its hash.
@@ -353,7 +353,7 @@ func (g *generation) read(hash plumbing.Hash, limit int64) (plumbing.ObjectType,
 
 // readWhole reads an object of at most limit bytes, and holds it to its hash.
 func readWhole(hash plumbing.Hash, limit int64, open opener) (plumbing.ObjectType, []byte, error) {
-	o, err := open(hash)
+	o, err := open(hash, limit)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -237,7 +236,7 @@ func (g *Git) fetch(ctx context.Context, r remote, want request) error {
 		return err
 	}
 	if err := fresh.fetch(ctx, r, want); err != nil {
-		return errors.Join(err, os.RemoveAll(fresh.path))
+		return errors.Join(err, removeFolder(fresh.path))
 	}
 	return g.clone.finish(fresh)
 }

@@ -135,16 +135,15 @@ func (o *gitObjects) read(kind plumbing.ObjectType, hash plumbing.Hash) ([]byte,
 	limit := o.limits.ObjectBytes
 	if kind == plumbing.BlobObject {
 		limit = o.limits.FileBytes
-		// Before it is read: what it builds on may be larger still.
-		if size, err := g.size(hash); err == nil && size > limit {
-			return nil, tooLarge(size, o.limits)
-		}
 	}
 	found, content, err := g.read(hash, limit)
 	switch {
 	case kind == plumbing.BlobObject && errors.Is(err, plumbing.ErrObjectNotFound):
 		return nil, o.leftOut()
 	case errors.Is(err, ErrLimit):
+		if size, err := g.size(hash); kind == plumbing.BlobObject && err == nil && size > limit {
+			return nil, tooLarge(size, o.limits)
+		}
 		return nil, fmt.Errorf("object %s: %w", hash, err)
 	case err != nil:
 		return nil, o.spoilt(hash, err)

@@ -227,7 +227,7 @@ func (p *packing) write(to io.Writer) error {
 }
 
 func (p *packing) copy(w *gitpack.Writer, hash plumbing.Hash) error {
-	o, err := p.from.open(hash)
+	o, err := p.from.open(hash, p.limits.ObjectBytes)
 	if err != nil {
 		return err
 	}

@@ -77,15 +77,15 @@ func (r *repository) borrow(folder string) error {
 	return nil
 }
 
-// open opens an object.
-func (r *repository) open(hash plumbing.Hash) (*gitpack.Object, error) {
+// open opens an object, of at most limit bytes where it is a delta.
+func (r *repository) open(hash plumbing.Hash, limit int64) (*gitpack.Object, error) {
 	for _, pack := range r.packs {
 		at, found, err := pack.Find(hash)
 		if err != nil {
 			return nil, err
 		}
 		if found {
-			return pack.Read(at, r.limits.ObjectBytes)
+			return pack.Read(at, limit, r.limits.ObjectBytes)
 		}
 	}
 	for _, folder := range r.folders {
@@ -107,7 +107,7 @@ func (r *repository) size(hash plumbing.Hash) (int64, error) {
 			return pack.Size(at)
 		}
 	}
-	o, err := r.open(hash)
+	o, err := r.open(hash, r.limits.ObjectBytes)
 	if err != nil {
 		return 0, err
 	}

@@ -21,9 +21,6 @@ type head struct {
 	len  int                 // of the head itself
 }
 
-// maxHead is the length of the longest head: ten bytes of type and size, and a hash.
-const maxHead = 10 + len(plumbing.ZeroHash)
-
 var errHead = errors.New("an object begins with a length that is none")
 
 // readHead reads the head of an object: its type and the lowest four bits of its
@@ -122,8 +119,10 @@ func appendHead(to []byte, h head) []byte {
 // inflater inflates one object after another. To make one takes longer, and more
 // memory, than to inflate a usual object.
 type inflater struct {
-	in  *bufio.Reader
-	out io.ReadCloser
+	in      *bufio.Reader
+	out     io.ReadCloser
+	section io.SectionReader // what in reads, of a pack on disk
+	start   [2 * binary.MaxVarintLen64]byte
 }
 
 var inflaters = sync.Pool{New: func() any { return &inflater{in: bufio.NewReaderSize(nil, 8<<10)} }}

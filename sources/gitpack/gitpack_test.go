@@ -125,7 +125,7 @@ func (p *Pack) wantBlob(t testing.TB, content []byte) {
 		t.Errorf("object of %d bytes: found %t, %v", len(content), found, err)
 		return
 	}
-	o, err := p.Read(at, MaxChain)
+	o, err := p.Read(at, MaxChain, MaxChain)
 	if err != nil {
 		t.Error(err)
 		return
@@ -423,7 +423,7 @@ func FuzzReceive(f *testing.F) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				o, err := p.Read(at, 1<<20)
+				o, err := p.Read(at, 1<<20, 1<<20)
 				if err != nil {
 					t.Fatal(err)
 				}

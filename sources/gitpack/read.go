@@ -3,7 +3,6 @@ package gitpack
 import (
 	"bytes"
 	"crypto/sha1" //nolint:gosec // git's own checksum of packs
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -18,14 +17,14 @@ import (
 
 // Pack is a pack on disk. Its methods may be called from several goroutines.
 //
-// Its file is open only while an object is read, so that however many packs there
-// are they take no descriptors, unless it is held.
+// Its file is open while an object is read, and a little longer for a few packs, so
+// that however many there are they take no descriptors.
 type Pack struct {
 	path   string // without .pack and .idx
 	index  *index
 	loaded []byte // of the index; nil: it is too large to be held
 	number int64  // among all packs of this process
-	held   *os.File
+	held   *openFile
 	cache  *cache.BufferLRU
 }
 
@@ -65,8 +64,11 @@ func (p *Pack) Move(path string) { p.path = path }
 
 // Hold keeps the pack's file open for as long as the pack is in use, so that it can
 // be read when its name is gone. The system closes it with the pack's memory.
-func (p *Pack) Hold() (err error) {
-	p.held, err = os.Open(p.path + ".pack")
+func (p *Pack) Hold() error {
+	f, err := os.Open(p.path + ".pack")
+	if err == nil {
+		p.held = &openFile{File: f, users: 1} // which is never released
+	}
 	return err
 }
 
@@ -153,10 +155,11 @@ func (o *Object) Read(p []byte) (int, error) {
 
 // Close ends reading.
 func (o *Object) Close() error {
-	if o.end == nil {
+	end := o.end
+	if o.end = nil; end == nil {
 		return nil
 	}
-	return o.end()
+	return end()
 }
 
 // All reads the content, if it has at most limit bytes, and is ErrLimit if not.
@@ -178,94 +181,91 @@ type whole struct {
 	content []byte
 }
 
-func (p *Pack) open() (*os.File, func() error, error) {
+func (p *Pack) open() (*openFile, error) {
 	if p.held != nil {
-		return p.held, func() error { return nil }, nil
+		openFiles.Lock()
+		defer openFiles.Unlock()
+		p.held.users++
+		return p.held, nil
 	}
-	f, err := os.Open(p.path + ".pack")
-	if err != nil {
-		return nil, nil, err
-	}
-	return f, f.Close, nil
+	return openShared(p.path + ".pack")
 }
 
 // Size returns the size of the object at an offset.
 func (p *Pack) Size(offset int64) (int64, error) {
-	f, end, err := p.open()
+	f, err := p.open()
 	if err != nil {
 		return 0, err
 	}
-	defer end() //nolint:errcheck // only read
-	_, size, err := p.sizeAt(f, offset)
-	return size, err
+	defer f.release()
+	i := inflaters.Get().(*inflater)
+	defer inflaters.Put(i)
+	h, err := i.seek(f, offset)
+	if err != nil || !h.kind.IsDelta() {
+		return h.size, err
+	}
+	return i.madeSize(h)
 }
 
 // Read opens the object at an offset. The content of one that stands in the pack as
-// a delta is made at once, and is ErrLimit where that, or one that it builds on, is
-// larger than limit. It must not be changed.
-func (p *Pack) Read(offset, limit int64) (_ *Object, err error) {
-	f, end, err := p.open()
+// a delta is made at once, and is ErrLimit where it is larger than limit, or builds
+// on one that is larger than chain. It must not be changed.
+func (p *Pack) Read(offset, limit, chain int64) (_ *Object, err error) {
+	f, err := p.open()
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = end()
-		}
-	}()
-	h, err := headAt(f, offset)
+	i := inflaters.Get().(*inflater)
+	end := func() error {
+		inflaters.Put(i)
+		f.release()
+		return nil
+	}
+	h, err := i.seek(f, offset)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, end())
 	}
 	if !h.kind.IsDelta() {
-		i := inflaters.Get().(*inflater)
-		if err := i.from(f, offset+int64(h.len)); err != nil {
-			return nil, err
+		if err := i.begin(); err != nil {
+			return nil, errors.Join(inflateError(err), end())
 		}
-		return NewObject(h.kind, h.size, i.out, func() error { inflaters.Put(i); return end() }), nil
+		return NewObject(h.kind, h.size, i.out, end), nil
 	}
-	kind, content, err := p.make(f, offset, limit)
+	defer end() //nolint:errcheck // always nil
+	size, err := i.madeSize(h)
+	if err == nil && size > limit {
+		err = fmt.Errorf("%w: it has %d bytes, at most %d may be read", ErrLimit, size, limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	kind, content, err := p.make(i, f, offset, chain)
 	if err != nil {
 		return nil, err
 	}
 	w := &whole{content: content}
 	w.Reset(content)
-	return NewObject(kind, int64(len(content)), w, end), nil
+	return NewObject(kind, int64(len(content)), w, nil), nil
 }
 
-// from begins to inflate what stands at an offset.
-func (i *inflater) from(f *os.File, offset int64) error {
-	i.in.Reset(io.NewSectionReader(f, offset, math.MaxInt64-offset))
-	return inflateError(i.begin())
+// seek reads the head of the object at an offset. What it inflates to is next.
+func (i *inflater) seek(f io.ReaderAt, offset int64) (head, error) {
+	i.section = *io.NewSectionReader(f, offset, math.MaxInt64-offset)
+	i.in.Reset(&i.section)
+	return readHead(i.in)
 }
 
-func headAt(f *os.File, offset int64) (head, error) {
-	var text [maxHead]byte
-	n, err := f.ReadAt(text[:], offset)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return head{}, err
+// madeSize reads the size of what a delta makes, which is in its first bytes.
+func (i *inflater) madeSize(h head) (int64, error) {
+	if err := i.begin(); err != nil {
+		return 0, inflateError(err)
 	}
-	return readHead(bytes.NewReader(text[:n]))
-}
-
-// sizeAt reads the size of what an object makes; of a delta that is in its first
-// bytes.
-func (p *Pack) sizeAt(f *os.File, offset int64) (head, int64, error) {
-	h, err := headAt(f, offset)
-	if err != nil || !h.kind.IsDelta() {
-		return h, h.size, err
-	}
-	i := inflaters.Get().(*inflater)
-	defer inflaters.Put(i)
-	if err := i.from(f, offset+int64(h.len)); err != nil {
-		return h, 0, err
-	}
-	start := make([]byte, min(h.size, 2*binary.MaxVarintLen64))
+	start := i.start[:min(h.size, int64(len(i.start)))]
 	if _, err := io.ReadFull(i.out, start); err != nil {
-		return h, 0, inflateError(err)
+		return 0, inflateError(err)
 	}
 	_, made, _, err := deltaSizes(start)
-	return h, made, err
+	return made, err
 }
 
 // key is that of an object in the cache, which packs share.
@@ -278,13 +278,11 @@ type link struct {
 }
 
 // make makes an object that is a delta, from what it builds on.
-func (p *Pack) make(f *os.File, offset, limit int64) (kind plumbing.ObjectType, content []byte, err error) {
-	chain, kind, content, err := p.chain(f, offset, limit)
+func (p *Pack) make(i *inflater, f io.ReaderAt, offset, limit int64) (kind plumbing.ObjectType, content []byte, err error) {
+	chain, kind, content, err := p.chain(i, f, offset, limit)
 	if err != nil {
 		return 0, nil, err
 	}
-	i := inflaters.Get().(*inflater)
-	defer inflaters.Put(i)
 	sum := int64(len(content))
 	for at := len(chain) - 1; at >= 0; at-- {
 		if content, err = i.step(f, chain[at], content, limit); err != nil {
@@ -302,9 +300,12 @@ func (p *Pack) make(f *os.File, offset, limit int64) (kind plumbing.ObjectType, 
 
 // step makes the next object of a chain. It leaves room for the kind, which is kept
 // with it.
-func (i *inflater) step(f *os.File, l link, base []byte, limit int64) ([]byte, error) {
-	if err := i.from(f, l.offset+int64(l.head.len)); err != nil {
+func (i *inflater) step(f io.ReaderAt, l link, base []byte, limit int64) ([]byte, error) {
+	if _, err := i.seek(f, l.offset); err != nil {
 		return nil, err
+	}
+	if err := i.begin(); err != nil {
+		return nil, inflateError(err)
 	}
 	text := make([]byte, l.head.size, l.head.size+1)
 	if err := i.fill(text); err != nil || !l.head.kind.IsDelta() {
@@ -327,13 +328,13 @@ func overLimit(size, limit int64) error {
 
 // chain is a delta and what it builds on, down to what is no delta, or whose content
 // is known.
-func (p *Pack) chain(f *os.File, offset, limit int64) (chain []link, kind plumbing.ObjectType, content []byte, err error) {
+func (p *Pack) chain(i *inflater, f io.ReaderAt, offset, limit int64) (chain []link, kind plumbing.ObjectType, content []byte, err error) {
 	for {
 		if known, found := p.cache.Get(p.key(offset)); found && len(chain) > 0 {
 			size := len(known) - 1
 			return chain, plumbing.ObjectType(known[size]), known[:size:size], nil //nolint:gosec // that of an object
 		}
-		h, err := headAt(f, offset)
+		h, err := i.seek(f, offset)
 		if err != nil {
 			return nil, 0, nil, err
 		}

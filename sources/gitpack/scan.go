@@ -159,7 +159,7 @@ func (s *scanner) next() error {
 	if err != nil {
 		return fmt.Errorf("read the pack: %w", err)
 	}
-	e.kind, e.final, e.size, e.made, e.head = h.kind, h.kind, h.size, h.size, uint8(h.len) //nolint:gosec // at most maxHead
+	e.kind, e.final, e.size, e.made, e.head = h.kind, h.kind, h.size, h.size, uint8(h.len) //nolint:gosec // ten bytes and a hash at most
 	if err := s.count(e.size); err != nil {
 		return err
 	}
