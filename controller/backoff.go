@@ -44,12 +44,15 @@ func (r retry) ceiling() time.Duration {
 //	failed      no snapshot                    never: the source is looked at by itself
 //	failed      Marathon away, or outcome      soon
 //	            not known
+//	failed      a list that is not whole   soon
 //	failed      any other                      later
 //	failed      definitions only               never: not before they change
 func retryOf(p passEnd) retry {
 	switch {
 	case p.result == PassSuperseded || p.result == PassStopped || p.noSnapshot:
 		return retryNever
+	case isLacking(p.err):
+		return retrySoon
 	case p.err != nil:
 		switch marathon.KindOf(p.err) {
 		case marathon.KindNotSent, marathon.KindTooMany, marathon.KindLocked:

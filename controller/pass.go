@@ -44,6 +44,7 @@ type pass struct {
 	state    marathon.State
 	read     time.Time // when the reading of state began
 	desired  manifests.Desired
+	doubted  map[string]bool // of the inventory, which state lacks: see examine
 	plan     plan.Plan
 	files    map[string]string     // where each change of the plan stands
 	wanted   map[string]*Instances // what each change of the plan wants
@@ -105,6 +106,9 @@ func (p *pass) look(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if err := p.want(ctx); err != nil {
+		return err
+	}
+	if err := p.examined(ctx); err != nil {
 		return err
 	}
 	p.compute()
@@ -175,6 +179,15 @@ func (p *pass) readLive(ctx context.Context) error {
 		return err
 	}
 	p.state, p.read = state, began
+	return nil
+}
+
+// examined is examine, and takes up what is known of the state once it is believed.
+func (p *pass) examined(ctx context.Context) error {
+	if err := p.examine(ctx); err != nil {
+		p.y.doubt(err.Error())
+		return err
+	}
 	p.claim()
 	return nil
 }
@@ -199,9 +212,13 @@ func (p *pass) confirm(ctx context.Context) error {
 	}
 	before := p.state
 	p.state, p.read = state, began
-	if slices.ContainsFunc(ids, func(id string) bool { return moved(before, state, id) }) {
-		p.compute()
+	if !slices.ContainsFunc(ids, func(id string) bool { return moved(before, state, id) }) {
+		return nil
 	}
+	if err := p.examine(ctx); err != nil {
+		return err
+	}
+	p.compute()
 	return nil
 }
 
@@ -227,8 +244,8 @@ func (p *pass) compute() {
 	in := plan.Input{
 		Revision: p.revision.ID, Sync: p.y.spec.Name, Desired: p.desired, Cluster: p.state.Cluster,
 		Policy: policy, Inventory: maps.Clone(memory.state.Inventory), Failed: maps.Clone(p.standing()), Healthy: maps.Clone(memory.state.Healthy),
-		StateLost: p.lossHold(),
-		Held:      maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),
+		StateLost: p.lossHold(), Doubted: p.doubted,
+		Held: maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),
 	}
 	p.y.plannedOn(in)
 	in.Live, in.Known = p.y.cluster.lives.of(p.state), p.y.known
@@ -342,7 +359,7 @@ func (p *pass) works() map[string]time.Time {
 // lookAgain shows what live is after an apply, and tells whether it differs
 // again already. A failure to look is the next pass's business.
 func (p *pass) lookAgain(ctx context.Context) bool {
-	if p.readLive(ctx) != nil {
+	if p.readLive(ctx) != nil || p.examined(ctx) != nil {
 		return false
 	}
 	p.compute()

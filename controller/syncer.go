@@ -29,6 +29,7 @@ type syncer struct {
 	// memory is used by the pass alone, of which there is one at a time.
 	memory    memory
 	fights    map[string]fight // id → its drift that was put back
+	gone      goneIDs          // of the inventory: see examine
 	kept      string           // the revision that was last found worth keeping, and is kept
 	pinned    *recalled        // what a rollback asks for, once it was read
 	waits     waits            // since when changes wait, also of the pass alone
@@ -84,7 +85,7 @@ type memory struct {
 
 func newSyncer(spec Sync, w *watcher, m *cluster) *syncer {
 	return &syncer{
-		spec: spec, watcher: w, cluster: m, reader: manifests.NewReader(), fights: map[string]fight{}, waits: waits{},
+		spec: spec, watcher: w, cluster: m, reader: manifests.NewReader(), fights: map[string]fight{}, waits: waits{}, gone: goneIDs{},
 		stands: map[string]store.Stand{}, authors: map[string]string{}, pace: rate.NewLimiter(rate.Every(passBreath), passBurst),
 		view: SyncStatus{Name: spec.Name, Source: w.source.Source.String(), Path: spec.Path, Scope: spec.Policy.Scope, Marathon: spec.Marathon},
 	}

@@ -147,6 +147,8 @@ syncs:
     source: demo
     scope: %s
     prune: on
+    # The demo's Marathon is empty at each start: more apps missing at once than this would wait for an approval.
+    maxDeletes: {count: 10, percent: 0}
     substitute: {PACER: %q}
 `
 

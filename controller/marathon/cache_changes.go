@@ -276,6 +276,7 @@ type upstream interface {
 	App(ctx context.Context, id string) (App, error)
 	Pod(ctx context.Context, id string) (Pod, error)
 	Deployments(ctx context.Context) ([]Deployment, error)
+	SecondIDs(ctx context.Context) (ids map[string]bool, asked bool, err error)
 	events(ctx context.Context) (follower, error)
 }
 

@@ -228,6 +228,8 @@ func (g *globe) under(_ context.Context, group string, _ *known) (apps map[strin
 // view is a globe as a Cache sees it.
 type view struct{ *globe }
 
+func (v view) SecondIDs(context.Context) (map[string]bool, bool, error) { return nil, false, nil }
+
 func (v view) groups(context.Context) (f frame, err error) {
 	err = v.answer(func() { v.frames++; f = v.frame() })
 	return f, err

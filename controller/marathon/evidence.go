@@ -3,6 +3,7 @@ package marathon
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"golang.org/x/sync/errgroup"
 
@@ -134,4 +135,24 @@ func (c *Client) SecondIDs(ctx context.Context) (ids map[string]bool, asked bool
 		ids[id] = true
 	}
 	return ids, true, nil
+}
+
+// App reads one app past the cache, and Pod one pod.
+func (c *Cache) App(ctx context.Context, id string) (App, error) { return c.up.App(ctx, id) }
+
+// Pod is like App.
+func (c *Cache) Pod(ctx context.Context, id string) (Pod, error) { return c.up.Pod(ctx, id) }
+
+// SecondIDs is the Client's.
+func (c *Cache) SecondIDs(ctx context.Context) (ids map[string]bool, asked bool, err error) {
+	return c.up.SecondIDs(ctx)
+}
+
+// Distrust has everything read anew before State or Confirm answers who asks from
+// now on: something has shown that what was read last is not whole.
+func (c *Cache) Distrust() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.synced, c.listed = false, math.MinInt64
+	c.poke()
 }

@@ -41,8 +41,10 @@ import (
 //	git describes nothing at all                                                 x       putting something there
 //	the inventory is not known                                                   x       the next pass
 //	not in the inventory, and state was lost                                     x       time
+//	too much of the inventory is missing from live at once                       x       the list, or an approval of the creates
 //	Prune is off                                                                 x       changing the policy
 //	what may be its new form is not up                                           x       an approval
+//	too much of the inventory is missing from live at once  x                            an approval
 //	not in the inventory, and not Adopt                            x      x              an approval
 //	drift, and ReportDrift                                  x      x      x              an approval
 //	Prune is confirm                                                             x       an approval
@@ -123,7 +125,7 @@ func newWork(in Input) *work {
 		}
 	}
 	for id, o := range in.Inventory {
-		if w.wanted[id] != "" || w.isLive(id, o.Kind) || w.mayStandInGit(id) {
+		if w.wanted[id] != "" || w.isLive(id, o.Kind) || w.mayStandInGit(id) || in.Doubted[id] {
 			w.owned[id] = o
 		}
 	}

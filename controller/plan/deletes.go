@@ -121,7 +121,7 @@ func (w *work) emptiedGroups(drafts []*draft) []*draft {
 func (w *work) leftGroups() map[string]bool {
 	left := map[string]bool{}
 	for id, o := range w.in.Inventory {
-		if o == Emptied && len(w.in.Desired.Unreadable) == 0 && w.inScope(id) && id != w.in.Policy.Scope {
+		if o == Emptied && len(w.in.Desired.Unreadable) == 0 && len(w.in.Doubted) == 0 && w.inScope(id) && id != w.in.Policy.Scope {
 			left[id] = w.in.Live.Groups[id] != nil
 			delete(w.owned, id)
 		}

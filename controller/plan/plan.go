@@ -186,6 +186,10 @@ type Input struct {
 	// StateLost says why it may not be known what the sync has applied, though
 	// Inventory is not nil: then Exclusive deletes nothing. Empty: it is known.
 	StateLost string
+	// Doubted holds the ids of the inventory that Live lacks though nothing proves
+	// that they are gone: they are not created unasked and stay in the inventory,
+	// and nothing is deleted meanwhile.
+	Doubted map[string]bool
 	// Failed holds, by id, the hash of a definition whose rollout failed and
 	// why: it is not tried again until it changes.
 	Failed map[string]Failure

@@ -253,6 +253,15 @@ func TestTruthTable(t *testing.T) {
 		{"what Marathon would refuse", world{git: map[string]string{"/shop/db": strings.Replace(persistent, `0.1`, `0.2`, 1)}, live: map[string]string{"/shop/db": persistent}, owned: []string{"/shop/db"}}, []string{
 			"update (restart) /shop/db blocked: Marathon would refuse this update: /app(0)/cpus: "}},
 
+		{"more is missing than is believed", world{git: withWeb, live: many(1), owned: []string{"/shop/web", "/shop/x0", "/shop/gone"}, policy: Policy{Prune: PruneOn, MaxDeletes: MaxDeletes{Count: 1}}, change: func(in *Input) {
+			in.Doubted = map[string]bool{"/shop/web": true, "/shop/gone": true}
+		}}, []string{
+			"create /shop/web blocked: 2 apps and pods that this sync applied are missing from Marathon's list at once, and at most 1 are created again unasked: pacer approve them if they are really gone, or give marathon.url another address of this Marathon, whose list is then asked too",
+			"delete /shop/x0 blocked: 2 apps and pods that this sync applied are missing from Marathon's list at once: nothing is deleted by that list until they are listed again, approved, or known to be gone"}},
+		{"more is missing than is believed, approved", world{git: withWeb, live: keep, owned: []string{"/shop/web"}, policy: Policy{Approved: map[string]bool{"/shop/web": true}}, change: func(in *Input) {
+			in.Doubted = map[string]bool{"/shop/web": true}
+		}}, []string{"create /shop/web"}},
+
 		{"as many deletes as allowed", world{git: keep, live: many(2), owned: []string{"/shop/x0", "/shop/x1"}, policy: Policy{Prune: PruneOn, MaxDeletes: MaxDeletes{Count: 2}}}, []string{"delete /shop/x0", "delete /shop/x1"}},
 		{"more deletes than allowed", world{git: keep, live: many(3), owned: []string{"/shop/x0", "/shop/x1", "/shop/x2"}, policy: Policy{Prune: PruneOn, MaxDeletes: MaxDeletes{Count: 2}, Approved: map[string]bool{"/shop/x1": true}}}, []string{
 			"delete /shop/x0 blocked: 3 deletes at once are more than the 2 that maxDeletes allows: pacer approve them, or raise maxDeletes",
@@ -311,7 +320,11 @@ func TestInventoryAfterAPlan(t *testing.T) {
 	if o := p.Owned["/shop/old"]; o != in.Inventory["/shop/old"] {
 		t.Errorf("what is to be deleted is owned as %+v: want it as it was", o)
 	}
-	in.Desired.Unreadable = []string{"bad.yaml"}
+	in.Doubted = map[string]bool{"/shop/vanished": true}
+	if p := Compute(in); p.Owned["/shop/vanished"].Kind == "" {
+		t.Error("an id is forgotten though nothing proves that it is gone")
+	}
+	in.Doubted, in.Desired.Unreadable = nil, []string{"bad.yaml"}
 	if p := Compute(in); p.Owned["/shop/vanished"].Kind == "" {
 		t.Error("an id is forgotten though a file that might describe it cannot be read")
 	}

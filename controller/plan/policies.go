@@ -23,8 +23,10 @@ var policies = []policy{
 	each(holdEmptySource),
 	each(holdUnknownInventory),
 	each(holdStateLost),
+	each(holdDoubtedDeletes),
 	each(holdPruneOff),
 	holdReplaced,
+	unlessApproved(holdDoubted),
 	unlessApproved(holdAdoption),
 	unlessApproved(holdDrift),
 	unlessApproved(holdPruneConfirm),
@@ -212,7 +214,7 @@ func holdMaxDeletes(w *work, drafts []*draft) {
 func (w *work) stillHeld() map[string]int {
 	held := map[string]int{}
 	for id, batch := range w.in.Held {
-		if w.wanted[id] == "" && (w.isLive(id, manifests.KindApp) || w.isLive(id, manifests.KindPod)) {
+		if w.wanted[id] == "" && (w.in.Doubted[id] || w.isLive(id, manifests.KindApp) || w.isLive(id, manifests.KindPod)) {
 			held[id] = batch
 		}
 	}

@@ -43,7 +43,7 @@ func (l *Liar) Wrap(next http.Handler) http.Handler {
 			next.ServeHTTP(truth, plain)
 			lie(w, truth, hide)
 			return
-		case l.Singles && hide(strings.TrimPrefix(strings.TrimPrefix(path, "/v2/apps"), "/v2/pods")):
+		case l.Singles && single(path) != "" && hide(single(path)):
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(http.StatusNotFound)
 			_, _ = w.Write([]byte(`{"message":"it does not exist"}`))
@@ -51,6 +51,16 @@ func (l *Liar) Wrap(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// single is the id of the app or pod that is asked for alone; empty: none is.
+func single(path string) string {
+	for _, list := range []string{"/v2/apps", "/v2/pods"} {
+		if id, ok := strings.CutPrefix(path, list); ok {
+			return id
+		}
+	}
+	return ""
 }
 
 // lie answers the truth without what is hidden.
