@@ -43,6 +43,7 @@ type Controller struct {
 	syncers  map[string]*syncer
 	reload   string // why the newest options are not in force
 	run      *run   // nil: not running
+	probed   probed // of the store
 	term     *term  // nil: somebody else may write
 }
 
@@ -112,6 +113,10 @@ func (c *Controller) Run(ctx context.Context) error {
 	r.group.Go(func() { c.dispatch(r) })
 	if c.peers != nil {
 		r.group.Go(func() { c.watchPeers(ctx) })
+	}
+	if s, ok := c.store.(Prober); ok {
+		interval := cmp.Or(c.options.ProbeInterval, DefaultProbeInterval)
+		r.group.Go(func() { c.probe(ctx, s, interval) })
 	}
 	for _, m := range c.clusters {
 		r.group.Go(func() { c.observe(ctx, m) })
@@ -260,7 +265,7 @@ func (c *Controller) Status() Status {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{Now: c.now(), Running: c.run != nil, Reload: c.reload, Leader: leads, Syncs: []SyncStatus{}}
+	s := Status{Now: c.now(), Running: c.run != nil, Reload: c.reload, Leader: leads, Store: c.probed.get(), Syncs: []SyncStatus{}}
 	s.Marathon, s.Marathons = c.marathons()
 	for _, name := range slices.Sorted(maps.Keys(c.syncers)) {
 		s.Syncs = append(s.Syncs, c.syncers[name].status())

@@ -24,7 +24,11 @@ const saveTimeout = 10 * time.Second
 // What was loaded holds for a term, in which nobody else saves: a pass of none
 // loads again each time, to show what the leader has saved.
 func (p *pass) load(ctx context.Context) error {
+	reads := p.y.memory.reads
 	err := p.loadOnce(ctx)
+	if p.y.memory.reads != reads && ctx.Err() == nil {
+		p.y.loaded(err)
+	}
 	notes := p.lossNotes()
 	p.y.show(func(s *SyncStatus) { s.Notes = notes })
 	return err
@@ -41,6 +45,7 @@ func (p *pass) loadOnce(ctx context.Context) error {
 		return nil
 	}
 	m.loaded, m.dirty, m.ahead = false, false, false
+	m.reads++
 	read := p.c.store.Load
 	if z, ok := p.c.store.(peeker); ok && p.term == nil {
 		read = z.Peek // to set something aside is the leader's to do
@@ -100,7 +105,11 @@ func (p *pass) saveBy(ctx context.Context, save func(context.Context, string, st
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
-	if err := save(ctx, p.y.spec.Name, p.y.memory.state); err != nil {
+	err := save(ctx, p.y.spec.Name, p.y.memory.state)
+	if err == nil || !p.term.over() { // else another replica saves
+		p.y.saved(err)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot save what this sync did, so nothing more is changed: %w", err)
 	}
 	p.y.memory.dirty, p.y.memory.ahead = false, false

@@ -38,6 +38,20 @@ type lied struct {
 // the second is that of a Marathon that does not lie.
 func newLied(t *testing.T, liar *localtest.Liar, apps int, policy plan.Policy, urls int) *lied {
 	t.Helper()
+	return newLiedIn(t, t.TempDir(), liar, apps, policy, urls)
+}
+
+// newLiedIn is newLied with a folder for the state.
+func newLiedIn(t *testing.T, state string, liar *localtest.Liar, apps int, policy plan.Policy, urls int) *lied {
+	t.Helper()
+	l := startLied(t, state, liar, apps, policy, urls)
+	l.await("all synced", func(y SyncStatus) bool { return l.allSynced(y, apps) })
+	return l
+}
+
+// startLied does not wait.
+func startLied(t *testing.T, state string, liar *localtest.Liar, apps int, policy plan.Policy, urls int) *lied {
+	t.Helper()
 	l := &lied{t: t, liar: liar, world: localtest.New(t, localtest.Options{Wrap: liar.Wrap}), source: t.TempDir()}
 	truth := httptest.NewServer(l.world.Marathon.Handler())
 	t.Cleanup(truth.Close)
@@ -51,14 +65,14 @@ func newLied(t *testing.T, liar *localtest.Liar, apps int, policy plan.Policy, u
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := store.OpenFile(t.TempDir())
+	file, err := store.OpenFile(state)
 	if err != nil {
 		t.Fatal(err)
 	}
 	policy.Scope, policy.Prune = "/", plan.PruneOn
 	l.Controller, err = New(Options{
 		Sources: map[string]Source{"repo": {Source: directory}}, Syncs: []Sync{{Name: "all", Source: "repo", Policy: policy}},
-		Marathon: l.live, Applier: apply.New(client, apply.Options{Settle: -1, PollInterval: 20 * time.Millisecond}), Store: file, Archive: file, Resync: time.Hour,
+		Marathon: l.live, Applier: apply.New(client, apply.Options{Settle: -1, PollInterval: 20 * time.Millisecond}), Store: file, Archive: file, Resync: time.Hour, ProbeInterval: 20 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
@@ -83,7 +97,6 @@ func newLied(t *testing.T, liar *localtest.Liar, apps int, policy plan.Policy, u
 		}
 		truth.CloseClientConnections()
 	})
-	l.await("all synced", func(y SyncStatus) bool { return l.allSynced(y, apps) })
 	return l
 }
 

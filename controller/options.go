@@ -73,9 +73,10 @@ type Sync struct {
 
 // Defaults for what Options and Sync leave zero.
 const (
-	DefaultInterval = 30 * time.Second
-	DefaultResync   = 30 * time.Second
-	DefaultDeadline = 10 * time.Minute
+	DefaultInterval      = 30 * time.Second
+	DefaultResync        = 30 * time.Second
+	DefaultDeadline      = 10 * time.Minute
+	DefaultProbeInterval = 10 * time.Second
 )
 
 // Options is all that a controller is made of.
@@ -113,6 +114,9 @@ type Options struct {
 	// Resync is how often live is compared with desired though nothing is
 	// known to have changed, give or take a tenth; zero: DefaultResync.
 	Resync time.Duration
+	// ProbeInterval is how often a store that is a Prober is tried; zero:
+	// DefaultProbeInterval.
+	ProbeInterval time.Duration
 	// Concurrency bounds how many passes read and plan side by side; waiting
 	// for rollouts takes no place. Zero: as many as there are processors.
 	Concurrency int

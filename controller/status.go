@@ -130,6 +130,10 @@ type SyncStatus struct {
 	// SourceError says why the source cannot be read now. The revision above
 	// stays in force.
 	SourceError string `json:"sourceError,omitempty"`
+	// SourceFailing is since when the source cannot be read; zero: it can.
+	SourceFailing time.Time `json:"sourceFailing,omitzero"`
+	// StoreError says why the sync's state cannot be read or saved.
+	StoreError string `json:"storeError,omitempty"`
 
 	// Suspended: nothing is changed until a person resumes the sync.
 	Suspended bool `json:"suspended"`
@@ -221,34 +225,9 @@ type Status struct {
 	Running  bool           `json:"running"`          // Run was called and has not ended
 	Reload   string         `json:"reload,omitempty"` // why the newest configuration is not in force
 	Leader   *leader.Status `json:"leader,omitempty"` // nil: there is one replica
+	Store    string         `json:"store,omitempty"`  // why the store cannot be used, whatever the sync
 	Marathon MarathonStatus `json:"marathon"`         // of several: what is wrong with any
 	// Marathons is each by its name, where they have names.
 	Marathons map[string]MarathonStatus `json:"marathons,omitempty"`
 	Syncs     []SyncStatus              `json:"syncs"` // sorted by name
-}
-
-// NotReady says why this process should not be relied on yet: one sentence a
-// cause, none when it is ready. A sync is ready from its first plan on, however
-// long what the plan asks for takes.
-func (s Status) NotReady() []string {
-	var why []string
-	if !s.Running {
-		why = append(why, "the controller is not running")
-	}
-	if s.Leader != nil && s.Leader.NotReady() != "" {
-		why = append(why, "this replica cannot become the leader: "+s.Leader.NotReady())
-	}
-	if s.Marathon.Error != "" {
-		why = append(why, "Marathon cannot be read: "+s.Marathon.Error)
-	}
-	for _, y := range s.Syncs {
-		switch {
-		case !y.Planned.IsZero():
-		case y.SourceError != "":
-			why = append(why, "sync "+y.Name+": its source was never read: "+y.SourceError)
-		default:
-			why = append(why, "sync "+y.Name+": git and Marathon were not compared yet")
-		}
-	}
-	return why
 }

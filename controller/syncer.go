@@ -56,6 +56,7 @@ type syncer struct {
 	restless bool              // stands has changed since it was last copied
 	authors  map[string]string // id → the address that wrote it since Pacer did, as far as Marathon tells
 	self     string            // where Pacer's own requests come from, as Marathon sees it; empty: not known
+	storage  storage           // whether the state could be read and saved
 	planned  *plan.Input       // what the last plan was made of; what it holds does not change
 }
 
@@ -78,6 +79,7 @@ type current struct {
 type memory struct {
 	state  store.State
 	loaded bool  // it was read from the store
+	reads  int   // attempts to read it
 	term   *term // in which that was
 	dirty  bool  // it holds what is not saved yet
 	ahead  bool  // so it does, of what is noted ahead of a write: Sent and Healthy
@@ -213,8 +215,9 @@ func (y *syncer) status() SyncStatus {
 		s.Revision = seen.snapshot.Revision
 	}
 	if seen.err != nil {
-		s.SourceError = seen.err.Error()
+		s.SourceError, s.SourceFailing = seen.err.Error(), seen.failing
 	}
+	s.StoreError = y.storage.words()
 	return s
 }
 

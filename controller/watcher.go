@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -43,8 +44,9 @@ type look struct {
 	snapshot *sources.Snapshot // the last good one; nil: there was none yet
 	err      error             // of this look: the snapshot stays in force
 	at       time.Time
-	first    bool // the first look of all
-	moved    bool // the revision is another one than before
+	failing  time.Time // when the first look of those failed that have failed since a good one
+	first    bool      // the first look of all
+	moved    bool      // the revision is another one than before
 	by       store.Asker
 
 	fetched   *term // in which the fetch of the snapshot began; nil: in none
@@ -166,6 +168,9 @@ func (w *watcher) lookNow(ctx context.Context) look {
 	next := look{
 		snapshot: w.last.snapshot, err: err, at: time.Now(), first: w.last.at.IsZero(), fetched: w.last.fetched, tried: began,
 		news: began != nil && w.last.tried != began,
+	}
+	if err != nil {
+		next.failing = cmp.Or(w.last.failing, next.at)
 	}
 	if err == nil && snapshot != nil {
 		next.moved = next.snapshot == nil || next.snapshot.Revision.ID != snapshot.Revision.ID
