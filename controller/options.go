@@ -66,7 +66,7 @@ type Sync struct {
 	Settle     time.Duration // of one rollout; zero: see apply.Options.Settle
 	Substitute map[string]string
 	Limits     manifests.Limits // of what is read; zero members: the defaults
-	// ResumeAfterLoss: after a known loss of its state the sync works on at
+	// ResumeAfterLoss: after a known loss of its state the sync is resumed at
 	// once, also where it was suspended or rolled back, which is lost too.
 	ResumeAfterLoss bool
 }

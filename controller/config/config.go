@@ -138,7 +138,7 @@ type Sync struct {
 	Deadline   Duration          `yaml:"deadline" flag:"deadline" env:"PACER_DEADLINE" jsonschema:"default=10m" jsonschema_description:"a rollout that is not healthy by then has failed"`
 	Settle     Duration          `yaml:"settle" flag:"settle" env:"PACER_SETTLE" jsonschema_description:"settling time: a rollout is done when all its tasks have stayed up this long; empty: 2s where health checks pass, 5s where there are none; after a failed task also at least Marathon's back-off"`
 	OnFailure  string            `yaml:"onFailure" jsonschema:"enum=report,enum=revert,default=report" jsonschema_description:"what a failed rollout leads to: it is only told (report), or what ran before is put back as well (revert)"`
-	OnLoss     string            `yaml:"onStateLoss" jsonschema:"enum=report,enum=resume,default=report" jsonschema_description:"what a known loss of the stored state leads to: the sync only reports until a person resumes it (report), or it goes on at once, also where it was suspended or rolled back (resume)"`
+	OnLoss     string            `yaml:"onStateLoss" jsonschema:"enum=report,enum=resume,default=report" jsonschema_description:"what a known loss of the stored state leads to: the sync only reports until a person resumes it (report), or it is resumed at once, also where it was suspended or rolled back (resume)"`
 	Substitute map[string]string `yaml:"substitute" flag:"substitute" env:"PACER_SUBSTITUTE" jsonschema_description:"names that are filled in for ${NAME} in manifests"`
 }
 

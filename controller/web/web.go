@@ -70,7 +70,7 @@ func Routes() []Route {
 		{Method: "GET", Path: "/api/v1/syncs/{name}/diff", Doc: "what differs between git and Marathon, field by field", serve: (*site).diff},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/sync", Doc: "look at the source of a sync now, and begin a pass", Action: true, serve: (*site).sync},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/suspend", Doc: "change nothing for a sync until it is resumed", Action: true, serve: (*site).suspend},
-		{Method: "POST", Path: "/api/v1/syncs/{name}/resume", Doc: "end a suspend, and begin a pass", Action: true, serve: (*site).resume},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/resume", Doc: "end a suspend, or that a sync only reports since its state was lost, and begin a pass", Action: true, serve: (*site).resume},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/approve", Doc: "let changes through that wait for an approval", Action: true, serve: (*site).approve},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/rollback", Doc: "hold a sync at an earlier revision, or release it", Action: true, serve: (*site).rollback},
 		{Method: "POST", Path: "/webhooks/{source}", Doc: "look at a git source now: for the webhooks of forges, which prove themselves by a signature", Open: true, Signed: true, Body: maxWebhookBytes, serve: (*site).webhook},
