@@ -15,7 +15,10 @@ COPY --from=build /pacer /pacer
 COPY --from=build --chown=65532:65532 /state/ /
 USER 65532:65532
 VOLUME /var/lib/pacer
-# A stateDir that is relative, as it is by default, lies in the volume.
+# The default stateDir lies in the volume, as /var/lib/pacer/pacer-state. One that the
+# configuration names goes before; a relative one would start at /etc/pacer, which
+# is read-only.
+ENV STATE_DIRECTORY=/var/lib/pacer
 WORKDIR /var/lib/pacer
 # The page listens at 127.0.0.1:9090, which nobody outside reaches, unless listen
 # says otherwise (:9090), which needs tokens (web.tokens).

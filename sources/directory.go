@@ -14,6 +14,9 @@ import (
 type DirectoryOptions struct {
 	// Path of the directory. It may be a symlink; symlinks inside it are refused.
 	Path string
+	// Exclude is the path of a folder that is no content where it lies in
+	// the directory, such as one that Pacer itself writes to; empty: none.
+	Exclude string
 	// Poll is how often Changed says look again though the system told of no
 	// change: 30 s where zero. Notifications can be lost, on network file
 	// systems always; the poll is the truth.
@@ -49,11 +52,28 @@ func NewDirectory(o DirectoryOptions) (*Directory, error) {
 		return nil, fmt.Errorf("directory %s: %w", o.Path, err)
 	}
 	o.Path = absolute
+	if o.Exclude != "" {
+		if o.Exclude, err = filepath.Abs(o.Exclude); err != nil {
+			return nil, fmt.Errorf("directory %s: without %s: %w", o.Path, o.Exclude, err)
+		}
+	}
 	o.Poll = cmp.Or(o.Poll, 30*time.Second)
 	o.Debounce = cmp.Or(o.Debounce, 100*time.Millisecond)
 	o.Limits = o.Limits.withDefaults()
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return &Directory{options: o, watcher: startWatcher(o), turn: make(chan struct{}, 1)}, nil
+}
+
+// excluded is the path, in the directory, of what is no content; empty: all is.
+func (o DirectoryOptions) excluded() string {
+	if o.Exclude == "" || !isBelow(o.Path, o.Exclude) {
+		return ""
+	}
+	below, err := filepath.Rel(o.Path, o.Exclude)
+	if err != nil { // of two absolute paths, of which one is below the other
+		return ""
+	}
+	return filepath.ToSlash(below)
 }
 
 // Snapshot reads the whole directory. Any file or folder in it that cannot be
@@ -66,7 +86,7 @@ func (d *Directory) read(ctx context.Context) (*Snapshot, error) {
 	if d.closed {
 		return nil, fmt.Errorf("directory %s: %w", d.options.Path, ErrClosed)
 	}
-	read, err := scanDirectory(ctx, d.options.Path, d.options.Limits)
+	read, err := scanDirectory(ctx, d.options.Path, d.options.excluded(), d.options.Limits)
 	if err != nil {
 		return nil, fmt.Errorf("directory %s: %w", d.options.Path, err)
 	}

@@ -135,6 +135,28 @@ func TestDirectoryRemovedAndBack(t *testing.T) {
 	until(t, d, "written after it came back", has("a", "3"))
 }
 
+// TestDirectoryWithoutWhatPacerWrites: a state folder beside the manifests is no
+// revision of them.
+func TestDirectoryWithoutWhatPacerWrites(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, map[string]string{"apps/web.yaml": "id: web", "pacer-state/sync-a.json": "{}", "apps/pacer-state/web.yaml": "id: other"})
+	d := openDirectoryWith(t, DirectoryOptions{Path: dir, Exclude: filepath.Join(dir, "pacer-state"), Poll: never, Debounce: time.Millisecond})
+	first, err := d.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fs.Stat(first.FS, "pacer-state"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the state folder is content: %v", err)
+	}
+	if _, err := fs.Stat(first.FS, "apps/pacer-state/web.yaml"); err != nil {
+		t.Errorf("another folder of the name is not: %v", err)
+	}
+	put(t, dir, map[string]string{"pacer-state/sync-a.json": `{"more": 1}`, "pacer-state/sync-b.json": "{}"})
+	if second, err := d.Snapshot(t.Context()); err != nil || second != first {
+		t.Errorf("a write to the state folder is another revision: %v", err)
+	}
+}
+
 func TestDirectoryThatIsASymlink(t *testing.T) {
 	t.Parallel()
 	base := t.TempDir()

@@ -57,11 +57,11 @@ var errMoved = errors.New("it changes while it is read")
 // anew before that is an error.
 const scanAttempts = 5
 
-func scanDirectory(ctx context.Context, dir string, l Limits) (*scanned, error) {
+func scanDirectory(ctx context.Context, dir, exclude string, l Limits) (*scanned, error) {
 	var read *scanned
 	var err error
 	for range scanAttempts {
-		read, err = scanOnce(ctx, dir, l)
+		read, err = scanOnce(ctx, dir, exclude, l)
 		if !errors.Is(err, errMoved) {
 			break
 		}
@@ -74,12 +74,13 @@ func scanDirectory(ctx context.Context, dir string, l Limits) (*scanned, error) 
 type scanner struct {
 	ctx     context.Context
 	limits  Limits
+	exclude string // path from the top of what is no content; empty: all is
 	out     *scanned
 	entries int
 	bytes   int64
 }
 
-func scanOnce(ctx context.Context, dir string, l Limits) (_ *scanned, err error) {
+func scanOnce(ctx context.Context, dir, exclude string, l Limits) (_ *scanned, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		switch {
@@ -91,7 +92,7 @@ func scanOnce(ctx context.Context, dir string, l Limits) (_ *scanned, err error)
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	s := &scanner{ctx: ctx, limits: l, out: &scanned{objects: &memory{
+	s := &scanner{ctx: ctx, limits: l, exclude: exclude, out: &scanned{objects: &memory{
 		limits: l, folders: map[string]*folder{}, files: map[string][]byte{}, large: map[string]int64{},
 	}}}
 	if s.out.root, err = s.folder(root, ".", 1); err != nil {
@@ -137,7 +138,7 @@ func (s *scanner) folder(at *os.Root, name string, depth int) (string, error) {
 	var entries []entry
 	var refused []RefusedEntry
 	for _, l := range listed {
-		if l.Name() == ".git" { // of a work tree: not content
+		if l.Name() == ".git" || path.Join(name, l.Name()) == s.exclude { // of a work tree, or Pacer's own: not content
 			continue
 		}
 		if reason := refuseType(l.Type()); reason != "" {

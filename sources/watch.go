@@ -18,6 +18,7 @@ import (
 // does no harm: what counts is what the next look finds.
 type watcher struct {
 	path     string
+	exclude  string // see DirectoryOptions
 	poll     time.Duration
 	debounce time.Duration
 	log      *slog.Logger
@@ -32,7 +33,7 @@ type watcher struct {
 // startWatcher begins to watch, before the first look, so that no change falls between.
 func startWatcher(o DirectoryOptions) *watcher {
 	w := &watcher{
-		path: o.Path, poll: o.Poll, debounce: o.Debounce, log: o.Log,
+		path: o.Path, exclude: o.Exclude, poll: o.Poll, debounce: o.Debounce, log: o.Log,
 		changed: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	notify, err := fsnotify.NewWatcher()
@@ -114,6 +115,8 @@ func (w *watcher) handle(event fsnotify.Event) bool {
 		// The directory itself, or the symlink to it, came, went or was replaced.
 		w.watchAll()
 		return true
+	case w.exclude != "" && isBelow(w.exclude, event.Name):
+		return false
 	case !isBelow(w.path, event.Name) && !isBelow(target, event.Name):
 		return false // a neighbour: the folder above is watched too
 	}

@@ -14,7 +14,36 @@ import (
 	"github.com/pacer-gitops/pacer/controller/config"
 )
 
-const deployFolder = "../../deploy"
+const (
+	deployFolder = "../../deploy"
+	volume       = "/var/lib/pacer" // of the image, and the folder that systemd makes for the unit
+)
+
+// TestDeployStateFolder: the default stateDir lies where the image and the unit can
+// write and what is written stays, whatever the working directory is, and a
+// stateDir of the configuration goes before.
+func TestDeployStateFolder(t *testing.T) {
+	image, err := os.ReadFile("../../Dockerfile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := regexp.MustCompile(`(?m)^ENV STATE_DIRECTORY=(.*)$`).FindStringSubmatch(string(image))
+	if set == nil || set[1] != volume || !strings.Contains(string(image), "\nVOLUME "+volume+"\n") {
+		t.Fatalf("the image says %q of its state, expected the volume %s", set, volume)
+	}
+	t.Setenv("STATE_DIRECTORY", set[1])
+	file := filepath.Join(t.TempDir(), "pacer.yaml")
+	const least = "marathon: {url: http://m:8080}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a, scope: /a}}\n"
+	for text, want := range map[string]string{"": volume + "/pacer-state", "stateDir: /data\n": "/data"} {
+		if err := os.WriteFile(file, []byte(least+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(file, givenOptions(newRun())...)
+		if err != nil || c.StateDir != want {
+			t.Errorf("%q: stateDir %s, %v, expected %s", text, c.StateDir, err, want)
+		}
+	}
+}
 
 // TestDeployManifest holds the app by which Marathon runs Pacer to what Pacer
 // itself would take.
@@ -68,6 +97,9 @@ func TestDeployCompose(t *testing.T) {
 		if err := c.CheckOpen(); err != nil {
 			t.Errorf("%s would not start: %v", name, err)
 		}
+		if c.StateDir != volume {
+			t.Errorf("%s keeps its state in %s, which is not the volume", name, c.StateDir)
+		}
 		if len(c.ZooKeeper.Servers) != 3 || advertised(c) != "http://"+name+":9090" {
 			t.Errorf("%s: servers %v, advertised %s", name, c.ZooKeeper.Servers, advertised(c))
 		}
@@ -86,6 +118,9 @@ func TestDeployConfiguration(t *testing.T) {
 	}
 	if err := c.CheckOpen(); err != nil {
 		t.Errorf("it would not start: %v", err)
+	}
+	if c.StateDir != volume {
+		t.Errorf("the state is in %s, which is not %s", c.StateDir, volume)
 	}
 	if !c.ListensElsewhere() {
 		t.Errorf("at %s nobody reaches the page", c.Listen)

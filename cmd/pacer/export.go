@@ -93,7 +93,7 @@ func runExport(ctx context.Context, cmd *cobra.Command, e *exporting) error {
 	}
 	warnOfSecrets(cmd.ErrOrStderr(), files)
 	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s; %d files written, %d were the same already\n", e.out, counted(files), written, len(files)-written)
-	return checkExport(ctx, cmd, target{name: name, sync: c.Syncs[name], source: c.Sources[name]}, state)
+	return checkExport(ctx, cmd, target{name: name, sync: c.Syncs[name], source: c.Sources[name], state: c.StateDir}, state)
 }
 
 // liveItems is all that Marathon has, in the words of manifests.

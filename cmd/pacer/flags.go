@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -47,9 +48,25 @@ func givenOptions(cmd *cobra.Command) []config.Given {
 			given = append(given, config.Given{Key: o.Key, Value: flag.Value.String(), Origin: "flag --" + o.Flag})
 		} else if v := os.Getenv(o.Env); o.Env != "" && v != "" {
 			given = append(given, config.Given{Key: o.Key, Value: v, Origin: "environment variable " + o.Env})
+		} else if o.Key == "stateDir" {
+			given = append(given, systemState(o)...)
 		}
 	}
 	return given
+}
+
+// systemState is the default of stateDir where the system has a folder for state:
+// systemd names that of the unit, and the image its volume. What is in the file
+// goes before.
+func systemState(stateDir config.Option) []config.Given {
+	const variable = "STATE_DIRECTORY"
+	folder, _, _ := strings.Cut(os.Getenv(variable), ":") // systemd lists all that a unit has
+	if folder == "" {
+		return nil
+	}
+	return []config.Given{{
+		Key: stateDir.Key, Value: filepath.Join(folder, stateDir.Default), Origin: "environment variable " + variable, Default: true,
+	}}
 }
 
 // withSync selects the options of one sync; withServer those of a process that

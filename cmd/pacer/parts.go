@@ -79,11 +79,11 @@ func marathonSecret(s config.Secret) marathon.Secret {
 }
 
 // newSource opens a source; dir is the folder of a repository's clone, empty
-// for a temporary one.
-func newSource(c config.Source, dir string, log *slog.Logger) (sources.Source, error) {
+// for a temporary one; state is the state folder, which is no content.
+func newSource(c config.Source, dir, state string, log *slog.Logger) (sources.Source, error) {
 	if c.Directory != nil {
 		return sources.NewDirectory(sources.DirectoryOptions{
-			Path: c.Directory.Path, Poll: time.Duration(c.Directory.Interval), Log: log,
+			Path: c.Directory.Path, Exclude: state, Poll: time.Duration(c.Directory.Interval), Log: log,
 		})
 	}
 	return sources.NewGit(gitOptions(*c.Git, dir, log))

@@ -116,6 +116,7 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 		return p, err
 	}
 	p.onStop("the state folder", func(context.Context) error { return file.Close() })
+	tellFolder(log, file, c.ZooKeeper.IsSet())
 	ledger, err := p.openLedger(c.StateDir)
 	if err != nil {
 		return p, err
@@ -149,6 +150,20 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 	}
 	p.stand(ctx, fail)
 	return p, nil
+}
+
+// tellFolder logs where the state folder is. A new one is nothing to wonder at the
+// first time; later it says that state is elsewhere, or lost. What several replicas
+// share is not in it.
+func tellFolder(log *slog.Logger, file *store.File, shared bool) {
+	log.Info("state folder", "path", file.Folder())
+	switch {
+	case !file.IsNew():
+	case shared:
+		log.Info("the state folder is new and empty: a loss of state in ZooKeeper before now is not known", "path", file.Folder())
+	default:
+		log.Warn("the state folder is new and empty: no inventory, suspension, rollback or history is known; if this is not the first start here, check stateDir", "path", file.Folder())
+	}
 }
 
 // openLedger opens what the state folder remembers of the syncs that had state.
@@ -264,7 +279,7 @@ func (p *program) openSources(c *config.Config, opened map[string]sources.Source
 		if opened[name] != nil {
 			continue
 		}
-		s, err := newSource(c.Sources[name], cloneDir(c, name), p.log)
+		s, err := newSource(c.Sources[name], cloneDir(c, name), c.StateDir, p.log)
 		if err != nil {
 			return fmt.Errorf("source %s: %w", name, err)
 		}

@@ -35,7 +35,7 @@ type opened struct {
 }
 
 func (t target) open(ctx context.Context) (*opened, error) {
-	source, err := newSource(t.source, "", slog.New(slog.DiscardHandler))
+	source, err := newSource(t.source, "", t.state, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +77,7 @@ type target struct {
 	sync     config.Sync
 	source   config.Source
 	marathon config.Marathon
+	state    string   // folder that is no content of the source; empty: none
 	approve  []string // ids of changes that a person approved, or all
 	failed   map[string]plan.Failure
 	healthy  map[string]plan.Healthy // what ran well before what failed
@@ -170,7 +171,7 @@ func (o *oneShot) load(cmd *cobra.Command, args []string) (*config.Config, []tar
 	}
 	for _, name := range names {
 		s := c.Syncs[name]
-		targets = append(targets, target{name: name, shown: shown, sync: s, source: c.Sources[s.Source], marathon: c.MarathonOf(s), approve: o.approve})
+		targets = append(targets, target{name: name, shown: shown, sync: s, source: c.Sources[s.Source], marathon: c.MarathonOf(s), state: c.StateDir, approve: o.approve})
 	}
 	return c, targets, nil
 }

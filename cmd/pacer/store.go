@@ -65,7 +65,8 @@ func newStoreShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show --config FILE [SYNC…]",
 		Short: "Show what is kept of each sync",
-		Long:  "It changes nothing, also where what is there cannot be understood. A folder is not shown while a Pacer uses it.",
+		Long: "It makes and changes nothing, also where what is there cannot be understood; a place that does not exist is an\n" +
+			"error. A folder is not shown while a Pacer uses it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, log, err := s.load(cmd)
 			if err != nil {
@@ -74,7 +75,7 @@ func newStoreShow() *cobra.Command {
 			if in == "" {
 				in = placeOf(c)
 			}
-			records, err := openRecords(cmd.Context(), c, in, log)
+			records, err := openRecords(cmd.Context(), c, in, toRead, log)
 			if err != nil {
 				return err
 			}
@@ -138,11 +139,11 @@ func copyRecords(ctx context.Context, c *config.Config, from, to string, force b
 	if from == to {
 		return nil, fmt.Errorf("flags --from and --to are both %s: want one of each", from)
 	}
-	source, err := openUnused(ctx, c, from, log)
+	source, err := openUnused(ctx, c, from, toRead, log)
 	if err != nil {
 		return nil, err
 	}
-	target, err := openUnused(ctx, c, to, log)
+	target, err := openUnused(ctx, c, to, toWrite, log)
 	if err != nil {
 		return nil, errors.Join(err, source.Close())
 	}
@@ -167,8 +168,8 @@ func rememberCopy(ctx context.Context, folder string, copied store.Records, sync
 }
 
 // openUnused opens a place that no Pacer uses.
-func openUnused(ctx context.Context, c *config.Config, place string, log *slog.Logger) (store.Records, error) {
-	records, err := openRecords(ctx, c, place, log)
+func openUnused(ctx context.Context, c *config.Config, place string, use use, log *slog.Logger) (store.Records, error) {
+	records, err := openRecords(ctx, c, place, use, log)
 	z, several := records.(*store.ZooKeeper)
 	if err != nil || !several { // the lock of a folder tells by itself
 		return records, err
@@ -189,10 +190,18 @@ var errInUse = errors.New("the state is in use")
 // zookeeperPatience is how long a start waits for ZooKeeper.
 const zookeeperPatience = 30 * time.Second
 
-func openRecords(ctx context.Context, c *config.Config, place string, log *slog.Logger) (store.Records, error) {
+// use is what a place is opened for.
+type use bool
+
+const (
+	toRead  use = false // nothing is made or changed; what is not there is an error
+	toWrite use = true  // what is missing is made
+)
+
+func openRecords(ctx context.Context, c *config.Config, place string, use use, log *slog.Logger) (store.Records, error) {
 	switch {
 	case place == inFolder:
-		return openFolder(c.StateDir)
+		return openFolder(c.StateDir, use)
 	case place != inZooKeeper:
 		return nil, fmt.Errorf("%q is none of the places %s and %s", place, inFolder, inZooKeeper)
 	case !c.ZooKeeper.IsSet():
@@ -200,15 +209,21 @@ func openRecords(ctx context.Context, c *config.Config, place string, log *slog.
 	}
 	ctx, cancel := context.WithTimeout(ctx, zookeeperPatience)
 	defer cancel()
-	z, err := store.OpenZooKeeper(ctx, store.ZooKeeperOptions{Connection: zookeeperConfig(c.ZooKeeper, log), Log: log})
+	connection := zookeeperConfig(c.ZooKeeper, log)
+	connection.Existing = use == toRead
+	z, err := store.OpenZooKeeper(ctx, store.ZooKeeperOptions{Connection: connection, Log: log})
 	if err != nil {
 		return nil, err // and no records that are nil and do not look so
 	}
 	return z, nil
 }
 
-func openFolder(folder string) (store.Records, error) {
-	f, err := store.OpenFile(folder)
+func openFolder(folder string, use use) (store.Records, error) {
+	open := store.OpenExisting
+	if use == toWrite {
+		open = store.OpenFile
+	}
+	f, err := open(folder)
 	if err != nil {
 		return nil, err // as above
 	}

@@ -47,7 +47,7 @@ func (o *offline) read(ctx context.Context, cmd *cobra.Command, arg string) (man
 	if err != nil {
 		return manifests.Desired{}, err
 	}
-	t := target{sync: c.Syncs["offline"], source: c.Sources["offline"]}
+	t := target{sync: c.Syncs["offline"], source: c.Sources["offline"], state: c.StateDir}
 	looked, err := t.open(ctx)
 	if err != nil {
 		return manifests.Desired{}, err

@@ -10,7 +10,7 @@ import "github.com/pacer-gitops/pacer/controller/plan"
 
 // Config is one Pacer. The tags of its members are the table of options: yaml
 // is the key, jsonschema holds default and enum, jsonschema_description the
-// meaning; flag and env name the other ways to give it.
+// meaning; kind says what a text is; flag and env name the other ways to give it.
 type Config struct {
 	Marathon  Marathon            `yaml:"marathon" jsonschema_description:"the Marathon that is written to"`
 	Marathons map[string]Marathon `yaml:"marathons" jsonschema_description:"further Marathons by name, or all of several; each is read, limited and waited for by itself"`
@@ -18,7 +18,7 @@ type Config struct {
 	Advertise string              `yaml:"advertise" flag:"advertise" env:"PACER_ADVERTISE" jsonschema_description:"URL at which other replicas reach this one's page; empty: http, this machine's name and the port of listen"`
 	ZooKeeper ZooKeeper           `yaml:"zookeeper" jsonschema_description:"several replicas, of which one writes; without servers there is one replica"`
 	Web       Web                 `yaml:"web" jsonschema_description:"who may use the page and the API"`
-	StateDir  string              `yaml:"stateDir" flag:"state-dir" env:"PACER_STATE_DIR" jsonschema:"default=pacer-state" jsonschema_description:"folder of what outlives the process: clones of repositories and, without zookeeper, inventory and history"`
+	StateDir  string              `yaml:"stateDir" kind:"path" flag:"state-dir" env:"PACER_STATE_DIR" jsonschema:"default=pacer-state" jsonschema_description:"folder of what outlives the process: clones of repositories and, without zookeeper, inventory and history; by default beside the file, or in STATE_DIRECTORY"`
 	Log       Log                 `yaml:"log" jsonschema_description:"what is logged, to standard error"`
 	Sources   map[string]Source   `yaml:"sources" jsonschema:"required" jsonschema_description:"where manifests come from, by name"`
 	Syncs     map[string]Sync     `yaml:"syncs" jsonschema:"required" jsonschema_description:"what is kept the same, by name"`
@@ -64,9 +64,9 @@ type MarathonAuth struct {
 
 // TLS is how https is spoken to Marathon.
 type TLS struct {
-	CAFile             string `yaml:"caFile" flag:"ca-file" env:"PACER_CA_FILE" jsonschema_description:"PEM certificates that Marathon's is checked against; empty: the system's"`
-	CertFile           string `yaml:"certFile" jsonschema_description:"PEM certificate of Pacer"`
-	KeyFile            string `yaml:"keyFile" jsonschema_description:"PEM key of certFile"`
+	CAFile             string `yaml:"caFile" kind:"path" flag:"ca-file" env:"PACER_CA_FILE" jsonschema_description:"PEM certificates that Marathon's is checked against; empty: the system's"`
+	CertFile           string `yaml:"certFile" kind:"path" jsonschema_description:"PEM certificate of Pacer"`
+	KeyFile            string `yaml:"keyFile" kind:"path" jsonschema_description:"PEM key of certFile"`
 	ServerName         string `yaml:"serverName" jsonschema_description:"name expected in Marathon's certificate; empty: the host of the URL"`
 	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"take any certificate: whoever is on the way can read and change everything"`
 }
@@ -111,14 +111,14 @@ type GitAuth struct {
 	Bearer             bool   `yaml:"bearer" jsonschema:"default=false" jsonschema_description:"send the password as a bearer token"`
 	Key                Secret `yaml:"key" flag:"git-key" env:"PACER_GIT_KEY_FROM" jsonschema_description:"private key for ssh; without: the agent at SSH_AUTH_SOCK"`
 	Passphrase         Secret `yaml:"passphrase" jsonschema_description:"passphrase of the key"`
-	KnownHosts         string `yaml:"knownHosts" flag:"git-known-hosts" env:"PACER_GIT_KNOWN_HOSTS" jsonschema_description:"known_hosts file that must know the ssh server; empty: those of the user and the system"`
-	CAFile             string `yaml:"caFile" jsonschema_description:"PEM certificates that https servers are checked against; empty: the system's"`
+	KnownHosts         string `yaml:"knownHosts" kind:"path" flag:"git-known-hosts" env:"PACER_GIT_KNOWN_HOSTS" jsonschema_description:"known_hosts file that must know the ssh server; empty: those of the user and the system"`
+	CAFile             string `yaml:"caFile" kind:"path" jsonschema_description:"PEM certificates that https servers are checked against; empty: the system's"`
 	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"take any server for the right one: whoever is on the way can deploy what they like"`
 }
 
 // Directory is a directory of this machine.
 type Directory struct {
-	Path     string   `yaml:"path" jsonschema:"required" jsonschema_description:"path; relative ones start at the configuration file's folder"`
+	Path     string   `yaml:"path" kind:"path" jsonschema:"required" jsonschema_description:"the directory"`
 	Interval Duration `yaml:"interval" jsonschema:"default=30s" jsonschema_description:"how often it is looked at though the system told of no change"`
 }
 

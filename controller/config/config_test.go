@@ -17,14 +17,19 @@ var update = flag.Bool("update", false, "rewrite the generated docs")
 func load(t *testing.T, text string, given ...Given) (*Config, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pacer.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	write(t, path, text)
 	c, err := Load(path, given...)
 	if err != nil {
 		err = fmt.Errorf("%s", strings.ReplaceAll(err.Error(), filepath.Dir(path)+"/", ""))
 	}
 	return c, err
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 const whole = `
@@ -97,7 +102,7 @@ func TestZooKeeper(t *testing.T) {
 	if c, err = load(t, least); err != nil || c.ZooKeeper.IsSet() {
 		t.Errorf("%+v, %v: want no ZooKeeper", c.ZooKeeper, err)
 	}
-	c, err = load(t, least, Given{"zookeeper.servers", "zk1,zk2", "flag --zookeeper"})
+	c, err = load(t, least, Given{Key: "zookeeper.servers", Value: "zk1,zk2", Origin: "flag --zookeeper"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,10 +237,10 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 
 func TestGivenGoesBeforeTheFile(t *testing.T) {
 	c, err := load(t, whole,
-		Given{"listen", ":1", "flag --listen"},
-		Given{"marathon.url", "http://other:8080", "flag --marathon"},
-		Given{"syncs.NAME.deadline", "1m", "flag --deadline"},
-		Given{"syncs.NAME.substitute", "ENV=dev,X=1", "flag --substitute"})
+		Given{Key: "listen", Value: ":1", Origin: "flag --listen"},
+		Given{Key: "marathon.url", Value: "http://other:8080", Origin: "flag --marathon"},
+		Given{Key: "syncs.NAME.deadline", Value: "1m", Origin: "flag --deadline"},
+		Given{Key: "syncs.NAME.substitute", Value: "ENV=dev,X=1", Origin: "flag --substitute"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +250,7 @@ func TestGivenGoesBeforeTheFile(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"ENV": "dev", "X": "1"}, c.Syncs["shop"].Substitute); diff != "" {
 		t.Error(diff)
 	}
-	_, err = load(t, whole, Given{"syncs.NAME.prune", "sometimes", "flag --prune"})
+	_, err = load(t, whole, Given{Key: "syncs.NAME.prune", Value: "sometimes", Origin: "flag --prune"})
 	if err == nil || !strings.HasPrefix(err.Error(), "flag --prune: syncs.") {
 		t.Errorf("an error of a flag names it: %v", err)
 	}
@@ -253,7 +258,7 @@ func TestGivenGoesBeforeTheFile(t *testing.T) {
 
 func TestOneSyncFromFlags(t *testing.T) {
 	c, err := One("shop", Source{Git: &Git{URL: "https://h/r", Branch: "main"}},
-		Given{"marathon.url", "http://m:8080", "flag --marathon"}, Given{"syncs.NAME.scope", "/shop", "flag --scope"})
+		Given{Key: "marathon.url", Value: "http://m:8080", Origin: "flag --marathon"}, Given{Key: "syncs.NAME.scope", Value: "/shop", Origin: "flag --scope"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +278,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if c, err := decode("pacer.yaml", root, nil); err == nil && len(c.Syncs) == 0 {
+		if c, err := decode("pacer.yaml", root, nil, func(*Config, *decoder) {}); err == nil && len(c.Syncs) == 0 {
 			t.Error("a configuration without syncs was accepted")
 		}
 	})

@@ -12,14 +12,15 @@ import (
 
 // Given is a value from outside the file: a flag or an environment variable.
 type Given struct {
-	Key    string // of the option, NAME for the name of a sync or source
-	Value  string
-	Origin string // "flag --scope", for errors
+	Key     string // of the option, NAME for the name of a sync or source
+	Value   string
+	Origin  string // "flag --scope", for errors
+	Default bool   // it holds only where the file says nothing
 }
 
 // Load reads a configuration file and what was given beside it, which goes
 // before the file. Everything wrong is told at once. Values for a sync hold for
-// each sync of the file.
+// each sync of the file. Paths in the file are absolute in what is returned.
 func Load(path string, given ...Given) (*Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -29,7 +30,11 @@ func Load(path string, given ...Given) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decode(path, root, given)
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("folder of the configuration: %w", err)
+	}
+	return decode(path, root, given, func(c *Config, d *decoder) { c.startPaths(d, folder) })
 }
 
 // One is the configuration that flags alone describe: one sync of one source.
@@ -41,7 +46,7 @@ func One(name string, s Source, given ...Given) (*Config, error) {
 	}); err != nil {
 		return nil, err
 	}
-	return decode("command line", root, given, func(c *Config) { c.Sources = map[string]Source{name: overlaySource(c.Sources[name], s)} })
+	return decode("command line", root, given, func(c *Config, _ *decoder) { c.Sources = map[string]Source{name: overlaySource(c.Sources[name], s)} })
 }
 
 // overlaySource is the source that was named, with what flags say of it.
@@ -62,7 +67,7 @@ func overlaySource(flags, named Source) Source {
 	return named
 }
 
-func decode(file string, root *yaml.Node, given []Given, adjust ...func(*Config)) (*Config, error) {
+func decode(file string, root *yaml.Node, given []Given, adjust func(*Config, *decoder)) (*Config, error) {
 	d := &decoder{file: file, origin: map[*yaml.Node]string{}, seen: map[string]*yaml.Node{}}
 	for _, g := range given {
 		d.overlay(root, strings.Split(g.Key, "."), g)
@@ -70,9 +75,7 @@ func decode(file string, root *yaml.Node, given []Given, adjust ...func(*Config)
 	c := &Config{}
 	fill(reflect.ValueOf(c).Elem())
 	d.into(root, reflect.ValueOf(c).Elem(), "")
-	for _, f := range adjust {
-		f(c)
-	}
+	adjust(c, d)
 	if err := d.joined(); err != nil {
 		return nil, err
 	}
@@ -80,19 +83,7 @@ func decode(file string, root *yaml.Node, given []Given, adjust ...func(*Config)
 	if err := d.joined(); err != nil {
 		return nil, err
 	}
-	if file != "command line" {
-		c.relativeTo(filepath.Dir(file))
-	}
 	return c, nil
-}
-
-// relativeTo makes the directories of sources absolute.
-func (c *Config) relativeTo(folder string) {
-	for _, s := range c.Sources {
-		if s.Directory != nil && !filepath.IsAbs(s.Directory.Path) {
-			s.Directory.Path = filepath.Join(folder, s.Directory.Path)
-		}
-	}
 }
 
 // overlay puts a given value at its key, under every name where the key has NAME.
@@ -106,6 +97,12 @@ func (d *decoder) overlay(n *yaml.Node, path []string, g Given) {
 		}
 		return
 	}
+	switch {
+	case len(path) == 1 && g.Default && has(n, path[0]):
+		return
+	case path[0] == "git" && has(n, "directory"):
+		return // what holds for every repository leaves directories alone
+	}
 	value := d.member(n, path[0], g.Origin)
 	if len(path) == 1 {
 		*value = d.given(g)
@@ -116,6 +113,16 @@ func (d *decoder) overlay(n *yaml.Node, path []string, g Given) {
 		*value = *mapping()
 	}
 	d.overlay(value, path[1:], g)
+}
+
+// has reports whether a mapping has a key.
+func has(n *yaml.Node, name string) bool {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == name {
+			return true
+		}
+	}
+	return false
 }
 
 // member is the value of a key, made if it is not there.

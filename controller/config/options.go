@@ -18,8 +18,11 @@ type Option struct {
 	Doc     string
 }
 
-// TypeSwitch is the Type of an option that is on or off.
-const TypeSwitch = "true, false"
+// Types of options of which more is known than their kind in Go.
+const (
+	TypeSwitch = "true, false" // on or off
+	TypePath   = "path"        // of this machine, see startPaths
+)
 
 // Options lists every option, in the order of the file.
 func Options() []Option { return optionsOf(reflect.TypeFor[Config](), "") }
@@ -58,6 +61,9 @@ func optionsOf(t reflect.Type, prefix string) []Option {
 func optionType(f reflect.StructField) string {
 	if allowed := tagValues(f, "enum"); len(allowed) > 0 {
 		return strings.Join(allowed, ", ")
+	}
+	if isPath(f) {
+		return TypePath
 	}
 	switch f.Type {
 	case reflect.TypeFor[Duration]():

@@ -28,9 +28,9 @@ type ZooKeeperAuth struct {
 // ZooKeeperTLS is how the connection to ZooKeeper is protected.
 type ZooKeeperTLS struct {
 	Enabled            bool   `yaml:"enabled" jsonschema:"default=false" jsonschema_description:"speak TLS"`
-	CAFile             string `yaml:"caFile" jsonschema_description:"PEM certificates that the servers' are checked against; empty: the system's"`
-	CertFile           string `yaml:"certFile" jsonschema_description:"PEM certificate of Pacer"`
-	KeyFile            string `yaml:"keyFile" jsonschema_description:"PEM key of certFile"`
+	CAFile             string `yaml:"caFile" kind:"path" jsonschema_description:"PEM certificates that the servers' are checked against; empty: the system's"`
+	CertFile           string `yaml:"certFile" kind:"path" jsonschema_description:"PEM certificate of Pacer"`
+	KeyFile            string `yaml:"keyFile" kind:"path" jsonschema_description:"PEM key of certFile"`
 	ServerName         string `yaml:"serverName" jsonschema_description:"name expected in the servers' certificates; empty: the host of each"`
 	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"take any certificate: whoever is on the way can read and change everything"`
 }

@@ -27,13 +27,16 @@ var (
 	ErrNewer = errors.New("the saved state is of a newer version")
 	// ErrLocked: another process uses the folder.
 	ErrLocked = errors.New("the state folder is in use")
+	// ErrNoFolder: there is no such folder.
+	ErrNoFolder = errors.New("the state folder does not exist")
 )
 
 // File is a Store in a folder: one file a sync. Only one process at a time may
 // have a folder open.
 type File struct {
-	folder string
-	lock   *flock.Flock
+	folder string       // absolute
+	fresh  bool         // nothing was in it
+	lock   *flock.Flock // nil: closed
 	files  files
 	now    func() time.Time
 
@@ -53,12 +56,9 @@ const (
 // OpenFile opens a folder, made if missing, and locks it. While another process
 // has it open the error wraps ErrLocked and names that process.
 func OpenFile(folder string) (*File, error) {
-	if folder == "" {
-		return nil, errors.New("state folder: no path is given")
-	}
-	folder, err := filepath.Abs(folder)
+	folder, err := absolute(folder)
 	if err != nil {
-		return nil, fmt.Errorf("state folder: %w", err)
+		return nil, err
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
@@ -74,6 +74,49 @@ func OpenFile(folder string) (*File, error) {
 	return f, nil
 }
 
+// OpenExisting opens a folder to read what is in it: it makes, and changes,
+// nothing, and works where nothing can be written. Where there is no folder the
+// error wraps ErrNoFolder; while another process has it open, ErrLocked.
+func OpenExisting(folder string) (*File, error) {
+	folder, err := absolute(folder)
+	if err != nil {
+		return nil, err
+	}
+	switch _, err := os.ReadDir(folder); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: %s: nothing is kept there; a stateDir in the configuration that is relative starts at its file, one in a flag or the environment at the working directory", ErrNoFolder, folder)
+	case err != nil:
+		return nil, fmt.Errorf("state folder: %w", err)
+	}
+	lock := flock.New(filepath.Join(folder, lockName), flock.SetFlag(os.O_RDONLY))
+	taken, err := lock.TryRLock()
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // no process ever had the folder open
+	case err != nil:
+		return nil, fmt.Errorf("state folder %s: lock: %w", folder, err)
+	case !taken:
+		return nil, locked(folder)
+	}
+	return &File{folder: folder, lock: lock, files: disk{}, now: time.Now, ahead: map[string]int{}}, nil
+}
+
+func absolute(folder string) (string, error) {
+	if folder == "" {
+		return "", errors.New("state folder: no path is given")
+	}
+	folder, err := filepath.Abs(folder)
+	if err != nil {
+		return "", fmt.Errorf("state folder: %w", err)
+	}
+	return folder, nil
+}
+
+// Folder returns the absolute path of the folder.
+func (f *File) Folder() string { return f.folder }
+
+// IsNew reports whether the folder was made, or empty, when it was opened.
+func (f *File) IsNew() bool { return f.fresh }
+
 // lockFolder takes the lock, which the kernel gives back when the process ends,
 // however it ends. The file stays: removing it would let two processes lock two
 // files of the same name.
@@ -84,23 +127,30 @@ func lockFolder(folder string) (*flock.Flock, error) {
 	case err != nil:
 		return nil, fmt.Errorf("state folder %s: lock: %w", folder, err)
 	case !taken:
-		holder := "another process"
-		if pid, err := os.ReadFile(lock.Path()); err == nil && len(pid) > 0 {
-			holder = "process " + strings.TrimSpace(string(pid))
-		}
-		return nil, fmt.Errorf("%w: %s by %s: stop that, or give this one a folder of its own by stateDir", ErrLocked, folder, holder)
+		return nil, locked(folder)
 	}
 	// Only told to people: a pid that cannot be written does no harm.
 	_ = os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
 	return lock, nil
 }
 
-// sweep removes what writes that were killed have left.
+// locked is the error for a folder that another process uses.
+func locked(folder string) error {
+	holder := "another process"
+	if pid, err := os.ReadFile(filepath.Join(folder, lockName)); err == nil && len(pid) > 0 {
+		holder = "process " + strings.TrimSpace(string(pid))
+	}
+	return fmt.Errorf("%w: %s by %s: stop that, or give this one a folder of its own by stateDir", ErrLocked, folder, holder)
+}
+
+// sweep removes what writes that were killed have left, and finds out whether
+// anything else is there.
 func (f *File) sweep() error {
 	entries, err := os.ReadDir(f.folder)
 	if err != nil {
 		return err
 	}
+	f.fresh = !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != lockName })
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), temporary) {
 			if err := os.Remove(filepath.Join(f.folder, e.Name())); err != nil {

@@ -94,6 +94,76 @@ func TestASecondProcessIsRefusedByName(t *testing.T) {
 	open(t, folder) // the lock of a dead process is no lock
 }
 
+// TestReadingAFolderMakesNothing: neither the folder, nor a lock, nor does it
+// sweep what a killed write has left.
+func TestReadingAFolderMakesNothing(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "state")
+	if _, err := OpenExisting(folder); !errors.Is(err, ErrNoFolder) || !strings.Contains(err.Error(), folder) {
+		t.Errorf("got %v: want ErrNoFolder with the path", err)
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder was made: %v", err)
+	}
+	f := open(t, folder)
+	if !f.IsNew() {
+		t.Error("a folder that was made is not new")
+	}
+	if err := f.Save(t.Context(), "shop", sample(1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenExisting(folder); !errors.Is(err, ErrLocked) {
+		t.Errorf("got %v: want ErrLocked", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, missing := range []string{"", lockName} {
+		if missing != "" {
+			if err := os.Remove(filepath.Join(folder, missing)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(folder, temporary+"1"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before := contents(t, folder)
+		r, err := OpenExisting(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err := r.Peek(t.Context(), "shop"); err != nil || len(s.Inventory) != 1 {
+			t.Errorf("read %+v, %v", s, err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if diff := cmp.Diff(before, contents(t, folder)); diff != "" {
+			t.Errorf("without %q: reading changed the folder:\n%s", missing, diff)
+		}
+	}
+	if f := open(t, folder); f.IsNew() {
+		t.Error("a folder with a state is told to be new")
+	}
+}
+
+// contents is what the files of a folder hold, by name.
+func contents(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(folder, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[e.Name()] = string(text)
+	}
+	return all
+}
+
 // faulty is a disk that fails at one step.
 type faulty struct {
 	disk

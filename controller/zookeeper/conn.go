@@ -44,6 +44,9 @@ type Conn struct {
 // ErrNotAllowed: the credential that is given may not write to the root.
 var ErrNotAllowed = errors.New("not allowed by ZooKeeper")
 
+// ErrNoRoot: there is no root, and none is to be made, see Config.Existing.
+var ErrNoRoot = errors.New("the root does not exist")
+
 // Dial connects, waits for a session, and proves by a write that the root may be
 // written to. It goes round the servers until ctx ends; what they cannot make
 // right (a wrong password, a missing file) is an error at once, and so is a

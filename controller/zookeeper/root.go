@@ -30,7 +30,10 @@ func (c *Conn) Make(node string) error {
 // is done with it.
 func (c *Conn) proveRoot() error {
 	data, stat, err := c.Get(c.config.Root)
-	if errors.Is(err, zk.ErrNoNode) {
+	switch {
+	case errors.Is(err, zk.ErrNoNode) && c.config.Existing:
+		return fmt.Errorf("zookeeper: %w: node %s: nothing is kept there", ErrNoRoot, c.config.Root)
+	case errors.Is(err, zk.ErrNoNode):
 		if err := c.Make(c.config.Root); err != nil {
 			return c.explain(err)
 		}
@@ -38,6 +41,9 @@ func (c *Conn) proveRoot() error {
 	}
 	if err != nil {
 		return c.explain(fmt.Errorf("zookeeper: read node %s: %w", c.config.Root, err))
+	}
+	if c.config.Existing {
+		return nil
 	}
 	// The same content, lest the node be somebody else's. A conflict comes after
 	// the permission was looked at, from a replica that proves the same.

@@ -37,8 +37,12 @@ type Config struct {
 	// given. Names are looked up again for each connection.
 	Servers []string
 	// Root is the node under which Dial's caller keeps things; empty:
-	// DefaultRoot. Dial makes it, and what of its parents is missing.
+	// DefaultRoot. Dial makes it, and what of its parents is missing, and proves
+	// by a write that it may write there.
 	Root string
+	// Existing: nothing is to be made or written. Where there is no root, Dial's
+	// error wraps ErrNoRoot.
+	Existing bool
 	// SessionTimeout is asked of the server, which may grant another, see
 	// Conn.SessionTimeout; 0: DefaultSessionTimeout.
 	SessionTimeout time.Duration
