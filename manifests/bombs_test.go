@@ -233,3 +233,18 @@ func TestManyFilesOfTooManyIds(t *testing.T) {
 		t.Errorf("allocated %d MiB", spent>>20)
 	}
 }
+
+// TestIgnoreFileIsBounded: neither its patterns nor matching them costs without
+// end.
+func TestIgnoreFileIsBounded(t *testing.T) {
+	files := oneFile("a.json", `{"id": "/a", "cmd": "sleep 1"}`)
+	files[IgnoreFile] = file(strings.Repeat(strings.Repeat("*a", 499)+"\n", 500))
+	var d Desired
+	spent := allocated(func() { d = NewReader().Read(files, Options{}) })
+	if len(d.Items) > 0 || len(d.Problems) == 0 || !strings.HasPrefix(texts(d)[0], IgnoreFile+":1:1: the pattern has more than 20 wildcards") {
+		t.Errorf("%d items, problems %.200q", len(d.Items), texts(d)[:1])
+	}
+	if spent > 8<<20 {
+		t.Errorf("allocated %d MiB", spent>>20)
+	}
+}

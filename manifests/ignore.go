@@ -15,6 +15,7 @@ const IgnoreFile = ".pacerignore"
 const (
 	maxIgnoreRules = 500  // with those of the folders above
 	maxIgnoreRule  = 1000 // bytes
+	maxWildcards   = 20   // in a line: each is looked for anew at every character of every path
 )
 
 // ignoreRule is one line of an ignore file.
@@ -52,6 +53,9 @@ func parseIgnore(line string) (ignoreRule, error) {
 	}
 	if strings.HasPrefix(line, "#") {
 		return r, nil
+	}
+	if strings.Count(line, "*")+strings.Count(line, "?")+strings.Count(line, "[") > maxWildcards {
+		return r, fmt.Errorf("the pattern has more than %d wildcards: use a simpler one", maxWildcards)
 	}
 	line = trimBlanks(line)
 	if line, r.include = strings.CutPrefix(line, "!"); line == "" {

@@ -182,7 +182,7 @@ func TestReferenceTellsLimits(t *testing.T) {
 		fmt.Sprintf("one list or object in a definition | %s members", thousands(maxMembers)),
 		fmt.Sprintf("%s manifests, %d MiB, folders %d deep, %s apps, pods and groups", thousands(l.Files), l.TotalBytes>>20, maxFolders, thousands(l.TotalDefinitions)),
 		fmt.Sprintf("%d of a file, %s of a source, %s bytes each", maxFileProblems, thousands(maxSourceProblems), thousands(maxMessage)),
-		fmt.Sprintf("%d lines of %s bytes", maxIgnoreRules, thousands(maxIgnoreRule)),
+		fmt.Sprintf("%d lines of %s bytes and %d wildcards", maxIgnoreRules, thousands(maxIgnoreRule), maxWildcards),
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("docs/manifests.md does not say %q", want)
