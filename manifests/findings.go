@@ -3,8 +3,8 @@ package manifests
 import (
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
+
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // maxFindings bounds the violations that are kept of one definition, of each
@@ -67,7 +67,7 @@ func (f *findings) add(v Violation) {
 		f.left.add(v.Warning, max(1, v.More))
 		return
 	}
-	v.Message = oneLine(v.Message)
+	v.Message = visible.Line(v.Message)
 	if v.Path == "" {
 		v.Path = "/"
 	}
@@ -103,24 +103,6 @@ func (f *findings) place(since int, place string) {
 	for i := range f.found[since:] {
 		f.found[since+i].Place = place
 	}
-}
-
-// oneLine escapes what might act on a terminal, or look like another message:
-// names of fields and variables are somebody else's text.
-func oneLine(s string) string {
-	unprintable := func(r rune) bool { return !strconv.IsPrint(r) }
-	if strings.IndexFunc(s, unprintable) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if unprintable(r) {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-			continue
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 // refusedSince reports whether Marathon refuses something found since, or may do

@@ -34,7 +34,7 @@ func TestEncodings(t *testing.T) {
 			"a.json:2:1: /a: a merge conflict that nobody has solved: keep one side, and remove the lines of <<<<<<<, ======= and >>>>>>>"},
 		{"conflict in YAML", "a.yaml", "id: a\r\n<<<<<<< HEAD\r\ncmd: one\r\n=======\r\ncmd: two\r\n>>>>>>> theirs\r\n",
 			"a.yaml:2:1: a merge conflict that nobody has solved: keep one side, and remove the lines of <<<<<<<, ======= and >>>>>>>"},
-		{"hostile name", "a\nb.json", "{", `"a\nb.json":1:2: the file ends before the end of the "{" at 1:1: is "}" missing?`},
+		{"hostile name", "a\nb.json", "{", `a\nb.json:1:2: the file ends before the end of the "{" at 1:1: is "}" missing?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := NewReader().Read(oneFile(c.file, c.content), Options{})

@@ -2,7 +2,8 @@ package manifests
 
 import (
 	"fmt"
-	"strings"
+
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // Bounds of what is reported. Problems beyond them are counted as they arise and
@@ -118,9 +119,4 @@ func (l *problemList) shorten(most int, file, where string) *Problem {
 }
 
 // cutText bounds a text of which parts come from a manifest.
-func cutText(s string) string {
-	if len(s) <= maxMessage {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxMessage], "") + "…"
-}
+func cutText(s string) string { return visible.Cut(s, maxMessage) }

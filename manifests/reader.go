@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // Reader reads snapshots and remembers, by content, what the files and folders
@@ -298,7 +300,7 @@ func (m *folderMemory) keep(contentID string) {
 
 func (m *folderMemory) problem(file string, at place, message string) {
 	m.problems = append(m.problems, Problem{
-		File: printable(file), Line: at.line, Column: at.column, Severity: SeverityError, Message: message,
+		File: visible.Line(file), Line: at.line, Column: at.column, Severity: SeverityError, Message: message,
 	})
 }
 
@@ -408,7 +410,7 @@ func (w *walker) file(name, id string, before *fileMemory) *fileMemory {
 	data, err := w.content(name)
 	if err != nil {
 		m.contentID = "" // it may succeed the next time
-		m.result.fault(printable(name), fault{message: err.Error()}, "")
+		m.result.fault(visible.Line(name), fault{message: err.Error()}, "")
 		return m
 	}
 	m.bytes = len(data)
@@ -459,7 +461,7 @@ func (r *fileResult) fault(file string, f fault, id string) {
 // readFile reads the content of one manifest.
 func readFile(out *fileResult, name string, data []byte, o *Options) {
 	isJSON := strings.EqualFold(path.Ext(name), ".json")
-	name = printable(name)
+	name = visible.Line(name)
 	if f := wrongEncoding(data); f != nil {
 		out.fault(name, *f, "")
 		return
@@ -552,15 +554,6 @@ func wrongEncoding(data []byte) *fault {
 		i += size
 	}
 	return nil
-}
-
-// printable is a file name that cannot forge a line of a log.
-func printable(name string) string {
-	quoted := strconv.Quote(name)
-	if quoted == `"`+name+`"` {
-		return name
-	}
-	return quoted
 }
 
 func itoa(i int) string { return strconv.Itoa(i) }

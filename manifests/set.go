@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // set is all that the files of a snapshot say together, for the rules that no
@@ -73,10 +75,10 @@ func (s *set) desired(folder string) Desired {
 	s.externalVolumes()
 	if len(s.definitions) == 0 && len(s.unreadable) == 0 {
 		s.problems.add(maxSourceProblems, Problem{
-			File: printable(folder), Severity: SeverityError,
+			File: visible.Line(folder), Severity: SeverityError,
 			Message: "no manifest is here: an empty source deletes nothing; check the path and " + IgnoreFile,
 		})
-		s.unreadable = append(s.unreadable, printable(folder))
+		s.unreadable = append(s.unreadable, visible.Line(folder))
 	}
 	slices.Sort(s.unreadable)
 	return Desired{
@@ -90,7 +92,7 @@ func (s *set) desired(folder string) Desired {
 // listed are the problems that are told, in order, and last how many more there
 // are.
 func (s *set) listed(folder string) []Problem {
-	rest := s.problems.shorten(maxSourceProblems, printable(folder), "in this source")
+	rest := s.problems.shorten(maxSourceProblems, visible.Line(folder), "in this source")
 	problems := s.problems.kept
 	slices.SortFunc(problems, compareProblems)
 	problems = slices.CompactFunc(problems, func(a, b Problem) bool { return a == b })
@@ -254,14 +256,14 @@ func refusedOf(fsys fs.FS, o *Options, root *folderMemory) []Problem {
 		if unwanted(root, o.Path, below) || extension != "" && !manifestName(e.Name) {
 			continue
 		}
-		p := Problem{File: printable(cutText(e.Name)), Severity: SeverityError, Message: e.Reason}
+		p := Problem{File: visible.Line(cutText(e.Name)), Severity: SeverityError, Message: e.Reason}
 		if extension == "" {
 			p.Severity = SeverityWarning
 			p.Message += "; nothing is deleted while it may stand for manifests: list it in " + IgnoreFile + " if it does not"
 		}
 		refused.add(maxSourceProblems, p)
 	}
-	if rest := refused.shorten(maxSourceProblems, printable(o.Path), "with entries that are not read"); rest != nil {
+	if rest := refused.shorten(maxSourceProblems, visible.Line(o.Path), "with entries that are not read"); rest != nil {
 		refused.keep(*rest)
 	}
 	return refused.kept
