@@ -217,15 +217,18 @@ func (p *pass) advance() bool {
 	if p.term == nil || p.pin != nil || p.from.hold != nil || !p.from.writes || !memory.loaded || memory.state.Stopped() {
 		return false
 	}
-	next := p.y.newestOf(p.revision, p.c.now())
-	if n := memory.state.Newest; n != nil && n.ID == next.ID && n.Source == next.Source && n.Location == next.Location && n.Scope == next.Scope {
-		return false
+	n, next := memory.state.Newest, p.y.newestOf(p.revision, p.c.now())
+	if n != nil && n.ID == next.ID && n.Source == next.Source && n.Scope == next.Scope {
+		if n.Location == next.Location || !p.term.sure { // by the mirror of another replica
+			return false
+		}
+		next.Since, next.Sum = n.Since, n.Sum
 	}
 	if p.from.back {
 		p.c.log.Warn("the source went back to an older revision, and the sync goes with it", "sync", p.y.spec.Name,
-			"revision", next.ID, "before", memory.state.Newest.ID)
+			"revision", next.ID, "before", n.ID)
 	}
-	memory.state.Newest = memory.state.Newest.Supersede(next)
+	memory.state.Newest = n.Supersede(next)
 	return true
 }
 

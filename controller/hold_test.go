@@ -1,11 +1,13 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -537,5 +539,65 @@ func TestADirectoryGoesBackWhereItWasEdited(t *testing.T) {
 			g.runs("/shop/a=v3")
 			end()
 		})
+	})
+}
+
+// ledger counts the saves of all that is known, and those of what is noted ahead
+// of a write.
+type ledger struct {
+	*shelf
+	mu           sync.Mutex
+	whole, ahead int
+}
+
+func (l *ledger) Save(ctx context.Context, sync string, s store.State) error {
+	l.mu.Lock()
+	l.whole++
+	l.mu.Unlock()
+	return l.shelf.Save(ctx, sync, s)
+}
+
+func (l *ledger) SaveAhead(ctx context.Context, sync string, s store.State) error {
+	l.mu.Lock()
+	l.ahead++
+	l.mu.Unlock()
+	return l.shelf.SaveAhead(ctx, sync, s)
+}
+
+// Before the first write of a revision it is in the store as the newest, which
+// costs no save more; what it asks for comes while it is applied.
+func TestTheNewestRevisionIsNotedAheadOfItsFirstWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t)
+		kept := &ledger{shelf: f.archive.(*shelf)}
+		f.store, f.single = kept, true
+		f.replicas = append(f.replicas, f.newMember("only"))
+		defer f.close()
+		only := f.replicas[0]
+		after(20 * time.Second)
+		kept.mu.Lock()
+		kept.whole, kept.ahead = 0, 0
+		kept.mu.Unlock()
+		head, first := f.commit("cart", "pay"), true
+		only.line.written = func(r *http.Request, body []byte) func(int) {
+			if n := kept.state(t, "shop").Newest; first {
+				kept.mu.Lock()
+				defer kept.mu.Unlock()
+				first = false
+				if n == nil || n.ID != head || n.Sum != "" || kept.whole != 0 || kept.ahead != 1 {
+					t.Errorf("at the first write the newest is %+v, after %d saves of all and %d of what is ahead", n, kept.whole, kept.ahead)
+				}
+			}
+			return f.written(r, body)
+		}
+		if err := only.Trigger("shop", store.Asked{}); err != nil {
+			t.Fatal(err)
+		}
+		after(2 * time.Second)
+		if n := kept.state(t, "shop").Newest; !only.Status().Syncs[0].Running || n.Sum == "" || kept.kept[n.Sum] == nil {
+			t.Errorf("while it is applied the newest is %+v", n)
+		}
+		after(20 * time.Second)
+		f.has("cart=2 pay=2", "in the end")
 	})
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon/pathtest"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
 // These tests run three processes of the built binary against a real ensemble
@@ -51,7 +52,7 @@ type cluster struct {
 	t        testing.TB
 	session  time.Duration
 	binary   string
-	folder   string // the source
+	origin   *gittest.Repo // the source of all; nil: each has a directory
 	root     string
 	ensemble *zktest.Ensemble
 	marathon *httptest.Server
@@ -75,6 +76,8 @@ type wrote struct {
 type replicaProcess struct {
 	c        *cluster
 	i        int
+	folder   string          // its source, a directory of its own
+	git      *gittest.Server // or its way to a repository
 	listen   string
 	config   string
 	log      string
@@ -86,9 +89,17 @@ type replicaProcess struct {
 	cmd *exec.Cmd
 }
 
+// newCluster is three replicas, each with a directory of its own as its source.
 func newCluster(t testing.TB, apps int, session time.Duration) *cluster {
 	t.Helper()
-	c := &cluster{t: t, session: session, apps: apps, folder: t.TempDir(), root: zktest.Root(t), binary: builtPacer(t)}
+	return newClusterOf(t, apps, session, nil)
+}
+
+// newClusterOf is the same of a repository, which each replica reaches by a
+// server of its own; nil: of directories.
+func newClusterOf(t testing.TB, apps int, session time.Duration, origin *gittest.Repo) *cluster {
+	t.Helper()
+	c := &cluster{t: t, session: session, apps: apps, origin: origin, root: zktest.Root(t), binary: builtPacer(t)}
 	c.ensemble = zktest.Start(t, zktest.Options{Tick: ensembleTick, QuorumProxies: true})
 	m, err := local.New(local.Options{
 		Executor: func(report func(executor.Update)) (executor.Executor, error) {
@@ -107,10 +118,11 @@ func newCluster(t testing.TB, apps int, session time.Duration) *cluster {
 		}
 		c.marathon.Close()
 	})
-	c.push()
 	for i := range 3 {
-		r := c.newReplica(i, m.Handler())
-		c.replicas = append(c.replicas, r)
+		c.replicas = append(c.replicas, c.newReplica(i, m.Handler()))
+	}
+	c.push()
+	for _, r := range c.replicas {
 		r.start()
 	}
 	t.Cleanup(func() {
@@ -146,14 +158,23 @@ func (c *cluster) newReplica(i int, marathon http.Handler) *replicaProcess {
 		r.links = append(r.links, l)
 		servers = append(servers, l.address())
 	}
+	r.folder = filepath.Join(dir, "source")
+	if err := os.Mkdir(r.folder, 0o700); err != nil {
+		c.t.Fatal(err)
+	}
+	source := fmt.Sprintf("{directory: {path: %s, interval: 2s}}", r.folder)
+	if c.origin != nil {
+		r.git = c.origin.Serve(c.t, gittest.HTTP{})
+		source = fmt.Sprintf("{git: {url: %s, branch: main, allowHTTP: true}}", r.git.Repo)
+	}
 	text := fmt.Sprintf(`
 marathon: {url: %s, timeout: 5s, agentPort: 0}
 zookeeper: {servers: [%s], root: %s, sessionTimeout: %s}
 listen: %s
 stateDir: %s
-sources: {shop: {directory: {path: %s, interval: 2s}}}
+sources: {shop: %s}
 syncs: {shop: {source: shop, scope: /shop, adopt: true, prune: "on"}}
-`, r.marathon.URL, strings.Join(servers, ", "), c.root, c.session, r.listen, filepath.Join(dir, "state"), c.folder)
+`, r.marathon.URL, strings.Join(servers, ", "), c.root, c.session, r.listen, filepath.Join(dir, "state"), source)
 	if err := os.WriteFile(r.config, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
@@ -302,12 +323,18 @@ func (c *cluster) push() int {
 		fmt.Fprintf(&b, `{"id": "/shop/app-%d", "cmd": "sleep 1000", "cpus": 0.1, "mem": 32, "instances": 0, "env": {"REVISION": "%d"}}`, i, revision)
 	}
 	b.WriteString("]\n")
-	file := filepath.Join(c.folder, ".apps.json.tmp")
-	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
-		c.t.Fatal(err)
+	if c.origin != nil {
+		c.origin.Commit(fmt.Sprintf("revision %d", revision), map[string]string{"apps.json": b.String()})
+		return revision
 	}
-	if err := os.Rename(file, filepath.Join(c.folder, "apps.json")); err != nil {
-		c.t.Fatal(err)
+	for _, r := range c.replicas {
+		file := filepath.Join(r.folder, ".apps.json.tmp")
+		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+		if err := os.Rename(file, filepath.Join(r.folder, "apps.json")); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 	return revision
 }
@@ -456,13 +483,12 @@ func (c *cluster) inTurn() {
 	for _, r := range c.replicas {
 		began, epochs := r.terms()
 		for i := range began {
-			if n := len(terms); n > 0 && terms[n-1].of == r && terms[n-1].epoch == epochs[i] {
-				continue // its lease came back
-			}
 			terms = append(terms, term{r, epochs[i], began[i]})
 		}
 	}
 	slices.SortFunc(terms, func(a, b term) int { return a.began.Compare(b.began) })
+	// Its lease came back. A wiped ensemble counts epochs anew, so one may come again.
+	terms = slices.CompactFunc(terms, func(a, b term) bool { return a.of == b.of && a.epoch == b.epoch })
 	c.mu.Lock()
 	record := slices.Clone(c.record)
 	c.mu.Unlock()

@@ -132,6 +132,16 @@ func calmSync() controller.SyncStatus {
 	return y
 }
 
+// heldSync is calm, and its source answers with an older revision.
+func heldSync() controller.SyncStatus {
+	y := calmSync()
+	y.Hold = &controller.Hold{
+		Revision: y.Revision.ID, Subject: y.Revision.Subject, Answered: "1b2c3d4e77aa0f3344", Since: noon.Add(-time.Minute), Reconciles: true,
+		Reason: "the source answers with revision 1b2c3d4e, which is older than revision b81d5e0c, which was applied",
+	}
+	return y
+}
+
 func startingSync() controller.SyncStatus {
 	return controller.SyncStatus{
 		Name: "staging", Source: "https://git.example.com/shop.git", Path: "staging", Scope: "/staging",

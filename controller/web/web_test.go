@@ -375,6 +375,10 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 			"failed", "57 of 57 offers refused", "prod/mailer.json:7:3", "Grace Hopper", "1 of 3 new tasks are healthy",
 			"2 of 3 running, 1 healthy", "scale: /instances 2 → 5", "lookup git.example.com: no such host", "3 older",
 		}},
+		"held": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{heldSync()}}, []string{
+			`<span class="chip warn">held</span>`, `Held at <code title="b81d5e0c77aa0f334455">b81d5e0c</code>`, "the newest revision that was applied", "older than revision b81d5e0c",
+			`<form method="post" action="/api/v1/syncs/billing/approve"><input type="hidden" name="revision" value="1b2c3d4e77aa0f3344">`, "Approve going back to 1b2c3d4e",
+		}},
 		"rolled back": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}}, []string{
 			"Rolled back to", "1b2c3d4e", "person ada (act token) from 10.0.0.7: rollback (pricing does not start)", `aria-label="Release shop"`,
 			"Hold at 36587a9c until released", "1 out of sync, 2 synced; 3 healthy; 1 blocked", "Approve delete",
