@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/config"
 
 	"github.com/pacer-gitops/pacer/sources/gitpack"
@@ -35,22 +37,33 @@ func openRepository(dir string, l Limits) (*repository, error) {
 	r := &repository{folders: []string{filepath.Join(dir, "objects")}, limits: l}
 	bases := newBases()
 	for i := 0; i < len(r.folders); i++ {
-		packs, err := filepath.Glob(filepath.Join(r.folders[i], "pack", "pack-*.idx"))
-		if err != nil {
+		if err := r.openPacks(filepath.Join(r.folders[i], "pack"), bases); err != nil {
 			return nil, err
-		}
-		for _, index := range packs {
-			pack, err := gitpack.Open(strings.TrimSuffix(index, ".idx"), bases)
-			if err != nil {
-				return nil, err
-			}
-			r.packs = append(r.packs, pack)
 		}
 		if err := r.borrow(r.folders[i]); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
+}
+
+func (r *repository) openPacks(folder string, bases *cache.BufferLRU) error {
+	listed, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range listed {
+		name, isIndex := strings.CutSuffix(e.Name(), ".idx")
+		if !isIndex {
+			continue
+		}
+		pack, err := gitpack.Open(filepath.Join(folder, name), bases)
+		if err != nil {
+			return err
+		}
+		r.packs = append(r.packs, pack)
+	}
+	return nil
 }
 
 // borrow adds the folders of objects that a repository names as further places.
@@ -69,6 +82,9 @@ func (r *repository) borrow(folder string) error {
 		}
 		if !filepath.IsAbs(line) {
 			line = filepath.Join(folder, line)
+		}
+		if line = filepath.Clean(line); slices.Contains(r.folders, line) {
+			continue // it borrows from itself, which git takes too
 		}
 		if r.folders = append(r.folders, line); len(r.folders) > maxBorrowed {
 			return fmt.Errorf("%w: it borrows objects from more than %d repositories", ErrLimit, maxBorrowed)
