@@ -5,6 +5,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // How often a source that answers with an older revision is asked again, with a
@@ -92,7 +94,7 @@ func (w *watcher) confirm(id string) {
 	w.asking = id
 	w.mu.Unlock()
 	if begins {
-		w.look()
+		w.look(store.Asked{})
 	}
 }
 

@@ -225,13 +225,14 @@ func (c *Controller) Trigger(name string, by store.Asked) error {
 		return errNotRunning
 	}
 	y.ask(by)
-	y.watcher.look()
+	y.watcher.look(by)
 	return nil
 }
 
 // Look asks for a look at a source: one for all syncs that read it, which have a
-// pass if it has moved. It returns ErrNoSource for a name that is not configured.
-func (c *Controller) Look(source string) error {
+// pass, by whom is said, if it has moved. It returns ErrNoSource for a name that is
+// not configured.
+func (c *Controller) Look(source string, by store.Asked) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := c.watchers[source]
@@ -241,7 +242,7 @@ func (c *Controller) Look(source string) error {
 	case c.run == nil:
 		return errNotRunning
 	}
-	w.look()
+	w.look(by)
 	return nil
 }
 
@@ -253,7 +254,7 @@ func (c *Controller) TriggerAll(by store.Asked) {
 		y.ask(by)
 	}
 	for _, w := range c.watchers {
-		w.look()
+		w.look(by)
 	}
 }
 
@@ -352,8 +353,9 @@ func (c *Controller) startMissing() {
 		if y.cancel == nil {
 			c.startSyncer(y)
 			if y.watcher.cancel != nil {
-				y.ask(store.Asked{By: store.AskedByConfig})
-				y.watcher.look()
+				by := store.Asked{By: store.AskedByConfig}
+				y.ask(by)
+				y.watcher.look(by)
 			}
 		}
 	}
@@ -413,7 +415,7 @@ func (c *Controller) looked(w *watcher, l look) {
 		asked := y.takeAsked()
 		y.note(asked)
 		if l.moved || l.first {
-			y.note(store.Asked{By: l.by})
+			y.note(l.by)
 		}
 		if l.moved {
 			c.run.queue.Forget(name) // a new revision is a new chance

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // ErrNotLeading is returned where something is asked for that only the replica
@@ -110,7 +112,7 @@ func (c *Controller) lookAll() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, w := range c.watchers {
-		w.look()
+		w.look(store.Asked{})
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/sources"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
@@ -111,7 +112,7 @@ func TestManySyncsOfOneRepositoryLookOnce(t *testing.T) {
 
 	repo.Commit("one", map[string]string{"s7/app3.json": manifest("/s7/app3", "v2")})
 	for range 5 { // forges repeat themselves
-		if err := c.Look("repo"); err != nil {
+		if err := c.Look("repo", store.Asked{By: store.AskedByWebhook}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,7 +135,7 @@ func TestManySyncsOfOneRepositoryLookOnce(t *testing.T) {
 	if got := source.take(); !slices.Equal(got, []string{"s7/app3.json"}) {
 		t.Errorf("opened %q, want the changed file alone", got)
 	}
-	if err := c.Look("nothing"); err == nil {
+	if err := c.Look("nothing", store.Asked{By: store.AskedByWebhook}); err == nil {
 		t.Error("a source that is not there was looked at")
 	}
 	cancel()

@@ -515,7 +515,7 @@ func TestHistorySaysWhoAsked(t *testing.T) {
 		g.repo.push(files("/shop/a", "v3"))
 		asked("source event")
 		g.repo.commit(files("/shop/a", "v4"))
-		if err := g.Trigger("shop", store.Asked{By: store.AskedByWebhook, Address: "10.0.0.9"}); err != nil {
+		if err := g.Look("shop", store.Asked{By: store.AskedByWebhook, Address: "10.0.0.9"}); err != nil {
 			t.Fatal(err)
 		}
 		asked("webhook from 10.0.0.9")

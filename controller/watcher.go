@@ -31,6 +31,7 @@ type watcher struct {
 
 	mu      sync.Mutex
 	last    look
+	asked   store.Asked // who explains the next look best of those that asked for it; zero: it is by the clock
 	started time.Time
 	looking time.Time // when the look under way began; zero: there is none
 	failed  time.Time // when the first of the looks began that failed in a row; zero: the last did not
@@ -44,10 +45,10 @@ type look struct {
 	snapshot *sources.Snapshot // the last good one; nil: there was none yet
 	err      error             // of this look: the snapshot stays in force
 	at       time.Time
-	failing  time.Time // when the first look of those failed that have failed since a good one
-	first    bool      // the first look of all
-	moved    bool      // the revision is another one than before
-	by       store.Asker
+	failing  time.Time   // when the first look of those failed that have failed since a good one
+	first    bool        // the first look of all
+	moved    bool        // the revision is another one than before
+	by       store.Asked // who or what it was for
 
 	fetched   *term // in which the fetch of the snapshot began; nil: in none
 	tried     *term // in which this look began; nil: in none
@@ -79,12 +80,25 @@ func newWatcher(name string, s Source) *watcher {
 	return &watcher{name: name, source: s, poke: make(chan struct{}, 1), term: func() *term { return nil }}
 }
 
-// look asks for a look soon. One that is asked for already is enough.
-func (w *watcher) look() {
+// look asks for a look soon, for whom is said; the zero value: for the watcher's own
+// purposes. One that is asked for already is enough.
+func (w *watcher) look(by store.Asked) {
+	w.mu.Lock()
+	w.asked = w.asked.Or(by)
+	w.mu.Unlock()
 	select {
 	case w.poke <- struct{}{}:
 	default:
 	}
+}
+
+// takeAsked is who asked for the look that begins now.
+func (w *watcher) takeAsked() store.Asked {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	by := w.asked
+	w.asked = store.Asked{}
+	return by
 }
 
 func (w *watcher) seen() look {
@@ -107,17 +121,18 @@ func (w *watcher) watch(ctx context.Context, looked func(*watcher, look)) {
 	changed := w.source.Source.Changed()
 	by := store.AskedByStart
 	for failures := 0; ; {
+		asked := store.Asked{By: by}.Or(w.takeAsked())
 		l := w.lookNow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		l.by = by
+		l.by = asked
 		looked(w, l)
 		if failures++; l.err == nil {
 			failures = 0
 		}
 		timer := time.NewTimer(w.rest(failures))
-		by = store.AskedByPoll // who pokes says so of himself
+		by = store.AskedByPoll // who pokes has said who it is
 		select {
 		case <-ctx.Done():
 		case <-timer.C:

@@ -9,13 +9,13 @@ import (
 type Asked struct {
 	By Asker `json:"by"`
 	// Of a person only: what was asked for, the name that was given with the
-	// token (which nobody has proved), which token it was ("act" or "read";
-	// empty where none is configured), and the address it came from.
+	// token (which nobody has proved), and which token it was ("act" or "read";
+	// empty where none is configured).
 	Verb    string `json:"verb,omitempty"`
 	User    string `json:"user,omitempty"`
 	Token   string `json:"token,omitempty"`
-	Address string `json:"address,omitempty"`
-	Reason  string `json:"reason,omitempty"` // that the person gave
+	Address string `json:"address,omitempty"` // that a person or a webhook came from
+	Reason  string `json:"reason,omitempty"`  // that the person gave
 }
 
 // Asker is a kind of trigger.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,13 +109,17 @@ func (s *site) action(verb string, code int, do func(context.Context, string, wi
 // asker is who asks, as far as it is known: the token is proved, the name that
 // stands beside it is not.
 func (s *site) asker(r *http.Request, verb string) store.Asked {
-	by := store.Asked{By: store.AskedByPerson, Verb: verb, Token: s.Tokens.name(given(r))}
+	by := store.Asked{By: store.AskedByPerson, Verb: verb, Token: s.Tokens.name(given(r)), Address: addressOf(r)}
 	by.User, _, _ = r.BasicAuth()
 	by.User = by.User[:min(len(by.User), maxUser)]
-	if by.Address, _, _ = net.SplitHostPort(r.RemoteAddr); by.Address == "" {
-		by.Address = r.RemoteAddr
-	}
 	return by
+}
+
+// addressOf is where a request came from: the caller, or a proxy, or another
+// replica.
+func addressOf(r *http.Request) string {
+	address, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return cmp.Or(address, r.RemoteAddr)
 }
 
 // maxUser is how many bytes of a user's name are kept.

@@ -124,7 +124,7 @@ func TestAWebhookReachesTheLeaderToo(t *testing.T) {
 	hooks := func(who string) Webhooks {
 		return Webhooks{
 			Secret: func(string) func() (string, error) { return token("key") },
-			Look:   func(source string) error { looked = append(looked, who+" "+source); return nil },
+			Look:   func(source string, _ store.Asked) error { looked = append(looked, who+" "+source); return nil },
 		}
 	}
 	lead, _, o := replica(t, true, nil)
@@ -171,7 +171,7 @@ func TestNoSecretGoesToALeaderThatIsNotProved(t *testing.T) {
 				o.Tokens = Tokens{}
 			}
 			looked := 0
-			o.Webhooks = Webhooks{Secret: func(string) func() (string, error) { return token("key") }, Look: func(string) error { looked++; return nil }}
+			o.Webhooks = Webhooks{Secret: func(string) func() (string, error) { return token("key") }, Look: func(string, store.Asked) error { looked++; return nil }}
 			o.remake()
 			code, said := post(t, follower.URL+c.path, "do", "{}", c.header...)
 			if len(arrived) > 0 != c.arrives {

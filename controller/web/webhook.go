@@ -17,6 +17,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // Webhooks is how forges tell that a source may have moved. Zero: none may.
@@ -26,7 +27,7 @@ type Webhooks struct {
 	// there is nothing here.
 	Secret func(source string) func() (string, error)
 	// Look asks for a look at a source soon. controller.ErrNoSource answers 404.
-	Look func(source string) error
+	Look func(source string, by store.Asked) error
 }
 
 // The caps of webhooks. Those that are signed and those that are not have limits of
@@ -181,7 +182,7 @@ func (s *site) takeWebhook(source string, r *http.Request) (int, error) {
 	if !s.hooks.allow(source) {
 		return http.StatusTooManyRequests, errTooMany
 	}
-	switch err := s.Webhooks.Look(source); {
+	switch err := s.Webhooks.Look(source, store.Asked{By: store.AskedByWebhook, Address: addressOf(r)}); {
 	case errors.Is(err, controller.ErrNoSource):
 		return http.StatusNotFound, errNoWebhook
 	case err != nil:

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // hookSite is a site whose source shop has a webhook, and what was looked at.
@@ -38,9 +40,12 @@ func hookSite(t *testing.T) (http.Handler, *[]string) {
 			}
 			return nil
 		},
-		Look: func(source string) error {
+		Look: func(source string, by store.Asked) error {
 			if source == "gone" {
 				return controller.ErrNoSource
+			}
+			if by.By != store.AskedByWebhook || net.ParseIP(by.Address) == nil {
+				t.Errorf("the look was asked for by %q", by)
 			}
 			*looked = append(*looked, source)
 			return nil
