@@ -69,10 +69,15 @@ func startLied(t *testing.T, state string, liar *localtest.Liar, apps int, polic
 	if err != nil {
 		t.Fatal(err)
 	}
+	ledger, err := store.OpenLedger(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := store.Remember(file, ledger, slog.New(slog.DiscardHandler)) // as pacer run does
 	policy.Scope, policy.Prune = "/", plan.PruneOn
 	l.Controller, err = New(Options{
 		Sources: map[string]Source{"repo": {Source: directory}}, Syncs: []Sync{{Name: "all", Source: "repo", Policy: policy}},
-		Marathon: l.live, Applier: apply.New(client, apply.Options{Settle: -1, PollInterval: 20 * time.Millisecond}), Store: file, Archive: file, Resync: time.Hour, ProbeInterval: 20 * time.Millisecond,
+		Marathon: l.live, Applier: apply.New(client, apply.Options{Settle: -1, PollInterval: 20 * time.Millisecond}), Store: records, Archive: records, Resync: time.Hour, ProbeInterval: 20 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {

@@ -116,14 +116,14 @@ func (y *syncer) saved(err error) {
 	y.storage.save = err
 }
 
-// Prober is a store that can be tried without anything to save. *store.File and
-// *store.ZooKeeper are.
+// Prober is a store that can be tried without anything to save. Every
+// store.Records is.
 type Prober interface {
 	// Probe tells whether the store can be used, at the least cost that shows it.
 	Probe(ctx context.Context) error
 }
 
-var _, _ Prober = (*store.File)(nil), (*store.ZooKeeper)(nil)
+var _ Prober = store.Records(nil)
 
 // probed is what the last try of the store has shown.
 type probed struct {

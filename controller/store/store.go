@@ -33,6 +33,9 @@ type Records interface {
 	Syncs(ctx context.Context) ([]string, error)
 	// Peek is Load without setting anything aside.
 	Peek(ctx context.Context, sync string) (State, error)
+	// Probe tells whether the store can be used now: a folder written, ZooKeeper
+	// read.
+	Probe(ctx context.Context) error
 }
 
 // State is what is remembered of a sync.
