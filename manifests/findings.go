@@ -89,12 +89,15 @@ func (f *findings) errors() int { return f.kept.errors + f.left.errors }
 
 // all is what was found, with a last violation that stands for what is not kept.
 func (f *findings) all() []Violation {
-	n := f.left.all()
+	n, what := f.left.all(), "problems"
 	if n == 0 {
 		return f.found
 	}
+	if f.left.errors == 0 {
+		what = "warnings"
+	}
 	return append(slices.Clip(f.found), Violation{
-		Path: "/", Warning: f.left.errors == 0, More: n, Message: fmt.Sprintf("there are %d more problems in this definition", n),
+		Path: "/", Warning: f.left.errors == 0, More: n, Message: fmt.Sprintf("there are %d more %s in this definition", n, what),
 	})
 }
 

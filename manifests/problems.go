@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pacer-gitops/pacer/visible"
 )
@@ -23,6 +24,25 @@ func CountProblems(problems []Problem) (errors, warnings int) {
 		t.add(problems[i].Severity == SeverityWarning, problems[i].count())
 	}
 	return t.errors, t.warnings
+}
+
+// ProblemWords counts errors and warnings apart for a person, as in "1 problem, 2
+// warnings": a warning stops nothing. Empty: there are none.
+func ProblemWords(problems []Problem) string {
+	errors, warnings := CountProblems(problems)
+	var words []string
+	for _, c := range []struct {
+		n    int
+		what string
+	}{{errors, "problem"}, {warnings, "warning"}} {
+		switch {
+		case c.n == 1:
+			words = append(words, "1 "+c.what)
+		case c.n > 1:
+			words = append(words, fmt.Sprintf("%d %ss", c.n, c.what))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // count is how many problems this one stands for.

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,6 +55,8 @@ func (o *offline) read(ctx context.Context, cmd *cobra.Command, arg string) (man
 		return manifests.Desired{}, err
 	}
 	desired, err := looked.desired(ctx, manifests.DefaultCluster())
+	unknown := desired.UnknownDependencies(t.sync.Scope, nil)
+	desired.Problems = slices.Concat(desired.Problems, unknown) // the reader may hold what it returned
 	return desired, errors.Join(err, looked.Close())
 }
 
@@ -113,7 +117,11 @@ func printFound(w io.Writer, f found, format string) error {
 	}
 	printProblems(w, f.Problems)
 	errors, warnings := manifests.CountProblems(f.Problems)
-	printLine(w, "Definitions: %d valid. Problems: %d.", f.Items, errors+warnings)
+	line := fmt.Sprintf("Definitions: %d valid. Problems: %d.", f.Items, errors)
+	if warnings > 0 {
+		line += fmt.Sprintf(" Warnings: %d.", warnings)
+	}
+	printLine(w, "%s", line)
 	return nil
 }
 

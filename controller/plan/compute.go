@@ -37,6 +37,7 @@ import (
 //	its dependencies go round                               x      x      x              changing git
 //	this definition failed before                           x      x      x              changing git
 //	what it depends on failed, or is held for that          x      x      x              mending that
+//	what it depends on does not run, and has an error       x      x      x              mending that
 //	a file cannot be read: the id may stand there                                x       mending the file
 //	git describes nothing at all                                                 x       putting something there
 //	the inventory is not known                                                   x       the next pass
@@ -124,6 +125,7 @@ func newWork(in Input) *work {
 			w.outOfScope(item)
 		}
 	}
+	w.warnUnknown()
 	for id, o := range in.Inventory {
 		if w.wanted[id] != "" || w.isLive(id, o.Kind) || w.mayStandInGit(id) || in.Doubted[id] {
 			w.owned[id] = o

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -70,5 +72,73 @@ func TestDependentsOfAFailureWait(t *testing.T) {
 		if c.ID != "/shop/late" && c.Blocked != nil {
 			t.Errorf("%s is still held: %s", c.ID, *c.Blocked)
 		}
+	}
+}
+
+// What depends on something whose manifest has an error waits while that does
+// not run, wherever the error keeps the id from being read.
+func TestDependentsOfABrokenManifestWait(t *testing.T) {
+	on := func(id, dependency string) string { return simple(id, `, "dependencies": ["`+dependency+`"]`) }
+	git := map[string]string{
+		"/shop/web":  on("/shop/web", "/shop/db"),
+		"/shop/next": on("/shop/next", "/shop/web"),
+		"/shop/all":  on("/shop/all", "/shop/data"), // a group that /shop/data/q alone would be in
+		"/shop/deep": on("/shop/deep", "/shop/lost/q"),
+		"/shop/typo": on("/shop/typo", "/shop/bd"),
+		"/shop/runs": on("/shop/runs", "/shop/old"),
+		"/shop/free": simple("/shop/free", ""),
+		"/shop/far":  on("/shop/far", "/elsewhere/db"), // no file of this sync describes it
+	}
+	live := map[string]string{"/shop/old": simple("/shop/old", "")}
+	compute := func(unreadable ...string) map[string]string {
+		in := world{git: git, live: live, owned: sortedKeys(live), policy: Policy{Adopt: true}}.input(t)
+		in.Desired.Broken = map[string]bool{"/shop/db": true, "/shop/data/q": true, "/shop/lost": true, "/shop/old": true}
+		in.Desired.Unreadable = unreadable
+		held := map[string]string{}
+		for _, c := range Compute(in).Changes {
+			if c.Blocked != nil {
+				held[c.ID] = *c.Blocked
+			}
+		}
+		return held
+	}
+	want := map[string]string{
+		"/shop/web":  "it depends on /shop/db, whose manifest has an error and which does not run: mend that first",
+		"/shop/next": "it depends on /shop/web, which is held back, too: mend that first",
+		"/shop/all":  "it depends on /shop/data/q, whose manifest has an error and which does not run: mend that first",
+		"/shop/deep": "it depends on /shop/lost/q, which does not run and lies in a group whose manifest has an error: mend that first",
+	}
+	if d := cmp.Diff(want, compute()); d != "" {
+		t.Error(d)
+	}
+	want["/shop/typo"] = "it depends on /shop/bd, which does not run and may stand in apps/bad.yaml, which cannot be read: mend that first"
+	if d := cmp.Diff(want, compute("apps/bad.yaml")); d != "" {
+		t.Error(d)
+	}
+}
+
+// A dependency on what neither git nor Marathon has is ignored by Marathon: the
+// plan says so, with the nearest id, and holds nothing.
+func TestDependenciesOnNothingAreTold(t *testing.T) {
+	on := func(id, dependency string) string { return simple(id, `, "dependencies": ["`+dependency+`"]`) }
+	git := map[string]string{
+		"/shop/db":  simple("/shop/db", ""),
+		"/shop/web": on("/shop/web", "/shop/bd"),
+		"/shop/in":  on("/shop/in", "/shop/data"), // a group of what is live
+		"/shop/out": on("/shop/out", "/other/db"), // live, out of the scope
+		"/shop/up":  on("/shop/up", "/shop/pods"),
+	}
+	live := map[string]string{"/shop/data/q": simple("/shop/data/q", ""), "/other/db": simple("/other/db", "")}
+	in := world{git: git, live: live, owned: []string{}, groups: map[string]*manifests.Group{"/shop/pods": {}}}.input(t)
+	p := Compute(in)
+	want := []manifests.Problem{{
+		File: "apps/shop/web.yaml", Line: 1, Column: 1, ID: "/shop/web", Path: "/dependencies", Severity: manifests.SeverityWarning,
+		Message: "depends on /shop/bd (did you mean /shop/db?), which neither git nor Marathon has: Marathon ignores such a dependency, and waits for nothing",
+	}}
+	if d := cmp.Diff(want, p.Problems); d != "" {
+		t.Error(d)
+	}
+	if n := p.Pending(); n != len(git) {
+		t.Errorf("%d of %d changes are pending", n, len(git))
 	}
 }

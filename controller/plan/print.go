@@ -156,10 +156,8 @@ func total(p Plan) string {
 	if held := len(p.Changes) - p.Pending(); held > 0 {
 		line += fmt.Sprintf("; %d held back", held)
 	}
-	if errors, warnings := manifests.CountProblems(p.Problems); errors+warnings == 1 {
-		line += "; 1 problem"
-	} else if n := errors + warnings; n > 1 {
-		line += fmt.Sprintf("; %d problems", n)
+	if words := manifests.ProblemWords(p.Problems); words != "" {
+		line += "; " + words
 	}
 	return line
 }

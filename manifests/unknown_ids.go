@@ -1,0 +1,156 @@
+package manifests
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// UnknownDependencies warns, once for each definition, of dependencies on ids
+// that nothing here defines and that live does not have either: Marathon ignores
+// such a dependency in silence. With live nil no Marathon is asked, and what
+// lies outside of the scope, which others may define, is left out. So is what
+// may stand in a manifest that has an error.
+func (d *Desired) UnknownDependencies(scope string, live iter.Seq[string]) []Problem {
+	unknown := map[string]bool{}
+	for i := range d.Items {
+		for _, target := range d.Items[i].dependencies() {
+			unknown[target] = true
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	ids := d.ids()
+	if live != nil {
+		ids = slices.AppendSeq(ids, live)
+	}
+	for _, id := range ids {
+		delete(unknown, id)
+		for id != "/" {
+			id = parentID(id)
+			delete(unknown, id)
+		}
+	}
+	for target := range unknown {
+		mine := within(target, scope)
+		if d.brokenAbove(target) || mine && len(d.Unreadable) > 0 || !mine && live == nil {
+			delete(unknown, target)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	return d.warnOfUnknown(unknown, slices.Compact(ids), live != nil)
+}
+
+// dependencies of an item, which are absolute.
+func (i *Item) dependencies() []string {
+	switch i.Kind {
+	case KindApp:
+		return i.App.Dependencies
+	case KindGroup:
+		return i.Group.Dependencies
+	}
+	return nil
+}
+
+// ids are those of all definitions, readable or not.
+func (d *Desired) ids() []string {
+	ids := make([]string, 0, len(d.Items)+len(d.Broken))
+	for i := range d.Items {
+		ids = append(ids, d.Items[i].ID)
+	}
+	return slices.AppendSeq(ids, maps.Keys(d.Broken))
+}
+
+// brokenAbove reports whether a group that an id lies in has an error.
+func (d *Desired) brokenAbove(id string) bool {
+	for len(d.Broken) > 0 && id != "/" {
+		if id = parentID(id); d.Broken[id] {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *Desired) warnOfUnknown(unknown map[string]bool, ids []string, asked bool) []Problem {
+	who := "nothing here defines"
+	if asked {
+		who = "neither git nor Marathon has"
+	}
+	near := nearestIDs(unknown, ids)
+	var found problemList
+	for i := range d.Items {
+		item := &d.Items[i]
+		var named []string
+		count := 0
+		for _, target := range item.dependencies() {
+			if !unknown[target] {
+				continue
+			}
+			if count++; count <= mostListed {
+				named = append(named, target+near[target])
+			}
+		}
+		if count == 0 {
+			continue
+		}
+		found.add(maxSourceProblems, Problem{
+			File: item.File, Line: item.Line, Column: 1, ID: item.ID, Path: "/dependencies", Severity: SeverityWarning,
+			Message: fmt.Sprintf("depends on %s, which %s: Marathon ignores such a dependency, and waits for nothing", shorten(named, count), who),
+		})
+	}
+	rest := found.shorten(maxSourceProblems, ".", "of dependencies")
+	slices.SortFunc(found.kept, compareProblems)
+	if rest != nil {
+		found.keep(*rest)
+	}
+	return found.kept
+}
+
+// mostCompared bounds the time that looking for the nearest ids takes: the sum,
+// over all comparisons, of the product of the lengths.
+const mostCompared = 20_000_000
+
+// nearestIDs has, for each unknown id that resembles one of the ids, a hint at
+// that. The same arguments give the same hints.
+func nearestIDs(unknown map[string]bool, ids []string) map[string]string {
+	length := 0
+	for _, id := range ids {
+		length += len(id)
+	}
+	hints := map[string]string{}
+	for _, target := range sortedKeys(unknown) {
+		if length = max(length, 1); len(target)*length*(len(hints)+1) > mostCompared {
+			break
+		}
+		hints[target] = ""
+		if nearest := nearestID(target, ids); nearest != "" {
+			hints[target] = " (did you mean " + nearest + "?)"
+		}
+	}
+	return hints
+}
+
+// nearestID is the id that resembles target most; the same name in another
+// group is near. Empty: none does.
+func nearestID(target string, ids []string) string {
+	nearest, best := "", 0.55 // below this a suggestion misleads
+	name := target[strings.LastIndexByte(target, '/'):]
+	for _, id := range ids {
+		score := levenshtein.Similarity(id, target, nil)
+		if strings.HasSuffix(id, name) {
+			score += 0.4
+		}
+		if score > best {
+			nearest, best = id, score
+		}
+	}
+	return nearest
+}
