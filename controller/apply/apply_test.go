@@ -256,6 +256,46 @@ func TestWhatWaitedLongestGoesFirst(t *testing.T) {
 	})
 }
 
+// While no Marathon can be reached each change is not tried for itself.
+func TestAMarathonThatIsAwayIsAskedNowAndThen(t *testing.T) {
+	in(t, func(t *testing.T, c *cluster) {
+		const n = 100
+		var changes []plan.Change
+		for i := range n {
+			id := fmt.Sprintf("/a%03d", i)
+			c.has(appOf(id, "x", 1))
+			changes = append(changes, change(plan.Update, appOf(id, "y", 1)))
+		}
+		away, tried := 25*time.Second, 0
+		start := time.Now()
+		c.before = func(string) error {
+			if time.Since(start) < away {
+				tried++
+				return &marathon.Error{Cause: errors.New("connection refused")}
+			}
+			return nil
+		}
+		expected := map[string]Result{}
+		for _, ch := range changes {
+			expected[ch.ID] = Applied
+		}
+		want(t, New(c, Options{}).Apply(t.Context(), planOf(changes...), Request{}), expected)
+		if tried > maxTries {
+			t.Errorf("%d writes were tried in %s without a Marathon", tried, away)
+		}
+
+		for i := range changes {
+			changes[i] = change(plan.Update, appOf(changes[i].ID, "z", 1))
+			expected[changes[i].ID] = Unknown
+		}
+		away, tried, start = time.Hour, 0, time.Now()
+		want(t, New(c, Options{}).Apply(t.Context(), planOf(changes...), Request{}), expected)
+		if tried != maxTries || time.Since(start) > time.Minute {
+			t.Errorf("%d writes were tried, given up after %s", tried, time.Since(start))
+		}
+	})
+}
+
 func TestSuperseding(t *testing.T) {
 	in(t, func(t *testing.T, c *cluster) {
 		c.has(appOf("/a", "one", 1), appOf("/b", "one", 1))

@@ -136,7 +136,7 @@ func noDefinition(id string) error {
 func (r *run) taken(it *item, receipt marathon.Receipt, err error) {
 	it.err = err
 	v := decide(it.change.Action, err)
-	if v != backOff {
+	if v != backOff && v != retry {
 		r.pauses = 0
 	}
 	switch v {
@@ -154,8 +154,15 @@ func (r *run) taken(it *item, receipt marathon.Receipt, err error) {
 		it.phase, it.outcome.Began = ready, time.Time{}
 		r.tell(it, "waits: "+advice(err))
 		r.overdue(it, Blocked)
-	case retry:
-		r.again(it)
+	case retry: // Marathon is away, and so it is for all others
+		r.pauses++
+		r.pausedUntil = time.Now().Add(pauseAfter(r.pauses))
+		it.tries = r.pauses - 1
+		if r.again(it); it.phase == done {
+			for _, other := range r.ofPhase(ready, r.pausedUntil) {
+				r.finish(other, it.outcome.Result, it.outcome.Reason+", not begun")
+			}
+		}
 	case giveUp:
 		r.finish(it, Failed, advice(err))
 	case giveUpNow:
