@@ -189,7 +189,13 @@ func (d *decoder) number(n *node, s *shape, path string, to reflect.Value) {
 			return
 		}
 	}
-	if s.min != nil && f < *s.min {
+	switch {
+	case s.min == nil || f >= *s.min:
+	case f >= math.Trunc(*s.min):
+		// Marathon's reader is made from its documentation, and cuts the fraction
+		// off each bound on the way.
+		d.warn(path, "%s is %s, less than the %s that Marathon documents: it takes it, and counts what is below a thousandth as 0", last(path), shown, formatNumber(*s.min))
+	default:
 		d.refuse(path, "error.min", "%s is %s: at least %s", last(path), shown, formatNumber(*s.min))
 	}
 	if s.max != nil && f > *s.max {
@@ -375,6 +381,9 @@ func (d *decoder) members(n *node, s *shape, path string, to reflect.Value) {
 		f, v := &s.members[i], d.given[first+i]
 		switch {
 		case v == nil || v.kind == nullNode && !f.required: // null is the same as absent (recorded)
+		case f.name == residency && s == appShape && !persists(n):
+			d.unknowns++
+			d.mistake(path+"/"+residency, "residency is for apps with a persistent volume, and this one has none: Marathon ignores it in a new app and refuses each update that has it; remove it")
 		case f.computed:
 			d.warn(path+"/"+f.name, "%s is ignored: Marathon fills it in; leave it out", f.name)
 		default:
@@ -386,6 +395,18 @@ func (d *decoder) members(n *node, s *shape, path string, to reflect.Value) {
 	for _, name := range slices.Compact(unknown) {
 		d.unknown(name, s, path)
 	}
+}
+
+// residency is what Marathon shows of apps with persistent volumes.
+const residency = "residency"
+
+// persists reports whether an app has a persistent volume.
+func persists(app *node) bool {
+	if !app.has("container") || !app.last("container").has("volumes") {
+		return false
+	}
+	volumes := app.last("container").last("volumes")
+	return slices.ContainsFunc(volumes.members, func(m member) bool { return m.value.has("persistent") })
 }
 
 func (d *decoder) unknown(name string, s *shape, path string) {

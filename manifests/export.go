@@ -28,6 +28,9 @@ type ExportedFile struct {
 	Name    string // slash-separated, relative to the folder of the scope
 	Item    Item   // what it defines
 	Content []byte // YAML
+	// Refused is what reading the file would refuse, though Marathon has it: then
+	// it is not one to be written. Usually empty.
+	Refused []Problem
 }
 
 // Export turns live definitions into manifests that plan to no change: one file
@@ -59,8 +62,19 @@ func Export(live []Item, o ExportOptions) ([]ExportedFile, error) {
 		files = append(files, ExportedFile{Name: exportName(item, scope), Item: item, Content: content})
 	}
 	besideFolders(files)
+	for i := range files {
+		files[i].Refused = refusedWhenRead(&files[i], scope, o.Cluster)
+	}
 	slices.SortFunc(files, func(a, b ExportedFile) int { return strings.Compare(a.Name, b.Name) })
 	return files, nil
+}
+
+// refusedWhenRead reads an exported file back.
+func refusedWhenRead(f *ExportedFile, scope string, c Cluster) []Problem {
+	o := Options{Scope: scope, Cluster: c}.settled()
+	var read fileResult
+	readFile(&read, f.Name, f.Content, &o)
+	return slices.DeleteFunc(read.problems.kept, func(p Problem) bool { return p.Severity == SeverityWarning })
 }
 
 const (

@@ -340,3 +340,23 @@ func TestExportRefusesOddIDs(t *testing.T) {
 		}
 	}
 }
+
+// What Marathon has and no manifest may say is in the export, with the reason, and
+// not to be written: here a long uri, which Marathon took in its old form.
+func TestExportSaysWhatIsRefused(t *testing.T) {
+	long := "http://h/" + strings.Repeat("a", 1024)
+	live := []Item{
+		{ID: "/a", Kind: KindApp, App: &App{ID: "/a", Cmd: new("sleep 100"), Fetch: []Artifact{{URI: long}}}},
+		{ID: "/b", Kind: KindApp, App: &App{ID: "/b", Cmd: new("sleep 100"), CPUs: new(0.0005)}},
+	}
+	files, err := Export(live, ExportOptions{Cluster: DefaultCluster()})
+	if err != nil || len(files) != 2 {
+		t.Fatal(len(files), err)
+	}
+	if r := files[0].Refused; len(r) != 1 || r[0].Message != "uri has 1033 characters: at most 1024 are allowed" || r[0].File != "a.yaml" {
+		t.Errorf("%+v", r)
+	}
+	if r := files[1].Refused; len(r) > 0 {
+		t.Errorf("%+v", r)
+	}
+}

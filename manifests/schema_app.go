@@ -86,7 +86,7 @@ var portMappingShape = object(
 	field{name: "name", shape: legacyName, doc: "The port's name, unique in the app."},
 	field{name: "protocol", shape: protocols, def: `"tcp"`, doc: "The protocol."},
 	field{name: "labels", shape: stringMap, def: "{}", doc: "Labels of the port."},
-	field{name: "networkNames", shape: list(shortName), def: "[]", doc: "The container networks that it maps; all if none."},
+	field{name: "networkNames", shape: list(networkName), def: "[]", doc: "The container networks that it maps; all if none."},
 )
 
 var portDefinitionShape = object(

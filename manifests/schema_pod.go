@@ -87,7 +87,7 @@ var endpointShape = object(
 	field{name: "hostPort", shape: anyPort, def: "0, but none on a container network", doc: "The port on the host; 0 takes any."},
 	field{name: "protocol", shape: list(shortName).from(1), doc: `The protocols, in order; none is not the same as ["tcp"].`},
 	field{name: "labels", shape: stringMap, def: "{}", doc: "Labels of the port."},
-	field{name: "networkNames", shape: list(shortName), def: "[]", doc: "The container networks that it maps; all if none."},
+	field{name: "networkNames", shape: list(networkName), def: "[]", doc: "The container networks that it maps; all if none."},
 )
 
 var endpointHTTPShape = object(

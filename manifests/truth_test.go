@@ -230,7 +230,10 @@ var appTruths = []truth{
 	{name: "check", live: `{"cmd": "sleep 100", "check": {"http": {}}}`, equal: []string{`{"check": {"http": {"portIndex": 0, "scheme": "HTTP"}, "intervalSeconds": 60, "timeoutSeconds": 20, "delaySeconds": 15}}`},
 		other: map[string]string{`{"check": "-"}`: "restart", `{"check": {"tcp": {}}}`: "restart", `{"check": {}}`: "500", `{"check": {"http": {"scheme": "HTTPS"}}}`: "500",
 			`{"cmd": "-", "container": {"docker": {"image": "a"}}}`: "422"}},
-	{name: "residency alone is nothing", live: `{"cmd": "sleep 100", "residency": {"taskLostBehavior": "WAIT_FOREVER"}}`, equal: []string{`{"residency": "-"}`}},
+	{name: "residency alone", live: `{"cmd": "sleep 100"}`, equal: []string{`{"residency": null}`}, other: map[string]string{`{"residency": {"taskLostBehavior": "WAIT_FOREVER"}}`: "mistake"}},
+	{name: "less than a thousandth", live: `{"cmd": "sleep 100", "cpus": 0.0005, "executorResources": {"cpus": 0.05}}`, other: map[string]string{`{"cpus": 0.001}`: "restart", `{"cpus": -0.1}`: "422"}},
+	{name: "names of networks", live: `{"cmd": "sleep 100", "networks": [{"name": "my_net"}, {"name": "other_net"}], "container": {"type": "MESOS", "portMappings": [{"containerPort": 80, "hostPort": 0, "networkNames": ["my_net"]}]}}`,
+		other: map[string]string{`{"container": {"type": "MESOS", "portMappings": [{"containerPort": 80, "hostPort": 0, "networkNames": ["other_net"]}]}}`: "restart"}},
 }
 
 // csi is a volume of a storage plugin.
@@ -260,6 +263,8 @@ var podTruths = []truth{
 		equal: []string{podContainer(`"endpoints": [{"name": "h", "containerPort": 80, "labels": {}}]`), `{"networks": [{"name": "dcos"}]}`},
 		other: map[string]string{podContainer(`"endpoints": [{"name": "h", "containerPort": 80, "hostPort": 0}]`): "restart", podContainer(`"endpoints": [{"name": "h", "containerPort": 80, "protocol": ["tcp"]}]`): "restart",
 			podContainer(`"endpoints": [{"name": "h"}]`): "422"}},
+	{name: "names of networks", live: podWith(`"endpoints": [{"name": "h", "containerPort": 80, "hostPort": 0, "networkNames": ["my_net"]}]`, `"networks": [{"name": "my_net"}, {"name": "other_net"}]`)},
+	{name: "less than a thousandth", live: `{"containers": [{"name": "a", "resources": {"cpus": 0.0005, "mem": 0}}]}`},
 	{name: "endpoint on a bridge", live: podWith(`"endpoints": [{"name": "h", "containerPort": 80}]`, `"networks": [{"mode": "container/bridge"}]`), equal: []string{podContainer(`"endpoints": [{"name": "h", "containerPort": 80, "hostPort": 0}]`)}},
 	{name: "endpoint without a network", live: podWith(`"endpoints": [{"name": "h"}]`, `"labels": {}`), equal: []string{podContainer(`"endpoints": [{"name": "h", "hostPort": 0}]`)}},
 	{name: "image", live: podWith(`"image": {"kind": "DOCKER", "id": "a"}`, `"labels": {}`), equal: []string{podContainer(`"image": {"kind": "docker", "id": "a", "labels": {}}`)},

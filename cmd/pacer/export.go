@@ -29,7 +29,8 @@ same --scope, and with every wider one.
 
 Nothing is deleted, and no file that differs is replaced without --force. At the
 end the folder is planned: if anything would change, or a file that was there
-before has errors, that is told and the exit code is 1.
+before has errors, that is told and the exit code is 1. So it is where Marathon has
+what validate refuses, which is not written.
 
 Values that look like secrets are written as Marathon shows them, and named on
 standard error.`
@@ -87,13 +88,31 @@ func runExport(ctx context.Context, cmd *cobra.Command, e *exporting) error {
 	if len(files) == 0 {
 		return fmt.Errorf("Marathon has nothing in %s that a manifest could hold: check --scope", scope)
 	}
+	files, refused := withoutRefused(cmd.ErrOrStderr(), files)
 	written, err := writeExport(ctx, e.out, files, e.force)
 	if err != nil {
 		return err
 	}
 	warnOfSecrets(cmd.ErrOrStderr(), files)
 	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s; %d files written, %d were the same already\n", e.out, counted(files), written, len(files)-written)
-	return checkExport(ctx, cmd, target{name: name, sync: c.Syncs[name], source: c.Sources[name], state: c.StateDir}, state)
+	err = checkExport(ctx, cmd, target{name: name, sync: c.Syncs[name], source: c.Sources[name], state: c.StateDir}, state)
+	if err == nil && refused {
+		return exitWith(exitError)
+	}
+	return err
+}
+
+// withoutRefused leaves out, and tells, what Marathon has and no manifest may say.
+func withoutRefused(w io.Writer, files []manifests.ExportedFile) (kept []manifests.ExportedFile, refused bool) {
+	for _, f := range files {
+		if len(f.Refused) == 0 {
+			kept = append(kept, f)
+		}
+		for _, p := range f.Refused {
+			printLine(w, "not written, since validate refuses it: %s", p)
+		}
+	}
+	return kept, len(kept) < len(files)
 }
 
 // liveItems is all that Marathon has, in the words of manifests.
