@@ -16,6 +16,7 @@ import (
 // Cluster is one Marathon, what tells of it, and what acts on it.
 type Cluster struct {
 	Marathon Marathon
+	Address  string // its URLs, for people, without secrets
 	// Events opens the stream of Marathon's events (marathon.TriggerEvents),
 	// which is opened again whenever it ends; nil: changes made by others are
 	// found by the resync.

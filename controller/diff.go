@@ -69,6 +69,7 @@ func of(p plan.Plan, ids []string) plan.Plan {
 	other := func(id string) bool { return !slices.Contains(ids, id) }
 	p.Changes = slices.DeleteFunc(p.Changes, func(c plan.Change) bool { return other(c.ID) })
 	p.Problems = slices.DeleteFunc(p.Problems, func(problem manifests.Problem) bool { return other(problem.ID) })
+	p.NotManaged = slices.DeleteFunc(p.NotManaged, func(n plan.NotManaged) bool { return other(n.ID) })
 	p.Summary = plan.Summary{None: len(ids) - len(p.Changes)}
 	for _, c := range p.Changes {
 		count(&p.Summary, c.Action)

@@ -242,7 +242,7 @@ func (p *pass) compute() {
 	policy.Approved = approved(memory.state.Approved, p.revision.ID)
 	p.files, p.wanted = map[string]string{}, map[string]*Instances{}
 	in := plan.Input{
-		Revision: p.revision.ID, Sync: p.y.spec.Name, Desired: p.desired, Cluster: p.state.Cluster,
+		Revision: p.revision.ID, Sync: p.y.spec.Name, Marathon: p.y.cluster.Address, Desired: p.desired, Cluster: p.state.Cluster,
 		Policy: policy, Inventory: maps.Clone(memory.state.Inventory), Failed: maps.Clone(p.standing()), Healthy: maps.Clone(memory.state.Healthy),
 		StateLost: p.lossHold(), Doubted: p.doubted,
 		Held: maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),

@@ -55,6 +55,16 @@ func givenOptions(cmd *cobra.Command) []config.Given {
 	return given
 }
 
+// loadNoting loads a configuration file for a verb that a person calls, and warns of
+// what the environment has changed in it.
+func loadNoting(cmd *cobra.Command, file string) (*config.Config, error) {
+	c, overridden, err := config.LoadNoting(file, givenOptions(cmd)...)
+	for _, o := range overridden {
+		printLine(cmd.ErrOrStderr(), "warning: %s", o)
+	}
+	return c, err
+}
+
 // systemState is the default of stateDir where the system has a folder for state:
 // systemd names that of the unit, and the image its volume. What is in the file
 // goes before.

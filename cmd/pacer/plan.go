@@ -83,10 +83,18 @@ func (t target) show(cmd *cobra.Command, p plan.Plan, format string, outcomes ..
 	if err := printer.Write(cmd.OutOrStdout(), p, format); err != nil {
 		return err
 	}
+	t.noteNotManaged(cmd, p)
 	if slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Approvable && c.Blocked != nil }) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "What asks for an approval is carried out by pacer apply --approve ID[,ID…], or --approve all.")
 	}
 	return nil
+}
+
+// noteNotManaged says what a running Pacer may do that this verb does not.
+func (t target) noteNotManaged(cmd *cobra.Command, p plan.Plan) {
+	if len(p.NotManaged) > 0 && t.sync.Prune != plan.PruneOff {
+		fmt.Fprintln(cmd.ErrOrStderr(), "What is not managed is left alone here. A running Pacer (pacer run) deletes what of it it applied before, as prune says, and leaves the rest.")
+	}
 }
 
 // heading sets what is printed of one of several syncs apart from the others.
@@ -162,7 +170,7 @@ func (o *opened) against(ctx context.Context, state marathon.State) (plan.Plan, 
 	policy := policyOf(t.sync)
 	policy.Adopt, policy.ReportDrift = true, false
 	in := plan.Input{
-		Revision: o.snapshot.Revision.ID, Sync: t.name, Desired: desired, Live: controller.LiveOf(state),
+		Revision: o.snapshot.Revision.ID, Sync: t.name, Marathon: t.marathon.Address(), Desired: desired, Live: controller.LiveOf(state),
 		Cluster: state.Cluster, Policy: policy, Inventory: map[string]plan.Owned{}, Failed: t.failed, Healthy: t.healthy,
 	}
 	p := plan.Compute(in)

@@ -45,12 +45,23 @@ func newRun() *cobra.Command {
 			"credential (zookeeper.auth): it does not start without.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			load := func() (*config.Config, error) { return config.Load(file, givenOptions(cmd)...) }
-			c, err := load()
+			c, overridden, err := config.LoadNoting(file, givenOptions(cmd)...)
 			if err != nil {
 				return err
 			}
-			return runProgram(cmd.Context(), c, insecureOpen, newLog(c.Log, cmd.ErrOrStderr()), file, load)
+			log := newLog(c.Log, cmd.ErrOrStderr())
+			warn := func(overridden []string) {
+				for _, o := range overridden {
+					log.Warn("the environment goes before the configuration", "override", o)
+				}
+			}
+			warn(overridden)
+			load := func() (*config.Config, error) {
+				c, overridden, err := config.LoadNoting(file, givenOptions(cmd)...)
+				warn(overridden)
+				return c, err
+			}
+			return runProgram(cmd.Context(), c, insecureOpen, log, file, load)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration `FILE`")
@@ -191,9 +202,10 @@ func (p *program) openMarathons(ctx context.Context, c *config.Config, wrap func
 			return fmt.Errorf("%s: %w", cmp.Or(name, "marathon"), err)
 		}
 		p.onStop("the connections to Marathon "+name, func(context.Context) error { client.Close(); return nil })
+		p.log.Info("Marathon", "name", name, "url", all[name].Address())
 		live := p.keepLive(ctx, name, client, time.Duration(all[name].Resync))
 		p.clusters[name] = controller.Cluster{
-			Marathon: live, Applier: apply.New(client, apply.Options{Log: p.log}),
+			Marathon: live, Address: all[name].Address(), Applier: apply.New(client, apply.Options{Log: p.log}),
 			Events: func(ctx context.Context) (controller.EventStream, error) {
 				changes, err := live.Changes(ctx)
 				if err != nil {

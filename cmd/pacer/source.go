@@ -230,7 +230,7 @@ func (o *oneShot) config(cmd *cobra.Command, args []string) (*config.Config, err
 	case o.configFile != "" && len(args) > 0:
 		return nil, fmt.Errorf("give either SOURCE or --config, not both")
 	case o.configFile != "":
-		return config.Load(o.configFile, given...)
+		return loadNoting(cmd, o.configFile)
 	case len(args) == 0:
 		return nil, fmt.Errorf("give SOURCE, a directory or a git URL, or --config FILE")
 	}

@@ -49,7 +49,7 @@ func (s *storing) addFlags(cmd *cobra.Command) {
 }
 
 func (s *storing) load(cmd *cobra.Command) (*config.Config, *slog.Logger, error) {
-	c, err := config.Load(s.file, givenOptions(cmd)...)
+	c, err := loadNoting(cmd, s.file)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,7 +6,12 @@
 // secret is is never in it, only where it stands.
 package config
 
-import "github.com/pacer-gitops/pacer/controller/plan"
+import (
+	"net/url"
+	"strings"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
+)
 
 // Config is one Pacer. The tags of its members are the table of options: yaml
 // is the key, jsonschema holds default and enum, jsonschema_description the
@@ -52,6 +57,19 @@ type Marathon struct {
 	Timeout   Duration     `yaml:"timeout" jsonschema:"default=1m" jsonschema_description:"of one request with its answer"`
 	Resync    Duration     `yaml:"resync" jsonschema:"default=5m" jsonschema_description:"how often all of it is read though its events told of no change; between, Pacer goes by them"`
 	AgentPort int          `yaml:"agentPort" jsonschema:"default=5051,minimum=0,maximum=65535" jsonschema_description:"port of the Mesos agents, which are asked, without credentials, for the last lines of what a failed task wrote; 0: they are not asked"`
+}
+
+// Address is the URLs, for people: without what may be a secret in them.
+func (m Marathon) Address() string {
+	var shown []string
+	for _, raw := range m.URL {
+		u, err := url.Parse(raw)
+		if err != nil {
+			continue // which check refuses
+		}
+		shown = append(shown, (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
+	}
+	return strings.Join(shown, ", ")
 }
 
 // MarathonAuth is one of basic authentication, a bearer token or a DC/OS token.

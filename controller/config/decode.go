@@ -41,6 +41,8 @@ type decoder struct {
 	origin map[*yaml.Node]string // of nodes that came from flags or the environment
 	seen   map[string]*yaml.Node // by key, for checks that come later
 	errs   []*Error
+
+	overrides []override
 }
 
 func (d *decoder) where(n *yaml.Node) string {

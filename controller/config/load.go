@@ -22,19 +22,32 @@ type Given struct {
 // before the file. Everything wrong is told at once. Values for a sync hold for
 // each sync of the file. Paths in the file are absolute in what is returned.
 func Load(path string, given ...Given) (*Config, error) {
+	c, _, err := LoadNoting(path, given...)
+	return c, err
+}
+
+// LoadNoting is Load, and says in a sentence for each what of the configuration an
+// environment variable has changed: it is not seen where a command is typed, and
+// holds for every sync.
+func LoadNoting(path string, given ...Given) (*Config, []string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
+		return nil, nil, fmt.Errorf("read configuration: %w", err)
 	}
 	root, err := parse(path, text)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	folder, err := filepath.Abs(filepath.Dir(path))
 	if err != nil {
-		return nil, fmt.Errorf("folder of the configuration: %w", err)
+		return nil, nil, fmt.Errorf("folder of the configuration: %w", err)
 	}
-	return decode(path, root, given, func(c *Config, d *decoder) { c.startPaths(d, folder) })
+	var overridden []string
+	c, err := decode(path, root, given, func(c *Config, d *decoder) {
+		c.startPaths(d, folder)
+		overridden = d.overridden()
+	})
+	return c, overridden, err
 }
 
 // One is the configuration that flags alone describe: one sync of one source.
@@ -105,6 +118,7 @@ func (d *decoder) overlay(n *yaml.Node, path []string, g Given) {
 	}
 	value := d.member(n, path[0], g.Origin)
 	if len(path) == 1 {
+		d.noteOverride(g, value)
 		*value = d.given(g)
 		d.origin[value] = g.Origin
 		return

@@ -199,6 +199,7 @@ func (w *work) plan(drafts []*draft) Plan {
 	p := Plan{
 		Revision: w.in.Revision,
 		Sync:     w.in.Sync,
+		Marathon: w.in.Marathon,
 		Changes:  make([]Change, 0, len(drafts)),
 		Problems: append([]manifests.Problem{}, w.problems...),
 		Owned:    w.owned,
@@ -221,5 +222,6 @@ func (w *work) plan(drafts []*draft) Plan {
 		}
 	}
 	slices.Sort(p.Adopted)
+	p.NotManaged = w.notManaged(drafts)
 	return p
 }

@@ -18,6 +18,9 @@ const mostMarkdown = 50_000
 // a person can be made of it.
 func (r Printer) markdown(p Plan) []byte {
 	var b strings.Builder
+	if p.Marathon != "" {
+		fmt.Fprintf(&b, "Marathon %s\n\n", code(p.Marathon))
+	}
 	fmt.Fprintf(&b, "**%s**\n", total(p))
 	if len(r.Outcomes) > 0 {
 		fmt.Fprintf(&b, "\n**%s**\n", totalOutcomes(r.Outcomes))
@@ -39,7 +42,22 @@ func (r Printer) markdown(p Plan) []byte {
 	if len(p.Changes) > 0 {
 		r.markdownChanges(&b, p)
 	}
+	markdownNotManaged(&b, p.NotManaged)
 	return []byte(b.String())
+}
+
+func markdownNotManaged(b *strings.Builder, all []NotManaged) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\nNot managed (%s):\n\n", notManagedWords)
+	for i, n := range all {
+		if i == mostNotManaged {
+			fmt.Fprintf(b, "- and %d more\n", len(all)-i)
+			break
+		}
+		fmt.Fprintf(b, "- %s\n", code(n.words()))
+	}
 }
 
 func (r Printer) markdownChanges(b *strings.Builder, p Plan) {

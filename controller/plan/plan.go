@@ -67,9 +67,14 @@ type Summary struct {
 type Plan struct {
 	Revision string              `json:"revision"`
 	Sync     string              `json:"sync"`
+	Marathon string              `json:"marathon"` // URLs of the one that it is about, without secrets; empty: not given
 	Summary  Summary             `json:"summary"`
 	Changes  []Change            `json:"changes"` // in the order of applying; none-changes are only counted
 	Problems []manifests.Problem `json:"problems"`
+	// NotManaged is what Marathon holds in the scope that neither git describes
+	// nor the inventory has, sorted by id. Nothing becomes of it, so it is no
+	// change. Empty where a file cannot be read, which may describe it.
+	NotManaged []NotManaged `json:"notManaged,omitempty"`
 
 	// Owned is the inventory as it stands before anything of the plan is
 	// carried out: what it was, less what neither git nor Marathon has any more,
@@ -96,6 +101,12 @@ func (p Plan) Pending() int {
 		}
 	}
 	return n
+}
+
+// NotManaged is an app or pod of Marathon that a sync has nothing to do with.
+type NotManaged struct {
+	ID   string         `json:"id"`
+	Kind manifests.Kind `json:"kind"`
 }
 
 // Live is what Marathon holds, as the plan needs it.
@@ -175,6 +186,7 @@ type Policy struct {
 type Input struct {
 	Revision string
 	Sync     string
+	Marathon string // see Plan
 	Desired  manifests.Desired
 	Live     Live
 	Cluster  manifests.Cluster

@@ -66,9 +66,12 @@ func (r Printer) Write(w io.Writer, p Plan, format string) error {
 type printedPlan struct {
 	Revision string              `json:"revision"`
 	Sync     string              `json:"sync"`
+	Marathon string              `json:"marathon"`
 	Summary  Summary             `json:"summary"`
 	Changes  []printedChange     `json:"changes"`
 	Problems []manifests.Problem `json:"problems"`
+	// NotManaged is counted in no summary: nothing becomes of it.
+	NotManaged []NotManaged `json:"notManaged"`
 	// Rollouts are outcomes of what is no change of this plan but was under
 	// way before it.
 	Rollouts []printedRollout `json:"rollouts,omitempty"`
@@ -111,9 +114,10 @@ func (r Printer) split(p Plan) (map[outcomeKey]*Outcome, []Outcome) {
 func (r Printer) json(p Plan) ([]byte, error) {
 	of, others := r.split(p)
 	view := printedPlan{
-		Revision: p.Revision, Sync: p.Sync, Summary: p.Summary,
-		Changes:  []printedChange{},
-		Problems: append([]manifests.Problem{}, p.Problems...),
+		Revision: p.Revision, Sync: p.Sync, Marathon: p.Marathon, Summary: p.Summary,
+		Changes:    []printedChange{},
+		Problems:   append([]manifests.Problem{}, p.Problems...),
+		NotManaged: append([]NotManaged{}, p.NotManaged...),
 	}
 	for _, c := range p.Changes {
 		if c.Fields == nil {
@@ -155,6 +159,9 @@ func total(p Plan) string {
 	line := fmt.Sprintf("Plan: %d to create, %d to update, %d to scale, %d to delete, %d unchanged", s.Create, s.Update, s.Scale, s.Delete, s.None)
 	if held := len(p.Changes) - p.Pending(); held > 0 {
 		line += fmt.Sprintf("; %d held back", held)
+	}
+	if n := len(p.NotManaged); n > 0 {
+		line += fmt.Sprintf("; %d not managed", n)
 	}
 	if words := manifests.ProblemWords(p.Problems); words != "" {
 		line += "; " + words

@@ -54,8 +54,10 @@ func sampleOutcomes() []Outcome {
 }
 
 func TestGoldenPrints(t *testing.T) {
-	p := Compute(sampleInput(t))
-	empty := Plan{Revision: "r1", Sync: "shop", Summary: Summary{None: 4}}
+	in := sampleInput(t)
+	in.Marathon = "http://m1:8080, http://m2:8080"
+	p := Compute(in)
+	empty := Plan{Revision: "r1", Sync: "shop", Marathon: "http://m1:8080", Summary: Summary{None: 4}}
 	cases := map[string]struct {
 		plan    Plan
 		printer Printer

@@ -28,6 +28,9 @@ func (r Printer) paint(colour, s string) string {
 
 func (r Printer) text(p Plan) []byte {
 	var b strings.Builder
+	if p.Marathon != "" {
+		fmt.Fprintf(&b, "Marathon %s\n", visible.Line(p.Marathon))
+	}
 	for _, problem := range p.Problems {
 		colour := red
 		if problem.Severity == manifests.SeverityWarning {
@@ -42,7 +45,8 @@ func (r Printer) text(p Plan) []byte {
 	for _, o := range others {
 		fmt.Fprintf(&b, "%s: %s\n", visible.Line(o.ID), visible.Line(outcomeWords(o)))
 	}
-	if len(p.Problems)+len(p.Changes)+len(others) > 0 {
+	textNotManaged(&b, p.NotManaged)
+	if len(p.Problems)+len(p.Changes)+len(others)+len(p.NotManaged) > 0 {
 		b.WriteByte('\n')
 	}
 	b.WriteString(total(p) + "\n")
@@ -50,6 +54,34 @@ func (r Printer) text(p Plan) []byte {
 		b.WriteString(totalOutcomes(r.Outcomes) + "\n")
 	}
 	return []byte(b.String())
+}
+
+// mostNotManaged is how many ids of what is not managed text and markdown list: a
+// scope may be shared with many.
+const mostNotManaged = 20
+
+const notManagedWords = "live in the scope, and neither in git nor applied by this sync as far as is known: left alone"
+
+func textNotManaged(b *strings.Builder, all []NotManaged) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "not managed (%s):\n", notManagedWords)
+	for i, n := range all {
+		if i == mostNotManaged {
+			fmt.Fprintf(b, "    and %d more, which the form json lists\n", len(all)-i)
+			break
+		}
+		b.WriteString("    " + visible.Line(n.words()) + "\n")
+	}
+}
+
+// words is the id, after its kind where that is no app.
+func (n NotManaged) words() string {
+	if n.Kind == manifests.KindApp {
+		return n.ID
+	}
+	return string(n.Kind) + " " + n.ID
 }
 
 func (r Printer) textChange(b *strings.Builder, c Change, o *Outcome) {
