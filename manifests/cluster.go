@@ -17,6 +17,17 @@ type Cluster struct {
 	// KeptRoles holds the roles of apps and pods that the flags of today would
 	// not allow: Marathon lets a definition keep the role that it has.
 	KeptRoles map[string]string // id → role
+	// FlagsUnknown: no Marathon was asked, and MesosRole, Features and
+	// DefaultNetworkName are only what they are without flags. What they alone
+	// decide is then a warning.
+	FlagsUnknown bool
+}
+
+// roleByFlag reports whether the role of an app or pod that names none is what
+// --mesos_role says, which is not known.
+func (c *Cluster) roleByFlag(id string) bool {
+	top, nested := topLevel(id)
+	return c.FlagsUnknown && !(nested && c.enforces(top))
 }
 
 // KeepRole notes the role of a live app or pod if it would not be allowed to a
@@ -31,8 +42,15 @@ func (c *Cluster) KeepRole(id string, role *string) {
 	c.KeptRoles[id] = *role
 }
 
-// DefaultCluster is a Marathon 1.11 with every flag at its default, used where
-// none can be asked (validate, render).
+// UnknownCluster is a Marathon 1.11 of which nobody knows the flags, used where
+// none is asked (validate, render).
+func UnknownCluster() Cluster {
+	c := DefaultCluster()
+	c.FlagsUnknown = true
+	return c
+}
+
+// DefaultCluster is a Marathon 1.11 with every flag at its default.
 func DefaultCluster() Cluster {
 	return Cluster{
 		Version:      "1.11.26",

@@ -234,15 +234,24 @@ func scalaDouble(f float64) string {
 func (v *appChecks) feature(path, name, what string) { v.needs(v.c, path, name, what) }
 
 func (v *findings) needs(c *Cluster, path, name, what string) {
-	if !c.has(name) {
-		v.refuse(path, featureAnswer(name), "%s needs Marathon's feature %s, which is off: start Marathon with --enable_features %s, or say by --marathon which Marathon this is for", what, name, name)
+	switch {
+	case c.has(name):
+	case c.FlagsUnknown:
+		v.byFlag(path, what, "--enable_features "+name)
+	default:
+		v.refuse(path, featureAnswer(name), "%s needs Marathon's feature %s, which is off: start Marathon with --enable_features %s", what, name, name)
 	}
+}
+
+// byFlag warns of what only a flag of Marathon decides, where none is asked.
+func (v *findings) byFlag(path, what, flag string) {
+	v.warn(path, "%s is accepted only by a Marathon with %s", what, flag)
 }
 
 // emptyOr checks a feature where Marathon wants that or nothing at all, and
 // complains of both.
 func (v *findings) emptyOr(c *Cluster, path, name, what string) {
-	if !c.has(name) {
+	if !c.has(name) && !c.FlagsUnknown {
 		v.echo(path, "must be empty")
 	}
 	v.needs(c, path, name, what)
@@ -322,9 +331,19 @@ func (v *appChecks) stored(given *App) {
 		v.storedVolumes(a.Container.Volumes)
 	}
 	if persistent, _ := volumeKinds(a); persistent && a.Role != nil && *a.Role == "*" {
-		v.refuse("/role", "Resident apps cannot have the role *", "the role is *: persistent volumes need reserved resources, hence a role of their own")
+		v.resident(given.Role, v.c.roleByFlag(a.ID), "Resident apps cannot have the role *")
 	}
 	v.unreachable("/unreachableStrategy", a.UnreachableStrategy)
+}
+
+// resident refuses the role * of what has persistent volumes, unless it names no
+// role and a flag may give it another one.
+func (v *findings) resident(named *string, byFlag bool, answer string) {
+	if named == nil && byFlag {
+		v.byFlag("/role", "a persistent volume without a role of its own", "--mesos_role other than *")
+		return
+	}
+	v.refuse("/role", answer, "the role is *: persistent volumes need reserved resources, hence a role of their own")
 }
 
 func (v *findings) unreachable(path string, u *UnreachableStrategy) {

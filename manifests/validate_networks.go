@@ -109,6 +109,8 @@ func (v *findings) networkRules(networks []Network, c *Cluster) {
 			v.refuse(at, "Host networks may not have names or labels", "the host network has no name and no labels")
 		case n.mode() == modeBridge && named:
 			v.refuse(at, "Bridge networks may not have names", "a bridge network has no name: write mode container to join a named one")
+		case n.mode() == modeContainer && n.Name == nil && c.DefaultNetworkName == "" && c.FlagsUnknown:
+			v.byFlag(at, "a container network without a name", "--default_network_name")
 		case n.mode() == modeContainer && n.Name == nil && c.DefaultNetworkName == "":
 			v.refuse(at, "Network name must be specified when container network is selected.", "a container network needs a name: Marathon has no --default_network_name")
 		}

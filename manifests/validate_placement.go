@@ -19,7 +19,7 @@ func (v *appChecks) placement(a *App) {
 	persistent, _ := volumeKinds(a)
 	v.role(a.ID, a.Role, v.c)
 	v.acceptedRoles(KindApp, a.AcceptedResourceRoles, persistent)
-	v.acceptedOfRole(KindApp, a.AcceptedResourceRoles, value(a.Role, v.c.defaultRole(a.ID)), v.c)
+	v.acceptedOfRole(KindApp, a.AcceptedResourceRoles, value(a.Role, v.c.defaultRole(a.ID)), a.Role == nil && v.c.roleByFlag(a.ID), v.c)
 }
 
 var operators = []string{"UNIQUE", "CLUSTER", "GROUP_BY", "LIKE", "UNLIKE", "MAX_PER", "IS"}
@@ -114,6 +114,10 @@ func isInteger(s string) bool {
 // role checks the role of an app or pod (RoleSettings.forService).
 func (v *findings) role(id string, role *string, c *Cluster) {
 	if c.release() >= release19 && role != nil && !c.takesRole(id, *role) {
+		if c.roleByFlag(id) {
+			v.byFlag("/role", "the role "+strconv.Quote(clip(*role)), "--mesos_role "+clip(*role))
+			return
+		}
 		valid := c.validRoles(id)
 		v.refuse("/role", "got "+*role+", expected one of: ["+strings.Join(valid, ", ")+"]", "the role is %q: Marathon takes %s", *role, strings.Join(valid, " or "))
 	}
@@ -138,8 +142,14 @@ func (v *findings) acceptedRoles(what Kind, accepted []string, resident bool) {
 	}
 }
 
-// acceptedOfRole checks accepted roles beside the role (ResourceRole.validForRole).
-func (v *findings) acceptedOfRole(what Kind, accepted []string, own string, c *Cluster) {
+// acceptedOfRole checks accepted roles beside the role (ResourceRole.validForRole),
+// which may be what a flag says that is not known.
+func (v *findings) acceptedOfRole(what Kind, accepted []string, own string, byFlag bool, c *Cluster) {
+	others := slices.DeleteFunc(slices.Clone(sortedSet(accepted)), func(r string) bool { return r == "*" })
+	if byFlag && len(others) == 1 {
+		v.byFlag(acceptedPath, "the accepted role "+strconv.Quote(clip(others[0])), "--mesos_role "+clip(others[0]))
+		return
+	}
 	allowed := sortedSet([]string{"*", own})
 	if kept := c.acceptedRoles(accepted, &own); len(kept) < len(sortedSet(accepted)) {
 		v.warn(acceptedPath, "Marathon %s takes out of acceptedResourceRoles what is neither * nor the %s's own role, which is %s: remove it", c.Version, what, own)
@@ -219,7 +229,7 @@ func (v *findings) secretDefs(secrets map[string]Secret, c *Cluster) {
 	if len(secrets) > 0 {
 		v.needs(c, "/secrets", "secrets", "secrets")
 	}
-	if _, unnamed := secrets[""]; unnamed && c.has("secrets") {
+	if _, unnamed := secrets[""]; unnamed && (c.has("secrets") || c.FlagsUnknown) {
 		v.refuse("/secrets/keys(0)", "must not be empty", "secrets has an entry without a name")
 	}
 }
@@ -239,7 +249,10 @@ func (v *findings) secretRefs(path string, env map[string]EnvValue, secrets map[
 			v.refuse(path+"/"+name+"/secret", "references an undefined secret", "%s refers to the secret %q, which is not in secrets", name, e.Secret)
 		}
 	}
-	if off {
+	switch {
+	case off && c.FlagsUnknown:
+		v.needs(c, path, "secrets", last(path)+" with a secret")
+	case off:
 		v.refuse(path, "use of secret-references in the environment requires the secrets feature to be enabled",
 			"%s refers to a secret: that needs Marathon's feature secrets, which is off: start Marathon with --enable_features secrets", last(path))
 	}

@@ -68,9 +68,9 @@ func (v *podChecks) convertible(string) {
 func (v *podChecks) stored(id string) {
 	own := value(v.pod.Role, v.c.defaultRole(id))
 	v.role(id, v.pod.Role, v.c)
-	v.acceptedOfRole(KindPod, v.accepted(), own, v.c)
-	if v.resident() && v.c.release() >= release19 && own == "*" {
-		v.refuse("/role", "Resident pods cannot have the role *", "the role is *: persistent volumes need reserved resources, hence a role of their own")
+	v.acceptedOfRole(KindPod, v.accepted(), own, v.pod.Role == nil && v.c.roleByFlag(id), v.c)
+	if v.isResident() && v.c.release() >= release19 && own == "*" {
+		v.resident(v.pod.Role, v.c.roleByFlag(id), "Resident pods cannot have the role *")
 	}
 }
 
@@ -81,7 +81,7 @@ type podChecks struct {
 	networks networkSet
 }
 
-func (v *podChecks) resident() bool {
+func (v *podChecks) isResident() bool {
 	return slices.ContainsFunc(v.pod.Volumes, func(v Volume) bool { return v.Persistent != nil })
 }
 
@@ -128,7 +128,7 @@ func (v *podChecks) secretVolumes() {
 		}
 		if secrets == 0 && !v.c.has("secrets") {
 			v.emptyOr(v.c, path, "secrets", "a secret volume")
-			empty = true
+			empty = !v.c.FlagsUnknown
 		}
 		if _, known := v.pod.Secrets[*volume.Secret]; !known {
 			if !empty {
@@ -273,7 +273,7 @@ func (v *podChecks) accepted() []string {
 }
 
 func (v *podChecks) scheduling() {
-	v.emptyOrRight(acceptedPath, func() { v.acceptedRoles(KindPod, v.accepted(), v.resident()) })
+	v.emptyOrRight(acceptedPath, func() { v.acceptedRoles(KindPod, v.accepted(), v.isResident()) })
 	s := v.pod.Scheduling
 	if s == nil {
 		return
@@ -290,7 +290,7 @@ func (v *podChecks) scheduling() {
 		v.warn("/scheduling/unreachableStrategy/inactiveAfterSeconds", "inactiveAfterSeconds is more than expungeAfterSeconds, which is %d: an instance is given up before it is replaced; a member left out counts as 0",
 			value(u.ExpungeAfterSeconds, zero))
 	}
-	if !v.resident() {
+	if !v.isResident() {
 		return
 	}
 	if s.Upgrade != nil {

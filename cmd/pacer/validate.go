@@ -34,7 +34,7 @@ func (o *offline) addFlags(cmd *cobra.Command, formats ...string) {
 	outputFlag(cmd, &o.output, formats...)
 }
 
-// read reads SOURCE against a Marathon with every flag at its default.
+// read reads SOURCE against a Marathon of which no flag is known.
 func (o *offline) read(ctx context.Context, cmd *cobra.Command, arg string) (manifests.Desired, error) {
 	// The address is only there because every configuration has one.
 	given := append(givenOptions(cmd), config.Given{Key: "marathon.url", Value: "http://offline.invalid", Origin: "offline"})
@@ -54,7 +54,7 @@ func (o *offline) read(ctx context.Context, cmd *cobra.Command, arg string) (man
 	if err != nil {
 		return manifests.Desired{}, err
 	}
-	desired, err := looked.desired(ctx, manifests.DefaultCluster())
+	desired, err := looked.desired(ctx, manifests.UnknownCluster())
 	unknown := desired.UnknownDependencies(t.sync.Scope, nil)
 	desired.Problems = slices.Concat(desired.Problems, unknown) // the reader may hold what it returned
 	return desired, errors.Join(err, looked.Close())
@@ -138,7 +138,7 @@ func newRender() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				text, err := manifests.Render(desired, manifests.DefaultCluster(), o.output)
+				text, err := manifests.Render(desired, manifests.UnknownCluster(), o.output)
 				if err != nil {
 					return err
 				}
