@@ -157,7 +157,7 @@ func TestGitTLSIsVerified(t *testing.T) {
 	head := repo.Commit("begin", nil)
 	server := repo.Serve(t, gittest.HTTP{TLS: true})
 	_, err := openGit(t, GitOptions{URL: server.Repo}).Snapshot(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "CA file") {
+	if err == nil || !strings.Contains(err.Error(), "--git-ca-file") {
 		t.Errorf("unknown CA: got %v", err)
 	}
 	ca := writeFile(t, filepath.Join(t.TempDir(), "ca.pem"), string(server.CA))

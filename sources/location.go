@@ -143,12 +143,12 @@ func checkUser(u *url.URL) error {
 		return nil
 	}
 	if _, has := u.User.Password(); has {
-		return errors.New("it holds a password, which others on this machine can read: give it by a file or the environment")
+		return errors.New("it holds a password, which others on this machine can read: give it by a file or the environment (auth, or --git-username and --git-password)")
 	}
 	user := u.User.Username()
 	switch {
 	case u.Scheme != schemeSSH:
-		return errors.New("it holds a user or token, which others on this machine can read: give it by a file or the environment")
+		return errors.New("it holds a user or token, which others on this machine can read: give it by a file or the environment (auth, or --git-username and --git-password)")
 	case user == "", strings.HasPrefix(user, "-"), strings.ContainsFunc(user, unicode.IsControl):
 		return errors.New("the user before '@' is empty or begins with '-'")
 	}

@@ -280,7 +280,7 @@ func describeAny(name string, err error) error {
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return fmt.Errorf("%s: the repository was %w: check the URL, and that the credentials may read it", name, ErrNotFound)
 	case errors.Is(err, transport.ErrAuthenticationRequired):
-		return fmt.Errorf("%w for %s: check the source's auth: the server wants a user and a password or token, or refused those given", ErrAuth, name)
+		return fmt.Errorf("%w for %s: check the source's auth (username and password, or --git-username and --git-password): the server wants a user and a password or token, or refused those given", ErrAuth, name)
 	case errors.Is(err, transport.ErrAuthorizationFailed):
 		return fmt.Errorf("%w for %s: the server knows the credentials and forbids them to read this repository", ErrAuth, name)
 	}

@@ -181,7 +181,7 @@ func describeHTTP(name string, err error) error {
 	case strings.Contains(err.Error(), "http redirect: "): // go-git's own refusals, which have no kind
 		return fmt.Errorf("%w: %s: if where it leads is right, make that the source's URL: %w", ErrRedirect, name, err)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("%s: its certificate is signed by nobody known here: give the CA's certificate as auth's CA file: %w", name, err)
+		return fmt.Errorf("%s: its certificate is signed by nobody known here: give the CA's certificate (auth.caFile, or --git-ca-file): %w", name, err)
 	case errors.As(err, &host), errors.As(err, &invalid):
 		return fmt.Errorf("%s: its certificate is not valid for it: check the URL and the server's certificate: %w", name, err)
 	}

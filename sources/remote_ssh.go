@@ -114,7 +114,7 @@ func sshCredentials(a Auth) (ssh.AuthMethod, []string, error) {
 	// Reading a key from a file takes off the line break that ends it.
 	signer, err := parseKey([]byte(key+"\n"), passphrase)
 	if err != nil {
-		return nil, secrets, fmt.Errorf("auth: the ssh key cannot be read: check the file and its passphrase: %w", err)
+		return nil, secrets, fmt.Errorf("auth: the ssh key cannot be read: check the file and its passphrase (auth.passphrase, or --git-passphrase): %w", err)
 	}
 	return ssh.PublicKeys(signer), secrets, nil
 }
@@ -326,7 +326,7 @@ func describeSSH(name string, err error) error {
 	case errors.As(err, &key):
 		return fmt.Errorf("%w: %s is not in known_hosts: add it with ssh-keyscan, after comparing the fingerprint: %w", ErrHostKey, name, err)
 	case err != nil && strings.Contains(err.Error(), "unable to authenticate"):
-		return fmt.Errorf("%w for %s: check the source's auth: the server knows none of the ssh keys given for this user: %w", ErrAuth, name, err)
+		return fmt.Errorf("%w for %s: check the source's auth (key, or --git-key): the server knows none of the ssh keys given for this user: %w", ErrAuth, name, err)
 	}
 	return describeAny(name, err)
 }

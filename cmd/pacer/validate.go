@@ -26,7 +26,7 @@ func (o *offline) addFlags(cmd *cobra.Command, formats ...string) {
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, timeoutUsage)
 	addOptions(cmd, func(c config.Option) bool {
 		switch c.Flag {
-		case "scope", "path", "substitute", "git-password", "git-key", "git-known-hosts", "allow-http":
+		case "scope", "path", "substitute", "git-username", "git-password", "git-key", "git-passphrase", "git-known-hosts", "git-ca-file", "allow-http":
 			return true
 		}
 		return false

@@ -134,7 +134,7 @@ func (g Git) checkURL(d *decoder, key string) {
 	case location.URL == "" || location.Path != "" || location.Ref != "":
 		d.failAt(key, "want the URL of a repository, without //path and ?ref=: those are keys of their own")
 	case strings.HasPrefix(location.URL, "http:") && !g.AllowHTTP:
-		d.failAt(key, "http is open to whoever is on the way: use https, or set allowHTTP: true")
+		d.failAt(key, "http is open to whoever is on the way: use https, or set allowHTTP: true (--allow-http)")
 	}
 }
 

@@ -124,13 +124,13 @@ type Webhook struct {
 
 // GitAuth is how Pacer proves who it is to a git server, and checks the server.
 type GitAuth struct {
-	Username           string `yaml:"username" jsonschema_description:"user for https; empty: git, which the forges take beside a token"`
+	Username           string `yaml:"username" flag:"git-username" env:"PACER_GIT_USERNAME" jsonschema_description:"user for https; empty: git, which the forges take beside a token"`
 	Password           Secret `yaml:"password" flag:"git-password" env:"PACER_GIT_PASSWORD_FROM" jsonschema_description:"password or token for https"`
 	Bearer             bool   `yaml:"bearer" jsonschema:"default=false" jsonschema_description:"send the password as a bearer token"`
 	Key                Secret `yaml:"key" flag:"git-key" env:"PACER_GIT_KEY_FROM" jsonschema_description:"private key for ssh; without: the agent at SSH_AUTH_SOCK"`
-	Passphrase         Secret `yaml:"passphrase" jsonschema_description:"passphrase of the key"`
+	Passphrase         Secret `yaml:"passphrase" flag:"git-passphrase" env:"PACER_GIT_PASSPHRASE_FROM" jsonschema_description:"passphrase of the key"`
 	KnownHosts         string `yaml:"knownHosts" kind:"path" flag:"git-known-hosts" env:"PACER_GIT_KNOWN_HOSTS" jsonschema_description:"known_hosts file that must know the ssh server; empty: those of the user and the system"`
-	CAFile             string `yaml:"caFile" kind:"path" jsonschema_description:"PEM certificates that https servers are checked against; empty: the system's"`
+	CAFile             string `yaml:"caFile" kind:"path" flag:"git-ca-file" env:"PACER_GIT_CA_FILE" jsonschema_description:"PEM certificates that https servers are checked against; empty: the system's"`
 	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"take any server for the right one: whoever is on the way can deploy what they like"`
 }
 

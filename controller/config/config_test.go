@@ -192,7 +192,7 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 			"pacer.yaml:1:38: marathon.auth: user and password are only of use together"},
 		"git over http": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: http://h/r}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:2:26: sources.a.git.url: http is open to whoever is on the way: use https, or set allowHTTP: true"},
+			"pacer.yaml:2:26: sources.a.git.url: http is open to whoever is on the way: use https, or set allowHTTP: true (--allow-http)"},
 		"git with a path in the URL": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: https://h/r//prod}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:2:26: sources.a.git.url: want the URL of a repository, without //path and ?ref=: those are keys of their own"},
@@ -215,7 +215,7 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		"nothing needed": {"listen: :1", "pacer.yaml: marathon.url: missing: give Marathon's URL, such as http://marathon:8080 (flag --marathon, environment variable PACER_MARATHON)\npacer.yaml: sources: missing: give at least one, such as shop: {git: {url: …}}\npacer.yaml: syncs: missing: give at least one, such as shop: {source: shop, scope: /shop}"},
 		"a password in the URL of a repository": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: 'https://u:hunter2@h/r'}}}\nsyncs: {a: {source: a}}",
-			`pacer.yaml:2:26: sources.a.git.url: source "https://***@h/r": it holds a password, which others on this machine can read: give it by a file or the environment`},
+			`pacer.yaml:2:26: sources.a.git.url: source "https://***@h/r": it holds a password, which others on this machine can read: give it by a file or the environment (auth, or --git-username and --git-password)`},
 		"git and directory": {
 			"marathon: {url: http://m:8080}\nsources: {a: {directory: {path: .}, git: {url: https://h/r}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:2:14: sources.a: want either git or directory"},
