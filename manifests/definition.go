@@ -98,8 +98,12 @@ func (p *interpreter) document(n *node) {
 		p.beyond = &fault{n.place, fmt.Sprintf("what is put in for ${…} comes to more than %d bytes: split the file, or shorten the values of substitute", p.o.Limits.FileBytes)}
 	}
 	s := setting{base: p.o.Scope}
-	if n.kind != listNode {
+	switch {
+	case n.kind != listNode:
 		p.value(n, s)
+		return
+	case len(n.members) <= p.o.Limits.Definitions && !mayBeManifest(n):
+		p.unknown(n.place, "a list in which nothing is an app, pod or group: "+whatIsManifest)
 		return
 	}
 	for _, m := range n.members {
@@ -131,12 +135,32 @@ func (p *interpreter) value(n *node, s setting) {
 	case KindGroup:
 		p.group(n, s)
 	case "":
-		n.faults(func(f fault) { p.problem(f.place, "", "", SeverityError, f.message) })
 		p.unknown(n.place, whatIs(n))
+		for _, m := range n.members {
+			if merges(m) { // what it brings in may be what is missing
+				p.problem(m.place, "", "", SeverityError, m.wrong)
+			}
+		}
 	default:
 		p.definition(n, kind, s)
 	}
 }
+
+// mayBeManifest reports whether a value of a file, or a part of it, has a key of a
+// definition, or is so wrong that it may have one. The rest is told to be no
+// manifest, and nothing else of it.
+func mayBeManifest(n *node) bool {
+	switch n.kind {
+	case listNode:
+		return len(n.members) == 0 || slices.ContainsFunc(n.members, func(m member) bool { return mayBeManifest(m.value) })
+	case objectNode:
+		return kindOf(n) != "" || len(n.members) == 1 && n.get("app") != nil || isForeign(n) == "" && slices.ContainsFunc(n.members, merges)
+	}
+	return false
+}
+
+// merges reports whether a member of an object brings in others.
+func merges(m member) bool { return m.wrong != "" && m.key == "<<" }
 
 // kindOf tells a definition by its keys; empty: it is none.
 func kindOf(n *node) Kind {
@@ -156,11 +180,20 @@ func kindOf(n *node) Kind {
 	return ""
 }
 
-func whatIs(n *node) string {
+// isForeign says what an object is mistaken for a manifest instead of; empty: that
+// is not known.
+func isForeign(n *node) string {
 	for _, f := range foreign {
 		if n.get(f.key) != nil {
-			return f.what + ": " + whatIsManifest
+			return f.what
 		}
+	}
+	return ""
+}
+
+func whatIs(n *node) string {
+	if what := isForeign(n); what != "" {
+		return what + ": " + whatIsManifest
 	}
 	return "none of the keys of an app, pod or group: " + whatIsManifest
 }

@@ -497,6 +497,9 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 		out.fault(name, fault{place: place{1, 1}, message: "the file has nothing but comments: delete it, or write what it is to define"}, "")
 	}
 	p := interpreter{o: o, file: name, out: out, known: index{}, put: newSubstitution(o.Substitute, o.Limits.FileBytes)}
+	if len(values) > 1 && !slices.ContainsFunc(values, mayBeManifest) {
+		values = values[:1] // told once
+	}
 	for _, v := range values {
 		p.document(v)
 	}
