@@ -131,6 +131,8 @@ func (g Git) checkURL(d *decoder, key string) {
 	switch {
 	case err != nil:
 		d.failAt(key, "%v", err)
+	case location.Dir != "":
+		d.failAt(key, "%q is a path: for a repository on this machine write file:///path/of/repository; for a directory of manifests, directory: {path: …} in place of git", g.URL)
 	case location.URL == "" || location.Path != "" || location.Ref != "":
 		d.failAt(key, "want the URL of a repository, without //path and ?ref=: those are keys of their own")
 	case strings.HasPrefix(location.URL, "http:") && !g.AllowHTTP:

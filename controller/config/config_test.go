@@ -193,6 +193,9 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		"git over http": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: http://h/r}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:2:26: sources.a.git.url: http is open to whoever is on the way: use https, or set allowHTTP: true (--allow-http)"},
+		"a repository on this machine": {
+			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: /srv/git/shop.git}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:2:26: sources.a.git.url: \"/srv/git/shop.git\" is a path: for a repository on this machine write file:///path/of/repository; for a directory of manifests, directory: {path: …} in place of git"},
 		"git with a path in the URL": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: https://h/r//prod}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:2:26: sources.a.git.url: want the URL of a repository, without //path and ?ref=: those are keys of their own"},

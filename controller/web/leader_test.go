@@ -108,7 +108,7 @@ func TestAFollowerHasTheLeaderDoWhatItIsAskedFor(t *testing.T) {
 func TestAFollowerPassesOnNothingThatItWouldNotDo(t *testing.T) {
 	lead, asked, _ := replica(t, true, nil)
 	follower, _, _ := replica(t, false, proved(lead.URL))
-	if code, _ := post(t, follower.URL+"/api/v1/leader/abdicate", "see", ""); code != http.StatusUnauthorized {
+	if code, _ := post(t, follower.URL+"/api/v1/leader/abdicate", "see", ""); code != http.StatusForbidden {
 		t.Errorf("with the token that only sees: %d", code)
 	}
 	if code, _ := post(t, follower.URL+"/api/v1/syncs/shop/suspend", "do", "", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"); code != http.StatusForbidden {

@@ -39,6 +39,10 @@ func (s *site) login(r Route, next http.Handler) http.Handler {
 				level = slog.LevelWarn
 			}
 			s.Log.Log(req.Context(), level, "refused without the right token", "method", req.Method, "path", req.URL.Path, "remote", req.RemoteAddr)
+			if s.Tokens.name(given(req)) != "" { // who it is is proved, and another login is no help
+				s.writeJSON(w, http.StatusForbidden, answer{"this token lets see and not act: give the one that lets act (command line: --token-file, or PACER_TOKEN)"})
+				return
+			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="Pacer: any user, a token as password", charset="UTF-8"`)
 			s.writeJSON(w, http.StatusUnauthorized, answer{"a token is needed for this: Authorization: Bearer …"})
 		default:
