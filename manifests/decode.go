@@ -35,14 +35,21 @@ func decodeAs[T any](n *node, s *shape) (*T, []Violation) {
 // unknown field does not keep it from reading the rest, as it does not keep
 // Marathon. So many violations of each severity are kept; 0: maxFindings.
 func decodeKnown[T any](n *node, s *shape, most int) (*T, []Violation) {
+	read, found, whole := decodePart[T](n, s, most)
+	if !whole {
+		return nil, found
+	}
+	return read, found
+}
+
+// decodePart is decodeKnown that also returns what it could read, and whether that
+// is all: fields that something was found in may be read in part.
+func decodePart[T any](n *node, s *shape, most int) (read *T, found []Violation, whole bool) {
 	var d decoder
 	d.most = most
-	read := new(T)
+	read = new(T)
 	d.value(n, s, "", ofValue(read))
-	if d.errors() > d.unknowns {
-		return nil, d.all()
-	}
-	return read, d.all()
+	return read, d.all(), d.errors() <= d.unknowns
 }
 
 // decoder walks a value along a shape. It collects what is wrong, and writes the

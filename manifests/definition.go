@@ -362,19 +362,24 @@ func read(item *Item, n *node, c *Cluster, most int) (violations []Violation) {
 	var more []Violation
 	switch item.Kind {
 	case KindApp:
-		if item.App, violations = decodeKnown[App](n, appShape, most); item.App != nil {
-			more = validateApp(item.App, c, most)
-		}
+		item.App, violations, more = readAs(KindApp, n, appShape, most, func(a *App) []Violation { return validateApp(a, c, most) })
 	case KindPod:
-		if item.Pod, violations = decodeKnown[Pod](n, podShape, most); item.Pod != nil {
-			more = validatePod(item.Pod, c, most)
-		}
+		item.Pod, violations, more = readAs(KindPod, n, podShape, most, func(p *Pod) []Violation { return validatePod(p, c, most) })
 	case KindGroup:
 		if item.Group, violations = decodeKnown[Group](n, groupShape, most); item.Group != nil {
 			more = validateGroup(item.Group, c, most)
 		}
 	}
 	return append(violations, more...)
+}
+
+// readAs decodes a definition and checks what could be read of it; nil: not all.
+func readAs[T any](kind Kind, n *node, s *shape, most int, check func(*T) []Violation) (whole *T, violations, more []Violation) {
+	part, violations, all := decodePart[T](n, s, most)
+	if !all {
+		return nil, violations, further(kind, s, part, violations, check)
+	}
+	return part, violations, check(part)
 }
 
 // id is the absolute id of a definition. Where it cannot be known the problem

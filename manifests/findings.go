@@ -24,6 +24,12 @@ func (f *findings) refuse(path, answer, format string, args ...any) {
 	f.note(Violation{Path: path, Answer: answer, Status: 422}, format, args...)
 }
 
+// refuseAt notes what Marathon answers with 422 without saying where: it is at
+// place.
+func (f *findings) refuseAt(place, answer, format string, args ...any) {
+	f.note(Violation{Path: "/", Place: place, Answer: answer, Status: 422}, format, args...)
+}
+
 // fail notes what Marathon fails on with 500, without saying where.
 func (f *findings) fail(place, answer, format string, args ...any) {
 	f.note(Violation{Path: "/", Place: place, Answer: answer, Status: 500}, format, args...)

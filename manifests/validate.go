@@ -57,13 +57,13 @@ func (v *appChecks) legacy(a *App) {
 		v.legacyAddress(a)
 	}
 	if a.Container != nil && a.Container.Docker != nil && a.Container.Docker.Network != nil && len(a.Networks) > 0 {
-		v.refuse("/", "must not specify both container.docker.network and networks", "networks stands beside container.docker.network: keep networks, the newer form")
+		v.refuseAt("/networks", "must not specify both container.docker.network and networks", "networks stands beside container.docker.network: keep networks, the newer form")
 	}
 	if ports := withoutZero(a.Ports); len(sortedSet(ports)) < len(ports) {
-		v.refuse("/", "ports must be unique", "ports names a port twice")
+		v.refuseAt("/ports", "ports must be unique", "ports names a port twice")
 	}
 	if a.Ports != nil && a.PortDefinitions != nil && !slices.Equal(a.Ports, definedPorts(a.PortDefinitions)) {
-		v.refuse("/", "cannot specify both ports and port definitions", "ports stands beside portDefinitions and says something else: keep portDefinitions, the newer form")
+		v.refuseAt("/ports", "cannot specify both ports and port definitions", "ports stands beside portDefinitions and says something else: keep portDefinitions, the newer form")
 	}
 }
 
@@ -95,10 +95,10 @@ func (v *appChecks) legacyAddress(a *App) {
 		v.mistake("/ipAddress/networkName", "networkName is %q, which only the old form takes: %s", clip(*name), patternWords(networkName))
 	}
 	if len(a.Networks) > 0 {
-		v.refuse("/", "must not specify both networks and ipAddress", "networks stands beside ipAddress: keep networks, the newer form")
+		v.refuseAt("/networks", "must not specify both networks and ipAddress", "networks stands beside ipAddress: keep networks, the newer form")
 	}
 	if len(a.Ports) > 0 || len(a.PortDefinitions) > 0 {
-		v.refuse("/", "cannot specify both an IP address and port", "ipAddress stands beside ports: an app with an address of its own has no ports of the host; write networks and container.portMappings")
+		v.refuseAt("/ipAddress", "cannot specify both an IP address and port", "ipAddress stands beside ports: an app with an address of its own has no ports of the host; write networks and container.portMappings")
 	}
 }
 
@@ -169,12 +169,12 @@ func (v *appChecks) command(a *App) {
 	const answer = "AppDefinition must either contain one of 'cmd' or 'args', and/or a 'container'."
 	switch {
 	case cmd && args:
-		v.refuse("/", answer, "both cmd and args are given: keep one of them")
+		v.refuseAt("/args", answer, "both cmd and args are given: keep one of them")
 	case !cmd && !args && (a.Container == nil || a.Container.isDocker() && a.Container.Docker == nil):
 		v.refuse("/", answer, "nothing says what to run: give cmd, args, or a container with an image")
 	}
 	if cmd && javaLength(*a.Cmd) < 2 {
-		v.refuse("/", "must not be an empty string", "cmd has one character: Marathon takes two or more")
+		v.refuseAt("/cmd", "must not be an empty string", "cmd has one character: Marathon takes two or more")
 	}
 }
 
@@ -190,9 +190,11 @@ func javaLength(s string) int {
 func (v *appChecks) resources(a *App) {
 	if a.GPUs != nil && *a.GPUs > 0 {
 		if a.Container != nil && a.Container.isDocker() {
-			v.refuse("/", "GPU resources only work with the Mesos containerizer", "gpus does not work with a Docker container: use type MESOS")
+			v.refuseAt("/gpus", "GPU resources only work with the Mesos containerizer", "gpus does not work with a Docker container: use type MESOS")
 		}
+		before := len(v.found)
 		v.feature("/", "gpu_resources", "gpus")
+		v.place(before, "/gpus")
 	}
 	v.limits("/resourceLimits", a.ResourceLimits, value(a.CPUs, defaultCPUs), value(a.Mem, defaultMem))
 }
@@ -277,13 +279,13 @@ func (v *appChecks) strategies(a *App) {
 		v.zeroCapacity(at+"minimumHealthCapacity", *upgrade.MinimumHealthCapacity, labelSingleInstance)
 		v.zeroCapacity(at+"maximumOverCapacity", *upgrade.MaximumOverCapacity, labelSingleInstance)
 		if a.Instances != nil && *a.Instances > 1 {
-			v.refuse("/", "Single instance app may only have one instance", "instances is %d, but the label %s allows one", *a.Instances, labelSingleInstance)
+			v.refuseAt("/instances", "Single instance app may only have one instance", "instances is %d, but the label %s allows one", *a.Instances, labelSingleInstance)
 		}
 	} else if persistent || usesDVDI(a) {
 		v.zeroCapacity(at+"maximumOverCapacity", *upgrade.MaximumOverCapacity, "a persistent or external volume")
 	}
 	if persistent && a.UnreachableStrategy != nil && !a.UnreachableStrategy.Disabled {
-		v.refuse("/", "unreachableStrategy must be disabled for resident tasks", `unreachableStrategy must be "disabled" for an app with persistent volumes: write that, or leave it out`)
+		v.refuseAt("/unreachableStrategy", "unreachableStrategy must be disabled for resident tasks", `unreachableStrategy must be "disabled" for an app with persistent volumes: write that, or leave it out`)
 	}
 }
 
@@ -299,7 +301,7 @@ func (v *findings) zeroCapacity(path string, capacity float64, because string) {
 func (v *appChecks) labels(a *App) {
 	version := a.Labels["DCOS_MIGRATION_API_VERSION"]
 	if version != "" && (version != "v1" || a.Labels["DCOS_PACKAGE_FRAMEWORK_NAME"] == "" || a.Labels["DCOS_MIGRATION_API_PATH"] == "") {
-		v.refuse("/", "DCOS_PACKAGE_FRAMEWORK_NAME and DCOS_MIGRATION_API_PATH must be defined when using DCOS_MIGRATION_API_VERSION",
+		v.refuseAt("/labels/DCOS_MIGRATION_API_VERSION", "DCOS_PACKAGE_FRAMEWORK_NAME and DCOS_MIGRATION_API_PATH must be defined when using DCOS_MIGRATION_API_VERSION",
 			"the label DCOS_MIGRATION_API_VERSION must be v1 and needs DCOS_PACKAGE_FRAMEWORK_NAME and DCOS_MIGRATION_API_PATH beside it")
 	}
 }
@@ -323,7 +325,7 @@ func (v *appChecks) convertible(a *App) {
 func (v *appChecks) stored(given *App) {
 	a := NormaliseApp(given, nil, v.c)
 	if a.Cmd == nil && len(a.Args) == 0 && a.Container != nil && a.Container.Docker == nil {
-		v.refuse("/", "AppDefinition must either contain one of 'cmd' or 'args', and/or a 'container'.", "nothing says what to run: a MESOS container without an image needs cmd or args")
+		v.refuseAt("/container", "AppDefinition must either contain one of 'cmd' or 'args', and/or a 'container'.", "nothing says what to run: a MESOS container without an image needs cmd or args")
 	}
 	v.storedChecks(a, given)
 	if a.Container != nil {

@@ -30,7 +30,7 @@ func (v *appChecks) checks(a *App, filled bool) {
 		}
 	}
 	if mesos > 1 {
-		v.refuse("/", "AppDefinition can contain at most one Mesos health check", "there are %d health checks with a protocol MESOS_…: Marathon takes one", mesos)
+		v.refuseAt("/healthChecks", "AppDefinition can contain at most one Mesos health check", "there are %d health checks with a protocol MESOS_…: Marathon takes one", mesos)
 	}
 	v.readiness(a)
 }
@@ -151,7 +151,7 @@ func (v *appChecks) storedChecks(a, given *App) {
 		return
 	}
 	if a.Container != nil && a.Container.isDocker() {
-		v.refuse("/", "AppDefinition must not use 'checks' if using docker", "check does not work with a Docker container: use type MESOS, or healthChecks")
+		v.refuseAt("/check", "AppDefinition must not use 'checks' if using docker", "check does not work with a Docker container: use type MESOS, or healthChecks")
 	}
 	var port, index *int
 	switch {

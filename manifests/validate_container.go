@@ -26,7 +26,7 @@ func (v *appChecks) container(a *App) {
 		v.volume("/container/volumes("+strconv.Itoa(i)+")", a, &c.Volumes[i])
 	}
 	if usesDVDI(a) && a.Instances != nil && *a.Instances > 1 {
-		v.refuse("/", "Number of instances is limited to 1 when declaring DVDI volumes in app ["+a.ID+"]",
+		v.refuseAt("/instances", "Number of instances is limited to 1 when declaring DVDI volumes in app ["+a.ID+"]",
 			"instances is %d: an external volume can be used by one", *a.Instances)
 	}
 }

@@ -94,7 +94,7 @@ func (v *findings) networkNames(path string, networks *networkSet, wanted []stri
 func (v *appChecks) networks(a *App) {
 	v.networkRules(a.Networks, v.c)
 	if a.Container != nil && a.Container.isDocker() && countMode(a.Networks, modeContainer) > 1 {
-		v.refuse("/", "may only specify a single container network when using the Docker container engine", "a Docker container joins one container network: use type MESOS for several")
+		v.refuseAt("/networks", "may only specify a single container network when using the Docker container engine", "a Docker container joins one container network: use type MESOS for several")
 	}
 }
 

@@ -254,13 +254,13 @@ func (v *podChecks) endpoints() {
 		}
 	}
 	if name, twice := firstTwice(endpointNames); twice {
-		v.refuse("/", "endpoint names nust be unique across all containers", "two endpoints have the name %s", name)
+		v.refuseAt("/containers", "endpoint names nust be unique across all containers", "two endpoints have the name %s", name)
 	}
 	if port, twice := firstTwice(withoutZero(containerPorts)); twice {
-		v.refuse("/", "container ports must be unique across all containers", "two endpoints have the containerPort %d: the containers of a pod share their network", port)
+		v.refuseAt("/containers", "container ports must be unique across all containers", "two endpoints have the containerPort %d: the containers of a pod share their network", port)
 	}
 	if port, twice := firstTwice(withoutZero(ports)); twice {
-		v.refuse("/", "host ports must be unique across all containers", "two endpoints have the hostPort %d", port)
+		v.refuseAt("/containers", "host ports must be unique across all containers", "two endpoints have the hostPort %d", port)
 	}
 }
 
@@ -297,7 +297,7 @@ func (v *podChecks) scheduling() {
 		v.zeroCapacity("/upgrade/maximumOverCapacity", value(s.Upgrade.MaximumOverCapacity, wholeCapacity), "a persistent volume")
 	}
 	if s.UnreachableStrategy != nil && !s.UnreachableStrategy.Disabled {
-		v.refuse("/", "unreachableStrategy must be disabled for pods with persistent volumes", `unreachableStrategy must be "disabled" for a pod with persistent volumes: write that, or leave it out`)
+		v.refuseAt("/scheduling/unreachableStrategy", "unreachableStrategy must be disabled for pods with persistent volumes", `unreachableStrategy must be "disabled" for a pod with persistent volumes: write that, or leave it out`)
 	}
 }
 
