@@ -420,9 +420,7 @@ func (d *decoder) unknown(name string, s *shape, path string) {
 	hint := "remove it"
 	d.unknowns++
 	if d.suggested++; d.suggested <= mostSuggested {
-		if nearest := s.nearestMember(name); nearest != "" {
-			hint = "did you mean " + nearest + "?"
-		}
+		hint = s.hint(name)
 	}
 	where := ""
 	if path != "" {

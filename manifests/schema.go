@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"reflect"
@@ -358,6 +359,68 @@ func fieldPath(path string) string {
 
 func isDigits(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
+}
+
+// hint says what to do about a member that an object does not have:
+//
+//	the name is one of an object in it        its place
+//	it is like one of the object's own        that one
+//	one of them begins with it, or it does    that one: interval, intervalSeconds; environment, env
+//	none of these                             remove it
+func (s *shape) hint(name string) string {
+	if place := s.placeOf(name); place != "" {
+		return "its place is " + place
+	}
+	if nearest := cmp.Or(s.nearestMember(name), s.abbreviated(name)); nearest != "" {
+		return "did you mean " + nearest + "?"
+	}
+	return "remove it"
+}
+
+// placeOf is the path to the one member of a name in the objects that are in this
+// one, two deep at most; empty where there is none, or several.
+func (s *shape) placeOf(name string) string {
+	level, paths := []*shape{s}, []string{""}
+	for range 2 {
+		var below []*shape
+		var belowPaths, found []string
+		for i, at := range level {
+			for _, m := range at.members {
+				if m.computed || m.shape == nil || len(m.shape.members) == 0 {
+					continue
+				}
+				path := paths[i] + m.name + "."
+				below, belowPaths = append(below, m.shape), append(belowPaths, path)
+				if f := m.shape.byName[name]; f != nil && !f.computed {
+					found = append(found, path+name)
+				}
+			}
+		}
+		if len(found) > 0 {
+			if len(found) > 1 {
+				return ""
+			}
+			return found[0]
+		}
+		level, paths = below, belowPaths
+	}
+	return ""
+}
+
+// abbreviated is the member of which a name is the beginning, or the other way
+// round; at least three letters of it.
+func (s *shape) abbreviated(name string) string {
+	const least = 3
+	for _, m := range s.members {
+		short, long := name, m.name
+		if len(short) > len(long) {
+			short, long = long, short
+		}
+		if !m.computed && len(short) >= least && strings.HasPrefix(strings.ToLower(long), strings.ToLower(short)) {
+			return m.name
+		}
+	}
+	return ""
 }
 
 // nearestMember is the member whose name resembles most what was written, or
