@@ -29,6 +29,10 @@ type answers struct {
 	counted time.Time // when the last of them came
 	again   time.Time // when a revision last came again after another one
 	wavered time.Time // when that last happened soon after it had happened before
+	since   time.Time // when the first of the answers came that were the last revision, in a row
+
+	newest      string    // the revision that was shown while it was the newest one applied
+	newestSince time.Time // of that one: it may become the newest again
 }
 
 // note takes an answer in. Of answers that come within confirmGap one counts.
@@ -48,7 +52,7 @@ func (a *answers) note(id string, now time.Time) {
 	}
 	a.shown = slices.Insert(a.shown, 0, id)
 	a.shown = a.shown[:min(len(a.shown), maxShown)]
-	a.same, a.counted = 1, now
+	a.same, a.counted, a.since = 1, now, now
 }
 
 // wanted is how many answers in a row must be the same to be believed.
@@ -98,13 +102,39 @@ func (w *watcher) confirm(id string) {
 	}
 }
 
-// hasShown reports whether the source itself has shown a revision: in this
-// process, or in one before whose clone is on the disk.
-func (w *watcher) hasShown(ctx context.Context, id string) bool {
+// showsNewest notes that the source shows a revision that is the newest one that
+// was applied.
+func (w *watcher) showsNewest(id string, newest *store.Newest) {
+	if newest == nil || newest.ID != id {
+		return
+	}
 	w.mu.Lock()
-	shown := slices.Contains(w.answers.shown, id)
+	defer w.mu.Unlock()
+	w.answers.newest, w.answers.newestSince = id, newest.Since
+}
+
+// hasShown reports whether the source itself has shown the newest revision before
+// it went back, so that its older answer is the newer one:
+//
+//	the newest revision   the source went back   it has shown the newest one                shown
+//	any                   before the term                                                   no: the leader then did not go with it
+//	not a returned one    in the term            in this process, or its clone has it       yes
+//	a returned one        in the term            while it was the newest, in this process   yes
+//	otherwise                                                                               no
+//
+// A revision that the source of another replica went back to was perhaps shown by
+// this one long before, and what it shows now is what was gone back from.
+func (w *watcher) hasShown(ctx context.Context, newest *store.Newest, term time.Time) bool {
+	w.mu.Lock()
+	a := w.answers
+	back, shown := !a.since.Before(term), slices.Contains(a.shown, newest.ID)
 	w.mu.Unlock()
-	if shown {
+	switch {
+	case !back:
+		return false
+	case newest.Returned:
+		return a.newest == newest.ID && a.newestSince.Equal(newest.Since)
+	case shown:
 		return true
 	}
 	source, keeps := w.source.Source.(interface {
@@ -115,7 +145,7 @@ func (w *watcher) hasShown(ctx context.Context, id string) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmGap) // a fetch under way may hang
 	defer cancel()
-	return source.Had(ctx, id)
+	return source.Had(ctx, newest.ID)
 }
 
 // rest is how long after a look the next one is due.

@@ -51,7 +51,7 @@ type situation struct {
 	waited    bool // one has failed, or holdAfter is over
 	known     bool // the newest revision of this source that was applied is known
 	older     bool // what the fetch brought is older than that
-	shown     bool // this source has itself shown the newest one before
+	shown     bool // this source has itself shown the newest one, before it went back in this term
 	confirmed bool // asked again, it answered the same each time
 }
 
@@ -101,6 +101,7 @@ func (p *pass) stand(ctx context.Context, seen look) ground {
 	g := ground{snapshot: seen.snapshot}
 	if seen.snapshot != nil {
 		g.revision = seen.snapshot.Revision
+		p.y.watcher.showsNewest(g.revision.ID, p.y.memory.state.Newest)
 	}
 	if p.term == nil || !p.y.memory.loaded {
 		return g
@@ -136,7 +137,7 @@ func (p *pass) situation(ctx context.Context, seen look) situation {
 	if c.older = state.IsOlder(revision.ID, revision.Time); !c.older {
 		return c
 	}
-	c.shown = directory && p.term.sure || w.hasShown(ctx, state.Newest.ID)
+	c.shown = directory && p.term.sure || w.hasShown(ctx, state.Newest, p.term.began)
 	c.confirmed = c.shown && (directory || w.isConfirmed(revision.ID))
 	return c
 }
@@ -222,13 +223,15 @@ func (p *pass) advance() bool {
 		if n.Location == next.Location || !p.term.sure { // by the mirror of another replica
 			return false
 		}
-		next.Since, next.Sum = n.Since, n.Sum
+		next.Since, next.Sum, next.Returned = n.Since, n.Sum, n.Returned
 	}
 	if p.from.back {
 		p.c.log.Warn("the source went back to an older revision, and the sync goes with it", "sync", p.y.spec.Name,
 			"revision", next.ID, "before", n.ID)
 	}
+	next.Returned = next.Returned || p.from.back
 	memory.state.Newest = n.Supersede(next)
+	p.y.watcher.showsNewest(next.ID, memory.state.Newest)
 	return true
 }
 
@@ -249,7 +252,9 @@ func (c *Controller) approveOlder(ctx context.Context, y *syncer, id string, by 
 		if seen == nil || seen.Revision.ID != id {
 			return fmt.Errorf("%w: the source does not answer with revision %s any more", ErrConflict, shortRevision(id))
 		}
-		s.Newest = s.Newest.Supersede(y.newestOf(seen.Revision, c.now()))
+		next := y.newestOf(seen.Revision, c.now())
+		next.Returned = true
+		s.Newest = s.Newest.Supersede(next)
 		return nil
 	})
 }

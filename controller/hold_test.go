@@ -601,3 +601,53 @@ func TestTheNewestRevisionIsNotedAheadOfItsFirstWrite(t *testing.T) {
 		f.has("cart=2 pay=2", "in the end")
 	})
 }
+
+// A mirror that has not heard of a force-push yet shows what was gone back from,
+// and has shown long before what is the newest again: that is no proof that it
+// went back itself.
+func TestAMirrorThatLagsBehindAForcePushIsNotFollowed(t *testing.T) {
+	for _, by := range []string{"a force-push", "an approval"} {
+		t.Run(by, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, leader, next := newPair(t)
+				defer f.close()
+				two := f.origin.Head()
+				one := f.origin.Git("rev-parse", "HEAD~1")
+				f.goesBack(true)
+				switch by {
+				case "a force-push":
+					next.way.set(func() { next.way.broken, next.way.answer = nil, func(int) string { return two } })
+					after(time.Minute) // it shows the newest, too
+					f.origin.Git("reset", "--quiet", "--hard", "HEAD~1")
+					f.origin.Git("push", "--quiet", "--force", "origin", "HEAD")
+					leader.sync()
+					after(20 * time.Second)
+				default:
+					next.way.set(func() { next.way.broken, next.way.lags = nil, true })
+					leader.way.set(func() { leader.way.answer = func(int) string { return two } })
+					f.handOver(leader, next)
+					leader, next = next, leader
+					after(time.Minute)
+					if err := leader.Approve(t.Context(), "shop", nil, one[:8], ada); err != nil {
+						t.Fatal(err)
+					}
+					after(time.Minute)
+				}
+				f.has("cart=1", by)
+				f.goesBack(false)
+				f.handOver(leader, next)
+				for _, wait := range []time.Duration{0, time.Second, 10 * time.Second, time.Minute, time.Hour} {
+					after(wait)
+					f.has("cart=1", fmt.Sprintf("%s after the hand-over", wait))
+				}
+				if h := next.hold(); h.Revision != one || h.Answered != two {
+					t.Errorf("held: %+v", h)
+				}
+				next.way.set(func() { next.way.answer = nil })
+				f.commit("cart", "search")
+				after(2 * time.Minute)
+				f.has("cart=3 search=3", "the mirror has caught up")
+			})
+		})
+	}
+}

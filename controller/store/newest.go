@@ -17,6 +17,10 @@ type Newest struct {
 	// Source cannot be compared with this one.
 	Source   string `json:"source"`
 	Location string `json:"location,omitempty"`
+	// Returned: it was the newest before, or is older than what was, and the source
+	// went back to it, or a person said so. That a source has shown it then says
+	// nothing of now.
+	Returned bool `json:"returned,omitempty"`
 	// Superseded lists the revisions that were newest before, the last first, at
 	// most MaxSuperseded: times of commits have whole seconds, and clocks differ.
 	Superseded []string `json:"superseded,omitempty"`
@@ -32,6 +36,7 @@ func (n *Newest) Supersede(next Newest) *Newest {
 	next.Superseded = nil
 	if n != nil && n.Source == next.Source {
 		before := append([]string{n.ID}, n.Superseded...)
+		next.Returned = next.Returned || slices.Contains(n.Superseded, next.ID)
 		before = slices.DeleteFunc(before, func(id string) bool { return id == next.ID })
 		next.Superseded = before[:min(len(before), MaxSuperseded)]
 	}
