@@ -112,7 +112,7 @@ func TestBombs(t *testing.T) {
 			fsys := oneFile(c.file, c.content)
 			var d Desired
 			spent := allocated(func() { d = NewReader().Read(fsys, Options{}) })
-			if spent > 64<<20 {
+			if spent > mostAllocated {
 				t.Errorf("allocated %d MiB", spent>>20)
 			}
 			problems := texts(d)
@@ -155,7 +155,7 @@ func TestOrdinaryFilesAreNoBombs(t *testing.T) {
 			if len(d.Items) != c.items || len(d.Problems) > 0 {
 				t.Errorf("%d items of %d bytes, want %d; problems %.500q", len(d.Items), len(c.content), c.items, texts(d)[:min(2, len(d.Problems))])
 			}
-			if spent > 64<<20 {
+			if spent > mostAllocated {
 				t.Errorf("allocated %d MiB", spent>>20)
 			}
 		})
@@ -229,7 +229,7 @@ func TestManyFilesOfTooManyIds(t *testing.T) {
 	if len(d.Problems) != 60 || len(d.Unreadable) != 60 || len(d.Items) != 1 {
 		t.Errorf("%d problems, %d unreadable, %d items", len(d.Problems), len(d.Unreadable), len(d.Items))
 	}
-	if spent > 64<<20 {
+	if spent > mostAllocated {
 		t.Errorf("allocated %d MiB", spent>>20)
 	}
 }

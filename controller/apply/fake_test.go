@@ -484,6 +484,12 @@ func (c *cluster) app(id string, tasks bool) marathon.App {
 }
 
 func (c *cluster) Apps(context.Context) (map[string]marathon.App, error) {
+	if c.listCost != nil {
+		c.mu.Lock()
+		cost := c.listCost(len(c.apps))
+		c.mu.Unlock()
+		time.Sleep(cost) // without the lock: who waits for that keeps the clock of a bubble from going on
+	}
 	unlock, err := c.read()
 	if err != nil {
 		return nil, err
@@ -491,9 +497,6 @@ func (c *cluster) Apps(context.Context) (map[string]marathon.App, error) {
 	defer unlock()
 	c.calls = append(c.calls, "LIST")
 	c.lists++
-	if c.listCost != nil {
-		time.Sleep(c.listCost(len(c.apps)))
-	}
 	out := map[string]marathon.App{}
 	for id := range c.apps {
 		out[id] = c.app(id, false)
