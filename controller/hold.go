@@ -134,7 +134,7 @@ func (p *pass) situation(ctx context.Context, seen look) situation {
 	if directory {
 		revision.Time = time.Time{} // of a file: it may be anything
 	}
-	if c.older = state.IsOlder(revision.ID, revision.Time); !c.older {
+	if c.older = state.IsOlder(revision.ID, revision.Parents, revision.Time); !c.older {
 		return c
 	}
 	c.shown = directory && p.term.sure || w.hasShown(ctx, state.Newest, p.term.began)
@@ -241,6 +241,7 @@ func (y *syncer) newestOf(r sources.Revision, now time.Time) store.Newest {
 		ID: r.ID, Ref: r.Ref, Author: r.Author, Subject: r.Subject, Time: r.Time, Since: now, Scope: y.spec.Policy.Scope,
 	}}
 	n.Source, n.Location = y.followed()
+	n.Parents = r.Parents
 	return n
 }
 

@@ -651,3 +651,46 @@ func TestAMirrorThatLagsBehindAForcePushIsNotFollowed(t *testing.T) {
 		})
 	}
 }
+
+// Clocks do not say what is older: commits of one second, and of a clock that is an
+// hour fast or slow, are told apart by what they build on.
+func TestClocksDoNotDecideWhatIsOlder(t *testing.T) {
+	const second = "2030-03-02T12:00:00Z"
+	for name, c := range map[string]struct{ between, newest, after string }{
+		"all in one second":                   {second, second, second},
+		"the one between by a fast clock":     {"2030-03-02T13:00:00Z", second, "2030-03-02T12:00:10Z"},
+		"the one after by a slow clock":       {second, "2030-03-02T12:00:10Z", "2030-03-02T11:00:00Z"},
+		"the newest by a clock of tomorrow's": {second, "2030-03-03T12:00:00Z", "2030-03-02T12:00:10Z"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, "a", "b")
+				defer f.close()
+				leader, next := f.replicas[0], f.replicas[1]
+				leader.lead()
+				after(5 * time.Second)
+				at := func(date string, apps ...string) string {
+					f.origin.Date = date
+					return f.commit(apps...)
+				}
+				between := at(c.between, "cart", "old")
+				at(c.newest, "cart", "pay")
+				leader.sync() // it never saw the one between
+				f.has("cart=3 pay=3", "the leader")
+				next.way.set(func() { next.way.answer = func(int) string { return between } })
+				f.handOver(leader, next)
+				for _, wait := range []time.Duration{0, time.Second, 20 * time.Second, 10 * time.Minute} {
+					after(wait)
+					f.has("cart=3 pay=3", "the mirror lags")
+				}
+				next.way.set(func() { next.way.answer = nil })
+				at(c.after, "cart", "pay", "search")
+				after(time.Minute)
+				f.has("cart=4 pay=4 search=4", "a commit on top, with no hold")
+				if h := next.hold(); h.Revision != "" {
+					t.Errorf("held: %+v", h)
+				}
+			})
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
@@ -85,6 +86,31 @@ func openedStart(hash plumbing.Hash, open opener) (plumbing.EncodedObject, error
 	start.SetType(o.Kind)
 	_, err = start.Write(content)
 	return start, err
+}
+
+// commitTime is a commit's time as others can write it down: its author may claim
+// any year and any time zone, of which RFC 3339 and JSON know only some.
+func commitTime(t time.Time) time.Time {
+	first, last := time.Unix(0, 0).UTC(), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	switch t = t.UTC(); {
+	case t.Before(first):
+		return first
+	case t.After(last):
+		return last
+	}
+	return t
+}
+
+// maxParents is how many parents of a commit are told: of a merge there are two,
+// seldom some more.
+const maxParents = 16
+
+func parents(c *object.Commit) []string {
+	var ids []string
+	for _, hash := range c.ParentHashes[:min(len(c.ParentHashes), maxParents)] {
+		ids = append(ids, hash.String())
+	}
+	return ids
 }
 
 // subject is the first line of a commit's message.

@@ -258,11 +258,12 @@ func (g *Git) snapshot(t target) (*Snapshot, error) {
 		return nil, fmt.Errorf("git source %s: commit %s: %w", g, id, err)
 	}
 	g.from = at
+	made := commitTime(commit.Committer.When)
 	g.last = &Snapshot{
 		Revision: Revision{
-			ID: id, Ref: shown(t.ref), Author: shown(commit.Author.Name), Subject: subject(commit), Time: commit.Committer.When,
+			ID: id, Ref: shown(t.ref), Author: shown(commit.Author.Name), Subject: subject(commit), Time: made, Parents: parents(commit),
 		},
-		FS: newTreeFS(objects, root, commit.Committer.When, g.wanted.Limits),
+		FS: newTreeFS(objects, root, made, g.wanted.Limits),
 	}
 	return g.last, nil
 }

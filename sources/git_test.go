@@ -1,10 +1,12 @@
 package sources
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,4 +138,37 @@ func TestGitFollowsABranch(t *testing.T) {
 		wantFile(t, a, "apps/cart.yaml", "one")
 		wantFile(t, b, "apps/cart.yaml", "two")
 	})
+}
+
+// A commit may claim any date; what is told of it can be written down.
+func TestDatesOfCommitsCanBeWrittenDown(t *testing.T) {
+	t.Parallel()
+	repo := gittest.New(t)
+	repo.Commit("begin", map[string]string{"app.yaml": "id: /a\n"})
+	tree := repo.Git("rev-parse", "HEAD^{tree}")
+	for date, want := range map[string]string{
+		"1700000000 +2400":          "2023-11-14T22:13:20Z",
+		"1700000000 -9999":          "2023-11-14T22:13:20Z",
+		"253402300800 +0000":        "9999-12-31T23:59:59Z",
+		"9223372036854775807 +0000": "1970-01-01T00:00:00Z", // beyond what Go counts
+		"0 +0000":                   "1970-01-01T00:00:00Z",
+	} {
+		commit := "tree " + tree + "\nauthor Ada <ada@example.com> " + date + "\ncommitter Ada <ada@example.com> " + date + "\n\nodd\n"
+		repo.BareGit("update-ref", "refs/heads/main", repo.GitInput(commit, "hash-object", "-t", "commit", "-w", "--stdin", "--literally"))
+		g, err := NewGit(GitOptions{URL: "file://" + repo.Bare, AllowLocal: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := g.Snapshot(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", date, err)
+		}
+		told, err := json.Marshal(s.Revision)
+		if err != nil || !strings.Contains(string(told), want) {
+			t.Errorf("%s: %s, %v, want %s", date, told, err, want)
+		}
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }

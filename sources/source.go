@@ -28,7 +28,10 @@ type Revision struct {
 	Ref     string    `json:"ref"`     // the branch or tag that was asked for, if any
 	Author  string    `json:"author"`  // of a commit
 	Subject string    `json:"subject"` // first line of a commit's message
-	Time    time.Time `json:"time"`    // of a commit, else of the newest file
+	Time    time.Time `json:"time"`    // of a commit, else of the newest file; in UTC, from 1970 to 9999
+	// Parents are the commits that a commit builds on, the first of them if there
+	// are very many.
+	Parents []string `json:"-"`
 }
 
 // Snapshot is the read-only file tree of one revision. Its directory entries

@@ -112,7 +112,15 @@ func (s namedStop) within(ctx context.Context, deadline time.Time) error {
 func endLate(ctx context.Context, stderr io.Writer, exit func(code int)) {
 	context.AfterFunc(ctx, func() {
 		time.Sleep(endGrace - 500*time.Millisecond)
-		fmt.Fprintln(stderr, "pacer: something does not end: the process ends without it")
+		said := make(chan struct{})
+		go func() { // it may be this that does not end: a pipe that nobody reads
+			defer close(said)
+			fmt.Fprintln(stderr, "pacer: something does not end: the process ends without it")
+		}()
+		select {
+		case <-said:
+		case <-time.After(200 * time.Millisecond):
+		}
 		exit(exitError)
 	})
 }

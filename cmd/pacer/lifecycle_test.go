@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -44,6 +45,22 @@ func TestStopLeavesBehindWhatDoesNotEnd(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("nothing says %q: %v", want, err)
 			}
+		}
+	})
+}
+
+// Nor does a pipe that nobody reads, where the last words go, keep it from that.
+func TestProcessEndsLateThoughNobodyReadsWhatItSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, w := io.Pipe()
+		defer r.Close()
+		ended := make(chan int, 1)
+		endLate(ctx, w, func(code int) { ended <- code })
+		cancel()
+		begun := time.Now()
+		if code := <-ended; code != exitError || time.Since(begun) > endGrace {
+			t.Errorf("ended with %d after %s", code, time.Since(begun))
 		}
 	})
 }

@@ -21,6 +21,9 @@ type Newest struct {
 	// went back to it, or a person said so. That a source has shown it then says
 	// nothing of now.
 	Returned bool `json:"returned,omitempty"`
+	// Parents are the commits that it builds on: older, though perhaps never applied
+	// and made in the same second.
+	Parents []string `json:"parents,omitempty"`
 	// Superseded lists the revisions that were newest before, the last first, at
 	// most MaxSuperseded: times of commits have whole seconds, and clocks differ.
 	Superseded []string `json:"superseded,omitempty"`
@@ -43,17 +46,21 @@ func (n *Newest) Supersede(next Newest) *Newest {
 	return &next
 }
 
-// IsOlder reports whether a revision is older than the newest one: it was the
-// newest before, or was in force, or its commit was made earlier. A revision
-// that is not a commit has no time; pass the zero time then.
+// IsOlder reports whether a revision is not known to be newer than the newest
+// one: a commit that builds on that is, whatever its clock said, unless the
+// sync went back from it. A revision that is not a commit has no parents and no
+// time; pass the zero time then.
 //
-//	id                                    time            older
-//	the newest                            any             no
-//	superseded, applied before, or kept   any             yes
-//	another                               earlier         yes
-//	another                               the same, later no
-//	another                               one is zero     no
-func (s *State) IsOlder(id string, at time.Time) bool {
+//	id                                    parents         time             older
+//	the newest                            any             any              no
+//	superseded, applied before, or kept   any             any              yes
+//	another                               the newest      any              no
+//	a parent of the newest                others          any              yes
+//	another                               others          later            no
+//	another                               others          the same second  yes
+//	another                               others          earlier          yes
+//	another                               none            one is zero      no
+func (s *State) IsOlder(id string, parents []string, at time.Time) bool {
 	n := s.Newest
 	switch {
 	case n == nil || id == n.ID:
@@ -62,6 +69,10 @@ func (s *State) IsOlder(id string, at time.Time) bool {
 		slices.ContainsFunc(s.Kept, func(k Kept) bool { return k.ID == id }),
 		slices.ContainsFunc(s.History, func(e Entry) bool { return e.Revision == id && len(e.Changes) > 0 }):
 		return true
+	case slices.Contains(parents, n.ID):
+		return false
+	case slices.Contains(n.Parents, id):
+		return true
 	}
-	return !at.IsZero() && at.Before(n.Time)
+	return !at.IsZero() && !n.Time.IsZero() && !at.After(n.Time)
 }

@@ -16,19 +16,26 @@ func TestIsOlder(t *testing.T) {
 		Kept:    []Kept{{ID: "newest"}, {ID: "kept"}},
 		History: []Entry{{Revision: "newest", Changes: []Done{{}}}, {Revision: "applied", Changes: []Done{{}}}, {Revision: "failed, of which nothing was applied"}},
 	}
+	s.Newest.Parents = []string{"parent"}
 	for id, want := range map[string]bool{
-		"newest": false, "before": true, "kept": true, "applied": true, "another": false, "failed, of which nothing was applied": false,
+		"newest": false, "before": true, "kept": true, "applied": true, "parent": true, "another": false, "failed, of which nothing was applied": false,
 	} {
-		for name, made := range map[string]time.Time{"zero": {}, "the same time": at, "later": at.Add(time.Hour)} {
-			if got := s.IsOlder(id, made); got != want {
+		for name, made := range map[string]time.Time{"zero": {}, "later": at.Add(time.Second)} {
+			if got := s.IsOlder(id, []string{"others"}, made); got != want {
 				t.Errorf("%s, %s: %v, want %v", id, name, got, want)
 			}
 		}
+		for _, made := range []time.Time{at.Add(-time.Hour), at} {
+			before := id == "before" || id == "kept" || id == "applied"
+			if got := s.IsOlder(id, []string{"others", "newest"}, made); got != before {
+				t.Errorf("%s, which builds on the newest: %v, want %v", id, got, before)
+			}
+		}
 	}
-	if s.IsOlder("newest", at.Add(-time.Hour)) || !s.IsOlder("another", at.Add(-time.Second)) {
-		t.Error("an earlier commit is older, the newest itself never is")
+	if s.IsOlder("newest", nil, at.Add(-time.Hour)) || !s.IsOlder("another", nil, at.Add(-time.Second)) || !s.IsOlder("another", nil, at) {
+		t.Error("a commit that is not of a later second is older, the newest itself never is")
 	}
-	if (&State{History: s.History}).IsOlder("applied", at) {
+	if (&State{History: s.History}).IsOlder("applied", nil, at) {
 		t.Error("nothing is older than what is not known")
 	}
 }

@@ -21,6 +21,8 @@ type Repo struct {
 	Bare string // path of the bare repository
 	Work string // path of the work tree
 	home string
+	// Date is when commits are made from now on, as git takes it; empty: now.
+	Date string
 }
 
 // New makes an empty repository. It goes with the test.
@@ -83,7 +85,11 @@ func (r *Repo) runInput(dir, input string, args ...string) string {
 
 // env keeps the configuration of whoever runs the test out of it.
 func (r *Repo) env() []string {
-	return append(os.Environ(), "HOME="+r.home, "XDG_CONFIG_HOME="+r.home, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
+	env := os.Environ()
+	if r.Date != "" {
+		env = append(env, "GIT_COMMITTER_DATE="+r.Date)
+	}
+	return append(env, "HOME="+r.home, "XDG_CONFIG_HOME="+r.home, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "LC_ALL=C",
 		"GIT_AUTHOR_NAME=Ada Lovelace", "GIT_AUTHOR_EMAIL=ada@example.com",
 		"GIT_COMMITTER_NAME=Ada Lovelace", "GIT_COMMITTER_EMAIL=ada@example.com", "GIT_EDITOR=true", "GIT_MERGE_AUTOEDIT=no")
 }
