@@ -50,8 +50,11 @@ func (p *pass) lose(ctx context.Context, state store.State, loss error) (store.S
 	state.Replace(was)
 	state.Loss = &store.Loss{At: p.c.now(), Why: loss.Error()}
 	if p.term != nil {
-		p.c.log.Error("state of a sync is lost: it only reports until it is resumed", "sync", p.y.spec.Name,
-			"onStateLoss", onStateLoss(p.y.spec.ResumeAfterLoss), "error", loss)
+		follows := "it only reports until it is resumed"
+		if p.y.spec.ResumeAfterLoss {
+			follows = "it resumes at once, by onStateLoss: resume"
+		}
+		p.c.log.Error("state of a sync is lost: "+follows, "sync", p.y.spec.Name, "error", loss)
 	}
 	return state, nil
 }
@@ -77,13 +80,6 @@ func (p *pass) claimed(ctx context.Context) bool {
 	defer cancel()
 	is, err := s.Claimed(ctx, p.y.spec.Name)
 	return err == nil && is
-}
-
-func onStateLoss(resume bool) string {
-	if resume {
-		return "resume"
-	}
-	return "report"
 }
 
 // own makes what was loaded the leader's: a record of its own, resumed where the

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -78,6 +79,9 @@ func (g *stateful) resume() {
 		g.t.Fatal(err)
 	}
 	after(breath)
+	if notes := fmt.Sprint(g.sync("shop").Notes); strings.Contains(notes, "until the sync is resumed") {
+		g.t.Errorf("resumed, it is still told to be waiting for that: %s", notes)
+	}
 }
 
 // reports holds that the sync only reports, and says so everywhere.

@@ -29,8 +29,6 @@ func (p *pass) load(ctx context.Context) error {
 	if p.y.memory.reads != reads && ctx.Err() == nil {
 		p.y.loaded(err)
 	}
-	notes := p.lossNotes()
-	p.y.show(func(s *SyncStatus) { s.Notes = notes })
 	return err
 }
 

@@ -68,6 +68,8 @@ func (c *Controller) pass(y *syncer) passEnd {
 func (p *pass) run(ctx context.Context, seen look) passEnd {
 	lost := p.load(ctx)
 	p.obey(ctx, lost)
+	notes := p.lossNotes() // once it is known whether a person resumed the sync
+	p.y.show(func(s *SyncStatus) { s.Notes = notes })
 	if p.pin = p.y.memory.state.Pin; p.pin != nil {
 		p.y.pin()
 	}

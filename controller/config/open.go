@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pacer-gitops/pacer/controller/origin"
@@ -28,9 +27,9 @@ func (c *Config) CheckOpen() error {
 		errs = append(errs, fmt.Errorf("listen: other machines reach %s, and without web.tokens everybody who does may suspend, roll back and approve: "+
 			"give web.tokens.act (and read, for who may only see), or listen at 127.0.0.1, or run with --insecure-open", c.Listen))
 	}
-	if c.ZooKeeper.IsElsewhere() && !c.ZooKeeper.Auth.isSet() {
-		errs = append(errs, fmt.Errorf("zookeeper.auth: missing, and %s is on other machines: everybody who reaches it may lead in place of Pacer and change what it remembers: "+
-			"give zookeeper.auth (user and password, or certificate), or run with --insecure-open", strings.Join(c.ZooKeeper.Servers, ", ")))
+	if elsewhere := c.ZooKeeper.elsewhere(); len(elsewhere) > 0 && !c.ZooKeeper.Auth.isSet() {
+		errs = append(errs, fmt.Errorf("zookeeper.auth: missing, and other machines may reach the ensemble at %s: everybody who reaches it may lead in place of Pacer and change what it remembers: "+
+			"give zookeeper.auth (user and password, or certificate), or run with --insecure-open", strings.Join(elsewhere, ", ")))
 	}
 	return errors.Join(errs...)
 }
@@ -40,11 +39,16 @@ func (c *Config) ListensElsewhere() bool { return c.Listen != "" && !origin.Loop
 
 // IsElsewhere reports whether a server of the ensemble is on another machine, or
 // may be.
-func (z ZooKeeper) IsElsewhere() bool {
-	return slices.ContainsFunc(z.Servers, func(s string) bool {
-		address, err := zookeeper.ServerAddress(s)
-		return err != nil || !origin.Loopback(address)
-	})
+func (z ZooKeeper) IsElsewhere() bool { return len(z.elsewhere()) > 0 }
+
+// elsewhere lists the servers that are on other machines, or may be.
+func (z ZooKeeper) elsewhere() (servers []string) {
+	for _, s := range z.Servers {
+		if address, err := zookeeper.ServerAddress(s); err != nil || !origin.Loopback(address) {
+			servers = append(servers, s)
+		}
+	}
+	return servers
 }
 
 func (a ZooKeeperAuth) isSet() bool { return a.Password.IsSet() || a.Certificate }

@@ -178,10 +178,10 @@ func TestTruthTable(t *testing.T) {
 		{"never ours, exclusive for all of Marathon", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Scope: "/", Prune: PruneOn, Exclusive: true}}, []string{}},
 		{"never ours, exclusive with prune off", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneOff, Exclusive: true}}, []string{}},
 		{"never ours, exclusive with prune confirm", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneConfirm, Exclusive: true}}, []string{
-			"delete /shop/web blocked: prune: confirm asks first: pacer approve it, or put it back into git"}},
+			"delete /shop/web blocked: prune: confirm asks first: pacer approve it, or define it in git, where it never was: exclusive: true deletes what is not there"}},
 		{"never ours, exclusive and confirmed", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneConfirm, Exclusive: true, Approved: map[string]bool{"/shop/web": true}}}, []string{"delete /shop/web"}},
 		{"persistent data that was never ours, in an exclusive scope", world{git: keep, live: map[string]string{"/shop/cart": cart, "/shop/db": persistent}, owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true}}, []string{
-			"delete /shop/db blocked: its persistent volumes, with all data in them, go with it: pacer approve it, or put it back into git"}},
+			"delete /shop/db blocked: its persistent volumes, with all data in them, go with it: pacer approve it, or define it in git, where it never was: exclusive: true deletes what is not there"}},
 		{"more than allowed that were never ours, in an exclusive scope", world{git: keep, live: many(2), owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true, MaxDeletes: MaxDeletes{Count: 1}}}, []string{
 			"delete /shop/x0 blocked: 2 deletes at once are more than the 1 that maxDeletes allows: pacer approve them, or raise maxDeletes",
 			"delete /shop/x1 blocked: 2 deletes at once are more than the 1 that maxDeletes allows: pacer approve them, or raise maxDeletes"}},

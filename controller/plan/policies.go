@@ -161,11 +161,19 @@ func holdDrift(w *work, d *draft) string {
 	return "drift is only reported: pacer approve it to put it back, or set drift: heal"
 }
 
+// intoGit says how a delete is averted.
+func (d *draft) intoGit() string {
+	if d.mine {
+		return "put it back into git"
+	}
+	return "define it in git, where it never was: exclusive: true deletes what is not there"
+}
+
 func holdPruneConfirm(w *work, d *draft) string {
 	if d.Action != Delete || w.in.Policy.Prune != PruneConfirm {
 		return ""
 	}
-	return "prune: confirm asks first: pacer approve it, or put it back into git"
+	return "prune: confirm asks first: pacer approve it, or " + d.intoGit()
 }
 
 // holdPersistent: data that is lost cannot be had back by a revert.
@@ -173,7 +181,7 @@ func holdPersistent(w *work, d *draft) string {
 	if d.Action != Delete || !d.persistent {
 		return ""
 	}
-	return "its persistent volumes, with all data in them, go with it: pacer approve it, or put it back into git"
+	return "its persistent volumes, with all data in them, go with it: pacer approve it, or " + d.intoGit()
 }
 
 // holdMaxDeletes: many deletes at once are taken for a mistake. Approved ones
