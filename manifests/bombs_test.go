@@ -84,6 +84,7 @@ func TestBombs(t *testing.T) {
 		{"one long expression", "a.json", inApp(`"constraints": [["a", "LIKE", "` + strings.Repeat("a*", 500_000) + `"]]`), "a.json:1:48: /a: constraint [a, LIKE, a*a*a*"},
 		{"expressions of repetitions", "a.json", inApp(upTo(1_000, `"constraints": [`, `["a", "LIKE", "`+strings.Repeat("x{1000}", 140)+`"],`, `["a", "UNIQUE"]]`)), ""},
 		{"expressions of classes", "a.json", inApp(upTo(100, `"constraints": [`, `["a", "LIKE", "`+strings.Repeat(`[\\pL\\PN]`, 1_000)+`"],`, `["a", "UNIQUE"]]`)), ""},
+		{"expressions of dots", "a.json", inApp(upTo(104, `"constraints": [`, `["a", "LIKE", "`+strings.Repeat(".?", 4_990)+`"],`, `["a", "UNIQUE"]]`)), ""},
 		{"a volume's expression", "a.json", inApp(`"container": {"type": "MESOS", "volumes": [{"containerPath": "v", "mode": "RW", "persistent": {"size": 1, "type": "path", "constraints": [["path", "LIKE", "` + strings.Repeat("x{1000}", 2_000) + `"]]}}]}`), "a.json:1:"},
 		{"networks and their names", "a.json", inApp(upTo(4_000, `"networks": [`, `{"mode": "container", "name": "n%d"},`, `{"name": "x"}]`) + upTo(4_000, `, "container": {"type": "MESOS", "portMappings": [`, `{"networkNames": ["y%d"]},`, `{}]}`)), "a.json:1:"},
 		{"a pod's volumes and mounts", "a.json", `{"id": "/a", "containers": [{"name": "c", "resources": {"cpus": 1, "mem": 1}, "volumeMounts": [` + upTo(4_000, "", `{"name": "v%d", "mountPath": "a"},`, `{"name": "x", "mountPath": "a"}]}], "volumes": [`) + upTo(4_000, "", `{"name": "w%d"},`, `{"name": "y"}]}`), "a.json:1:"},

@@ -13,13 +13,15 @@ type definition struct {
 	kind  Kind
 	file  string
 	place place
-	item  *Item // nil: it has errors
+	item  *Item // nil: it has errors, or the id of many others
 }
 
 // fileResult is what one file says.
 type fileResult struct {
 	definitions []definition
 	problems    problemList
+	values      int  // keys and values of the file
+	parsed      int  // bytes of regular expressions that were looked at
 	unreadable  bool // not all ids that it describes are known
 }
 
@@ -41,6 +43,24 @@ type interpreter struct {
 	// ids in it. Once there is too much, beyond says so, and no more is taken.
 	definitions, resolved int
 	beyond                *fault
+	equal                 equalIDs
+}
+
+// equalIDs counts the apps and pods of a file by id, once there are as many as a
+// message lists.
+type equalIDs map[string]int
+
+// enough reports whether so many have that id that one more adds nothing but to
+// their number: it is broken, and what each says of it is not told.
+func (e *equalIDs) enough(id string, kind Kind, before int) bool {
+	if kind == KindGroup || before <= mostListed {
+		return false
+	}
+	if *e == nil {
+		*e = equalIDs{}
+	}
+	(*e)[id]++
+	return (*e)[id] > mostListed
 }
 
 // tooMany counts a definition, and reports whether it is beyond what is taken.
@@ -312,7 +332,7 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 	item := Item{ID: id, Kind: kind, File: p.file, Line: n.place.line}
 	// One error is enough to know that there is one, once the file has its share.
 	most := max(1, maxFileProblems-p.out.problems.held.errors)
-	for _, v := range read(&item, whole, &p.o.Cluster, most) {
+	for _, v := range read(&item, whole, &p.o.Cluster, findings{most: most, parsed: &p.out.parsed}) {
 		p.violation(n, shown, v)
 	}
 	if !known {
@@ -324,7 +344,7 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 		return id, true
 	}
 	d := definition{id: id, kind: kind, file: p.file, place: at}
-	if p.out.problems.found.errors == errors {
+	if enough := p.equal.enough(id, kind, len(p.out.definitions)); !enough && p.out.problems.found.errors == errors {
 		d.item = &item
 	}
 	p.out.definitions = append(p.out.definitions, d)
@@ -357,17 +377,17 @@ func (p *interpreter) above(item *Item, at place) {
 }
 
 // read decodes and checks a definition into the item. Of what is wrong it keeps
-// so much of each severity.
-func read(item *Item, n *node, c *Cluster, most int) (violations []Violation) {
+// as much as the findings f may have.
+func read(item *Item, n *node, c *Cluster, f findings) (violations []Violation) {
 	var more []Violation
 	switch item.Kind {
 	case KindApp:
-		item.App, violations, more = readAs(KindApp, n, appShape, most, func(a *App) []Violation { return validateApp(a, c, most) })
+		item.App, violations, more = readAs(KindApp, n, appShape, f.most, func(a *App) []Violation { return validateApp(a, c, f) })
 	case KindPod:
-		item.Pod, violations, more = readAs(KindPod, n, podShape, most, func(p *Pod) []Violation { return validatePod(p, c, most) })
+		item.Pod, violations, more = readAs(KindPod, n, podShape, f.most, func(p *Pod) []Violation { return validatePod(p, c, f) })
 	case KindGroup:
-		if item.Group, violations = decodeKnown[Group](n, groupShape, most); item.Group != nil {
-			more = validateGroup(item.Group, c, most)
+		if item.Group, violations = decodeKnown[Group](n, groupShape, f.most); item.Group != nil {
+			more = validateGroup(item.Group, c, f)
 		}
 	}
 	return append(violations, more...)

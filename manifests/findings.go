@@ -17,6 +17,7 @@ type findings struct {
 	found      []Violation
 	most       int   // of each severity; 0: maxFindings
 	kept, left tally // of found, and of what is only counted
+	parsed     *int  // bytes of the file's expressions that isRegexp parsed; nil: not counted
 }
 
 // refuse notes what Marathon answers with 422.

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"encoding/json"
 	"fmt"
 	"runtime"
 	"slices"
@@ -198,5 +199,128 @@ func TestSourceOfTooManyDefinitions(t *testing.T) {
 	d = NewReader().Read(one, Options{Limits: Limits{Definitions: 10}})
 	if want := []string{"a.json:11:6: the file has more than 10 apps, pods and groups: split it into several files"}; !slices.Equal(want, texts(d)) || len(d.Items) > 0 || len(d.Unreadable) != 1 {
 		t.Errorf("%q, %d items, unreadable %q", texts(d), len(d.Items), d.Unreadable)
+	}
+}
+
+// TestSourceOfTooManyValues: files that are each within their bounds are not so
+// together. No more is read than shows that.
+func TestSourceOfTooManyValues(t *testing.T) {
+	files := fstest.MapFS{}
+	env := upTo(480, `{"id": "/a", "cmd": "sleep 1", "env": {`, `"K%d":"",`, `"z": ""}},`)
+	many := file("[" + strings.Repeat(env, 95) + `{"id": "/b", "cmd": "sleep 1"}]`)
+	for i := range 128 {
+		files[fmt.Sprintf("d%d/a%d.json", i%8, i)] = many
+	}
+	s := newSnapshot(files)
+	s.opened = nil
+	var d Desired
+	spent := allocated(func() { d = NewReader().Read(s, Options{}) })
+	want := []string{".: has more than 1500000 keys and values: nothing of it is used; split it into several syncs, or leave out files by .pacerignore"}
+	if diff := cmp.Diff(want, texts(d)); diff != "" || len(d.Items) > 0 || !slices.Equal(d.Unreadable, []string{"."}) {
+		t.Errorf("%d items, unreadable %q\n%s", len(d.Items), d.Unreadable, diff)
+	}
+	read := 0
+	for _, name := range s.opened {
+		if strings.HasSuffix(name, ".json") {
+			read++
+		}
+	}
+	// 1,500,000 of 91,700 each are 17; some are read before the others are understood.
+	if read > 21 || spent > 420<<20 {
+		t.Errorf("read %d files and allocated %d MiB", read, spent>>20)
+	}
+}
+
+// TestTotalValues: values count in each format, and whether a file is read or
+// remembered.
+func TestTotalValues(t *testing.T) {
+	const in, each = 20, 5 // the app, its two keys and their values
+	files := fstest.MapFS{}
+	for i := range in {
+		files[fmt.Sprintf("d%d/a.json", i)] = app(fmt.Sprintf("/a%d", i), "sleep 1")
+	}
+	within := Options{Limits: Limits{TotalValues: in * each}}
+	r := NewReader()
+	for _, more := range []fstest.MapFS{
+		{"d7/b.json": app("/b", "sleep 1")},
+		{"d7/b.yaml": file("id: /b\ncmd: sleep 1\n")},
+		{"e/b.yaml": file("id: /b\ncmd: sleep 1\n")},
+	} {
+		d := r.Read(newSnapshot(files), within)
+		if len(d.Items) != in || len(d.Problems) > 0 {
+			t.Fatalf("%d items, problems %q", len(d.Items), texts(d))
+		}
+		for name, f := range more {
+			files[name] = f
+		}
+		d = r.Read(newSnapshot(files), within)
+		if len(d.Items) > 0 || len(d.Unreadable) != 1 || len(d.Problems) != 1 || !strings.HasPrefix(texts(d)[0], fmt.Sprintf(".: has more than %d keys and values", in*each)) {
+			t.Errorf("%d items, unreadable %q, problems %q", len(d.Items), d.Unreadable, texts(d))
+		}
+		for name := range more {
+			delete(files, name)
+		}
+	}
+}
+
+// TestTenThousandRealisticApps: they keep clear of the bound of a source.
+func TestTenThousandRealisticApps(t *testing.T) {
+	_, apps := realisticApps(t, 1)
+	text, err := json.Marshal(apps[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := Limits{}.withDefaults()
+	if size, f := boundsJSON(text, limits); f != nil || size.all*10_000*5/4 > limits.TotalValues {
+		t.Errorf("%d keys and values each: 10,000 are too near to %d", size.all, limits.TotalValues)
+	}
+}
+
+// TestExpressionsOverManyApps: to look at the expressions of constraints costs
+// less than to read them, whatever they have, in one app or in many.
+func TestExpressionsOverManyApps(t *testing.T) {
+	for name, part := range map[string]string{
+		"a class of Unicode, counted": `\\pL{9%d}`, "classes": `[^\\pN%d]`, "folded": `(?i)%d[a-z]`, "groups": `(a|b|%d)*`,
+	} {
+		read := func(expression string) uint64 {
+			constraint := `["hostname", "LIKE", "` + expression + `"],`
+			var b strings.Builder
+			for i := range 1_500 {
+				fmt.Fprintf(&b, `{"id": "/a%d", "cmd": "sleep 1", "constraints": [%s["rack", "UNIQUE"]]},`, i, strings.Repeat(strings.ReplaceAll(constraint, "%d", itoa(i%90+10)), 8))
+			}
+			fsys := oneFile("a.json", "["+strings.TrimSuffix(b.String(), ",")+"]")
+			var d Desired
+			spent := allocated(func() { d = NewReader().Read(fsys, Options{}) })
+			if len(d.Items) != 1_500 {
+				t.Fatalf("%s: %d items, problems %.300q", name, len(d.Items), texts(d))
+			}
+			return spent
+		}
+		if plain, spent := read("abcd%dabcd"), read(part); spent > 2*plain {
+			t.Errorf("%s: allocated %d MiB, and %d MiB for text of its length", name, spent>>20, plain>>20)
+		}
+	}
+}
+
+// TestEqualIDsAreNotKept: of thousands of definitions of an id in a file only what
+// is told is remembered, and all are counted.
+func TestEqualIDsAreNotKept(t *testing.T) {
+	for name, text := range map[string]string{
+		"f%d.yaml": strings.Repeat("id: /shop/a\ncmd: sleep 1\n---\nid: /shop//a/\ncmd: sleep 1\n---\n", 185),
+		"f%d.json": listOf(370, 0, `{"id": "/shop/a", "cmd": "sleep 1"}`),
+	} {
+		files := fstest.MapFS{}
+		for i := range 60 {
+			files[fmt.Sprintf(name, i)] = file(text)
+		}
+		s, r := newSnapshot(files), NewReader()
+		d, bytes := held(func() Desired { return r.Read(s, Options{}) })
+		if len(d.Problems) != 1 || !strings.Contains(texts(d)[0], "/shop/a: the id is defined 22200 times: also as an app at ") || len(d.Items) > 0 || !d.Broken["/shop/a"] {
+			t.Errorf("%d items, problems %.300q", len(d.Items), texts(d))
+		}
+		if bytes > 6<<20 {
+			t.Errorf("%s: %d MiB are held", name, bytes>>20)
+		}
+		runtime.KeepAlive(r)
 	}
 }

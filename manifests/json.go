@@ -8,23 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// readJSON reads a file that holds one JSON value. On a fault of the file as a
-// whole there is no value. The id is that of the definition in a damaged file,
+// readJSON reads a file that holds one JSON value, and counts the keys and values
+// in it. On a fault of the file as a whole there is no value. The id is that of the definition in a damaged file,
 // as written, where it can be told; else it is empty.
-func readJSON(data []byte, l Limits) (value *node, faults []fault, id string) {
+func readJSON(data []byte, l Limits) (value *node, count int, faults []fault, id string) {
 	size, f := boundsJSON(data, l)
 	if f != nil {
-		return nil, []fault{*f}, ""
+		return nil, 0, []fault{*f}, ""
 	}
 	if !json.Valid(data) {
 		faults, id = diagnoseJSON(data)
-		return nil, faults, id
+		return nil, 0, faults, id
 	}
 	r := jsonReader{
 		text: string(data), sparse: size.text < len(data)/4,
 		nodes: make([]node, 0, size.values), members: make([]member, 0, size.values), open: make([]member, 0, 16),
 	}
-	return r.value(), nil, ""
+	return r.value(), size.all, nil, ""
 }
 
 // jsonReader builds nodes from a text that is known to be JSON. Values are parts
@@ -239,8 +239,8 @@ func wrongNumber(digits string) string {
 }
 
 // jsonSize is how much there is in a text: at most so many values, without the
-// keys, if it is JSON, and bytes in strings.
-type jsonSize struct{ values, text int }
+// keys, if it is JSON, all with the keys, and bytes in strings.
+type jsonSize struct{ values, all, text int }
 
 // boundsJSON refuses what is nested too deep, or has too many values, too many
 // definitions or too long keys, before anything is allocated for it. It looks at
@@ -286,7 +286,7 @@ func boundsJSON(data []byte, l Limits) (size jsonSize, f *fault) {
 			return beyond(i, overDefinitions)
 		}
 	}
-	size.values = values - keys
+	size.values, size.all = values-keys, values
 	return size, nil
 }
 

@@ -16,6 +16,8 @@ type Limits struct {
 	Depth      int // nesting of lists and objects in one file; default 100
 	Values     int // keys and values in one file; default 100,000
 	Documents  int // YAML documents in one file; default 2,000
+	// TotalValues bounds the keys and values of a source; default 1,500,000.
+	TotalValues int
 	// Definitions bounds the apps, pods and groups of one file; default 5,000.
 	// TotalDefinitions bounds those of a source; default 50,000.
 	Definitions, TotalDefinitions int
@@ -36,6 +38,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Documents, 2_000)
 	set(&l.Definitions, 5_000)
 	set(&l.TotalDefinitions, 50_000)
+	set(&l.TotalValues, 1_500_000)
 	return l
 }
 

@@ -117,7 +117,7 @@ func FuzzJSONValues(f *testing.F) {
 		if wrongEncoding(data) != nil {
 			return
 		}
-		value, faults, _ := readJSON(data, fuzzLimits.withDefaults())
+		value, _, faults, _ := readJSON(data, fuzzLimits.withDefaults())
 		if valid := json.Valid(data); valid != (value != nil) && !beyond(data) || (value == nil) != (len(faults) > 0) {
 			t.Fatalf("valid: %t, value %v, faults %v", valid, value, faults)
 		}
@@ -211,7 +211,7 @@ func FuzzYAMLValues(f *testing.F) {
 		if wrongEncoding(data) != nil {
 			return
 		}
-		values, faults := readYAML(data, fuzzLimits.withDefaults())
+		values, _, faults := readYAML(data, fuzzLimits.withDefaults())
 		if len(values) != 1 || len(faults) > 0 || len(values[0].wrongs()) > 0 {
 			return
 		}

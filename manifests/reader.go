@@ -180,9 +180,11 @@ type walker struct {
 	count       int // manifests seen so far
 	bytes       int
 	definitions int // of the files that are understood
+	values      int // keys and values of those
 	problems    int // held of those
 	unparsed    []unparsed
-	waiting     int // bytes of those
+	waiting     int // bytes of what is not parsed
+	marks       int // of those: see marks
 }
 
 // unparsed is a file that is read and not yet understood.
@@ -196,11 +198,21 @@ type unparsed struct {
 const (
 	mostUnparsed      = 8 << 20 // bytes
 	mostUnparsedFiles = 256
+	mostUnparsedMarks = 200_000 // what is parsed together is held together
 )
+
+// marks is about as many as a text has keys and values, or more: it counts what
+// can stand before one.
+func marks(data []byte) (n int) {
+	for _, mark := range [...]string{",", ":", "[", "{", "\n"} {
+		n += bytes.Count(data, []byte(mark))
+	}
+	return n
+}
 
 func (w *walker) parse() {
 	files := w.unparsed
-	w.unparsed, w.waiting = nil, 0
+	w.unparsed, w.waiting, w.marks = nil, 0, 0
 	w.o.Each(len(files), func(i int) {
 		if w.ended() == nil {
 			readFile(files[i].into, files[i].name, files[i].data, w.o)
@@ -215,6 +227,7 @@ func (w *walker) parse() {
 // problems, the first is remembered of each that has any.
 func (w *walker) hold(name string, r *fileResult) {
 	w.definitions += len(r.definitions)
+	w.values += r.values
 	if w.problems+len(r.problems.kept) > maxHeldProblems {
 		r.shorten(1, name)
 	}
@@ -225,6 +238,7 @@ func (w *walker) hold(name string, r *fileResult) {
 func (w *walker) recall(m *folderMemory) {
 	for _, f := range m.files.values {
 		w.definitions += len(f.result.definitions)
+		w.values += f.result.values
 		w.problems += len(f.result.problems.kept)
 	}
 	for _, f := range m.folders.values {
@@ -235,7 +249,7 @@ func (w *walker) recall(m *folderMemory) {
 // full reports whether the source is beyond a limit.
 func (w *walker) full() bool {
 	l := w.o.Limits
-	return w.count > l.Files || w.bytes > l.TotalBytes || w.definitions > l.TotalDefinitions
+	return w.count > l.Files || w.bytes > l.TotalBytes || w.definitions > l.TotalDefinitions || w.values > l.TotalValues
 }
 
 func (w *walker) overLimits(m *folderMemory) string {
@@ -246,6 +260,8 @@ func (w *walker) overLimits(m *folderMemory) string {
 		return fmt.Sprintf("has manifests of more than %d bytes: nothing of it is used; split it into several syncs, or leave out files by %s", l.TotalBytes, IgnoreFile)
 	case w.definitions > l.TotalDefinitions:
 		return fmt.Sprintf("has more than %d apps, pods and groups: nothing of it is used; split it into several syncs, or leave out files by %s", l.TotalDefinitions, IgnoreFile)
+	case w.values > l.TotalValues:
+		return fmt.Sprintf("has more than %d keys and values: nothing of it is used; split it into several syncs, or leave out files by %s", l.TotalValues, IgnoreFile)
 	}
 	return ""
 }
@@ -423,7 +439,9 @@ func (w *walker) file(name, id string, before *fileMemory) *fileMemory {
 		}
 	}
 	w.unparsed = append(w.unparsed, unparsed{name, data, &m.result})
-	if w.waiting += len(data); w.waiting > mostUnparsed || len(w.unparsed) >= mostUnparsedFiles {
+	w.waiting += len(data)
+	w.marks += marks(data)
+	if w.waiting > mostUnparsed || w.marks > mostUnparsedMarks || len(w.unparsed) >= mostUnparsedFiles {
 		w.parse()
 	}
 	return m
@@ -474,8 +492,8 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 	var faults []fault
 	var id string
 	if isJSON {
-		value, f, written := readJSON(data, o.Limits)
-		faults = f
+		value, count, f, written := readJSON(data, o.Limits)
+		faults, out.values = f, count
 		if value != nil {
 			values = []*node{value}
 		}
@@ -483,7 +501,7 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 			id = resolved
 		}
 	} else {
-		values, faults = readYAML(data, o.Limits)
+		values, out.values, faults = readYAML(data, o.Limits)
 	}
 	if len(faults) > 0 {
 		if f := conflict(data); f != nil {

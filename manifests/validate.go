@@ -17,12 +17,11 @@ import (
 // Marathon checks in stages and answers with the complaints of the first that
 // has any; so does this. What it takes in silence is always looked for.
 // A warning with a Status is something that Pacer mends before it sends.
-func ValidateApp(a *App, c *Cluster) []Violation { return validateApp(a, c, 0) }
+func ValidateApp(a *App, c *Cluster) []Violation { return validateApp(a, c, findings{}) }
 
-// validateApp keeps so many violations of each severity; 0: maxFindings.
-func validateApp(a *App, c *Cluster, most int) []Violation {
-	v := appChecks{c: c}
-	v.most = most
+// validateApp adds to findings that are within bounds of the file's.
+func validateApp(a *App, c *Cluster, f findings) []Violation {
+	v := appChecks{findings: f, c: c}
 	v.tooNew(c, a, appShape)
 	v.silent(a)
 	for _, stage := range []func(*App){v.legacy, v.canonical, v.convertible, v.stored} {
@@ -432,10 +431,9 @@ func uriFault(uri string) string {
 func isHex(b byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", b) >= 0 }
 
 // ValidateGroup checks what only a group has, not the apps and pods in it.
-func ValidateGroup(g *Group, c *Cluster) []Violation { return validateGroup(g, c, 0) }
+func ValidateGroup(g *Group, c *Cluster) []Violation { return validateGroup(g, c, findings{}) }
 
-func validateGroup(g *Group, c *Cluster, most int) []Violation {
-	v := findings{most: most}
+func validateGroup(g *Group, c *Cluster, v findings) []Violation {
 	own := Group{ID: g.ID, Dependencies: g.Dependencies, EnforceRole: g.EnforceRole}
 	v.tooNew(c, &own, groupShape)
 	id := AbsoluteID("/", g.ID)

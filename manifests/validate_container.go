@@ -130,7 +130,7 @@ func (v *findings) volumeConstraint(path string, c Constraint) {
 		v.refuse(path, "Operator must be one of LIKE, UNLIKE", "constraint [%s]: the operator must be LIKE", whole)
 	case len(*c.Value) > maxRegexp:
 		v.mistake(path, "constraint [%s]: the regular expression has %d bytes: at most %d are allowed", clip(whole), len(*c.Value), maxRegexp)
-	case !isRegexp(*c.Value):
+	case !v.isRegexp(*c.Value):
 		v.refuse(path+"/"+*c.Value, "Invalid regular expression", "constraint [%s]: %q is no regular expression", whole, *c.Value)
 	case c.Operator == "UNLIKE":
 		v.fail(path, "illegal volume constraint "+whole, "constraint [%s]: Marathon fails on UNLIKE for volumes; write LIKE", whole)
@@ -141,23 +141,35 @@ func (v *findings) volumeConstraint(path string, c Constraint) {
 // hundred agents.
 const maxRegexp = 10_000
 
-// mostClasses bounds the classes of Unicode in a regular expression that is looked
-// at: three bytes stand for some thousand ranges each.
-const mostClasses = 10
+// maxParsedRegexps bounds the regular expressions of a file that are looked at, in
+// bytes: to parse one takes some two hundred times its own.
+const maxParsedRegexps = 128 << 10
 
-// isRegexp parses an expression and does not compile it: of x{1000} compiling
-// makes a thousand times as much.
-func isRegexp(s string) bool {
-	if strings.Count(s, `\p`)+strings.Count(s, `\P`) > mostClasses {
-		return true // left to Marathon
+// isRegexp reports whether Marathon may take an expression. It parses and does not
+// compile it: of x{1000} compiling makes a thousand times as much.
+//
+//	has what Java and Go differ on   left to Marathon
+//	beyond those of a file           left to Marathon
+//	else                             as Go parses it
+func (f *findings) isRegexp(s string) bool {
+	for _, differs := range differing {
+		if strings.Contains(s, differs) {
+			return true
+		}
 	}
-	if _, err := syntax.Parse(s, syntax.Perl); err == nil {
-		return true
+	if f.parsed != nil {
+		if *f.parsed += len(s); *f.parsed > maxParsedRegexps {
+			return true
+		}
 	}
-	// Java knows constructs that Go does not: look-around, back references,
-	// possessive quantifiers. What uses them is left to Marathon.
-	return strings.Contains(s, "(?") || strings.Contains(s, `\`) || strings.Contains(s, "++") || strings.Contains(s, "*+") || strings.Contains(s, "&&")
+	_, err := syntax.Parse(s, syntax.Perl)
+	return err == nil
 }
+
+// differing are the marks of what Java knows and Go does not, or otherwise:
+// look-around, back references, classes of Unicode, possessive quantifiers, counts
+// above 1000.
+var differing = [...]string{"(?", `\`, "++", "*+", "&&", "{"}
 
 const (
 	providerDVDI = "dvdi"

@@ -76,7 +76,7 @@ func (v *findings) constraintValue(path, op string, value *string, whole string,
 			v.refuse(path, "LIKE and UNLIKE require a non-empty, regular expression value", "constraint [%s]: %s needs a regular expression", whole, op)
 		} else if len(*value) > maxRegexp {
 			v.mistake(path, "constraint [%s]: the regular expression has %d bytes: at most %d are allowed", clip(whole), len(*value), maxRegexp)
-		} else if !isRegexp(*value) {
+		} else if !v.isRegexp(*value) {
 			v.refuse(path, "is not a valid regular expression", "constraint [%s]: %q is no regular expression", whole, *value)
 		}
 	case "IS":

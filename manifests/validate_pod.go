@@ -8,11 +8,10 @@ import (
 
 // ValidatePod does for a pod what ValidateApp does for an app
 // (PodsValidation.podValidator, then podDefValidator).
-func ValidatePod(p *Pod, c *Cluster) []Violation { return validatePod(p, c, 0) }
+func ValidatePod(p *Pod, c *Cluster) []Violation { return validatePod(p, c, findings{}) }
 
-func validatePod(p *Pod, c *Cluster, most int) []Violation {
-	v := podChecks{c: c, pod: p, networks: newNetworkSet(p.Networks)}
-	v.most = most
+func validatePod(p *Pod, c *Cluster, f findings) []Violation {
+	v := podChecks{findings: f, c: c, pod: p, networks: newNetworkSet(p.Networks)}
 	v.tooNew(c, p, podShape)
 	for _, stage := range []func(string){v.written, v.convertible, v.stored} {
 		before := len(v.found)
@@ -108,7 +107,7 @@ func (v *podChecks) volumes() {
 // persistentVolume finds what Marathon checks in apps only: it takes such a pod,
 // and never finds a disk for it.
 func (v *podChecks) persistentVolume(path string, p *PersistentVolume) {
-	rules := findings{most: v.most}
+	rules := findings{most: v.most, parsed: v.parsed}
 	rules.persistent(path, p, *p.normalised().Type)
 	for _, found := range rules.found {
 		if found.Status == 422 {

@@ -15,12 +15,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// readYAML reads every document of a file. Documents without content are left
+// readYAML reads every document of a file, and counts the keys and values that it
+// has at most. Documents without content are left
 // out. A fault of the file as a whole, or of one document, is in faults, and
 // then not all that the file describes is known.
-func readYAML(data []byte, l Limits) (values []*node, faults []fault) {
-	if f := boundsYAML(data, l); f != nil {
-		return nil, []fault{*f}
+func readYAML(data []byte, l Limits) (values []*node, count int, faults []fault) {
+	count, f := boundsYAML(data, l)
+	if f != nil {
+		return nil, 0, []fault{*f}
 	}
 	text := string(data)
 	all := newLines(text)
@@ -44,7 +46,7 @@ func readYAML(data []byte, l Limits) (values []*node, faults []fault) {
 		}
 		first = next
 	}
-	return values, faults
+	return values, count, faults
 }
 
 // documentMark reports whether a line is the given mark: in no YAML text may a

@@ -12,17 +12,18 @@ const maxDirectives = 16
 
 // boundsYAML refuses too many directives, documents, definitions and values
 // before anything is allocated for them. It counts the marks that can begin them,
-// wherever they stand, so it counts some in long texts that are none.
-func boundsYAML(data []byte, l Limits) *fault {
+// wherever they stand, so it counts some in long texts that are none. It returns how
+// many keys and values that makes.
+func boundsYAML(data []byte, l Limits) (int, *fault) {
 	var b yamlBounds
 	for i, c := range data {
 		if b.mark(data, i, c); b.within(l) {
 			continue
 		}
 		at := cursor{lines: newLines(string(data[:i+1]))}
-		return b.beyond(at.place(i), l)
+		return 0, b.beyond(at.place(i), l)
 	}
-	return nil
+	return b.values(), nil
 }
 
 // yamlBounds counts the marks of a text.
