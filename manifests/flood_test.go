@@ -324,3 +324,21 @@ func TestEqualIDsAreNotKept(t *testing.T) {
 		runtime.KeepAlive(r)
 	}
 }
+
+// TestSourceOfLongTextsForShortOnes: what ids, dependencies and ${…} stand for
+// counts for a source too, or a few letters in each of many files are gigabytes.
+func TestSourceOfLongTextsForShortOnes(t *testing.T) {
+	for name, text := range map[string]string{
+		"dependencies": `{"id": "` + strings.Repeat("/abcdefghi", 98) + `", "apps": [` + inApp(upTo(1_000, `"dependencies": [`, `"%d",`, `"z"]`)) + "]}",
+		"substitution": `{"id": "/a", "args": ["` + strings.Repeat("${A}", 30) + `"]}`,
+	} {
+		files := fstest.MapFS{}
+		for i := range 4 {
+			files[fmt.Sprintf("a%d.json", i)] = file(strings.Replace(text, `"/a"`, fmt.Sprintf(`"a%d"`, i), 1))
+		}
+		o := Options{Substitute: map[string]string{"A": strings.Repeat("a", 30_000)}, Limits: Limits{TotalValues: 30_000}}
+		if d := NewReader().Read(newSnapshot(files), o); len(d.Items) > 0 || len(d.Unreadable) != 1 || !strings.HasPrefix(texts(d)[0], ".: has more than 30000 keys and values") {
+			t.Errorf("%s: %d items, problems %.300q", name, len(d.Items), texts(d))
+		}
+	}
+}

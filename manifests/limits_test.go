@@ -180,7 +180,7 @@ func TestReferenceTellsLimits(t *testing.T) {
 		fmt.Sprintf("what is put in for `${…}` in a file | %d MiB; %d MiB", 2*l.FileBytes>>20, l.FileBytes>>20),
 		fmt.Sprintf("a regular expression in a constraint | %s bytes; what is beyond %d KiB of them in a file", thousands(maxRegexp), maxParsedRegexps>>10),
 		fmt.Sprintf("one list or object in a definition | %s members", thousands(maxMembers)),
-		fmt.Sprintf("%s manifests, %d MiB, folders %d deep, %s apps, pods and groups, %d,%s keys and values", thousands(l.Files), l.TotalBytes>>20, maxFolders, thousands(l.TotalDefinitions), l.TotalValues/1_000_000, thousands(l.TotalValues%1_000_000)),
+		fmt.Sprintf("%s manifests, %d MiB, folders %d deep, %s apps, pods and groups, %d,%s keys and values, of which each %d bytes", thousands(l.Files), l.TotalBytes>>20, maxFolders, thousands(l.TotalDefinitions), l.TotalValues/1_000_000, thousands(l.TotalValues%1_000_000), bytesOfValue),
 		fmt.Sprintf("%d of a file, %s of a source, %s bytes each", maxFileProblems, thousands(maxSourceProblems), thousands(maxMessage)),
 		fmt.Sprintf("%d lines of %s bytes and %d wildcards", maxIgnoreRules, thousands(maxIgnoreRule), maxWildcards),
 	} {

@@ -476,6 +476,10 @@ func (r *fileResult) fault(file string, f fault, id string) {
 	})
 }
 
+// bytesOfValue is how many bytes that a file stands for and does not have count as
+// one value of the source: those of ids, dependencies and ${…}.
+const bytesOfValue = 64
+
 // readFile reads the content of one manifest.
 func readFile(out *fileResult, name string, data []byte, o *Options) {
 	isJSON := strings.EqualFold(path.Ext(name), ".json")
@@ -521,6 +525,7 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 	for _, v := range values {
 		p.document(v)
 	}
+	out.values += (p.resolved + o.Limits.FileBytes - p.put.room) / bytesOfValue
 	if p.beyond != nil { // of a part of it nothing is known, so all of it is not
 		*out = fileResult{}
 		out.fault(name, *p.beyond, "")
