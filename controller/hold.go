@@ -148,7 +148,7 @@ func (p *pass) wayOn(c situation, seen look) string {
 	case c.fetched:
 		return fmt.Sprintf("this replica never saw the newer one there, so the server or mirror may lag behind; "+
 			"it goes on with the newer one or any later; if the older one is right: pacer approve %s --revision %s",
-			p.y.spec.Name, shortRevision(seen.snapshot.Revision.ID))
+			p.y.spec.Name, ShortRevision(seen.snapshot.Revision.ID))
 	case seen.tried == p.term && seen.err != nil:
 		return seen.err.Error()
 	}
@@ -163,14 +163,14 @@ func (p *pass) held(ctx context.Context, g ground, seen look, why string) ground
 	case seen.fetched == p.term && seen.snapshot != nil:
 		h.Answered = seen.snapshot.Revision.ID
 		h.Reason = fmt.Sprintf("the source answers with revision %s, which is older than revision %s, which was applied: %s",
-			shortRevision(h.Answered), shortRevision(n.ID), why)
+			ShortRevision(h.Answered), ShortRevision(n.ID), why)
 	default:
 		since := "this replica leads"
 		if p.term.sure {
 			since = "this process started"
 		}
 		h.Reason = fmt.Sprintf("the source was not read since %s, and what it showed before may be older than revision %s, which was applied: %s",
-			since, shortRevision(n.ID), why)
+			since, ShortRevision(n.ID), why)
 	}
 	if before := p.y.holdShown(); before != nil && before.Revision == h.Revision && before.Answered == h.Answered {
 		h.Since = before.Since
@@ -251,7 +251,7 @@ func (c *Controller) approveOlder(ctx context.Context, y *syncer, id string, by 
 	return c.order(ctx, y.spec.Name, by, func(s *store.State) error {
 		seen := y.watcher.seen().snapshot
 		if seen == nil || seen.Revision.ID != id {
-			return fmt.Errorf("%w: the source does not answer with revision %s any more", ErrConflict, shortRevision(id))
+			return fmt.Errorf("%w: the source does not answer with revision %s any more", ErrConflict, ShortRevision(id))
 		}
 		next := y.newestOf(seen.Revision, c.now())
 		next.Returned = true
@@ -302,8 +302,9 @@ func (p *pass) showHold() {
 	}
 }
 
-// shortRevision shortens a revision for people.
-func shortRevision(id string) string {
+// ShortRevision shortens a commit, or the hash of a directory's content, for
+// people: to 8 digits.
+func ShortRevision(id string) string {
 	const digits = 8
 	hash, hashed := strings.CutPrefix(id, contentHash)
 	hash = hash[:min(digits, len(hash))]

@@ -132,7 +132,7 @@ const contentHash = "sha256:"
 func listedKept(kept []store.Kept) string {
 	names := make([]string, 0, len(kept))
 	for _, k := range kept {
-		name := shortRevision(k.ID)
+		name := ShortRevision(k.ID)
 		if k.Subject != "" {
 			name += " (" + k.Subject + ")"
 		}

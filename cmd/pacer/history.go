@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -40,7 +41,7 @@ func newHistory() *cobra.Command {
 // printEntry writes one pass, and a line for each change of it.
 func printEntry(w io.Writer, e store.Entry) {
 	line := func(format string, args ...any) { printLine(w, format, args...) }
-	line("%s  %-10s %s %s (%s, took %s)", e.Began.UTC().Format(time.RFC3339), e.Result, shortRevision(e.Revision), e.Subject, e.Author,
+	line("%s  %-10s %s %s (%s, took %s)", e.Began.UTC().Format(time.RFC3339), e.Result, controller.ShortRevision(e.Revision), e.Subject, e.Author,
 		e.Ended.Sub(e.Began).Round(100*time.Millisecond))
 	if e.Asked.By != "" {
 		line("    asked for by %s", e.Asked)

@@ -76,14 +76,14 @@ func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 	line := func(format string, args ...any) { printLine(w, format, args...) }
 	line("%s: %s", y.Name, strings.Join(syncWords(y), ", "))
 	if y.Revision.ID != "" {
-		line("  at %s %s", shortRevision(y.Revision.ID), y.Revision.Subject)
+		line("  at %s %s", controller.ShortRevision(y.Revision.ID), y.Revision.Subject)
 	}
 	if pin := y.RolledBack; pin != nil {
-		line("  rolled back to %s %s", shortRevision(pin.ID), pin.Subject)
+		line("  rolled back to %s %s", controller.ShortRevision(pin.ID), pin.Subject)
 		line("      at %s, asked for by %s; pacer rollback %s --release ends it", pin.At.UTC().Format(time.RFC3339), pin.By, y.Name)
 	}
 	if h := y.Hold; h != nil {
-		line("  held at %s %s since %s", shortRevision(h.Revision), h.Subject, h.Since.UTC().Format(time.RFC3339))
+		line("  held at %s %s since %s", controller.ShortRevision(h.Revision), h.Subject, h.Since.UTC().Format(time.RFC3339))
 		line("      %s", h.Reason)
 	}
 	if y.SourceError != "" {
@@ -116,18 +116,9 @@ func lasting(now time.Time, a controller.AppStatus) string {
 		said = ", for " + max(now.Sub(a.Since), 0).Round(time.Second).String()
 	}
 	if a.Revision != "" {
-		said += ", at " + shortRevision(a.Revision)
+		said += ", at " + controller.ShortRevision(a.Revision)
 	}
 	return said
-}
-
-// shortRevision shortens a commit or the hash of a directory's content for reading.
-func shortRevision(id string) string {
-	const kind = "sha256:"
-	if hash, is := strings.CutPrefix(id, kind); is {
-		return kind + fmt.Sprintf("%.8s", hash)
-	}
-	return fmt.Sprintf("%.8s", id)
 }
 
 // syncWords sum a sync up.

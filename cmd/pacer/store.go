@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacer-gitops/pacer/clienttls"
+	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
@@ -303,22 +304,22 @@ func printState(w io.Writer, sync string, s store.State) {
 		line("  only reports since its state was lost at %s: %s", s.Loss.At.UTC().Format(time.RFC3339), s.Loss.Why)
 	}
 	if s.Pin != nil {
-		line("  rolled back to %s", shortRevision(s.Pin.ID))
+		line("  rolled back to %s", controller.ShortRevision(s.Pin.ID))
 	}
 	if s.Newest != nil {
-		line("  newest revision applied: %s %s", shortRevision(s.Newest.ID), s.Newest.Subject)
+		line("  newest revision applied: %s %s", controller.ShortRevision(s.Newest.ID), s.Newest.Subject)
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Approved)) {
-		line("  approved: %s, for revision %s", id, shortRevision(s.Approved[id]))
+		line("  approved: %s, for revision %s", id, controller.ShortRevision(s.Approved[id]))
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Rollouts)) {
-		line("  under way: %s, deployment %s of revision %s", id, s.Rollouts[id].Deployment, shortRevision(s.Rollouts[id].Revision))
+		line("  under way: %s, deployment %s of revision %s", id, s.Rollouts[id].Deployment, controller.ShortRevision(s.Rollouts[id].Revision))
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Failed)) {
 		line("  failed: %s: %s", id, s.Failed[id].Reason)
 	}
 	if len(s.History) > 0 {
 		last := s.History[0]
-		line("  last: %s %s, revision %s", last.Began.UTC().Format(time.RFC3339), last.Result, shortRevision(last.Revision))
+		line("  last: %s %s, revision %s", last.Began.UTC().Format(time.RFC3339), last.Result, controller.ShortRevision(last.Revision))
 	}
 }

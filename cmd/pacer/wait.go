@@ -99,11 +99,11 @@ func unmetSync(y controller.SyncStatus, revision string) (missing, failed string
 	case y.Planned.IsZero():
 		return say("git and Marathon were not compared yet"), ""
 	case y.RolledBack != nil && !strings.HasPrefix(y.PlannedRevision, revision):
-		return say("it is rolled back to %s until it is released", shortRevision(y.RolledBack.ID)), ""
+		return say("it is rolled back to %s until it is released", controller.ShortRevision(y.RolledBack.ID)), ""
 	case y.Hold != nil:
-		return say("it is held at %s: %s", shortRevision(y.Hold.Revision), y.Hold.Reason), ""
+		return say("it is held at %s: %s", controller.ShortRevision(y.Hold.Revision), y.Hold.Reason), ""
 	case y.PlannedRevision != inForce(y) || !strings.HasPrefix(y.PlannedRevision, revision):
-		return say("it is at %s", shortRevision(y.PlannedRevision)), ""
+		return say("it is at %s", controller.ShortRevision(y.PlannedRevision)), ""
 	case y.SourceError != "" && y.RolledBack == nil:
 		missing = say("the source cannot be read: %s", y.SourceError)
 	case y.StateLost != nil:

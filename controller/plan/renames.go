@@ -27,13 +27,14 @@ import (
 // setNewForms notes for each delete what may be its new form.
 func (w *work) setNewForms(drafts []*draft) {
 	var byProgram map[string][]likeness
-	alone := map[string]string{}
+	var alone map[string]string
+	var gone map[string]int
 	for _, d := range drafts {
 		if d.Action != Delete || d.Kind == manifests.KindGroup || w.in.Unproven[d.ID] {
 			continue
 		}
 		if byProgram == nil {
-			byProgram, alone = w.programs(), w.aloneInFile()
+			byProgram, alone, gone = w.programs(), w.aloneInFile(), w.goneByFile()
 		}
 		old := w.likeness(d.ID, w.in.Live.Apps[d.ID], w.in.Live.Pods[d.ID])
 		var forms []string
@@ -44,7 +45,7 @@ func (w *work) setNewForms(drafts []*draft) {
 				}
 			}
 		}
-		if id := alone[d.File]; id != "" && d.File != "" && w.ownedInFile(d.File) == 1 {
+		if id := alone[d.File]; id != "" && d.File != "" && gone[d.File] == 1 {
 			forms = append(forms, id)
 		}
 		slices.Sort(forms)
@@ -84,16 +85,16 @@ func (w *work) aloneInFile() map[string]string {
 	return alone
 }
 
-// ownedInFile counts the apps and pods that were applied last from a file and that
-// git has no longer.
-func (w *work) ownedInFile(file string) int {
-	n := 0
+// goneByFile counts, by the file that they were applied last from, the apps and
+// pods that git has no longer.
+func (w *work) goneByFile() map[string]int {
+	gone := map[string]int{}
 	for id, o := range w.in.Inventory {
-		if o.File == file && o.Kind != manifests.KindGroup && w.wanted[id] == "" {
-			n++
+		if o.Kind != manifests.KindGroup && w.wanted[id] == "" {
+			gone[o.File]++
 		}
 	}
-	return n
+	return gone
 }
 
 // likeness is what of an app or a pod a rename leaves as it is.
