@@ -80,8 +80,8 @@ func (y *syncer) approvable(ids []string, revision string) ([]string, string, er
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	planned := y.view.PlannedRevision
-	if planned == "" || !strings.HasPrefix(planned, revision) {
-		return nil, "", fmt.Errorf("%w: revision %q is to be approved, and %q was planned last: look at what it asks for", ErrConflict, revision, planned)
+	if planned == "" || !IsRevision(planned, revision) {
+		return nil, "", fmt.Errorf("%w: revision %q is to be approved, and %q was planned last: look at what it asks for", ErrConflict, ShortRevision(revision), ShortRevision(planned))
 	}
 	var waiting []string
 	for _, a := range y.view.Apps {

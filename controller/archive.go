@@ -99,7 +99,7 @@ func (p *pass) recall(ctx context.Context, k store.Kept) (manifests.Desired, err
 	}
 	d, err := p.c.recall(ctx, p.y.spec, k)
 	if err != nil && p.pin != nil {
-		err = fmt.Errorf("this sync is rolled back to %s, so nothing is changed: %w: release it, or roll it back to another revision", k.ID, err)
+		err = fmt.Errorf("this sync is rolled back to %s, so nothing is changed: %w: release it, or roll it back to another revision", ShortRevision(k.ID), err)
 	}
 	if err != nil {
 		return d, err

@@ -264,7 +264,7 @@ func (c *Controller) approveOlder(ctx context.Context, y *syncer, id string, by 
 // its beginning is the one given; empty: there is none.
 func (y *syncer) answeredOlder(revision string) string {
 	h := y.holdShown()
-	if h == nil || h.Answered == "" || revision == "" || !strings.HasPrefix(strings.TrimPrefix(h.Answered, contentHash), strings.TrimPrefix(revision, contentHash)) {
+	if h == nil || h.Answered == "" || revision == "" || !IsRevision(h.Answered, revision) {
 		return ""
 	}
 	return h.Answered
@@ -300,16 +300,4 @@ func (p *pass) showHold() {
 		p.c.log.Warn("sync is held at the newest revision that was applied", "sync", p.y.spec.Name, "revision", h.Revision,
 			"answered", h.Answered, "reconciles", h.Reconciles, "reason", h.Reason)
 	}
-}
-
-// ShortRevision shortens a commit, or the hash of a directory's content, for
-// people: to 8 digits.
-func ShortRevision(id string) string {
-	const digits = 8
-	hash, hashed := strings.CutPrefix(id, contentHash)
-	hash = hash[:min(digits, len(hash))]
-	if hashed {
-		return contentHash + hash
-	}
-	return hash
 }

@@ -75,6 +75,7 @@ func (p *pass) run(ctx context.Context, seen look) passEnd {
 	}
 	p.from = p.stand(ctx, seen)
 	p.revision = p.from.revision
+	p.y.show(func(s *SyncStatus) { s.InForce, s.RolledBack = p.revision, p.pin })
 	p.showHold()
 	if p.from.snapshot == nil && p.from.kept == nil {
 		return passEnd{result: PassFailed, noSnapshot: true, err: errors.New("the source was never read: nothing is changed till then")}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -39,7 +38,7 @@ func (c *Controller) Rollback(ctx context.Context, sync string, to Rollback, by 
 			return err
 		}
 		if _, err := c.recall(ctx, y.spec, k); err != nil {
-			return fmt.Errorf("%w: there is no way back to %s: %w; these are kept: %s", ErrConflict, k.ID, err, listedKept(s.Kept))
+			return fmt.Errorf("%w: there is no way back to %s: %w; these are kept: %s", ErrConflict, ShortRevision(k.ID), err, listedKept(s.Kept))
 		}
 		pin = store.Pin{Kept: k, By: by, At: c.now()}
 		s.Pin = &pin
@@ -112,7 +111,7 @@ func (to Rollback) named(kept []store.Kept) (store.Kept, error) {
 		if k.ID == to.Revision {
 			return k, nil
 		}
-		if strings.HasPrefix(k.ID, to.Revision) || strings.HasPrefix(k.ID, contentHash+to.Revision) {
+		if IsRevision(k.ID, to.Revision) {
 			found = append(found, k)
 		}
 	}
@@ -124,9 +123,6 @@ func (to Rollback) named(kept []store.Kept) (store.Kept, error) {
 	}
 	return store.Kept{}, fmt.Errorf("%w: revision %q is the beginning of several: %s", ErrConflict, to.Revision, listedKept(found))
 }
-
-// contentHash begins the revisions of directories.
-const contentHash = "sha256:"
 
 // listedKept names the first of many revisions, short and with their subjects.
 func listedKept(kept []store.Kept) string {

@@ -76,6 +76,9 @@ func TestRollbackHoldsUntilReleased(t *testing.T) {
 		if y.RolledBack == nil || y.RolledBack.ID != "commit-3" || y.RolledBack.By.User != "ada" || y.PlannedRevision != "commit-3" {
 			t.Errorf("shown as rolled back to %+v, planned at %s", y.RolledBack, y.PlannedRevision)
 		}
+		if y.InForce.ID != "commit-3" || y.InForce.Subject != "change 3" || y.InForce.Author != "Ada" || y.Revision.ID != "" {
+			t.Errorf("in force: %+v, at the source: %q, which was not read since the start", y.InForce, y.Revision.ID)
+		}
 		if why := g.Status().NotReady(); len(why) > 0 {
 			t.Errorf("not ready though it knows what it wants: %v", why)
 		}
@@ -99,6 +102,38 @@ func TestRollbackHoldsUntilReleased(t *testing.T) {
 			t.Errorf("still rolled back: %+v", y.RolledBack)
 		}
 		g.stop()
+	})
+}
+
+// The status names the revision that is in force, and beside it what the source
+// is at, also while Marathon cannot be read.
+func TestStatusNamesTheRevisionInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newKeepingRig(t)
+		defer g.stop()
+		shows := func(when, inForce, source, rolledBack string) {
+			t.Helper()
+			y, pin := g.sync("shop"), store.Pin{}
+			if y.RolledBack != nil {
+				pin = *y.RolledBack
+			}
+			if y.InForce.ID != inForce || y.Revision.ID != source || pin.ID != rolledBack {
+				t.Errorf("%s: in force %q, source at %q, rolled back to %q; want %q, %q, %q", when, y.InForce.ID, y.Revision.ID, pin.ID, inForce, source, rolledBack)
+			}
+		}
+		shows("following", "commit-4", "commit-4", "")
+		g.world.set(func() { g.world.down = errors.New("connection refused") })
+		g.rollback(Rollback{})
+		shows("rolled back, Marathon away", "commit-3", "commit-4", "commit-3")
+		g.world.set(func() { g.world.down = nil })
+		g.repo.push(files("/shop/a", "v5"))
+		after(2 * testResync)
+		shows("a push later", "commit-3", "commit-5", "commit-3")
+		if err := g.Release(t.Context(), "shop", ada); err != nil {
+			t.Fatal(err)
+		}
+		after(time.Second)
+		shows("released", "commit-5", "commit-5", "")
 	})
 }
 

@@ -125,6 +125,10 @@ type SyncStatus struct {
 	// Revision is what the source was at when it was last read with success;
 	// its ID is empty while it never was.
 	Revision sources.Revision `json:"revision"`
+	// InForce is the revision that the sync goes by: that of a rollback or a hold,
+	// else what its source was at when the last pass began. Its ID is empty while
+	// there is none.
+	InForce sources.Revision `json:"inForce"`
 	// Looked is when the source was last looked at, with or without success.
 	Looked time.Time `json:"looked,omitzero"`
 	// SourceError says why the source cannot be read now. The revision above

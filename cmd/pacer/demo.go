@@ -253,7 +253,7 @@ func (t teller) line(format string, args ...any) {
 
 func (t teller) tellRevision(s controller.SyncStatus, last string) string {
 	if s.Revision.ID != last && s.Revision.ID != "" {
-		t.line("● %.7s  %s", s.Revision.ID, s.Revision.Subject)
+		t.line("● %s  %s", controller.ShortRevision(s.Revision.ID), s.Revision.Subject)
 	}
 	return s.Revision.ID
 }

@@ -75,12 +75,11 @@ func leaderWords(l leader.Status) string {
 func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 	line := func(format string, args ...any) { printLine(w, format, args...) }
 	line("%s: %s", y.Name, strings.Join(syncWords(y), ", "))
-	if y.Revision.ID != "" {
-		line("  at %s %s", controller.ShortRevision(y.Revision.ID), y.Revision.Subject)
+	if at := revisionWords(y); at != "" {
+		line("  at %s", at)
 	}
 	if pin := y.RolledBack; pin != nil {
-		line("  rolled back to %s %s", controller.ShortRevision(pin.ID), pin.Subject)
-		line("      at %s, asked for by %s; pacer rollback %s --release ends it", pin.At.UTC().Format(time.RFC3339), pin.By, y.Name)
+		line("  rolled back at %s, asked for by %s; pacer rollback %s --release ends it", pin.At.UTC().Format(time.RFC3339), pin.By, y.Name)
 	}
 	if h := y.Hold; h != nil {
 		line("  held at %s %s since %s", controller.ShortRevision(h.Revision), h.Subject, h.Since.UTC().Format(time.RFC3339))
@@ -107,6 +106,33 @@ func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 	for _, p := range y.Problems {
 		line("  %s", p)
 	}
+}
+
+// revisionWords name the revision that a sync goes by, and what its source is at
+// where that is another one; empty: none is known yet.
+func revisionWords(y controller.SyncStatus) string {
+	name := func(id, subject string) string {
+		return strings.TrimSpace(controller.ShortRevision(id) + " " + subject)
+	}
+	var notes []string
+	if y.RolledBack != nil {
+		notes = append(notes, "rolled back")
+	}
+	switch {
+	case y.InForce.ID == "" && y.Revision.ID == "":
+		return ""
+	case y.InForce.ID == "":
+		return name(y.Revision.ID, y.Revision.Subject) + " (not compared yet)"
+	case y.Revision.ID == "":
+		notes = append(notes, "the source was not read yet")
+	case y.Revision.ID != y.InForce.ID:
+		notes = append(notes, "the source is at "+name(y.Revision.ID, y.Revision.Subject))
+	}
+	at := name(y.InForce.ID, y.InForce.Subject)
+	if len(notes) > 0 {
+		at += " (" + strings.Join(notes, "; ") + ")"
+	}
+	return at
 }
 
 // lasting tells for how long an app stands so, and at which revision.

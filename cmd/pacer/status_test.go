@@ -9,7 +9,9 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
 )
 
 // TestStatusTellsProblemsAsValidateDoes: with the place where there is one, and
@@ -37,6 +39,28 @@ func TestStatusSaysWhoLeads(t *testing.T) {
 		var out strings.Builder
 		printStatus(&out, controller.Status{Leader: &l})
 		if got := strings.TrimSuffix(out.String(), "No sync is configured.\n"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// The revision that is named is the one in force, and the source's beside it.
+func TestStatusNamesTheRevisionInForce(t *testing.T) {
+	older := sources.Revision{ID: "1111111111111111", Subject: "Run one"}
+	newer := sources.Revision{ID: "2222222222222222", Subject: "Run another"}
+	directory := sources.Revision{ID: "sha256:3333333333333333"}
+	pin := &store.Pin{Kept: store.Kept{ID: older.ID, Subject: older.Subject}}
+	for want, y := range map[string]controller.SyncStatus{
+		"22222222 Run another": {InForce: newer, Revision: newer},
+		"11111111 Run one (rolled back; the source is at 22222222 Run another)": {InForce: older, Revision: newer, RolledBack: pin},
+		"11111111 Run one (rolled back)":                                        {InForce: older, Revision: older, RolledBack: pin},
+		"11111111 Run one (rolled back; the source was not read yet)":           {InForce: older, RolledBack: pin},
+		"11111111 Run one (the source is at 22222222 Run another)":              {InForce: older, Revision: newer},
+		"22222222 Run another (not compared yet)":                               {Revision: newer},
+		"sha256:33333333": {InForce: directory, Revision: directory},
+		"":                {},
+	} {
+		if got := revisionWords(y); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

@@ -32,7 +32,7 @@ func TestTeller(t *testing.T) {
 		t.Errorf("still told: %v", told)
 	}
 	times := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d`)
-	want := "TIME    ! bad.yaml:1:6: a value is missing\n" + "TIME  ● 0123456  a\\x1b[31mb\\nc\n"
+	want := "TIME    ! bad.yaml:1:6: a value is missing\n" + "TIME  ● 01234567  a\\x1b[31mb\\nc\n"
 	if diff := cmp.Diff(want, times.ReplaceAllString(out.String(), "TIME")); diff != "" {
 		t.Error(diff)
 	}

@@ -98,11 +98,11 @@ func unmetSync(y controller.SyncStatus, revision string) (missing, failed string
 		return say("%s", y.Last.Error), ""
 	case y.Planned.IsZero():
 		return say("git and Marathon were not compared yet"), ""
-	case y.RolledBack != nil && !strings.HasPrefix(y.PlannedRevision, revision):
+	case y.RolledBack != nil && !controller.IsRevision(y.PlannedRevision, revision):
 		return say("it is rolled back to %s until it is released", controller.ShortRevision(y.RolledBack.ID)), ""
 	case y.Hold != nil:
 		return say("it is held at %s: %s", controller.ShortRevision(y.Hold.Revision), y.Hold.Reason), ""
-	case y.PlannedRevision != inForce(y) || !strings.HasPrefix(y.PlannedRevision, revision):
+	case y.PlannedRevision != inForce(y) || !controller.IsRevision(y.PlannedRevision, revision):
 		return say("it is at %s", controller.ShortRevision(y.PlannedRevision)), ""
 	case y.SourceError != "" && y.RolledBack == nil:
 		missing = say("the source cannot be read: %s", y.SourceError)

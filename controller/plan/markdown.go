@@ -26,7 +26,7 @@ func (r Printer) markdown(p Plan) []byte {
 		fmt.Fprintf(&b, "\n**%s**\n", totalOutcomes(r.Outcomes))
 	}
 	if p.Sync != "" || p.Revision != "" {
-		fmt.Fprintf(&b, "\nSync %s at %s\n", code(p.Sync), code(p.Revision))
+		fmt.Fprintf(&b, "\nSync %s at %s\n", code(p.Sync), code(ShortRevision(p.Revision)))
 	}
 	if len(p.Problems) > 0 {
 		b.WriteString("\n| | problem |\n|---|---|\n")

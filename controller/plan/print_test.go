@@ -57,7 +57,7 @@ func TestGoldenPrints(t *testing.T) {
 	in := sampleInput(t)
 	in.Marathon = "http://m1:8080, http://m2:8080"
 	p := Compute(in)
-	empty := Plan{Revision: "r1", Sync: "shop", Marathon: "http://m1:8080", Summary: Summary{None: 4}}
+	empty := Plan{Revision: "3f9c2a71d0e84b6c5a1f7e2d9b8c4a6f0e1d2c3b", Sync: "shop", Marathon: "http://m1:8080", Summary: Summary{None: 4}}
 	cases := map[string]struct {
 		plan    Plan
 		printer Printer

@@ -35,8 +35,19 @@ type wish struct {
 // sync pokes the controller.
 func (s *site) sync() http.Handler {
 	return s.action("sync", http.StatusAccepted, func(_ context.Context, name string, _ wish, by store.Asked) (string, error) {
-		return "a pass of " + name + " will begin", s.Trigger(name, by)
+		return "a pass of " + name + " will begin" + s.pinned(name), s.Trigger(name, by)
 	})
+}
+
+// pinned says of a sync that is rolled back what it goes by whatever its source
+// says, to who may expect that it follows.
+func (s *site) pinned(name string) string {
+	for _, y := range s.Status().Syncs {
+		if y.Name == name && y.RolledBack != nil {
+			return "; it is rolled back to " + controller.ShortRevision(y.RolledBack.ID) + " until it is released"
+		}
+	}
+	return ""
 }
 
 func (s *site) suspend() http.Handler {
@@ -47,7 +58,7 @@ func (s *site) suspend() http.Handler {
 
 func (s *site) resume() http.Handler {
 	return s.action("resume", http.StatusOK, func(ctx context.Context, name string, _ wish, by store.Asked) (string, error) {
-		return name + " is resumed", s.Resume(ctx, name, by)
+		return name + " is resumed" + s.pinned(name), s.Resume(ctx, name, by)
 	})
 }
 
@@ -69,7 +80,7 @@ func (s *site) rollback() http.Handler {
 			return "", fmt.Errorf("%w: want a revision, or a number of revisions back", errBody)
 		}
 		pin, err := s.Rollback(ctx, name, controller.Rollback{Revision: w.Revision, Back: w.Back}, by)
-		return fmt.Sprintf("%s is rolled back to %s, and stays there until it is released", name, strings.TrimSpace(shortID(pin.ID)+" "+pin.Subject)), err
+		return fmt.Sprintf("%s is rolled back to %s, and stays there until it is released", name, strings.TrimSpace(controller.ShortRevision(pin.ID)+" "+pin.Subject)), err
 	})
 }
 

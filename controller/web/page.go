@@ -38,7 +38,7 @@ func newRenderer(version string) *renderer {
 		"asset": assetPath,
 		"link":  safeLink,
 		"path":  url.PathEscape,
-		"short": shortID,
+		"short": controller.ShortRevision,
 		"ago":   ago,
 		"took":  func(began, ended time.Time) string { return span(ended.Sub(began)) },
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -105,15 +105,6 @@ func safeLink(address string) string {
 		return ""
 	}
 	return u.String()
-}
-
-// shortID shortens a commit or a content hash for reading.
-func shortID(id string) string {
-	const hashed, digits = "sha256:", 8
-	if len(id) > len(hashed)+digits && id[:len(hashed)] == hashed {
-		return id[:len(hashed)+digits]
-	}
-	return id[:min(len(id), digits)]
 }
 
 func ago(now, t time.Time) string {

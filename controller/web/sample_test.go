@@ -76,7 +76,7 @@ func shopSync() controller.SyncStatus {
 		History: shopHistory(head),
 		Kept:    []store.Kept{{ID: shopHistory(head)[1].Revision}, {ID: shopHistory(head)[2].Revision}},
 
-		PlannedRevision: head.ID,
+		PlannedRevision: head.ID, InForce: head,
 	}
 }
 
@@ -89,7 +89,7 @@ func rolledBackSync() controller.SyncStatus {
 	good := y.History[1]
 	by := store.Asked{By: store.AskedByPerson, Verb: "rollback", User: "ada", Token: "act", Address: "10.0.0.7", Reason: "pricing does not start"}
 	y.RolledBack = &store.Pin{Kept: store.Kept{ID: good.Revision, Subject: good.Subject}, By: by, At: noon.Add(-4 * time.Minute)}
-	y.PlannedRevision = good.Revision
+	y.PlannedRevision, y.InForce = good.Revision, sources.Revision{ID: good.Revision, Author: good.Author, Subject: good.Subject}
 	y.History = append([]store.Entry{{
 		Revision: good.Revision, Author: good.Author, Subject: good.Subject, Began: noon.Add(-4 * time.Minute), Ended: noon.Add(-3 * time.Minute),
 		Result: "applied", Summary: plan.Summary{Update: 1}, Asked: by,
@@ -126,6 +126,7 @@ func calmSync() controller.SyncStatus {
 		Planned:  noon.Add(-12 * time.Second),
 		Last:     &controller.PassStatus{Began: noon.Add(-12 * time.Second), Ended: noon.Add(-12*time.Second + 84*time.Millisecond), Result: controller.PassUnchanged},
 	}
+	y.InForce = y.Revision
 	for _, name := range []string{"invoice", "ledger"} {
 		y.Apps = append(y.Apps, app("/billing/"+name, controller.Synced, controller.HealthHealthy, controller.Instances{Wanted: 2, Running: 2}, name+".json", ""))
 	}
@@ -153,6 +154,7 @@ func hostileSync() controller.SyncStatus {
 	return controller.SyncStatus{
 		Name: "evil", Source: "javascript:document.title='owned'", Path: hostile, Scope: "/evil",
 		Revision:        sources.Revision{ID: "0badc0de", Author: hostile, Subject: hostile, Time: noon.Add(time.Hour)},
+		InForce:         sources.Revision{ID: hostile, Author: hostile, Subject: hostile, Time: noon.Add(time.Hour)},
 		Last:            &controller.PassStatus{Began: noon.Add(-time.Second), Ended: noon, Result: controller.PassFailed, Error: hostile},
 		Notes:           []string{hostile},
 		Apps:            []controller.AppStatus{app("/evil/"+hostile, controller.AppState(hostile), controller.Health(hostile), controller.Instances{}, hostile, hostile), approvable("/evil/" + hostile + "2")},

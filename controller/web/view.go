@@ -42,6 +42,8 @@ type syncView struct {
 	controller.SyncStatus
 	Now      time.Time
 	State    chip
+	Pinned   *chip        // of a sync that is rolled back, where State says something else
+	At, Head revisionView // what it goes by, and what its source is at
 	Rows     []appView
 	Hidden   int // rows that are left out
 	Unshown  int // rows that would need attention, and are too many to be shown
@@ -51,6 +53,11 @@ type syncView struct {
 	Recent       []entryView
 	Older        []entryView
 	Empty        string // what to do, where there are no rows
+}
+
+type revisionView struct {
+	ID, Subject, Author string
+	Time, Now           time.Time
 }
 
 type appView struct {
@@ -135,10 +142,14 @@ func headline(s controller.Status, views []syncView) chip {
 
 func newSyncView(s controller.SyncStatus, now time.Time, maxCalm int) syncView {
 	v := syncView{SyncStatus: s, Now: now, Empty: emptyHint(s)}
+	v.At = revisionView{s.InForce.ID, s.InForce.Subject, s.InForce.Author, s.InForce.Time, now}
+	v.Head = revisionView{s.Revision.ID, s.Revision.Subject, s.Revision.Author, s.Revision.Time, now}
 	for _, a := range s.Apps {
 		v.Rows = append(v.Rows, newAppView(a, now))
 	}
-	v.State = overall(s, v.Rows)
+	if v.State = overall(s, v.Rows); s.RolledBack != nil && v.State != rolledBack {
+		v.Pinned = &rolledBack
+	}
 	slices.SortStableFunc(v.Rows, func(a, b appView) int {
 		return cmp.Compare(rank(a.calm), rank(b.calm))
 	})
@@ -208,6 +219,9 @@ func calmRows(rows []appView) int {
 	return n
 }
 
+// rolledBack is what a sync shows that is held at an earlier revision.
+var rolledBack = chip{"rolled back", toneWarn}
+
 // overall tells the state of a sync in one word: what hinders it first, then
 // its worst app.
 func overall(s controller.SyncStatus, rows []appView) chip {
@@ -231,7 +245,7 @@ func overall(s controller.SyncStatus, rows []appView) chip {
 		}
 		switch {
 		case t == toneWarn && s.RolledBack != nil:
-			return chip{"rolled back", toneWarn}
+			return rolledBack
 		case t == toneWarn && s.Hold != nil:
 			return chip{"held", toneWarn}
 		case t == toneBad && hasErrors(s.Problems):

@@ -381,7 +381,9 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 		}},
 		"rolled back": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}}, []string{
 			"Rolled back to", "1b2c3d4e", "person ada (act token) from 10.0.0.7: rollback (pricing does not start)", `aria-label="Release shop"`,
-			"Hold at 36587a9c until released", "1 out of sync, 2 synced; 3 healthy; 1 blocked", "Approve delete",
+			"Hold at 36587a9c until released", `<span class="chip warn">rolled back</span>`,
+			`<dt>Revision</dt><dd><code title="1b2c3d4e77aa0f3344">1b2c3d4e</code> <bdi class="subject">search: index 2 more fields</bdi>`, "(rolled back)",
+			`<dt>Source at</dt><dd><code title="3f9c2a71d0e84b6c5a1f7e2d9b8c4a6f0e1d2c3b">3f9c2a71</code> <bdi class="subject">cart: keep baskets for a week</bdi>`, "1 out of sync, 2 synced; 3 healthy; 1 blocked", "Approve delete",
 		}},
 		"nothing configured": {controller.Status{Now: noon, Running: true}, []string{"No syncs yet", "branch: main"}},
 		"failing":            {failing, []string{"Marathon cannot be read; nothing is changed", "connection refused", "The newest configuration is not in force", "syncz"}},
@@ -504,17 +506,6 @@ func TestAgoAndSpan(t *testing.T) {
 	}
 	if got := span(84 * time.Millisecond); got != "84 ms" {
 		t.Errorf("span(84ms) = %q", got)
-	}
-}
-
-func TestShortID(t *testing.T) {
-	for id, want := range map[string]string{
-		"3f9c2a71d0e84b6c": "3f9c2a71", "abc": "abc", "": "",
-		"sha256:0123456789abcdef": "sha256:01234567",
-	} {
-		if got := shortID(id); got != want {
-			t.Errorf("shortID(%q) = %q, want %q", id, got, want)
-		}
 	}
 }
 
