@@ -37,10 +37,11 @@ var imports = map[string][]string{
 	// What the tests of several packages share.
 	"clienttls/tlstest":                    {},
 	"sources/gittest":                      {},
-	"controller/zookeeper/zktest":          {},
+	"controller/zookeeper/zktest":          {"internal/testenv"},
 	"controller/marathon/pathtest":         {},
 	"controller/local/executor/enginetest": {},
 	"controller/web/browsertest":           {},
+	"internal/testenv":                     {},
 	"controller/local/localtest":           {"manifests", "controller/local", "controller/local/executor"},
 }
 

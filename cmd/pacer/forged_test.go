@@ -23,6 +23,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // The tokens of the replicas in these tests.
@@ -56,7 +57,7 @@ func newElecting(t *testing.T, e *zktest.Ensemble, withAuth bool) *electing {
 func (c *electing) replica() string {
 	c.t.Helper()
 	dir := c.t.TempDir()
-	file, url := filepath.Join(dir, "pacer.yaml"), "http://"+unusedAddress(c.t)
+	file, url := filepath.Join(dir, "pacer.yaml"), "http://"+testenv.FreePort(c.t).Address()
 	text := fmt.Sprintf(`
 marathon: {url: %s, agentPort: 0}
 zookeeper: {servers: %s, root: %s, %ssessionTimeout: 2s}

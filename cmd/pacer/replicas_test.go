@@ -31,6 +31,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon/pathtest"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -148,7 +149,7 @@ func builtPacer(t testing.TB) string {
 func (c *cluster) newReplica(i int, marathon http.Handler) *replicaProcess {
 	c.t.Helper()
 	dir := c.t.TempDir()
-	r := &replicaProcess{c: c, i: i, listen: unusedAddress(c.t), config: filepath.Join(dir, "pacer.yaml"), log: filepath.Join(dir, "log")}
+	r := &replicaProcess{c: c, i: i, listen: testenv.FreePort(c.t).Address(), config: filepath.Join(dir, "pacer.yaml"), log: filepath.Join(dir, "log")}
 	r.marathon, r.path = pathtest.Server(c.t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { r.serve(w, req, marathon) }))
 	r.marathon.Start()
 	c.t.Cleanup(func() { r.marathon.CloseClientConnections(); r.marathon.Close() })
@@ -180,17 +181,6 @@ syncs: {shop: {source: shop, scope: /shop, adopt: true, prune: "on"}}
 	}
 	c.t.Cleanup(r.kill)
 	return r
-}
-
-// unusedAddress was free a moment ago.
-func unusedAddress(t testing.TB) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // serve is Marathon as one replica reaches it. It records writes.

@@ -25,6 +25,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/local/executor"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 func TestMain(m *testing.M) {
@@ -69,15 +70,12 @@ func TestScripts(t *testing.T) {
 
 // setupScript gives git an author, and Pacer nothing from this machine.
 func setupScript(env *testscript.Env) error {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := testenv.NewPort()
 	if err != nil {
 		return err
 	}
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	env.Setenv("PORT", port) // free a moment ago: a script's Pacer must have a known address
-	if err := ln.Close(); err != nil {
-		return err
-	}
+	env.Defer(func() { _ = port.Release() })
+	env.Setenv("PORT", fmt.Sprint(port.Number)) // a script's Pacer must have a known address
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {

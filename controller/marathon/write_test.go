@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/clienttls"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -203,15 +203,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// deadURL is where nobody listens any more.
-func deadURL(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
-}
+// deadURL is where nobody listens.
+func deadURL(t testing.TB) string { return "http://" + testenv.FreePort(t).Address() }
 
 func TestReadsGoOnAtTheNextURL(t *testing.T) {
 	t.Parallel()

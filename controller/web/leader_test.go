@@ -16,6 +16,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/marathon/pathtest"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // replica is one that leads or follows, with tokens. It is asked at its URL.
@@ -202,8 +203,7 @@ func TestWithoutALeaderToAskTheAnswerSaysSo(t *testing.T) {
 	defer elsewhere.Close()
 	redirects := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
 	defer redirects.Close()
-	gone := httptest.NewServer(nil)
-	gone.Close()
+	gone := "http://" + testenv.FreePort(t).Address()
 	var own string
 	for name, c := range map[string]struct {
 		at   func(context.Context) (leader.Replica, error)
@@ -214,7 +214,7 @@ func TestWithoutALeaderToAskTheAnswerSaysSo(t *testing.T) {
 		"nobody leads":       {at: func(context.Context) (leader.Replica, error) { return leader.Replica{}, leader.ErrNobody }, want: "no leader at the moment"},
 		"itself":             {at: func(ctx context.Context) (leader.Replica, error) { return proved(own)(ctx) }, want: "about to lead"},
 		"no URL":             {at: proved("file:///etc/passwd"), want: "no URL"},
-		"it does not answer": {at: proved(gone.URL), want: "does not answer"},
+		"it does not answer": {at: proved(gone), want: "does not answer"},
 		"passed on already":  {at: proved(elsewhere.URL), head: []string{forwarded, "1"}, want: "has just changed"},
 		"it redirects":       {at: proved(redirects.URL), code: http.StatusTemporaryRedirect},
 	} {

@@ -14,6 +14,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 func TestDialGoesPastAServerThatAcceptsAndSaysNothing(t *testing.T) {
@@ -31,15 +32,10 @@ func TestDialGoesPastAServerThatAcceptsAndSaysNothing(t *testing.T) {
 }
 
 func TestDialGivesUpWithTheLastReason(t *testing.T) {
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	before := runtime.NumGoroutine()
-	_, err = Dial(ctx, Config{Servers: []string{closed.Addr().String()}})
+	_, err := Dial(ctx, Config{Servers: []string{testenv.FreePort(t).Address()}})
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("got %v, want the deadline and the last reason", err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/pacer-gitops/pacer/controller/local/executor/enginetest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 const testImage = "pacer-test/sh:1"
@@ -242,7 +243,7 @@ func testContainerPorts(t *testing.T, e enginetest.Engine) {
 		t.Log("NOT TESTED: this engine has no bridge network")
 		return
 	}
-	port := freePort(t)
+	port := testenv.FreePort(t).Number
 	task := Task{ID: "web", Args: []string{"/web", ":80"}, Env: map[string]string{"GREETING": "hi"}, Ports: []Port{{Host: port, Container: 80}}, Container: &Container{Image: testImage}}
 	w := open(t, Options{Docker: e.Address})
 	w.launch(task)
@@ -270,16 +271,6 @@ func testContainerPorts(t *testing.T, e enginetest.Engine) {
 	if end := w.awaitEnd("second"); end.State != Failed || !strings.Contains(end.Message, fmt.Sprint(port)) {
 		t.Errorf("%+v", end)
 	}
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func testContainerOrphans(t *testing.T, e enginetest.Engine) {

@@ -281,10 +281,10 @@ type link struct {
 func newLink(to *Server) (*link, error) {
 	l := &link{}
 	var err error
-	if l.quorum, err = newProxy(to.address(to.quorumPort), true); err != nil {
+	if l.quorum, err = newProxy(to.quorum.Address(), true); err != nil {
 		return nil, err
 	}
-	if l.election, err = newProxy(to.address(to.electionPort), true); err != nil {
+	if l.election, err = newProxy(to.election.Address(), true); err != nil {
 		l.quorum.close()
 		return nil, err
 	}

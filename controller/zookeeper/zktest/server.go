@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 const jar = "/usr/share/java/zookeeper.jar"
@@ -58,10 +60,10 @@ type Server struct {
 	ID    int
 	Proxy *Proxy // between it and its clients
 
-	folder                               string
-	clientPort, quorumPort, electionPort int
-	securePort                           int // for clients that speak TLS
-	java                                 []string
+	folder                   string
+	client, quorum, election *testenv.Port
+	secure                   *testenv.Port // for clients that speak TLS
+	java                     []string
 
 	mu      sync.Mutex
 	process *exec.Cmd     // nil: not running
@@ -71,34 +73,44 @@ type Server struct {
 }
 
 func newServer(id int, folder string, secure bool) (*Server, error) {
-	ports, err := freePorts(4)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{ID: id, folder: folder, clientPort: ports[0], quorumPort: ports[1], electionPort: ports[2], securePort: ports[3]}
-	if err := os.MkdirAll(s.data(), 0o700); err != nil {
-		return nil, err
+	s := &Server{ID: id, folder: folder}
+	for _, p := range s.ports() {
+		var err error
+		if *p, err = testenv.NewPort(); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
 	}
 	target := s.Direct()
 	if secure {
-		target = s.address(s.securePort)
+		target = s.secure.Address()
 	}
-	s.Proxy, err = newProxy(target, false)
-	return s, err
+	err := os.MkdirAll(s.data(), 0o700)
+	if err == nil {
+		s.Proxy, err = newProxy(target, false)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
-// freePorts are ports that were free a moment ago.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer ln.Close()
-		ports = append(ports, ln.Addr().(*net.TCPAddr).Port)
+func (s *Server) ports() []**testenv.Port {
+	return []**testenv.Port{&s.client, &s.quorum, &s.election, &s.secure}
+}
+
+// close ends the server and gives its ports back.
+func (s *Server) close() error {
+	s.Kill()
+	if s.Proxy != nil {
+		s.Proxy.close()
 	}
-	return ports, nil
+	var errs []error
+	for _, p := range s.ports() {
+		if *p != nil {
+			errs = append(errs, (*p).Release())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Server) data() string       { return filepath.Join(s.folder, "data") }
@@ -106,9 +118,7 @@ func (s *Server) configFile() string { return filepath.Join(s.folder, "zoo.cfg")
 func (s *Server) logFile() string    { return filepath.Join(s.folder, "log") }
 
 // Direct is where it listens, past the proxy.
-func (s *Server) Direct() string { return s.address(s.clientPort) }
-
-func (*Server) address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+func (s *Server) Direct() string { return s.client.Address() }
 
 func (s *Server) writeID() error {
 	if err := os.MkdirAll(s.data(), 0o700); err != nil {

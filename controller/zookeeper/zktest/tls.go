@@ -56,7 +56,7 @@ func (e *Ensemble) serverPEM() string { return filepath.Join(e.folder, "tls", "s
 // tlsConfig are lines of zoo.cfg.
 func (e *Ensemble) tlsConfig(s *Server) map[string]string {
 	return map[string]string{
-		"secureClientPort": fmt.Sprint(s.securePort), "secureClientPortAddress": "127.0.0.1",
+		"secureClientPort": fmt.Sprint(s.secure.Number), "secureClientPortAddress": "127.0.0.1",
 		"serverCnxnFactory":     "org.apache.zookeeper.server.NettyServerCnxnFactory",
 		"ssl.keyStore.location": e.serverPEM(), "ssl.keyStore.type": "PEM",
 		"ssl.trustStore.location": e.Files.CA, "ssl.trustStore.type": "PEM",

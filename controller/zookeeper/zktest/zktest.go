@@ -219,7 +219,7 @@ func (e *Ensemble) linkQuorum() error {
 func (e *Ensemble) configure(s *Server) error {
 	lines := map[string]string{
 		"tickTime": fmt.Sprint(e.options.Tick.Milliseconds()), "initLimit": "20", "syncLimit": "5",
-		"dataDir": s.data(), "clientPort": fmt.Sprint(s.clientPort), "clientPortAddress": "127.0.0.1",
+		"dataDir": s.data(), "clientPort": fmt.Sprint(s.client.Number), "clientPortAddress": "127.0.0.1",
 		"maxClientCnxns": "0", "admin.enableServer": "false", "4lw.commands.whitelist": "*",
 		"standaloneEnabled": fmt.Sprint(e.options.Servers == 1),
 	}
@@ -250,16 +250,15 @@ func (e *Ensemble) peerAddress(s, peer *Server) string {
 	if e.options.QuorumProxies {
 		// Itself. A server tells its own address to peers, which would go there
 		// past the proxies; this one they have no use for.
-		return fmt.Sprintf("0.0.0.0:%d:%d", peer.quorumPort, peer.electionPort)
+		return fmt.Sprintf("0.0.0.0:%d:%d", peer.quorum.Number, peer.election.Number)
 	}
-	return fmt.Sprintf("127.0.0.1:%d:%d", peer.quorumPort, peer.electionPort)
+	return fmt.Sprintf("127.0.0.1:%d:%d", peer.quorum.Number, peer.election.Number)
 }
 
 // Close ends all servers and proxies.
 func (e *Ensemble) Close() {
 	for _, s := range e.servers {
-		s.Kill()
-		s.Proxy.close()
+		must(s.close())
 	}
 	for _, l := range e.quorum {
 		l.close()
