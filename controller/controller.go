@@ -94,12 +94,24 @@ func New(o Options) (*Controller, error) {
 // begun, running requests end, and what happened is saved. It may be called
 // once at a time.
 func (c *Controller) Run(ctx context.Context) error {
+	wait, err := c.Start(ctx)
+	if err != nil {
+		return err
+	}
+	wait()
+	return nil
+}
+
+// Start begins what Run does: when it returns the controller runs, and takes what
+// it is asked for. The caller calls wait once, which returns when ctx has ended and
+// all is stopped in good order.
+func (c *Controller) Start(ctx context.Context) (wait func(), err error) {
 	r := &run{ctx: ctx, queue: workqueue.NewTypedRateLimitingQueue(newBackoff(c.ceiling))}
 	c.mu.Lock()
 	if c.run != nil {
 		c.mu.Unlock()
 		r.queue.ShutDown()
-		return errors.New("controller: it is running already")
+		return nil, errors.New("controller: it is running already")
 	}
 	c.run = r
 	for _, w := range c.watchers {
@@ -124,7 +136,12 @@ func (c *Controller) Run(ctx context.Context) error {
 			r.group.Go(func() { c.listen(ctx, m) })
 		}
 	}
-	<-ctx.Done()
+	return func() { c.finish(r) }, nil
+}
+
+// finish waits for the end of a run's context, and ends the run.
+func (c *Controller) finish(r *run) {
+	<-r.ctx.Done()
 	r.queue.ShutDown()
 	r.group.Wait()
 
@@ -142,7 +159,6 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.mu.Lock()
 	c.run = nil
 	c.mu.Unlock()
-	return nil
 }
 
 // dispatch begins a pass for each name that the queue hands out. The queue

@@ -8,14 +8,23 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // started starts a Pacer with a configuration, and returns the port of its page.
 func started(t *testing.T, marathon, text string, insecureOpen bool) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(startedProgram(t, marathon, text, insecureOpen).addr.String())
+	return port
+}
+
+// startedProgram starts a Pacer with a configuration until the end of the test.
+func startedProgram(t *testing.T, marathon, text string, insecureOpen bool) *program {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pacer.yaml")
 	text = fmt.Sprintf("marathon: {url: %s, agentPort: 0}\nstateDir: %s\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a, scope: /a}}\n%s", marathon, t.TempDir(), text)
@@ -35,8 +44,21 @@ func started(t *testing.T, marathon, text string, insecureOpen bool) string {
 			t.Error(err)
 		}
 	})
-	_, port, _ := net.SplitHostPort(p.addr.String())
-	return port
+	return p
+}
+
+// TestWhoeverReachesThePageFindsAControllerThatRuns: as soon as the page is served an
+// action is taken, and not answered with 503. With one processor a goroutine that
+// began the controller would not have had its turn here.
+func TestWhoeverReachesThePageFindsAControllerThatRuns(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	m := localtest.New(t, localtest.Options{})
+	for range 20 {
+		p := startedProgram(t, m.URL, "listen: 127.0.0.1:0", false)
+		if err := p.controller.Trigger("a", store.Asked{By: store.AskedByPerson}); err != nil {
+			t.Fatalf("the page is served at %s, and an action is refused: %v", p.addr, err)
+		}
+	}
 }
 
 // What a stranger on the network, and who has a token, can do by the addresses of

@@ -155,7 +155,9 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 	if p.controller, err = controller.New(p.controllerOptions(c, p.sources)); err != nil {
 		return p, err
 	}
-	p.runController(ctx, fail)
+	if err := p.runController(ctx); err != nil {
+		return p, err
+	}
 	if err := p.servePage(c, fail); err != nil {
 		return p, err
 	}
@@ -234,13 +236,21 @@ func (p *program) keepLive(ctx context.Context, name string, client *marathon.Cl
 	return live
 }
 
-// runController runs the loop until the program stops.
-func (p *program) runController(ctx context.Context, fail func(error)) {
-	p.background(ctx, "the controller", func(ctx context.Context) {
-		if err := p.controller.Run(ctx); err != nil && ctx.Err() == nil {
-			fail(err)
-		}
+// runController runs the loop until the program stops. It has begun before anybody
+// can ask the page for an action.
+func (p *program) runController(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	wait, err := p.controller.Start(ctx)
+	if err != nil {
+		cancel()
+		return err
+	}
+	p.onStop("the controller", func(context.Context) error {
+		cancel()
+		wait()
+		return nil
 	})
+	return nil
 }
 
 func (p *program) servePage(c *config.Config, fail func(error)) (err error) {
