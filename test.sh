@@ -2,6 +2,7 @@
 # Installs what the tests need and this machine lacks, runs all of them under
 # the race detector, and says how many passed. Arguments go to go test:
 #   ./test.sh -run TestScripts ./cmd/...
+# A flag whose value looks like a package takes it with an equals sign.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -26,9 +27,40 @@ if [ ${#missing[@]} -gt 0 ]; then
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
-if [ $# -eq 0 ]; then set -- ./...; fi
+# The arguments: packages, and what else go test takes. A rerun needs them apart.
+packages=()
+flags=()
+for argument in "$@"; do
+  case "$argument" in
+    ./* | . | ... | github.com/pacer-gitops/*) packages+=("$argument") ;;
+    *) flags+=("$argument") ;;
+  esac
+done
+[ ${#packages[@]} -gt 0 ] || packages=(./...)
+
 go build -o /dev/null ./...
-# gotestsum gives the counts to this command.
-# shellcheck disable=SC2016
-count='sh -c "echo $((TESTS_TOTAL - TESTS_FAILED - TESTS_SKIPPED)) of $TESTS_TOTAL tests passed, $TESTS_FAILED failed, $TESTS_SKIPPED skipped"'
-exec go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg --post-run-command "$count" -- -race -timeout 20m "$@"
+
+# Real processes take part in some of 4,700 tests, and one may be unlucky without
+# anything being broken. Up to three tests that fail are run once more, each from
+# its beginning, and are named below: such a test is flaky and is to be mended. More
+# than three, a data race, a panic or a time-out fail at once.
+rerun=$(mktemp)
+export rerun
+trap 'rm -f "$rerun"' EXIT
+
+# count says how many tests passed. gotestsum gives it the counts, in which a second
+# run counts again, and a file with a line of each test that was rerun:
+# NAME: 2 runs, 1 failures.
+count() {
+  awk -v total="$TESTS_TOTAL" -v failed="$TESTS_FAILED" -v skipped="$TESTS_SKIPPED" '
+    NR == 1 { failed = 0; print "run a second time (flaky if it has passed now: to be mended):" }
+    { print "  " $0; runs = $(NF - 3); failures = $(NF - 1) }
+    runs > 1 { total -= runs - 1 }
+    failures >= runs { failed++ }
+    END { printf "%d of %d tests passed, %d failed, %d skipped\n", total - failed - skipped, total, failed, skipped }' "$rerun"
+}
+export -f count
+
+go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg \
+  --rerun-fails=1 --rerun-fails-max-failures=3 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race --rerun-fails-report="$rerun" \
+  --packages="${packages[*]}" --post-run-command "bash -c count" -- -race -timeout 20m ${flags[@]+"${flags[@]}"}
