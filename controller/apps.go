@@ -89,6 +89,7 @@ func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) App
 	var reason string
 	a.Health, a.Instances, reason = p.fares(item)
 	a.Health = given(a.Health, a)
+	a.Instances.Wanted, a.Counted = p.wantedOf(item, change, a.Instances)
 	if change != nil {
 		a.Action, a.Approvable = change.Action, change.Blocked != nil && change.Approvable
 	}
@@ -105,20 +106,43 @@ func (p *pass) fares(item *manifests.Item) (Health, Instances, string) {
 	health, i, reason := p.y.cluster.fares(p.state, item.ID, item.Kind, p.c.now())
 	if health == HealthMissing {
 		i = wants(item)
+		i.Target = 0
 	}
 	return health, i, reason
 }
 
-// wants counts what a definition asks for.
-func wants(item *manifests.Item) Instances {
-	if item.Kind == manifests.KindPod {
-		return Instances{Wanted: podWants(item.Pod), Checked: podChecked(item.Pod)}
+// wantedOf is how many instances git wants of an app or a pod, and whether that
+// is git's to say. What lends its count from Marathon wants what the change would
+// send, or else what Marathon has:
+//
+//	git defines it   the count is   change, no revert   wanted
+//	no               any            any                 Marathon's
+//	yes              git's          any                 git's
+//	yes              Marathon's     yes                 the change's: within the bounds of the policy
+//	yes              Marathon's     no                  Marathon's
+func (p *pass) wantedOf(item *manifests.Item, change *plan.Change, live Instances) (n int, gits bool) {
+	switch {
+	case item.App == nil && item.Pod == nil:
+		return live.Wanted, false
+	case p.y.spec.Policy.OwnsCount(item.ID):
+		return wants(item).Wanted, true
+	case change != nil && !change.Revert && p.wanted[item.ID] != nil:
+		return p.wanted[item.ID].Target, false
 	}
-	return Instances{Wanted: appWants(item.App), Checked: appChecked(item.App)}
+	return live.Wanted, false
 }
 
-func counts(s marathon.Status, wanted int) Instances {
-	return Instances{Wanted: wanted, Running: s.Running, Healthy: s.Healthy}
+// wants counts what a definition asks for.
+func wants(item *manifests.Item) Instances {
+	n, checked := appWants(item.App), appChecked(item.App)
+	if item.Kind == manifests.KindPod {
+		n, checked = podWants(item.Pod), podChecked(item.Pod)
+	}
+	return Instances{Wanted: n, Target: n, Checked: checked}
+}
+
+func counts(s marathon.Status, target int) Instances {
+	return Instances{Wanted: target, Target: target, Running: s.Running, Healthy: s.Healthy}
 }
 
 // appWants and podWants are the wanted instances; one where not given, which is

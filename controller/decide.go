@@ -222,7 +222,7 @@ func (l *lives) of(s marathon.State) plan.Live {
 // healthOf judges how an app fares from what Marathon counts, and from whether
 // its tasks failed of late (see restarts):
 //
-//	found   deployments   wanted   running    healthy, where checked   failed   health
+//	found   deployments   target   running    healthy, where checked   failed   health
 //	no                                                                          missing
 //	yes     some                                                                progressing
 //	yes     none          0        0                                            suspended
@@ -234,9 +234,9 @@ func healthOf(found bool, i Instances, deployments int, failed bool) Health {
 		return HealthMissing
 	case deployments > 0:
 		return HealthProgressing
-	case i.Wanted == 0 && i.Running == 0:
+	case i.Target == 0 && i.Running == 0:
 		return HealthSuspended
-	case !failed && i.Running >= i.Wanted && (!i.Checked || i.Healthy >= i.Wanted):
+	case !failed && i.Running >= i.Target && (!i.Checked || i.Healthy >= i.Target):
 		return HealthHealthy
 	default:
 		return HealthDegraded

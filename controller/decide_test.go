@@ -95,18 +95,18 @@ func TestHealthOf(t *testing.T) {
 		failed      bool
 		want        Health
 	}{
-		"missing":                      {false, Instances{Wanted: 1}, 0, false, HealthMissing},
-		"deploying":                    {true, Instances{Wanted: 1, Running: 1}, 1, false, HealthProgressing},
+		"missing":                      {false, Instances{Target: 1}, 0, false, HealthMissing},
+		"deploying":                    {true, Instances{Target: 1, Running: 1}, 1, false, HealthProgressing},
 		"stopped on purpose":           {true, Instances{}, 0, false, HealthSuspended},
 		"being stopped":                {true, Instances{Running: 1}, 0, false, HealthHealthy},
-		"all run":                      {true, Instances{Wanted: 2, Running: 2}, 0, false, HealthHealthy},
-		"one is missing":               {true, Instances{Wanted: 2, Running: 1}, 0, false, HealthDegraded},
-		"all run, none healthy":        {true, Instances{Wanted: 2, Running: 2, Checked: true}, 0, false, HealthDegraded},
-		"all healthy":                  {true, Instances{Wanted: 2, Running: 2, Healthy: 2, Checked: true}, 0, false, HealthHealthy},
-		"health is not asked for":      {true, Instances{Wanted: 2, Running: 2, Healthy: 0}, 0, false, HealthHealthy},
-		"more run than are wanted":     {true, Instances{Wanted: 1, Running: 3, Healthy: 1, Checked: true}, 0, false, HealthHealthy},
-		"all run, one failed just now": {true, Instances{Wanted: 2, Running: 2}, 0, true, HealthDegraded},
-		"failed, and being deployed":   {true, Instances{Wanted: 2, Running: 2}, 1, true, HealthProgressing},
+		"all run":                      {true, Instances{Target: 2, Running: 2}, 0, false, HealthHealthy},
+		"one is missing":               {true, Instances{Target: 2, Running: 1}, 0, false, HealthDegraded},
+		"all run, none healthy":        {true, Instances{Target: 2, Running: 2, Checked: true}, 0, false, HealthDegraded},
+		"all healthy":                  {true, Instances{Target: 2, Running: 2, Healthy: 2, Checked: true}, 0, false, HealthHealthy},
+		"health is not asked for":      {true, Instances{Target: 2, Running: 2, Healthy: 0}, 0, false, HealthHealthy},
+		"more run than are wanted":     {true, Instances{Target: 1, Running: 3, Healthy: 1, Checked: true}, 0, false, HealthHealthy},
+		"all run, one failed just now": {true, Instances{Target: 2, Running: 2}, 0, true, HealthDegraded},
+		"failed, and being deployed":   {true, Instances{Target: 2, Running: 2}, 1, true, HealthProgressing},
 		"failed, and stopped since":    {true, Instances{}, 0, true, HealthSuspended},
 	}
 	for name, test := range tests {

@@ -128,8 +128,8 @@ func (y *syncer) refresh(state marathon.State, began time.Time) {
 		var reason string
 		a.Health, a.Instances, reason = y.cluster.fares(state, a.ID, a.Kind, time.Now())
 		a.Health = given(a.Health, *a)
-		if a.Health == HealthMissing {
-			a.Instances.Wanted = wanted // git's wish; Marathon knows none
+		if a.Counted || a.Health == HealthMissing {
+			a.Instances.Wanted = wanted
 		}
 		if a.State == Synced && a.Condition == "" {
 			a.Reason = reason
@@ -182,15 +182,18 @@ func (m *cluster) fares(state marathon.State, id string, kind manifests.Kind, no
 }
 
 // converged shows of a rollout that has ended well what it ended with, without
-// waiting for the next read: as many run, and are healthy, as are wanted.
-func converged(a *AppStatus, wanted *Instances) {
-	if wanted != nil {
-		a.Instances = *wanted
-	}
+// waiting for the next read: as many run, and are healthy, as it was to bring up.
+func converged(a *AppStatus, to *Instances) {
 	i := &a.Instances
-	i.Running, i.Healthy = i.Wanted, 0
+	if to != nil {
+		i.Target, i.Checked = to.Target, to.Checked
+	}
+	if !a.Counted {
+		i.Wanted = i.Target
+	}
+	i.Running, i.Healthy = i.Target, 0
 	if i.Checked {
-		i.Healthy = i.Wanted
+		i.Healthy = i.Target
 	}
 	a.Health = healthOf(true, *i, 0, false)
 }

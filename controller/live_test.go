@@ -21,7 +21,7 @@ func TestCountsFollowWhileAPassWaits(t *testing.T) {
 		if y := g.sync("shop"); !y.Running || y.Last != nil {
 			t.Fatalf("the pass does not hang: %+v", y)
 		}
-		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || a.Health != HealthHealthy || a.Instances != (Instances{Wanted: 1, Running: 1}) {
+		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || a.Health != HealthHealthy || a.Instances != (Instances{Wanted: 1, Target: 1, Running: 1}) {
 			t.Errorf("a has come up and is shown as %+v", a)
 		}
 		if why := g.Status().NotReady(); len(why) > 0 {
@@ -104,7 +104,7 @@ func TestOlderReadingsAreNotShown(t *testing.T) {
 	t.Parallel()
 	y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}), &cluster{})
 	began := time.Now()
-	shown := Instances{Wanted: 2, Running: 2}
+	shown := Instances{Wanted: 2, Target: 2, Running: 2}
 	empty := marathon.State{}
 	for i, test := range []struct {
 		read, ended time.Time

@@ -62,7 +62,13 @@ func Conditions() []Condition { return []Condition{Failed, Broken, Blocked, InRo
 
 // Instances counts the tasks of an app, or the instances of a pod.
 type Instances struct {
-	Wanted  int  `json:"wanted"`
+	// Wanted is what git wants, whatever Marathon's count is. Where git does not say
+	// (an app that it has no more, a count that an autoscaler owns, a manifest with
+	// errors) it is Marathon's.
+	Wanted int `json:"wanted"`
+	// Target is the count that Marathon has, and works towards; 0 where it does not
+	// have the app.
+	Target  int  `json:"target"`
 	Running int  `json:"running"`
 	Healthy int  `json:"healthy"` // only told where Checked
 	Checked bool `json:"checked"` // the app has health checks
@@ -85,6 +91,25 @@ type AppStatus struct {
 	File      string      `json:"file,omitempty"`
 	// Approvable: the change is held back, and an approval lets it through.
 	Approvable bool `json:"approvable,omitempty"`
+	// Counted: Instances.Wanted is git's, and does not follow Marathon's.
+	Counted bool `json:"-"`
+}
+
+// Counts says in a few words how many instances run: "3 of 5 running (Marathon's
+// target: 3), 3 healthy". Of a group: nothing.
+func (a AppStatus) Counts() string {
+	i := a.Instances
+	if a.Kind == manifests.KindGroup {
+		return ""
+	}
+	words := fmt.Sprintf("%d of %d running", i.Running, i.Wanted)
+	if i.Target != i.Wanted && a.Health != HealthMissing {
+		words += fmt.Sprintf(" (Marathon's target: %d)", i.Target)
+	}
+	if i.Checked {
+		words += fmt.Sprintf(", %d healthy", i.Healthy)
+	}
+	return words
 }
 
 // PassResult is how a pass ended.

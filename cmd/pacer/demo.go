@@ -326,11 +326,7 @@ func fares(a controller.AppStatus) string {
 	if a.Reason != "" && (a.State != controller.Synced || a.Condition != "" || notUpYet(a)) {
 		return a.Reason
 	}
-	said := fmt.Sprintf("%d of %d running", a.Instances.Running, a.Instances.Wanted)
-	if a.Instances.Checked {
-		said += fmt.Sprintf(", %d healthy", a.Instances.Healthy)
-	}
-	return said
+	return a.Counts()
 }
 
 func (t teller) hint() {

@@ -185,9 +185,5 @@ func appWords(a controller.AppStatus) []string {
 	if a.Kind == manifests.KindGroup {
 		return words
 	}
-	words = append(words, fmt.Sprintf("%d of %d running", a.Instances.Running, a.Instances.Wanted))
-	if a.Instances.Checked {
-		words = append(words, fmt.Sprintf("%d healthy", a.Instances.Healthy))
-	}
-	return words
+	return append(words, a.Counts())
 }

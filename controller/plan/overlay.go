@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,9 +18,17 @@ type Kept struct {
 	Ignored   []string // JSON pointers
 }
 
+// OwnsCount reports whether git says how many instances of an id there are, and
+// not an autoscaler or whoever else sets what the policy leaves to live.
+func (p Policy) OwnsCount(id string) bool {
+	return p.Instances == (Instances{}) && !slices.ContainsFunc(p.ignoredPaths(id), func(path string) bool {
+		return path == "/instances" || path == "/scaling" || path == "/scaling/instances"
+	})
+}
+
 // kept is what the policy leaves to live in an id; nil: nothing.
 func (w *work) kept(id string) *Kept {
-	k := Kept{Instances: w.in.Policy.Instances, Ignored: w.ignoredPaths(id)}
+	k := Kept{Instances: w.in.Policy.Instances, Ignored: w.in.Policy.ignoredPaths(id)}
 	if k.Instances == (Instances{}) && len(k.Ignored) == 0 {
 		return nil
 	}
@@ -84,9 +93,9 @@ func (i Instances) of(git, live *int) *int {
 }
 
 // ignoredPaths lists the JSON pointers that are left to live in an id.
-func (w *work) ignoredPaths(id string) []string {
+func (p Policy) ignoredPaths(id string) []string {
 	var paths []string
-	for _, rule := range w.in.Policy.Ignore {
+	for _, rule := range p.Ignore {
 		if matched, err := path.Match(rule.ID, id); rule.ID == id || err == nil && matched {
 			paths = append(paths, rule.Paths...)
 		}

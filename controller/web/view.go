@@ -285,7 +285,7 @@ func emptyHint(s controller.SyncStatus) string {
 
 func newAppView(a controller.AppStatus, now time.Time) appView {
 	v := appView{
-		AppStatus: a, Now: now, Count: instances(a),
+		AppStatus: a, Now: now, Count: a.Counts(),
 		StateChip: stateChip(a.State), HealthChip: healthChip(a.Health), ConditionChip: conditionChip(a.Condition),
 	}
 	if a.Condition == controller.InRollout { // what is not there yet is on its way
@@ -322,18 +322,6 @@ func healthChip(h controller.Health) chip {
 		controller.HealthDegraded: toneBad, controller.HealthMissing: toneWarn,
 	}
 	return chip{string(h), cmp.Or(tones[h], toneIdle)}
-}
-
-func instances(a controller.AppStatus) string {
-	i := a.Instances
-	switch {
-	case a.Kind == manifests.KindGroup:
-		return ""
-	case i.Checked:
-		return fmt.Sprintf("%d of %d running, %d healthy", i.Running, i.Wanted, i.Healthy)
-	default:
-		return fmt.Sprintf("%d of %d running", i.Running, i.Wanted)
-	}
 }
 
 func newProblemView(p manifests.Problem) problemView {

@@ -373,7 +373,7 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 	}{
 		"mixed": {sampleStatus(), []string{
 			"failed", "57 of 57 offers refused", "prod/mailer.json:7:3", "Grace Hopper", "1 of 3 new tasks are healthy",
-			"2 of 3 running, 1 healthy", "scale: /instances 2 → 5", "lookup git.example.com: no such host", "3 older",
+			"2 of 3 running, 1 healthy", "2 of 5 running (Marathon&#39;s target: 2), 2 healthy", "scale: /instances 2 → 5", "lookup git.example.com: no such host", "3 older",
 		}},
 		"held": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{heldSync()}}, []string{
 			`<span class="chip warn">held</span>`, `Held at <code title="b81d5e0c77aa0f334455">b81d5e0c</code>`, "the newest revision that was applied", "older than revision b81d5e0c",
