@@ -17,6 +17,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
 // Controller keeps a set of syncs reconciled. Its methods may be called from
@@ -391,7 +392,7 @@ func (c *Controller) startWatcher(w *watcher) {
 	w.mu.Unlock()
 	w.group.Go(func() { w.watch(ctx, c.looked) })
 	w.group.Go(func() {
-		if pause(ctx, holdAfter) == nil {
+		if wait.Sleep(ctx, holdAfter) == nil {
 			c.passUnfetched(w)
 		}
 	})
@@ -402,7 +403,7 @@ func (c *Controller) startSyncer(y *syncer) {
 	ctx, queue, name := y.ctx, c.run.queue, y.spec.Name
 	interval := cmp.Or(c.options.Resync, DefaultResync)
 	y.group.Go(func() {
-		every(ctx, interval, func() {
+		wait.Every(ctx, interval, func() {
 			if queue.NumRequeues(name) == 0 { // else a retry is due already, and not before its back-off
 				y.note(store.Asked{By: store.AskedByResync})
 				queue.Add(name)

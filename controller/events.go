@@ -12,6 +12,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
 // EventStream is an open stream of Marathon's events. *marathon.Stream is one.
@@ -35,12 +36,12 @@ const (
 	// echo is how long after the end of a change its events may come.
 	echo = time.Second
 
-	minReconnect = 250 * time.Millisecond
-	maxReconnect = 15 * time.Second
 	// lasting is how long a stream must have lived for the next one to be
 	// opened at once.
 	lasting = 10 * time.Second
 )
+
+var reconnect = wait.Backoff{Min: 250 * time.Millisecond, Max: 15 * time.Second}
 
 // tellsOfTasks are the types of events that cannot mean that a definition was
 // changed: they are of interest to what is shown and to who waits.
@@ -62,7 +63,7 @@ func (c *Controller) listen(ctx context.Context, m *cluster) {
 			failures = 1
 		}
 		c.log.Log(ctx, levelOfLoss(failures), "no events of Marathon: what changes is found by the resync till they come again", "marathon", m.name, "error", err)
-		if pause(ctx, jitter(min(minReconnect<<min(failures-1, 10), maxReconnect))) != nil {
+		if wait.Sleep(ctx, wait.Jitter(reconnect.After(failures))) != nil {
 			return
 		}
 	}
@@ -112,7 +113,7 @@ func (c *Controller) hear(m *cluster, e marathon.Event, ids []string) {
 			continue
 		}
 		if tellsOfTasks[e.Type] {
-			poke(m.observer.news)
+			m.observer.news.Notify()
 		}
 		if delay, due := y.hear(e.Type, mine); due && c.run.queue.NumRequeues(name) == 0 { // else a retry is due already
 			y.note(store.Asked{By: store.AskedByEvent})
@@ -129,7 +130,7 @@ func (y *syncer) hear(kind string, ids []string) (delay time.Duration, due bool)
 	defer y.mu.Unlock()
 	if tellsOfTasks[kind] {
 		if y.current != nil {
-			poke(y.current.events)
+			y.current.events.Notify()
 		}
 		return 0, false
 	}
@@ -145,7 +146,7 @@ func (y *syncer) hear(kind string, ids []string) (delay time.Duration, due bool)
 	case !cur.applying:
 		return 0, false // its end looks at y.heard
 	default:
-		poke(cur.events)
+		cur.events.Notify()
 		if !strings.HasPrefix(kind, "group_") && cur.again == nil && slices.ContainsFunc(ids, cur.foreign) {
 			wait := waitBreath - time.Since(cur.began)
 			if kind == marathon.TypeChanged { // and not the noise of others' rollouts: it costs little to look

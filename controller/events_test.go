@@ -205,7 +205,7 @@ func TestALostStreamIsOpenedAgainAndEverythingLookedAt(t *testing.T) {
 		}
 		g.world.set(func() { delete(g.world.apps, "/shop/a") })
 		s.off.Store(false)
-		after(2 * maxReconnect)
+		after(2 * reconnect.Max)
 		g.runs("/shop/a=v1") // though nobody told
 	})
 }
@@ -266,9 +266,9 @@ func TestAFightIsBackedOffAndTold(t *testing.T) {
 			t.Errorf("the other app: %+v", b)
 		}
 		// Whoever it was gives up: it is put back without being asked, and forgotten.
-		after(maxFight + 10*time.Second)
+		after(fightBackoff.Max + 10*time.Second)
 		g.runs("/shop/a=v1 /shop/b=v1")
-		after(2*maxFight + peace)
+		after(2*fightBackoff.Max + peace)
 		began = g.world.writes("/shop/a")
 		undo()
 		after(2 * eventBreath)

@@ -8,12 +8,13 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
-// The back-off of putting the same app back again and again.
+// fightBackoff is that of putting the same app back again and again.
+var fightBackoff = wait.Backoff{Min: 2 * time.Second, Max: 5 * time.Minute}
+
 const (
-	minFight = 2 * time.Second
-	maxFight = 5 * time.Minute
 	// peace is the least time for which an app must have stayed as it was put
 	// back for its fight to be forgotten.
 	peace = time.Minute
@@ -29,7 +30,7 @@ type fight struct {
 	last   time.Time
 }
 
-func (f fight) backoff() time.Duration { return min(minFight<<min(f.healed-1, 10), maxFight) }
+func (f fight) backoff() time.Duration { return fightBackoff.After(f.healed) }
 
 // holdFights holds back drift that was put back a moment ago: who changed it
 // does so again, and two that undo each other's work do no good. It forgets

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
 // Peers is what a controller knows of the other replicas. *leader.Candidate is
@@ -78,7 +80,7 @@ type failure struct {
 func (c *Controller) watchPeers(ctx context.Context) {
 	var told []string
 	var handedOver time.Time
-	for tells := false; pause(ctx, peersInterval) == nil; {
+	for tells := false; wait.Sleep(ctx, peersInterval) == nil; {
 		failing, known := c.failing()
 		if names := slices.Sorted(maps.Keys(failing)); known && (!tells || !slices.Equal(names, told)) {
 			c.peers.Report(names)

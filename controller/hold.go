@@ -60,7 +60,7 @@ type verdict string
 
 const (
 	follow  verdict = "follow"  // what was fetched
-	wait    verdict = "wait"    // what was fetched before the term, and it only reads
+	awaits  verdict = "wait"    // what was fetched before the term, and it only reads
 	hold    verdict = "hold"    // the newest revision that was applied
 	confirm verdict = "confirm" // the same, and the source is asked again
 )
@@ -81,7 +81,7 @@ func verdictOf(c situation) verdict {
 	case !c.fetched && c.waited && c.known:
 		return hold
 	case !c.fetched:
-		return wait
+		return awaits
 	case !c.known || !c.older:
 		return follow
 	case !c.shown:

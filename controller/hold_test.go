@@ -438,9 +438,9 @@ func TestVerdict(t *testing.T) {
 		{hold, situation{fetched: true, known: true, older: true}},
 		{hold, situation{fetched: true, known: true, older: true, confirmed: true}},
 		{hold, situation{waited: true, known: true}},
-		{wait, situation{waited: true}},
-		{wait, situation{known: true}},
-		{wait, situation{}},
+		{awaits, situation{waited: true}},
+		{awaits, situation{known: true}},
+		{awaits, situation{}},
 	} {
 		if got := verdictOf(test.s); got != test.want {
 			t.Errorf("%+v: %s, want %s", test.s, got, test.want)

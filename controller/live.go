@@ -7,6 +7,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -23,32 +24,24 @@ const (
 
 // observer says when what is shown is to be read anew: never at rest.
 type observer struct {
-	waiting atomic.Int32  // passes that carry out a plan
-	began   chan struct{} // the first of them began: the clock runs
-	ended   chan struct{} // a change ended: of interest while others are waited for
-	news    chan struct{} // Marathon said that something happened
+	waiting atomic.Int32 // passes that carry out a plan
+	began   wait.Signal  // the first of them began: the clock runs
+	ended   wait.Signal  // a change ended: of interest while others are waited for
+	news    wait.Signal  // Marathon said that something happened
 	// steady is when an app that is degraded for its restarts alone will be healthy
 	// if nothing happens: of that no event tells. Zero: there is none.
 	steady func() time.Time
 }
 
 func newObserver(steady func() time.Time) *observer {
-	return &observer{steady: steady, began: make(chan struct{}, 1), ended: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+	return &observer{steady: steady, began: wait.NewSignal(), ended: wait.NewSignal(), news: wait.NewSignal()}
 }
 
 // wait notes that a pass waits until the returned function is called.
 func (o *observer) wait() (end func()) {
 	o.waiting.Add(1)
-	poke(o.began)
+	o.began.Notify()
 	return func() { o.waiting.Add(-1) }
-}
-
-// poke sends without waiting: one message that is not read yet is enough.
-func poke(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }
 
 // rest waits until a read is due.
@@ -65,7 +58,7 @@ func (o *observer) rest(ctx context.Context) error {
 			return ctx.Err()
 		case <-o.began:
 		case <-o.ended:
-			if err := pause(ctx, liveBreath); err != nil { // several end together, and so does the pass with the last
+			if err := wait.Sleep(ctx, liveBreath); err != nil { // several end together, and so does the pass with the last
 				return err
 			}
 			if o.waiting.Load() > 0 {
@@ -103,7 +96,7 @@ func (c *Controller) observe(ctx context.Context, m *cluster) {
 				c.showWait(y)
 			}
 		}
-		if pause(ctx, max(liveBreath, liveShare*time.Since(began))) != nil {
+		if wait.Sleep(ctx, max(liveBreath, liveShare*time.Since(began))) != nil {
 			return
 		}
 	}

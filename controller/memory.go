@@ -290,7 +290,7 @@ func (p *pass) progress(k *keeper, o apply.Outcome) {
 	} else {
 		p.y.showEnd(o.ID, func(a *AppStatus) { showOutcome(a, o, p.wanted[o.ID]) })
 		p.healed(o)
-		poke(p.y.cluster.observer.ended)
+		p.y.cluster.observer.ended.Notify()
 		if p.revertsNow(o) {
 			p.c.passAgain(p.y)
 		}

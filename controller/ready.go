@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
 // sourceGrace is for how long a source may fail that was read before, until its
@@ -160,7 +161,7 @@ func (c *Controller) probe(ctx context.Context, store Prober, interval time.Dura
 		if c.probed.set(err) {
 			c.retryStored()
 		}
-		if pause(ctx, interval) != nil {
+		if wait.Sleep(ctx, interval) != nil {
 			return
 		}
 	}

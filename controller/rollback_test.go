@@ -558,7 +558,7 @@ func TestHistorySaysWhoAsked(t *testing.T) {
 		s.events <- deployed("/shop/a")
 		asked("Marathon event")
 		g.world.set(func() { delete(g.world.apps, "/shop/a") })
-		after(maxFight)
+		after(fightBackoff.Max)
 		if err := g.Trigger("shop", ada); err != nil {
 			t.Fatal(err)
 		}

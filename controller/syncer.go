@@ -12,6 +12,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -70,7 +71,7 @@ type current struct {
 	began    time.Time            // when it began to
 	moved    time.Time            // when a change last began or ended
 	works    map[string]time.Time // what it changes or watches → when that ended
-	events   chan struct{}        // wakes it
+	events   wait.Signal          // wakes it
 	again    *time.Timer          // set where it is to end for a new pass
 	cancel   context.CancelCauseFunc
 }
@@ -110,7 +111,7 @@ func (y *syncer) begin() (context.Context, context.CancelCauseFunc, look, store.
 	seen, asked := y.watcher.seen(), y.noted
 	y.noted, y.due = store.Asked{}, time.Time{}
 	ctx, cancel := context.WithCancelCause(y.ctx)
-	y.current = &current{cancel: cancel, events: make(chan struct{}, 1)}
+	y.current = &current{cancel: cancel, events: wait.NewSignal()}
 	if seen.snapshot != nil {
 		y.current.revision = seen.snapshot.Revision.ID
 	}

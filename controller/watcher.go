@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/sources"
 )
 
@@ -23,7 +23,7 @@ const lookTimeout = 10 * time.Minute
 type watcher struct {
 	name   string
 	source Source
-	poke   chan struct{}
+	wake   wait.Signal
 
 	cancel context.CancelFunc // set when started
 	group  sync.WaitGroup
@@ -77,7 +77,7 @@ func (w *watcher) tell(log *slog.Logger, err error) {
 }
 
 func newWatcher(name string, s Source) *watcher {
-	return &watcher{name: name, source: s, poke: make(chan struct{}, 1), term: func() *term { return nil }}
+	return &watcher{name: name, source: s, wake: wait.NewSignal(), term: func() *term { return nil }}
 }
 
 // look asks for a look soon, for whom is said; the zero value: for the watcher's own
@@ -86,10 +86,7 @@ func (w *watcher) look(by store.Asked) {
 	w.mu.Lock()
 	w.asked = w.asked.Or(by)
 	w.mu.Unlock()
-	select {
-	case w.poke <- struct{}{}:
-	default:
-	}
+	w.wake.Notify()
 }
 
 // takeAsked is who asked for the look that begins now.
@@ -132,11 +129,11 @@ func (w *watcher) watch(ctx context.Context, looked func(*watcher, look)) {
 			failures = 0
 		}
 		timer := time.NewTimer(w.rest(failures))
-		by = store.AskedByPoll // who pokes has said who it is
+		by = store.AskedByPoll // who wakes it has said who it is
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
-		case <-w.poke:
+		case <-w.wake:
 		case _, open := <-changed:
 			by = store.AskedByChange
 			if !open {
@@ -144,24 +141,9 @@ func (w *watcher) watch(ctx context.Context, looked func(*watcher, look)) {
 			}
 		}
 		timer.Stop()
-		if pause(ctx, breath-time.Since(l.at)) != nil {
+		if wait.Sleep(ctx, breath-time.Since(l.at)) != nil {
 			return
 		}
-	}
-}
-
-// pause waits, unless ctx ends before.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 
@@ -201,20 +183,7 @@ func (w *watcher) lookNow(ctx context.Context) look {
 // failure, so that a source that was away for a moment is not away for long.
 func nextLook(interval time.Duration, failures int) time.Duration {
 	if failures > 0 {
-		interval = min(interval, time.Second<<min(failures-1, 10))
+		interval = wait.Backoff{Min: time.Second, Max: interval}.After(failures)
 	}
-	return jitter(interval)
-}
-
-// jitter varies a duration by a tenth, so that many replicas and syncs do not
-// ask all at once.
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
-}
-
-// every calls f each interval, give or take a tenth, until ctx ends.
-func every(ctx context.Context, interval time.Duration, f func()) {
-	for pause(ctx, jitter(interval)) == nil {
-		f()
-	}
+	return wait.Jitter(interval)
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
 // watcher says when to look at a directory again. It owns one goroutine.
@@ -24,7 +26,7 @@ type watcher struct {
 	log      *slog.Logger
 
 	notify  *fsnotify.Watcher // nil where the system gives none: then the poll alone works
-	changed chan struct{}
+	changed wait.Signal
 	quit    chan struct{}
 	done    chan struct{}
 	warned  bool
@@ -34,7 +36,7 @@ type watcher struct {
 func startWatcher(o DirectoryOptions) *watcher {
 	w := &watcher{
 		path: o.Path, exclude: o.Exclude, poll: o.Poll, debounce: o.Debounce, log: o.Log,
-		changed: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
+		changed: wait.NewSignal(), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -83,10 +85,10 @@ func (w *watcher) run() {
 			return
 		case <-poll.C:
 			w.watchAll()
-			w.lookAgain()
+			w.changed.Notify()
 		case <-quiet.C:
 			armed = false
-			w.lookAgain()
+			w.changed.Notify()
 		case event := <-events:
 			if w.handle(event) {
 				arm()
@@ -98,13 +100,6 @@ func (w *watcher) run() {
 			w.watchAll()
 			arm()
 		}
-	}
-}
-
-func (w *watcher) lookAgain() {
-	select {
-	case w.changed <- struct{}{}:
-	default: // it has been said already and not been heard yet
 	}
 }
 

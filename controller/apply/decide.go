@@ -7,6 +7,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
 // verdict is what is done after a write was answered, or not.
@@ -85,7 +86,5 @@ func advice(err error) string {
 
 const maxTries = 6
 
-// pauseAfter is how long to wait before the next try: 1 s doubling to 30 s.
-func pauseAfter(tries int) time.Duration {
-	return min(time.Second<<min(max(tries-1, 0), 10), 30*time.Second)
-}
+// pause is how long to wait before the next try.
+var pause = wait.Backoff{Min: time.Second, Max: 30 * time.Second}

@@ -150,13 +150,13 @@ func (r *run) taken(it *item, receipt marathon.Receipt, err error) {
 		r.lock(it)
 	case backOff:
 		r.pauses++
-		r.pausedUntil = time.Now().Add(pauseAfter(r.pauses + 1))
+		r.pausedUntil = time.Now().Add(pause.After(r.pauses + 1))
 		it.phase, it.outcome.Began = ready, time.Time{}
 		r.tell(it, "waits: "+advice(err))
 		r.overdue(it, Blocked)
 	case retry: // Marathon is away, and so it is for all others
 		r.pauses++
-		r.pausedUntil = time.Now().Add(pauseAfter(r.pauses))
+		r.pausedUntil = time.Now().Add(pause.After(r.pauses))
 		it.tries = r.pauses - 1
 		if r.again(it); it.phase == done {
 			for _, other := range r.ofPhase(ready, r.pausedUntil) {
@@ -204,7 +204,7 @@ func (r *run) again(it *item) {
 		it.batchMax = max(1, it.batchMax/8) // perhaps one of an array is at fault for all
 	}
 	it.phase = ready
-	it.retryAt = time.Now().Add(pauseAfter(it.tries))
+	it.retryAt = time.Now().Add(pause.After(it.tries))
 }
 
 // overdue ends an item that could not even begin within its deadline.

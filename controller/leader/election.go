@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
 // State is where a candidate stands; see the package's comment.
@@ -250,8 +252,8 @@ func (e *election) joined(now Instant, ev event) {
 
 // backOff is how long to wait after one failure more, give or take a half.
 func (e *election) backOff() time.Duration {
-	d := min(e.timeout/8, 50*time.Millisecond<<min(e.failures, 10))
 	e.failures++
+	d := wait.Backoff{Min: 50 * time.Millisecond, Max: e.timeout / 8}.After(e.failures)
 	return d/2 + time.Duration(e.rand.Int64N(int64(d)+1))
 }
 

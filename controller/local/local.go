@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
 // Marathon is an embedded Marathon: state, scheduler and HTTP API in one value.
@@ -51,7 +52,7 @@ type Marathon struct {
 	counted     time.Time // when instances were last counted; see keepCounts
 
 	reports reports
-	wake    chan struct{}
+	wake    wait.Signal
 	ctx     context.Context
 	stop    context.CancelFunc
 	closing chan struct{} // closed when event streams must end
@@ -76,7 +77,7 @@ func newMarathon(o Options, p prober) (*Marathon, error) {
 		root: newRoot(), history: map[string][]*spec{},
 		instances: map[string][]*instance{}, parked: map[string][]*instance{}, tasks: map[string]*task{}, delays: map[string]*delay{},
 		failures: map[string]*taskFailure{}, offers: map[string]*offerStats{}, ports: map[int]bool{}, checks: map[string][]string{},
-		streams: map[*stream]bool{}, wake: make(chan struct{}, 1), closing: make(chan struct{}),
+		streams: map[*stream]bool{}, wake: wait.NewSignal(), closing: make(chan struct{}),
 	}
 	m.root.version = m.stamp()
 	m.fits = m.meetsConstraints
@@ -137,10 +138,7 @@ func (m *Marathon) nextGeneration() int {
 
 // poke makes run look again, soon.
 func (m *Marathon) poke() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
+	m.wake.Notify()
 }
 
 // run drives everything that no request drives, until Close.

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -47,7 +47,7 @@ type Cache struct {
 	mu      sync.Mutex
 	running bool
 	news    chan struct{} // closed and made anew when what State waits for may have come
-	wake    chan struct{}
+	wake    wait.Signal
 
 	stream    int  // moves with each stream
 	streaming bool // one is open
@@ -103,7 +103,7 @@ func newCache(up upstream, o CacheOptions) *Cache {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Cache{
-		up: up, options: o, news: make(chan struct{}), wake: make(chan struct{}, 1),
+		up: up, options: o, news: make(chan struct{}), wake: wait.NewSignal(),
 		pool: newPool(), marks: newMarks(), owed: map[string]uint64{}, read: map[string]int64{}, subs: map[*Changes]bool{}, begun: time.Now(),
 	}
 }
@@ -152,7 +152,7 @@ func (c *Cache) State(ctx context.Context) (State, error) {
 			c.asked++
 			ticket = c.asked
 		}
-		c.poke()
+		c.wake.Notify()
 		if err := c.await(ctx); err != nil {
 			return State{}, err
 		}
@@ -214,14 +214,6 @@ func (c *Cache) tell() {
 	c.news = make(chan struct{})
 }
 
-// poke wakes the worker.
-func (c *Cache) poke() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
 // clock is the time in nanoseconds, on a clock that does not jump.
 func (c *Cache) clock() int64 { return int64(time.Since(c.begun)) }
 
@@ -258,7 +250,7 @@ func (c *Cache) wrote(ids []string, version string) {
 	if version != "" {
 		c.marks.explained(version)
 	}
-	c.poke()
+	c.wake.Notify()
 }
 
 // assembled is the present state. Called with mu held.
@@ -292,12 +284,12 @@ const (
 	leastGap    = 5 * time.Second        // between two lists that only events ask for
 	gapShare    = 20                     // and so many times as long as one takes
 	late        = 2 * time.Second        // an event of a write that is seen already
-	minRetry    = 250 * time.Millisecond
-	maxRetry    = 15 * time.Second
 	// lasting is how long a stream must have lived for the next one to be opened
 	// at once.
 	lasting = 10 * time.Second
 )
+
+var failureBackoff = wait.Backoff{Min: 250 * time.Millisecond, Max: 15 * time.Second}
 
 // singles is up to how many apps are read one by one: a list costs Marathon as
 // much as one in a few hundred of its apps. Source:
@@ -307,14 +299,6 @@ func (c *Cache) singles() int { return max(16, len(c.apps)/250) }
 // fewMembers is up to how many apps of a group are read for a write that does not
 // say which of them it was about.
 const fewMembers = 200
-
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
-}
-
-func backoff(failures int) time.Duration {
-	return jitter(min(minRetry<<min(failures-1, 10), maxRetry))
-}
 
 // in tells whether an id lies in a group.
 func in(id, group string) bool {

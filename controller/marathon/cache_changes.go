@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -92,7 +93,7 @@ const (
 type Changes struct {
 	c    *Cache
 	ctx  context.Context
-	wake chan struct{}
+	wake wait.Signal
 
 	// Guarded by the cache's mu.
 	authors        []Event // who wrote what: only an event of Marathon's can tell
@@ -112,7 +113,7 @@ func (c *Cache) Changes(ctx context.Context) (*Changes, error) {
 			return nil, err
 		}
 	}
-	s := &Changes{c: c, ctx: ctx, wake: make(chan struct{}, 1), changed: map[string]bool{}, fares: map[string]bool{}}
+	s := &Changes{c: c, ctx: ctx, wake: wait.NewSignal(), changed: map[string]bool{}, fares: map[string]bool{}}
 	c.subs[s] = true
 	return s, nil
 }
@@ -181,7 +182,7 @@ func (c *Cache) publish(d *differences) {
 			s.fares[id] = true
 		}
 		if s.everything || len(s.changed)+len(s.fares) > 0 {
-			s.poke()
+			s.wake.Notify()
 		}
 	}
 }
@@ -194,15 +195,8 @@ func (c *Cache) pass(e Event) {
 	for s := range c.subs {
 		if len(s.authors) < mostAuthors {
 			s.authors = append(s.authors, e)
-			s.poke()
+			s.wake.Notify()
 		}
-	}
-}
-
-func (s *Changes) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -218,10 +212,8 @@ func (c *Cache) listen(ctx context.Context) {
 			failures = 1
 		}
 		c.options.Log.Debug("Marathon's events are not heard", "error", err)
-		select {
-		case <-ctx.Done():
+		if wait.Sleep(ctx, wait.Jitter(failureBackoff.After(failures))) != nil {
 			return
-		case <-time.After(backoff(failures)):
 		}
 	}
 }
@@ -240,7 +232,7 @@ func (c *Cache) follow(ctx context.Context) error {
 	c.pace.retry = time.Time{}
 	c.tell()
 	c.mu.Unlock()
-	c.poke()
+	c.wake.Notify()
 	for {
 		e, err := stream.Next()
 		c.mu.Lock()
@@ -254,7 +246,7 @@ func (c *Cache) follow(ctx context.Context) error {
 			c.pass(e)
 		}
 		c.mu.Unlock()
-		c.poke()
+		c.wake.Notify()
 	}
 }
 
@@ -263,7 +255,7 @@ func (c *Cache) deafen(err error) {
 	c.streaming, c.synced = false, false
 	for s := range c.subs {
 		s.err = err
-		s.poke()
+		s.wake.Notify()
 	}
 	c.tell()
 }

@@ -320,9 +320,9 @@ func playCache(t *testing.T, script []prank, seed uint64, lossy bool) string {
 	g.mu.Lock()
 	g.broken = false
 	g.mu.Unlock()
-	wait := maxRetry + longestWait + leastGap + late + time.Minute/4
+	wait := failureBackoff.Max + longestWait + leastGap + late + time.Minute/4
 	if lossy {
-		wait = maxRetry + 6*time.Minute
+		wait = failureBackoff.Max + 6*time.Minute
 	}
 	time.Sleep(wait)
 	s.equal()

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -170,7 +171,7 @@ func (c *Cache) list(ctx context.Context, why string) {
 		changed = c.install(r, serving, written, at)
 		c.synced = c.streaming && c.stream == stream
 		c.marks.explained(r.frame.version) // it was read first: all that it holds is in the list
-		c.pace = pace{resync: now.Add(jitter(c.options.Resync)), list: now, took: took, round: now.Add(roundBreath)}
+		c.pace = pace{resync: now.Add(wait.Jitter(c.options.Resync)), list: now, took: took, round: now.Add(roundBreath)}
 		c.listed = at
 	}
 	c.options.Log.Debug("list of Marathon read", "why", why, "took", took, "changed", changed, "marked", len(taken.changed)+len(taken.fares), "error", err)
@@ -182,7 +183,7 @@ func (c *Cache) list(ctx context.Context, why string) {
 func (c *Cache) missed(now time.Time) {
 	c.synced = false
 	c.pace.failing++
-	c.pace.retry = now.Add(backoff(c.pace.failing))
+	c.pace.retry = now.Add(wait.Jitter(failureBackoff.After(c.pace.failing)))
 }
 
 // install puts a list in the place of what was known, and tells how many ids

@@ -154,5 +154,5 @@ func (c *Cache) Distrust() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.synced, c.listed = false, math.MinInt64
-	c.poke()
+	c.wake.Notify()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/go-zookeeper/zk"
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
 // What Save can say beside an error of the connection. Nothing is saved then.
@@ -168,10 +169,8 @@ func (z *ZooKeeper) call(ctx context.Context, do func(*zookeeper.Conn) error) er
 		case !isLost(err):
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-time.After(retryPause):
+		if late := wait.Sleep(ctx, retryPause); late != nil {
+			return errors.Join(err, late)
 		}
 	}
 }

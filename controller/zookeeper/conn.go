@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
 // Conn is one session of ZooKeeper and the connections that carry it, one after
@@ -32,7 +34,7 @@ type Conn struct {
 	session atomic.Int64 // id; 0 before the first was granted
 	timeout atomic.Int64 // granted, as a time.Duration
 	ready   chan struct{}
-	changed chan struct{}
+	changed wait.Signal
 	life    context.Context // ends with the session
 	end     context.CancelCauseFunc
 
@@ -56,7 +58,7 @@ func Dial(ctx context.Context, config Config) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{config: config, ready: make(chan struct{}), changed: make(chan struct{}, 1)}
+	c := &Conn{config: config, ready: make(chan struct{}), changed: wait.NewSignal()}
 	c.life, c.end = context.WithCancelCause(context.Background()) // the session's life, not the call's
 	if c.tls, err = config.TLS.config(config.Log); err != nil {
 		return nil, err
@@ -258,10 +260,7 @@ func (c *Conn) event(e zk.Event) {
 	default:
 		return // on the way to one of those
 	}
-	select {
-	case c.changed <- struct{}{}:
-	default:
-	}
+	c.changed.Notify()
 }
 
 func (c *Conn) connected(server string) {
