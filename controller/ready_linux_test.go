@@ -11,6 +11,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // disk mounts a file system of its own for a test, which root needs too: modes do
@@ -20,7 +21,7 @@ func disk(t *testing.T, size int) (folder string) {
 	folder = t.TempDir()
 	err := syscall.Mount("tmpfs", folder, "tmpfs", 0, fmt.Sprintf("size=%d", size))
 	if errors.Is(err, syscall.EPERM) {
-		t.Skip("mounting needs root")
+		testenv.Lacks(t, "mounting a file system needs root")
 	}
 	if err != nil {
 		t.Fatal(err)

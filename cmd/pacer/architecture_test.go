@@ -37,11 +37,11 @@ var imports = map[string][]string{
 	"controller/web":            {"visible", "manifests", "controller", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin"},
 	// What the tests of several packages share.
 	"clienttls/tlstest":                    {},
-	"sources/gittest":                      {},
+	"sources/gittest":                      {"internal/testenv"},
 	"controller/zookeeper/zktest":          {"internal/testenv"},
 	"controller/marathon/pathtest":         {},
-	"controller/local/executor/enginetest": {},
-	"controller/web/browsertest":           {},
+	"controller/local/executor/enginetest": {"internal/testenv"},
+	"controller/web/browsertest":           {"internal/testenv"},
 	"internal/testenv":                     {},
 	"controller/local/localtest":           {"manifests", "controller/local", "controller/local/executor"},
 }

@@ -68,6 +68,9 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// scriptTest is the key of a script's test among its values.
+type scriptTest struct{}
+
 // setupScript gives git an author, and Pacer nothing from this machine.
 func setupScript(env *testscript.Env) error {
 	port, err := testenv.NewPort()
@@ -76,6 +79,7 @@ func setupScript(env *testscript.Env) error {
 	}
 	env.Defer(func() { _ = port.Release() })
 	env.Setenv("PORT", fmt.Sprint(port.Number)) // a script's Pacer must have a known address
+	env.Values[scriptTest{}] = env.T()
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
@@ -113,6 +117,7 @@ func startDeaf(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func startZooKeeper(ts *testscript.TestScript, neg bool, args []string) {
+	zktest.Need(ts.Value(scriptTest{}).(testscript.T))
 	e, err := zktest.New(zktest.Options{Servers: 1})
 	ts.Check(err)
 	ts.Defer(e.Close)

@@ -1,3 +1,3 @@
 // Package testenv is what tests need of the machine that they run on: programs, and
-// ports. No product code may import it.
+// ports; and the only place where a test is skipped. No product code may import it.
 package testenv

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // Repo is a bare repository, which is what is served, and a work tree that
@@ -28,9 +30,7 @@ type Repo struct {
 // New makes an empty repository. It goes with the test.
 func New(t testing.TB) *Repo {
 	t.Helper()
-	if _, err := exec.LookPath("git"); err != nil {
-		t.Fatalf("this test needs git: install the package git: %v", err)
-	}
+	testenv.Program(t, "git")
 	dir := t.TempDir()
 	r := &Repo{t: t, Bare: filepath.Join(dir, "served", "repo.git"), Work: filepath.Join(dir, "work"), home: filepath.Join(dir, "home")}
 	for _, d := range []string{filepath.Dir(r.Bare), r.Work, r.home} {

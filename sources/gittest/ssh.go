@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // SSH is an sshd that serves a repository.
@@ -86,12 +88,7 @@ func NewKey(t testing.TB) (file string, public ssh.PublicKey) {
 
 func findSSHD(t testing.TB) string {
 	t.Helper()
-	sshd := "/usr/sbin/sshd" // seldom in the PATH of who is not root
-	if _, err := os.Stat(sshd); err != nil {
-		if sshd, err = exec.LookPath("sshd"); err != nil {
-			t.Fatalf("this test needs sshd: install the package openssh-server: %v", err)
-		}
-	}
+	sshd := testenv.Program(t, "sshd")
 	if os.Getuid() == 0 {
 		// Sshd wants it to be there when root starts it; the system's service
 		// would make it at boot.

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // stuck is a server that begins an answer and never ends it.
@@ -107,7 +109,7 @@ func gzipOf(t *testing.T, data []byte) []byte {
 // by compresses by the program that users compress with.
 func by(t *testing.T, program string, data []byte) []byte {
 	t.Helper()
-	cmd := exec.Command(program, "-c")
+	cmd := exec.Command(testenv.Program(t, program), "-c")
 	cmd.Stdin = bytes.NewReader(data)
 	out, err := cmd.Output()
 	if err != nil {
@@ -183,6 +185,7 @@ func TestFetchBringsAndExtracts(t *testing.T) {
 }
 
 func TestFetchFailsClearly(t *testing.T) {
+	testenv.Program(t, "xz") // else its error is another one
 	outside := reachable(t)
 	bomb := gzipOf(t, make([]byte, 2<<20))
 	evil := map[string][]byte{

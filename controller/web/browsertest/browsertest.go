@@ -1,6 +1,5 @@
 // Package browsertest gives tests a real browser, Chromium, each one of its own
-// that ends with the test. It needs the package chromium; a test without it fails,
-// naming it. No product code may import it.
+// that ends with the test. It needs the package chromium. No product code may import it.
 package browsertest
 
 import (
@@ -15,6 +14,8 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // Complaints collects what the browser says is wrong: exceptions, refused
@@ -54,8 +55,9 @@ func (c *Complaints) listen(event any) {
 // further options, such as chromedp.Flag("host-resolver-rules", …).
 func Start(t testing.TB, more ...chromedp.ExecAllocatorOption) (context.Context, *Complaints) {
 	t.Helper()
+	browser := testenv.Program(t, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "headless_shell")
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(time.Minute),
+		chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(time.Minute),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.WindowSize(1280, 900))
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -66,7 +68,7 @@ func Start(t testing.TB, more ...chromedp.ExecAllocatorOption) (context.Context,
 	t.Cleanup(cancelTab)
 	c := &Complaints{}
 	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("cannot start a browser (the package chromium is needed): %v", err)
+		t.Fatalf("cannot start %s: %v", browser, err)
 	}
 	if err := chromedp.Listen(ctx, c.listen); err != nil {
 		t.Fatal(err)

@@ -45,14 +45,13 @@ var javaOptions = []string{
 	"-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 }
 
-func checkInstalled() error {
-	if _, err := exec.LookPath("java"); err != nil {
-		return fmt.Errorf("java is missing: install it (./test.sh does; Debian: default-jre-headless): %w", err)
+// Need ends a test that needs ZooKeeper where it is not installed.
+func Need(t testenv.Test) {
+	if h, ok := t.(interface{ Helper() }); ok {
+		h.Helper()
 	}
-	if _, err := os.Stat(jar); err != nil {
-		return fmt.Errorf("ZooKeeper is missing: install it (./test.sh does; Debian: zookeeper): %w", err)
-	}
-	return nil
+	testenv.Program(t, "java")
+	testenv.File(t, jar)
 }
 
 // Server is one server of an ensemble.

@@ -199,6 +199,7 @@ func TestTheProxyHoldsAndCuts(t *testing.T) {
 }
 
 func TestNothingOutlivesAKilledTest(t *testing.T) {
+	Need(t)
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"=1")
 	cmd.Stderr = os.Stderr

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/moby/moby/client"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // Engine is a Docker engine that answers.
@@ -27,18 +29,15 @@ type Engine struct {
 }
 
 // Start gives an engine until the end of the test. Where none answers and none
-// can be started the test is skipped, and why is said: that needs root and a
-// kernel with namespaces. In CI (the variable is set) root fails instead.
+// can be started the machine lacks one, and why is said: that needs root and a
+// kernel with namespaces.
 func Start(t testing.TB) Engine {
 	t.Helper()
 	address := cmp.Or(os.Getenv("DOCKER_HOST"), client.DefaultDockerHost)
 	if answers(t, address) == nil {
 		return Engine{address, true}
 	}
-	program, err := lookDockerd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := testenv.Program(t, "dockerd")
 	// One at a time: engines of several tests would share the bridge's addresses.
 	lock, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("pacer-test-engine-%d.lock", os.Getuid())), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -62,20 +61,8 @@ func Start(t testing.TB) Engine {
 		}
 		tried = append(tried, err)
 	}
-	if os.Getuid() == 0 && os.Getenv("CI") != "" {
-		t.Fatalf("no Docker engine can be started: %v", errors.Join(tried...))
-	}
-	t.Skipf("NOT TESTED WITH A DOCKER ENGINE, because none answers at %s and none can be started here: %v", address, errors.Join(tried...))
+	testenv.Lacks(t, "no Docker engine answers at %s and none can be started here: %v", address, errors.Join(tried...))
 	return Engine{}
-}
-
-func lookDockerd() (string, error) {
-	for _, name := range []string{"dockerd", "/usr/sbin/dockerd", "/sbin/dockerd", "/usr/local/sbin/dockerd"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path, nil
-		}
-	}
-	return "", errors.New("dockerd is missing: install it (./test.sh does; Debian: docker.io)")
 }
 
 // Client is a client of an engine, closed at the end of the test.
