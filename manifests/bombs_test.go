@@ -28,7 +28,7 @@ const (
 	tooManyValues      = "the file has more than 100000 keys and values: split it into several files"
 	tooManyDefinitions = "the file has more than 5000 apps, pods and groups: split it into several files"
 	tooManyDocuments   = "the file has more than 2000 documents: split it into several files"
-	tooManyDirectives  = `more than 16 lines begin with "%": directives are not read, remove them; indent a text`
+	tooManyDirectives  = `more than 16 lines begin with "%": directives are not supported, remove them; indent a text`
 	tooManyMembers     = "at most 5000 are allowed; split the definition into several"
 )
 
@@ -67,10 +67,10 @@ func TestBombs(t *testing.T) {
 		{"keys without values", "a.yaml", upTo(190_000, "{", "k%d,", "}"), "a.yaml:1:"},
 		{"a list", "a.yaml", upTo(190_000, "[", "a,", "]"), "a.yaml:1:100001: " + tooManyValues},
 		{"a block list", "a.yaml", upTo(190_000, "", "- a\n", ""), "a.yaml:100000:1: " + tooManyValues},
-		{"numbers to be read twice", "a.yaml", upTo(90_000, "id: /a\nargs:\n", "- 1.5e3\n", ""), "a.yaml:25003:3: more than 25000 values are such that YAML readers differ on them"},
+		{"numbers to be read twice", "a.yaml", upTo(90_000, "id: /a\nargs:\n", "- 1.5e3\n", ""), "a.yaml:25003:3: YAML readers differ on more than 25000 values"},
 		{"words to be read twice", "a.yaml", upTo(4_900, "id: /a\nargs:\n", "- ./a\n", ""), ""},
 		{"tags that are text, to be read twice", "a.yaml", upTo(49_000, "", "-  - ! a\n", ""), "a.yaml:1:"},
-		{"text that is to be read twice", "a.yaml", upTo(15_000, "id: /a\nlabels:\n  a: \"x\t# y\"\nenv:\n", " k%d: a\n", ""), "a.yaml:1:1: more than 25000 values are such that YAML readers differ on them"},
+		{"text that is to be read twice", "a.yaml", upTo(15_000, "id: /a\nlabels:\n  a: \"x\t# y\"\nenv:\n", " k%d: a\n", ""), "a.yaml:1:1: YAML readers differ on more than 25000 values"},
 		{"question marks", "a.yaml", upTo(all, "", "? a\n", ""), "a.yaml:50000:1: " + tooManyValues},
 		{"keys by other line breaks", "a.yaml", upTo(all, "", "k%d:\u2028", ""), "a.yaml:1:"},
 		{"labels in YAML", "a.yaml", upTo(all, "id: /a\ncmd: sleep 1\nlabels:\n", " k%d: a\n", ""), "a.yaml:50000:8: " + tooManyValues},
@@ -202,7 +202,7 @@ func TestSubstitutionIsBounded(t *testing.T) {
 	values := map[string]string{"A": strings.Repeat("x", 10_000)}
 	for count, want := range map[int]string{
 		100: "",
-		200: "a.yaml:1:1: what is put in for ${…} comes to more than 1048576 bytes: split the file, or shorten the values of substitute",
+		200: "a.yaml:1:1: the values substituted for ${…} come to more than 1048576 bytes: split the file, or shorten the values of substitute",
 	} {
 		var d Desired
 		fsys := oneFile("a.yaml", upTo(count, "id: /a\ncmd: sleep 1\nargs: []\nlabels: {x: '", "${A}", "'}\n"))

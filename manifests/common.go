@@ -92,7 +92,7 @@ func (c *Constraint) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("constraint: %w", err)
 	}
 	if len(parts) < 2 || len(parts) > 3 {
-		return fmt.Errorf("constraint: %d members: want [field, operator] or [field, operator, value]", len(parts))
+		return fmt.Errorf("constraint: %d members: expected [field, operator] or [field, operator, value]", len(parts))
 	}
 	*c = Constraint{Field: parts[0], Operator: parts[1]}
 	if len(parts) == 3 {
@@ -178,7 +178,7 @@ func (l *Limit) UnmarshalJSON(b []byte) error {
 			return err
 		}
 		if s != unlimited {
-			return fmt.Errorf("limit %q: want a number or %q", s, unlimited)
+			return fmt.Errorf("limit %q: expected a number or %q", s, unlimited)
 		}
 		*l = Limit{Unlimited: true}
 		return nil

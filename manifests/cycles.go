@@ -43,7 +43,7 @@ func (s *set) cycles() {
 				if len(cycle) == 1 {
 					s.problem(d, "/dependencies", "depends on itself: remove that dependency, which may be by way of a group")
 				} else {
-					s.problem(d, "/dependencies", "the dependencies go round: %s wait for each other; remove one dependency", shorten(cycle, len(cycle)))
+					s.problem(d, "/dependencies", "dependency cycle among %s: remove one of these dependencies", shorten(cycle, len(cycle)))
 				}
 			}
 		}

@@ -115,7 +115,7 @@ func (p *interpreter) unknown(at place, message string) {
 func (p *interpreter) document(n *node) {
 	n.substitute(&p.put)
 	if p.put.room < 0 && p.beyond == nil {
-		p.beyond = &fault{n.place, fmt.Sprintf("what is put in for ${…} comes to more than %d bytes: split the file, or shorten the values of substitute", p.o.Limits.FileBytes)}
+		p.beyond = &fault{n.place, fmt.Sprintf("the values substituted for ${…} come to more than %d bytes: split the file, or shorten the values of substitute", p.o.Limits.FileBytes)}
 	}
 	s := setting{base: p.o.Scope}
 	switch {
@@ -145,7 +145,7 @@ func (p *interpreter) value(n *node, s setting) {
 		return
 	}
 	if n.kind != objectNode {
-		p.unknown(n.place, n.kind.name()+" where a definition is meant: "+whatIsManifest)
+		p.unknown(n.place, "expected a definition, found "+n.kind.name()+": "+whatIsManifest)
 		return
 	}
 	if app := n.get("app"); app != nil && app.kind == objectNode && len(n.members) == 1 {
@@ -245,7 +245,7 @@ func (p *interpreter) group(n *node, s setting) {
 		switch {
 		case members == nil || members.kind == nullNode && members.wrong == "":
 		case members.kind != listNode:
-			p.unknown(members.place, quote(mk.key)+" is "+members.kind.name()+": a list is meant")
+			p.unknown(members.place, quote(mk.key)+" is "+members.kind.name()+", expected a list")
 		default:
 			for _, m := range members.members {
 				p.groupMember(m.value, mk.kind, inner)
@@ -282,7 +282,7 @@ func (p *interpreter) groupMember(n *node, kind Kind, s setting) {
 	case n.kind != objectNode:
 		message := n.wrong
 		if message == "" {
-			message = n.kind.name() + " where " + article(kind) + " is meant"
+			message = "expected " + article(kind) + ", found " + n.kind.name()
 		}
 		p.unknown(n.place, message)
 	case kind == KindGroup:
@@ -419,7 +419,7 @@ func (p *interpreter) id(n *node, kind Kind, s setting) (id string, at place, kn
 	}
 	at, _ = n.at("/id", p.known)
 	if value.kind != stringNode {
-		p.problem(at, "", "/id", SeverityError, "the id is "+value.kind.name()+": text such as /shop/cart is meant")
+		p.problem(at, "", "/id", SeverityError, "the id is "+value.kind.name()+", expected text such as /shop/cart")
 		return placeholder, at, false
 	}
 	id, err := resolveID(value.text, s.base, false)
@@ -436,7 +436,7 @@ func (p *interpreter) id(n *node, kind Kind, s setting) (id string, at place, kn
 	if err := checkScope(id, p.o.Scope); err != nil && !(kind == KindGroup && within(p.o.Scope, id)) {
 		p.problem(at, id, "/id", SeverityError, err.Error())
 	} else if s.grouped && !s.lost && parentID(id) != s.base {
-		p.problem(at, id, "/id", SeverityError, "is no direct child of the group "+s.base+" that it stands in: Marathon wants the ids in a group to be those of its children")
+		p.problem(at, id, "/id", SeverityError, "is not a direct child of the group "+s.base+" that contains it: Marathon requires each id in a group to be that of a direct child")
 	}
 	return id, at, true
 }

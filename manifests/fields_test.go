@@ -32,7 +32,7 @@ func fieldsPage() string {
 	var b strings.Builder
 	b.WriteString("# Fields\n\nEvery field of apps, pods and groups: the table by which Pacer checks manifests, and which `pacer explain FIELD` prints.\n" +
 		"This page is made from the code: `go test ./manifests -run TestFieldsPage -update`.\n\n" +
-		"Where nothing stands under *a change*, it replaces every task.\n")
+		"Where *a change* is empty, a change replaces every task.\n")
 	kind := ""
 	for d := range AllFields() {
 		root, name, _ := strings.Cut(d.Path, ".")

@@ -26,7 +26,7 @@ healthChecks: [{protocol: TCP, portIndex: 7}]
 		`a.yaml:4:1: /b: cmd has one character: Marathon takes two or more`,
 		`a.yaml:5:1: /b: cpus is "a", a string: write a number`,
 		`a.yaml:6:1: /b: acceptedResourceRoles is empty: name a role, or leave it out`,
-		`a.yaml:7:15: /b: constraint [hostname, NOPE]: "NOPE" is no operator: write one of UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER, IS`,
+		`a.yaml:7:15: /b: constraint [hostname, NOPE]: "NOPE" is not an operator: write one of UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER, IS`,
 		`a.yaml:8:1: /b: networks is 7, a number: write a list`, // and so nobody knows which ports there are
 	}
 	if d := cmp.Diff(want, texts(NewReader().Read(fstest.MapFS{"a.yaml": {Data: []byte(text)}}, Options{}))); d != "" {

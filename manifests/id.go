@@ -18,7 +18,7 @@ const maxID = 1000
 // maxSegments bounds how deep an id lies in groups.
 const maxSegments = 100
 
-var errIDForm = errors.New(`is no id: an id is made of lower-case letters, digits and "-", with "/" between groups, as in /shop/cart`)
+var errIDForm = errors.New(`is not an id: an id consists of lower-case letters, digits and "-", with "/" between groups, as in /shop/cart`)
 
 // resolveID makes a written id absolute against base, as Marathon would:
 // double and trailing slashes go. It refuses what Marathon refuses, and ".."

@@ -75,7 +75,7 @@ func parseIgnore(line string) (ignoreRule, error) {
 		expression = "(?:.*/)?" + expression
 	}
 	if r.pattern, err = regexp.Compile("(?s)^" + expression + "$"); err != nil {
-		return r, errors.New("is no pattern of .gitignore: check the brackets")
+		return r, errors.New("is not a .gitignore pattern: check the brackets")
 	}
 	return r, nil
 }

@@ -100,8 +100,8 @@ func TestWrongIgnoreRules(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"[a", `"[" is not closed: write "\[" for a bracket, or add "]"`},
 		{`a\`, `a backslash at the end escapes nothing: write "\\" for a backslash`},
-		{"[z-a]", "is no pattern of .gitignore: check the brackets"},
-		{"[[:none:]]", "is no pattern of .gitignore: check the brackets"},
+		{"[z-a]", "is not a .gitignore pattern: check the brackets"},
+		{"[[:none:]]", "is not a .gitignore pattern: check the brackets"},
 		{strings.Repeat("a", 1001), "the pattern is longer than 1000 bytes: shorten it"},
 	} {
 		rules, faults := readIgnore([]byte("fine\n"+c.line+"\nfine\n"), ".")

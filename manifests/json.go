@@ -146,7 +146,7 @@ func unescape(written string) (value, wrong string) {
 	}
 	const stands = "\uFFFD"
 	if strings.Count(written, stands)+strings.Count(strings.ToLower(written), `\ufffd`) < strings.Count(value, stands) {
-		wrong = `half of a surrogate pair stands for no character: write both halves, as in \ud83d\ude00`
+		wrong = `half of a surrogate pair is not a character: write both halves, as in \ud83d\ude00`
 	}
 	return value, wrong
 }
@@ -170,9 +170,9 @@ func (n *node) markDoubled() {
 			continue
 		}
 		if other := n.members[first]; other.key == m.key {
-			m.wrong = fmt.Sprintf("the key %s stands twice: it is also at %d:%d; keep one", quote(m.key), other.place.line, other.place.column)
+			m.wrong = fmt.Sprintf("duplicate key %s: it is also at %d:%d; keep one", quote(m.key), other.place.line, other.place.column)
 		} else {
-			m.wrong = fmt.Sprintf("the keys %s and %s differ in case only: keep the right one (the other is at %d:%d)",
+			m.wrong = fmt.Sprintf("the keys %s and %s differ only in case: keep the right one (the other is at %d:%d)",
 				quote(m.key), quote(other.key), other.place.line, other.place.column)
 		}
 	}

@@ -28,11 +28,11 @@ func diagnoseJSON(data []byte) ([]fault, string) {
 	}
 	if len(d.faults) == 0 {
 		// The decoder knows better; its offset counts the byte it stumbled over.
-		offset, message := 0, "is no JSON"
+		offset, message := 0, "is not valid JSON"
 		var e *json.SyntaxError
 		var v any
 		if err := json.Unmarshal(data, &v); errors.As(err, &e) {
-			offset, message = max(int(e.Offset)-1, 0), "is no JSON: "+e.Error()
+			offset, message = max(int(e.Offset)-1, 0), "is not valid JSON: "+e.Error()
 		}
 		d.fault(offset, "%s", message)
 	}
@@ -148,10 +148,10 @@ func (d *diagnosis) readTop() {
 		d.fault(start, "%q closes nothing: remove it", string(d.token.punct))
 		d.advance()
 	case d.done:
-		d.fault(start, "text after the end of the definition: several definitions stand in a list, [ … , … ]")
+		d.fault(start, "text after the end of the definition: write several definitions as a list, [ … , … ]")
 		d.giveUp()
 	case d.isKey():
-		d.fault(start, "a key that stands in no object: is the opening \"{\" missing?")
+		d.fault(start, "a key outside of an object: is the opening \"{\" missing?")
 		d.stack = append(d.stack, frame{open: '{', start: start, implied: true, want: wantKey})
 	case d.token.kind == punctToken && strings.IndexByte("{[", d.token.punct) < 0:
 		d.fault(start, "%q opens no definition: a manifest begins with \"{\" or \"[\"", string(d.token.punct))
@@ -175,7 +175,7 @@ func (d *diagnosis) readListMember(f *frame) {
 		f.want = wantComma
 		d.stack = append(d.stack, frame{open: '{', start: start, implied: true, name: f.name, want: wantKey})
 	case d.punct(',') || d.punct(':'):
-		d.fault(start, "%q where a member of the list%s is meant: remove it", string(d.token.punct), f.of())
+		d.fault(start, "expected a member of the list%s, found %q: remove it", f.of(), string(d.token.punct))
 		d.advance()
 	default:
 		f.want = wantComma
@@ -194,16 +194,16 @@ func (d *diagnosis) readKey(f *frame) {
 	case d.token.kind == wordToken && d.isKey():
 		f.key = d.text()
 		f.want = wantColon
-		d.fault(start, "a key wants double quotes: write %s", quote(f.key))
+		d.fault(start, "a key needs double quotes: write %s", quote(f.key))
 		d.advance()
 	case d.punct(','):
-		d.fault(start, "a comma where a key is meant: remove it")
+		d.fault(start, "expected a key, found \",\": remove it")
 		d.advance()
 	case d.punct(':'):
 		d.fault(start, "\":\" without a key before it: a member is \"key\": value")
 		f.key, f.want = "", wantColon
 	default:
-		d.fault(start, "a value where a key is meant: the members of an object are \"key\": value")
+		d.fault(start, "expected a key, found a value: the members of an object are \"key\": value")
 		f.key, f.want = "", wantComma
 		d.value("")
 	}
@@ -216,7 +216,7 @@ func (d *diagnosis) readColon(f *frame) {
 		return
 	}
 	if d.token.kind == wordToken && d.data[d.token.start] == '=' {
-		d.fault(d.token.start, "\"=\" where \":\" is meant")
+		d.fault(d.token.start, "expected \":\", found \"=\"")
 		d.position = d.token.start + 1
 		d.advance()
 		return
@@ -230,7 +230,7 @@ func (d *diagnosis) readValue(f *frame) {
 	case d.punct(','):
 		d.fault(d.last, "the value of %s is missing: write null for none", quote(f.key))
 	case d.punct(':'):
-		d.fault(d.token.start, "\":\" stands twice after %s: remove one", quote(f.key))
+		d.fault(d.token.start, "two \":\" after %s: remove one", quote(f.key))
 		f.want = wantMember
 		d.advance()
 	case d.isKey() && d.place(d.token.start).line > d.place(max(d.last-1, 0)).line:
@@ -300,7 +300,7 @@ func (d *diagnosis) mismatch(open byte) {
 	}
 	for len(d.stack)-1 > outer {
 		if inner := d.stack[len(d.stack)-1]; !inner.implied {
-			d.fault(d.token.start, "%q stands where %s is still open: is %q missing before it?",
+			d.fault(d.token.start, "%q found while %s is still open: is %q missing before it?",
 				string(d.token.punct), d.opened(inner), string(closer(inner.open)))
 		}
 		d.pop()
@@ -326,7 +326,7 @@ func (d *diagnosis) atEnd() {
 		d.fault(d.last, "the file ends before the end of %s: is %q missing?", strings.Join(open, " and of "), missing)
 	}
 	if len(d.stack) == 0 && !d.done && len(d.faults) == 0 {
-		d.fault(0, "the file is empty: delete it, or write what it is to define")
+		d.fault(0, "the file is empty: delete it, or write a definition")
 	}
 }
 
@@ -471,9 +471,9 @@ func (d *diagnosis) checkWord() {
 	case word == "true" || word == "false" || word == "null":
 		d.fault(d.token.start, "%s must be written in lower case: %s", written, word)
 	case word == "none" || word == "undefined" || word == "nil":
-		d.fault(d.token.start, "%s is no value of JSON: null is meant", written)
+		d.fault(d.token.start, "%s is not a JSON value: write null", written)
 	case word == "nan" || strings.Contains(word, "infinity"):
-		d.fault(d.token.start, "infinity and NaN are no numbers of JSON: write a finite one")
+		d.fault(d.token.start, "infinity and NaN are not JSON numbers: write a finite one")
 	case strings.IndexByte("0123456789+-.", written[0]) >= 0:
 		d.fault(d.token.start, "a number in a form that JSON does not have (leading zero, \"+\", bare \".\"): write it plainly, or in quotes if it is text")
 	default:
@@ -489,7 +489,7 @@ func (d *diagnosis) checkString() {
 		return
 	}
 	if len(written) < 2 || written[len(written)-1] != '"' {
-		d.fault(start, "a string begins here and does not end on its line: is a '\"' missing, or \"\\n\" meant for the line break?")
+		d.fault(start, "a string begins here and does not end on its line: is a '\"' missing, or should the line break be written \"\\n\"?")
 		if rest := bytes.TrimLeft(d.data[end:], " \t\r\n"); len(rest) > 0 && strings.IndexByte("\"{}[]", rest[0]) < 0 {
 			d.position, d.lost = len(d.data), true
 		}
@@ -505,7 +505,7 @@ func (d *diagnosis) checkString() {
 				i += n - 1
 				continue
 			}
-			d.fault(start+i, `"\" with what follows is no escape that JSON knows: for a backslash itself write "\\"`)
+			d.fault(start+i, `"\" and what follows is not a JSON escape: for a backslash write "\\"`)
 			return
 		}
 	}

@@ -23,17 +23,17 @@ func TestEncodings(t *testing.T) {
 		{"byte order mark", "a.json", "\xef\xbb\xbf{}", "a.json:1:1: begins with a byte order mark: save the file as UTF-8 without one"},
 		{"UTF-16 LE", "a.yaml", "\xff\xfei\x00d\x00", "a.yaml:1:1: is UTF-16: save the file as UTF-8"},
 		{"UTF-16 BE", "a.yaml", "\xfe\xff\x00i", "a.yaml:1:1: is UTF-16: save the file as UTF-8"},
-		{"Latin-1", "a.yaml", "id: a\nuser: J\xfcrg\n", "a.yaml:2:8: is no UTF-8 from here: save the file as UTF-8"},
+		{"Latin-1", "a.yaml", "id: a\nuser: J\xfcrg\n", "a.yaml:2:8: is not valid UTF-8 from here: save the file as UTF-8"},
 		{"NUL", "a.json", "{\"id\":\"a\x00\"}", "a.json:1:9: has a control character: remove it, or write it as an escape in a quoted text"},
 		{"escape sequence", "a.yaml", "id: a\n\tb: \x1b[31m", "a.yaml:2:5: has a control character: remove it, or write it as an escape in a quoted text"},
-		{"nothing", "a.yaml", "", "a.yaml:1:1: the file is empty: delete it, or write what it is to define"},
-		{"blanks", "a.json", " \n\t\n", "a.json:1:1: the file is empty: delete it, or write what it is to define"},
+		{"nothing", "a.yaml", "", "a.yaml:1:1: the file is empty: delete it, or write a definition"},
+		{"blanks", "a.json", " \n\t\n", "a.json:1:1: the file is empty: delete it, or write a definition"},
 		{"pointer of Git LFS", "a.json", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
 			"a.json:1:1: is a pointer of Git LFS, not the file itself: keep manifests out of LFS (.gitattributes)"},
 		{"conflict in JSON", "a.json", "{\"id\": \"a\",\n<<<<<<< HEAD\n\"cmd\": \"one\"}\n=======\n\"cmd\": \"two\"}\n>>>>>>> theirs\n",
-			"a.json:2:1: /a: a merge conflict that nobody has solved: keep one side, and remove the lines of <<<<<<<, ======= and >>>>>>>"},
+			"a.json:2:1: /a: an unresolved merge conflict: keep one side, and remove the lines with <<<<<<<, ======= and >>>>>>>"},
 		{"conflict in YAML", "a.yaml", "id: a\r\n<<<<<<< HEAD\r\ncmd: one\r\n=======\r\ncmd: two\r\n>>>>>>> theirs\r\n",
-			"a.yaml:2:1: a merge conflict that nobody has solved: keep one side, and remove the lines of <<<<<<<, ======= and >>>>>>>"},
+			"a.yaml:2:1: an unresolved merge conflict: keep one side, and remove the lines with <<<<<<<, ======= and >>>>>>>"},
 		{"hostile name", "a\nb.json", "{", `a\nb.json:1:2: the file ends before the end of the "{" at 1:1: is "}" missing?`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestHostile(t *testing.T) {
 		want                string // one problem begins so
 	}{
 		{"alias bomb", "a.yaml", bomb(), Limits{}, `a.yaml:1:1: none of the keys of an app, pod or group`},
-		{"wide alias bomb", "a.yaml", wideBomb(), Limits{}, `a.yaml:4:7: /a: anchors and aliases ("&", "*") are not read`},
+		{"wide alias bomb", "a.yaml", wideBomb(), Limits{}, `a.yaml:4:7: /a: anchors and aliases ("&", "*") are not supported`},
 		{"deep JSON", "a.json", strings.Repeat("[", 10_000), Limits{}, `a.json:1:101: lists and objects are nested deeper than 100: that is no manifest`},
 		{"deep closed JSON", "a.json", strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_000), Limits{}, `a.json:1:501: lists and objects are nested deeper than 100`},
 		{"deep YAML", "a.yaml", strings.Repeat("[", 10_000), Limits{}, `a.yaml:1:1: YAML: did not find expected node content`},
@@ -145,11 +145,11 @@ func TestSourceLimits(t *testing.T) {
 		{"files", fsys, Limits{Files: 29}, "", ".: has more than 29 manifests: nothing of it is used; split it into several syncs, or leave out files by .pacerignore", 0},
 		{"bytes", fsys, Limits{TotalBytes: 500}, "", ".: has manifests of more than 500 bytes: nothing of it is used; split it into several syncs, or leave out files by .pacerignore", 0},
 		{"folders", oneFile(deep, "{}"), Limits{}, "", strings.TrimSuffix(strings.Repeat("d/", 101), "/") + ": folders are nested deeper than 100: it is not read", 0},
-		{"no folder", fsys, Limits{}, "none", "none: there is no such folder: check the path; till it is there nothing is changed or deleted", 0},
+		{"no folder", fsys, Limits{}, "none", "none: no such folder: check the path; until it exists nothing is changed or deleted", 0},
 		{"outside", fsys, Limits{}, "../x", "../x: leaves the source: the path is one within it", 0},
 		{"a file", fsys, Limits{}, "f1/a.json", "f1/a.json: the folder cannot be read: not implemented", 0},
-		{"nothing", oneFile("README.md", "x"), Limits{}, "", ".: no manifest is here: an empty source deletes nothing; check the path and .pacerignore", 0},
-		{"empty list", oneFile("a.json", "[]"), Limits{}, "/", ".: no manifest is here: an empty source deletes nothing; check the path and .pacerignore", 0},
+		{"nothing", oneFile("README.md", "x"), Limits{}, "", ".: there are no manifests here: an empty source deletes nothing; check the path and .pacerignore", 0},
+		{"empty list", oneFile("a.json", "[]"), Limits{}, "/", ".: there are no manifests here: an empty source deletes nothing; check the path and .pacerignore", 0},
 		{"part", fsys, Limits{}, "/f7/", "", 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -200,8 +200,8 @@ func TestManyAtOdds(t *testing.T) {
 	}{
 		{"same id", `{"id": "/a", "cmd": "sleep 1", "labels": {"n": "%d"}}`, 1, `f0.json:1:2: /a: the id is defined 2000 times: also as an app at f1.json:1, as an app at f10.json:1, as an app at f100.json:1, as an app at f1000.json:1, as an app at f1001.json:1 and 1994 more; give each its own, or remove all but one`},
 		{"same group", `{"id": "/a", "enforceRole": false, "apps": [{"id": "x%d", "cmd": "sleep 1"}]}`, 0, ""},
-		{"children", `[{"id": "/a", "cmd": "sleep 1"}, {"id": "/a/x%d", "cmd": "sleep 1"}]`, 2002, `f0.json:1:35: /a/x0: stands under /a, which is an app (f0.json:1): an id under it would need a group there; rename one`},
-		{"dependencies", `{"id": "/a/x%d", "cmd": "sleep 1", "dependencies": ["/a"]}`, 2000, `f0.json:1:2: /a/x0: the dependencies go round: /a/x0, /a/x1, /a/x10, /a/x100, /a/x1000 and 1995 more wait for each other; remove one dependency`},
+		{"children", `[{"id": "/a", "cmd": "sleep 1"}, {"id": "/a/x%d", "cmd": "sleep 1"}]`, 2002, `f0.json:1:35: /a/x0: is below /a, which is an app (f0.json:1): an id below it needs a group there; rename one`},
+		{"dependencies", `{"id": "/a/x%d", "cmd": "sleep 1", "dependencies": ["/a"]}`, 2000, `f0.json:1:2: /a/x0: dependency cycle among /a/x0, /a/x1, /a/x10, /a/x100, /a/x1000 and 1995 more: remove one of these dependencies`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fsys := fstest.MapFS{}

@@ -187,7 +187,7 @@ func TestRefused(t *testing.T) {
 	d := NewReader().Read(s, Options{Path: "in"})
 	want := []string{
 		"in/link.yaml: is a symlink: not read",
-		"in/module: warning: is a symlink: not read; nothing is deleted while it may stand for manifests: list it in .pacerignore if it does not",
+		"in/module: warning: is a symlink: not read; nothing is deleted while it may hide manifests: list it in .pacerignore if it does not",
 		"in/new/link.json: is a symlink: not read",
 	}
 	if diff := cmp.Diff(want, texts(d)); diff != "" {

@@ -201,7 +201,7 @@ func migrateURIs(a *App) []Violation {
 	case len(uris) == 0:
 		return nil
 	case len(a.Fetch) > 0:
-		return cannotMigrate("cannot specify both uris and fetch fields", "uris stands beside fetch: keep fetch")
+		return cannotMigrate("cannot specify both uris and fetch fields", "both uris and fetch are given: keep fetch")
 	}
 	a.Fetch = make([]Artifact, len(uris))
 	for i, u := range uris {

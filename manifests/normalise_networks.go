@@ -73,7 +73,7 @@ func migrateNetworks(a *App, c *Cluster) ([]Network, []Violation) {
 	}
 	switch {
 	case len(a.Networks) > 0 && (a.IPAddress != nil || legacy != nil):
-		return normaliseNetworkModes(a.Networks), cannotMigrate("cannot mix deprecated and canonical network APIs", "networks stands beside ipAddress or container.docker.network: keep networks alone")
+		return normaliseNetworkModes(a.Networks), cannotMigrate("cannot mix deprecated and canonical network APIs", "networks is given together with ipAddress or container.docker.network: keep only networks")
 	case len(a.Networks) > 0:
 		return normaliseNetworkModes(a.Networks), nil
 	case legacy != nil:

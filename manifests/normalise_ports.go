@@ -32,7 +32,7 @@ func migrateMappings(c *Container, ip *IPAddress) []Violation {
 			c.PortMappings = d.PortMappings
 		case len(d.PortMappings) > 0:
 			faults = cannotMigrate("cannot specify both portMappings and docker.portMappings",
-				"container.portMappings stands beside container.docker.portMappings: keep container.portMappings")
+				"both container.portMappings and container.docker.portMappings are given: keep container.portMappings")
 		}
 		docker.PortMappings, docker.Network = nil, nil
 		c.Docker = &docker
@@ -43,10 +43,10 @@ func migrateMappings(c *Container, ip *IPAddress) []Violation {
 	switch {
 	case c.Type != typeMesos:
 		return append(faults, cannotMigrate("ipAddress.discovery.ports do not apply for container type "+c.Type,
-			"ipAddress.discovery.ports stands beside a Docker container: write container.portMappings")...)
+			"ipAddress.discovery.ports does not apply to a Docker container: write container.portMappings")...)
 	case c.PortMappings != nil:
 		return append(faults, cannotMigrate("container.portMappings and ipAddress.discovery.ports must not both be set",
-			"container.portMappings stands beside ipAddress.discovery.ports: keep container.portMappings")...)
+			"both container.portMappings and ipAddress.discovery.ports are given: keep container.portMappings")...)
 	}
 	for _, p := range ip.Discovery.Ports {
 		c.PortMappings = append(c.PortMappings, PortMapping{ContainerPort: p.Number, Name: new(p.Name), Protocol: p.Protocol, Labels: p.Labels})

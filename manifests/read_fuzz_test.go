@@ -156,7 +156,7 @@ func (r tokenReader) text(start int64, value string) (string, string) {
 	written := bytes.TrimLeft(r.data[start:r.InputOffset()], " \t\r\n,:")
 	halves := regexp.MustCompile(`(?i)\\\\|\\ud[89ab]..\\ud[c-f]..|\\ud[8-f]..`).FindAllString(string(written), -1)
 	if slices.ContainsFunc(halves, func(s string) bool { return len(s) == 6 }) {
-		return value, `half of a surrogate pair stands for no character: write both halves, as in \ud83d\ude00`
+		return value, `half of a surrogate pair is not a character: write both halves, as in \ud83d\ude00`
 	}
 	return value, ""
 }

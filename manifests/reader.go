@@ -330,7 +330,7 @@ func sameRules(rules []ignoreRule, before *folderMemory) bool {
 
 func folderError(err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
-		return "there is no such folder: check the path; till it is there nothing is changed or deleted"
+		return "no such folder: check the path; until it exists nothing is changed or deleted"
 	}
 	return "the folder cannot be read: " + cause(err)
 }
@@ -363,7 +363,7 @@ func (w *walker) ignoreFile(m *folderMemory, name string, entries []fs.DirEntry,
 	}
 	own, faults := readIgnore(data, name)
 	for _, f := range faults {
-		m.problem(file, f.place, f.message+"; till then the folder is not read")
+		m.problem(file, f.place, f.message+"; until then the folder is not read")
 	}
 	if len(faults) > 0 {
 		return nil, errors.New("wrong rules")
@@ -395,7 +395,7 @@ func (w *walker) entry(m *folderMemory, folder string, e fs.DirEntry, rules []ig
 		m.bytes += f.bytes
 		return
 	case !e.Type().IsRegular():
-		m.problem(name, place{}, "is no regular file: links and devices are not read")
+		m.problem(name, place{}, "is not a regular file: links and devices are not read")
 		return
 	}
 	w.count++
@@ -489,7 +489,7 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 		return
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		out.fault(name, fault{place: place{1, 1}, message: "the file is empty: delete it, or write what it is to define"}, "")
+		out.fault(name, fault{place: place{1, 1}, message: "the file is empty: delete it, or write a definition"}, "")
 		return
 	}
 	var values []*node
@@ -516,7 +516,7 @@ func readFile(out *fileResult, name string, data []byte, o *Options) {
 		out.fault(name, f, id)
 	}
 	if len(values) == 0 && len(faults) == 0 {
-		out.fault(name, fault{place: place{1, 1}, message: "the file has nothing but comments: delete it, or write what it is to define"}, "")
+		out.fault(name, fault{place: place{1, 1}, message: "the file has only comments: delete it, or write a definition"}, "")
 	}
 	p := interpreter{o: o, file: name, out: out, known: index{}, put: newSubstitution(o.Substitute, o.Limits.FileBytes)}
 	if len(values) > 1 && !slices.ContainsFunc(values, mayBeManifest) {
@@ -547,7 +547,7 @@ func conflict(data []byte) *fault {
 	for text := range bytes.Lines(data) {
 		line++
 		if bytes.HasPrefix(text, []byte("<<<<<<< ")) {
-			return &fault{place{line, 1}, "a merge conflict that nobody has solved: keep one side, and remove the lines of <<<<<<<, ======= and >>>>>>>"}
+			return &fault{place{line, 1}, "an unresolved merge conflict: keep one side, and remove the lines with <<<<<<<, ======= and >>>>>>>"}
 		}
 	}
 	return nil
@@ -571,7 +571,7 @@ func wrongEncoding(data []byte) *fault {
 		}
 		switch {
 		case r == utf8.RuneError && size == 1:
-			return &fault{place{line + 1, i - start + 1}, "is no UTF-8 from here: save the file as UTF-8"}
+			return &fault{place{line + 1, i - start + 1}, "is not valid UTF-8 from here: save the file as UTF-8"}
 		case r == '\n':
 			line, start = line+1, i+1
 		case r < ' ' && r != '\t' && r != '\r' || r == 0x7f:

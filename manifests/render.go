@@ -35,7 +35,7 @@ func Render(d Desired, c Cluster, format string) ([]byte, error) {
 	case FormatYAML:
 		return renderYAML(documents)
 	}
-	return nil, fmt.Errorf("format %q: want %s or %s", format, FormatJSON, FormatYAML)
+	return nil, fmt.Errorf("format %q: expected %s or %s", format, FormatJSON, FormatYAML)
 }
 
 // normal is an item in normal form. A group has an empty list of apps, which

@@ -46,12 +46,12 @@ func TestWords(t *testing.T) {
 		{`"tty": false`, "/tty", "", 0, true, "tty: false counts as absent, since Marathon loses it when its leader changes: leave it out"},
 		{`"container": {"type": "MESOS", "docker": {"image": "a", "privileged": true}}`, "/container/docker/privileged", "", 0, true, "privileged is dropped by Marathon for a container of type MESOS, which runs without it: use type DOCKER, or remove it"},
 		{`"container": {"docker": {"image": "a"}, "portMappings": [{}]}`, "/container/portMappings", "", 0, true, "portMappings is dropped on the host network: write networks with mode container/bridge, or portDefinitions in place of it"},
-		{`"ports": [0, 0], "healthChecks": [{"path": "/"}]`, "/healthChecks(0)", badPortIndex, 422, false, "portIndex is missing, and the app has 2 ports: write which one is meant"},
-		{`"portDefinitions": [{"name": "a"}, {}], "healthChecks": [{"path": "/"}]`, "/healthChecks(0)/portIndex", "", 0, true, "portIndex is missing and the app has 2 ports: the first, 0, is taken; write which one is meant"},
+		{`"ports": [0, 0], "healthChecks": [{"path": "/"}]`, "/healthChecks(0)", badPortIndex, 422, false, "portIndex is missing, and the app has 2 ports: name one of them"},
+		{`"portDefinitions": [{"name": "a"}, {}], "healthChecks": [{"path": "/"}]`, "/healthChecks(0)/portIndex", "", 0, true, "portIndex is missing and the app has 2 ports: the first, 0, is used; name one of them"},
 		{`"role": "other"`, "/role", "got other, expected one of: [*, shop]", 422, false, `the role is "other": Marathon takes * or shop`},
 		{`"unreachableStrategy": {"inactiveAfterSeconds": 5}`, "/unreachableStrategy/inactiveAfterSeconds", "inactiveAfterSeconds (5) must be less or equal to expungeAfterSeconds, which is 0", 422, false, "inactiveAfterSeconds is 5, more than expungeAfterSeconds, which is 0: a member left out counts as 0"},
 		{`"fetch": [{"uri": "http://h/a b"}]`, "/fetch(0)/uri", "URI has invalid syntax.", 422, false, "the URI has ' ' in it, which must be written as %20"},
-		{`"resourceLimits": {"mem": 64}`, "/resourceLimits/mem", "resource limit must be greater than or equal to requested resource (128.0)", 422, false, "the limit of mem is 64, less than the 128 asked for"},
+		{`"resourceLimits": {"mem": 64}`, "/resourceLimits/mem", "resource limit must be greater than or equal to requested resource (128.0)", 422, false, "the limit of mem is 64, less than the 128 requested"},
 		{`"container": {"type": "MESOS", "volumes": [{"containerPath": "d", "persistent": {"size": 1}}]}`, "/container/volumes(0)/mode", `'mode' is undefined on object: {"containerPath":"d","persistent":{"size":1}}`, 422, false, "mode is missing: required, except on a secret volume"},
 	} {
 		t.Run(row.more, func(t *testing.T) {
@@ -151,8 +151,8 @@ func TestAllFieldsHaveOnePathEach(t *testing.T) {
 func TestSupported(t *testing.T) {
 	for version, says := range map[string]string{
 		"1.5.0": "", "1.11.26": "", "1.10.26": "", "v1.9.109": "", "1.11.0-SNAPSHOT-g90619da7": "",
-		"1.4.11": "Marathon 1.4.11 is too old for Pacer, which knows 1.5 to 1.11: upgrade Marathon", "0.15.3": "too old",
-		"1.12.0": "newer", "": "cannot tell", "x.y": "cannot tell",
+		"1.4.11": "Marathon 1.4.11 is too old: Pacer supports 1.5 to 1.11; upgrade Marathon", "0.15.3": "too old",
+		"1.12.0": "too new", "": "cannot determine", "x.y": "cannot determine",
 	} {
 		err := (&Cluster{Version: version}).Supported()
 		if (err == nil) != (says == "") || (err != nil && !strings.Contains(err.Error(), says)) {

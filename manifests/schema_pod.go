@@ -53,8 +53,8 @@ var podContainerShape = object(
 		field{name: "mem", shape: number().from(0.001), def: "128.0", unit: "MiB", doc: "Memory of the container."},
 		field{name: "disk", shape: number().from(0), def: "0.0", unit: "MiB", doc: "Disk of the container."},
 		field{name: "gpus", shape: integer().from(0), def: "0", doc: "GPUs of the container."},
-	), required: true, doc: "What the container asks for."},
-	field{name: "resourceLimits", shape: resourceLimitsShape, since: release110, doc: "Lets the container use more than it asks for; {} is not the same as none."},
+	), required: true, doc: "The resources that the container requests."},
+	field{name: "resourceLimits", shape: resourceLimitsShape, since: release110, doc: "Lets the container use more than it requests; {} is not the same as none."},
 	field{name: "endpoints", shape: list(endpointShape), def: "[]", doc: "The ports of the container."},
 	field{name: "linuxInfo", shape: linuxInfoShape, since: release18, doc: "Linux settings; {} is not the same as none."},
 	field{name: "image", shape: object(

@@ -76,7 +76,7 @@ func (s *set) desired(folder string) Desired {
 	if len(s.definitions) == 0 && len(s.unreadable) == 0 {
 		s.problems.add(maxSourceProblems, Problem{
 			File: visible.Line(folder), Severity: SeverityError,
-			Message: "no manifest is here: an empty source deletes nothing; check the path and " + IgnoreFile,
+			Message: "there are no manifests here: an empty source deletes nothing; check the path and " + IgnoreFile,
 		})
 		s.unreadable = append(s.unreadable, visible.Line(folder))
 	}
@@ -205,10 +205,10 @@ func (s *set) parent(d *definition) {
 	if p == nil {
 		return
 	}
-	s.problem(d, "/id", "stands under %s, which is %s (%s): an id under it would need a group there; rename one", p.id, article(p.kind), p.where())
+	s.problem(d, "/id", "is below %s, which is %s (%s): an id below it needs a group there; rename one", p.id, article(p.kind), p.where())
 	if !s.parents[p] {
 		s.parents[p] = true
-		s.problem(p, "/id", "is %s and has %s under it (%s): only a group can have members; rename one", article(p.kind), d.id, d.where())
+		s.problem(p, "/id", "is %s and has %s below it (%s): only a group can have members; rename one", article(p.kind), d.id, d.where())
 	}
 }
 
@@ -259,7 +259,7 @@ func refusedOf(fsys fs.FS, o *Options, root *folderMemory) []Problem {
 		p := Problem{File: visible.Line(cutText(e.Name)), Severity: SeverityError, Message: e.Reason}
 		if extension == "" {
 			p.Severity = SeverityWarning
-			p.Message += "; nothing is deleted while it may stand for manifests: list it in " + IgnoreFile + " if it does not"
+			p.Message += "; nothing is deleted while it may hide manifests: list it in " + IgnoreFile + " if it does not"
 		}
 		refused.add(maxSourceProblems, p)
 	}

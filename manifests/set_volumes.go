@@ -41,7 +41,7 @@ func (s *set) externalVolumes() {
 				others = unshared
 			}
 			if i := slices.IndexFunc(others, func(o volumeUser) bool { return o.id != u.id }); i >= 0 {
-				s.problem(u.definition, u.path, "the external volume %q is that of %s, too (%s): give it another name, or let both share it", clip(key.name), others[i].id, others[i].where())
+				s.problem(u.definition, u.path, "the external volume %q is also used by %s (%s): give it another name, or let both share it", clip(key.name), others[i].id, others[i].where())
 			}
 		}
 	}

@@ -37,7 +37,7 @@ func TestVolumesOfSeveralApps(t *testing.T) {
 		if len(d.Problems) != want || d.Broken["/a"] != row.wrong || d.Broken["/b"] != row.wrong {
 			t.Errorf("%s: %q", row.name, texts(d))
 		}
-		if row.wrong && (!strings.Contains(d.Problems[0].Message, "/b, too (a.json:2)") || d.Problems[0].Path != "/container/volumes(0)/external/name") {
+		if row.wrong && (!strings.Contains(d.Problems[0].Message, "used by /b (a.json:2)") || d.Problems[0].Path != "/container/volumes(0)/external/name") {
 			t.Errorf("%s: %+v", row.name, d.Problems[0])
 		}
 	}

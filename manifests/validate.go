@@ -50,19 +50,19 @@ func (v *appChecks) legacy(a *App) {
 		v.uri("/uris("+strconv.Itoa(i)+")", u)
 	}
 	if len(a.URIs) > 0 && len(a.Fetch) > 0 {
-		v.refuse("/uris", "may not be set in conjunction with fetch", "uris stands beside fetch: keep fetch, the newer form of uris")
+		v.refuse("/uris", "may not be set in conjunction with fetch", "both uris and fetch are given: keep fetch, the newer form")
 	}
 	if a.IPAddress != nil {
 		v.legacyAddress(a)
 	}
 	if a.Container != nil && a.Container.Docker != nil && a.Container.Docker.Network != nil && len(a.Networks) > 0 {
-		v.refuseAt("/networks", "must not specify both container.docker.network and networks", "networks stands beside container.docker.network: keep networks, the newer form")
+		v.refuseAt("/networks", "must not specify both container.docker.network and networks", "both networks and container.docker.network are given: keep networks, the newer form")
 	}
 	if ports := withoutZero(a.Ports); len(sortedSet(ports)) < len(ports) {
 		v.refuseAt("/ports", "ports must be unique", "ports names a port twice")
 	}
 	if a.Ports != nil && a.PortDefinitions != nil && !slices.Equal(a.Ports, definedPorts(a.PortDefinitions)) {
-		v.refuseAt("/ports", "cannot specify both ports and port definitions", "ports stands beside portDefinitions and says something else: keep portDefinitions, the newer form")
+		v.refuseAt("/ports", "cannot specify both ports and port definitions", "ports and portDefinitions are both given and differ: keep portDefinitions, the newer form")
 	}
 }
 
@@ -82,7 +82,7 @@ func (v *appChecks) legacyDocker(c *Container) {
 		v.refuse(at+"parameters", empty, "parameters are options of docker run and do not apply to a container of type MESOS: remove them")
 	}
 	if d.PortMappings != nil {
-		v.refuse(at+"portMappings", empty, "portMappings does not stand here for a container of type MESOS: move it to container.portMappings")
+		v.refuse(at+"portMappings", empty, "portMappings does not belong here for a container of type MESOS: move it to container.portMappings")
 	}
 }
 
@@ -94,10 +94,10 @@ func (v *appChecks) legacyAddress(a *App) {
 		v.mistake("/ipAddress/networkName", "networkName is %q, which only the old form takes: %s", clip(*name), patternWords(networkName))
 	}
 	if len(a.Networks) > 0 {
-		v.refuseAt("/networks", "must not specify both networks and ipAddress", "networks stands beside ipAddress: keep networks, the newer form")
+		v.refuseAt("/networks", "must not specify both networks and ipAddress", "both networks and ipAddress are given: keep networks, the newer form")
 	}
 	if len(a.Ports) > 0 || len(a.PortDefinitions) > 0 {
-		v.refuseAt("/ipAddress", "cannot specify both an IP address and port", "ipAddress stands beside ports: an app with an address of its own has no ports of the host; write networks and container.portMappings")
+		v.refuseAt("/ipAddress", "cannot specify both an IP address and port", "both ipAddress and ports are given: an app with an address of its own has no host ports; write networks and container.portMappings")
 	}
 }
 
@@ -217,7 +217,7 @@ func (v *findings) limits(path string, l *ResourceLimits, cpus, mem float64) {
 	}{{"cpus", l.CPUs, cpus}, {"mem", l.Mem, mem}} {
 		if m.limit != nil && !m.limit.Unlimited && m.limit.Value < m.asked {
 			v.refuse(path+"/"+m.name, "resource limit must be greater than or equal to requested resource ("+scalaDouble(m.asked)+")",
-				"the limit of %s is %s, less than the %s asked for", m.name, formatNumber(m.limit.Value), formatNumber(m.asked))
+				"the limit of %s is %s, less than the %s requested", m.name, formatNumber(m.limit.Value), formatNumber(m.asked))
 		}
 	}
 }
@@ -301,7 +301,7 @@ func (v *appChecks) labels(a *App) {
 	version := a.Labels["DCOS_MIGRATION_API_VERSION"]
 	if version != "" && (version != "v1" || a.Labels["DCOS_PACKAGE_FRAMEWORK_NAME"] == "" || a.Labels["DCOS_MIGRATION_API_PATH"] == "") {
 		v.refuseAt("/labels/DCOS_MIGRATION_API_VERSION", "DCOS_PACKAGE_FRAMEWORK_NAME and DCOS_MIGRATION_API_PATH must be defined when using DCOS_MIGRATION_API_VERSION",
-			"the label DCOS_MIGRATION_API_VERSION must be v1 and needs DCOS_PACKAGE_FRAMEWORK_NAME and DCOS_MIGRATION_API_PATH beside it")
+			"the label DCOS_MIGRATION_API_VERSION must be v1 and needs DCOS_PACKAGE_FRAMEWORK_NAME and DCOS_MIGRATION_API_PATH, too")
 	}
 }
 
@@ -442,7 +442,7 @@ func validateGroup(g *Group, c *Cluster, v findings) []Violation {
 	}
 	if g.EnforceRole != nil && *g.EnforceRole && !isTopLevel(id) {
 		v.refuse("/enforceRole", "enforceRole can only be set for top-level groups, and "+id+" is not top-level",
-			"enforceRole stands in %s: only a top-level group can have it", id)
+			"enforceRole is set in %s: only a top-level group can have it", id)
 	}
 	return v.all()
 }

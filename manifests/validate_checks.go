@@ -17,7 +17,7 @@ func (v *appChecks) checks(a *App, filled bool) {
 		switch {
 		case !h.isMarathons() || h.Command != nil:
 		case a.Container == nil && offHost(a.Networks) && h.asksOwnPort():
-			v.refuse(at, badPortIndex, "Marathon looks for the port of this health check before it makes the container that is left out: write container, with portMappings")
+			v.refuse(at, badPortIndex, "Marathon resolves the port of this health check before it creates the omitted container: write container, with portMappings")
 		default:
 			v.portIndex(at, h, count, filled)
 		}
@@ -59,9 +59,9 @@ func (v *findings) portIndex(path string, h *HealthCheck, count int, filled bool
 	switch {
 	case h.PortIndex == nil && h.Port != nil:
 	case h.PortIndex == nil && count == 0:
-		v.refuse(path, badPortIndex, "the app has no port that the health check could ask: give it a port, or the check a protocol COMMAND")
+		v.refuse(path, badPortIndex, "the app has no port for the health check: give it a port, or use protocol COMMAND")
 	case h.PortIndex == nil && count > 1 && !filled:
-		v.refuse(path, badPortIndex, "portIndex is missing, and the app has %s: write which one is meant", counted(count, "port"))
+		v.refuse(path, badPortIndex, "portIndex is missing, and the app has %s: name one of them", counted(count, "port"))
 	case h.PortIndex != nil && *h.PortIndex >= count:
 		v.refuse(path, badPortIndex, "portIndex is %d, but the app has %s: the first has the index 0", *h.PortIndex, counted(count, "port"))
 	}
@@ -100,7 +100,7 @@ func (v *findings) convertibleHealthCheck(path string, h *HealthCheck) {
 	isCommand := h.protocol() == protocolCommand
 	switch {
 	case h.Command != nil && (h.Path != nil || h.Port != nil):
-		v.fail(path, "Invalid combination of HealthCheck parameters", "%s has a command beside path or port: a COMMAND check has neither", last(path))
+		v.fail(path, "Invalid combination of HealthCheck parameters", "%s has a command and also path or port: a COMMAND check has neither", last(path))
 	case h.Command != nil && !isCommand:
 		v.fail(path, "illegal protocol "+h.protocol()+" specified with command", "%s has a command, but its protocol is %s: write protocol COMMAND", last(path), h.protocol())
 	case h.Command == nil && isCommand:
@@ -168,6 +168,6 @@ func (v *appChecks) storedChecks(a, given *App) {
 	case index != nil && *index >= count:
 		v.refuse(at, answer, "portIndex is %d, but the app has %s: the first has the index 0", *index, counted(count, "port"))
 	case index == nil && port == nil && count != 1:
-		v.refuse(at, answer, "check has neither portIndex nor port, and the app has %s: write which one is meant", counted(count, "port"))
+		v.refuse(at, answer, "check has neither portIndex nor port, and the app has %s: name one of them", counted(count, "port"))
 	}
 }

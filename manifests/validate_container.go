@@ -131,7 +131,7 @@ func (v *findings) volumeConstraint(path string, c Constraint) {
 	case len(*c.Value) > maxRegexp:
 		v.mistake(path, "constraint [%s]: the regular expression has %d bytes: at most %d are allowed", clip(whole), len(*c.Value), maxRegexp)
 	case !v.isRegexp(*c.Value):
-		v.refuse(path+"/"+*c.Value, "Invalid regular expression", "constraint [%s]: %q is no regular expression", whole, *c.Value)
+		v.refuse(path+"/"+*c.Value, "Invalid regular expression", "constraint [%s]: %q is not a regular expression", whole, *c.Value)
 	case c.Operator == "UNLIKE":
 		v.fail(path, "illegal volume constraint "+whole, "constraint [%s]: Marathon fails on UNLIKE for volumes; write LIKE", whole)
 	}
@@ -271,9 +271,9 @@ var rexrayOptions = map[string]struct {
 	holds        func(string) bool
 	answer, says string
 }{
-	"dvdi/volumetype": {optionValue.MatchString, "must match regular expression '" + optionValue.String() + "'", "lower-case letters, digits and dashes are meant"},
-	"dvdi/newfstype":  {optionValue.MatchString, "must match regular expression '" + optionValue.String() + "'", "lower-case letters, digits and dashes are meant"},
-	"dvdi/iops":       {isPositive, "Expected a valid, positive integer instead of VALUE", "a whole number above 0 is meant"},
+	"dvdi/volumetype": {optionValue.MatchString, "must match regular expression '" + optionValue.String() + "'", "expected lower-case letters, digits and dashes"},
+	"dvdi/newfstype":  {optionValue.MatchString, "must match regular expression '" + optionValue.String() + "'", "expected lower-case letters, digits and dashes"},
+	"dvdi/iops":       {isPositive, "Expected a valid, positive integer instead of VALUE", "expected a whole number above 0"},
 	"dvdi/overwritefs": {func(s string) bool { return strings.EqualFold(s, "true") }, "Expected a valid boolean",
 		`Marathon takes "true" only; leave it out for false`},
 }

@@ -48,7 +48,7 @@ func (v *findings) constraint(path string, c Constraint, cluster *Cluster) {
 		return
 	case !isOperator(op):
 		v.refuse(path, "operator must be one of the following UNIQUE, CLUSTER, GROUP_BY, LIKE, MAX_PER, UNLIKE or IS",
-			"constraint [%s]: %q is no operator: write one of %s", whole, c.Operator, strings.Join(operators, ", "))
+			"constraint [%s]: %q is not an operator: write one of %s", whole, c.Operator, strings.Join(operators, ", "))
 		return
 	case op == "IS" && cluster.release() < release16:
 		v.mistake(path, "constraint [%s]: IS needs Marathon %s or newer, this one is %s: use CLUSTER or LIKE", whole, release16, cluster.Version)
@@ -77,7 +77,7 @@ func (v *findings) constraintValue(path, op string, value *string, whole string,
 		} else if len(*value) > maxRegexp {
 			v.mistake(path, "constraint [%s]: the regular expression has %d bytes: at most %d are allowed", clip(whole), len(*value), maxRegexp)
 		} else if !v.isRegexp(*value) {
-			v.refuse(path, "is not a valid regular expression", "constraint [%s]: %q is no regular expression", whole, *value)
+			v.refuse(path, "is not a valid regular expression", "constraint [%s]: %q is not a regular expression", whole, *value)
 		}
 	case "IS":
 		if given && !isValuePattern.MatchString(*value) {
@@ -199,7 +199,7 @@ func (c *Cluster) validRoles(id string) []string {
 // roleName checks the name of a role (ResourceRole.validResourceRole).
 func (v *findings) roleName(path, role string) {
 	refuse := func(path, answer string) {
-		v.refuse(path, answer, "%s has %q, which is no role", last(trimIndex(path)), role)
+		v.refuse(path, answer, "%s has %q, which is not a role", last(trimIndex(path)), role)
 	}
 	switch {
 	case role == "", role == ".", role == "..":

@@ -41,7 +41,7 @@ func (v *podChecks) written(id string) {
 	v.scheduling()
 	if l := p.LinuxInfo; l != nil {
 		if l.Seccomp != nil {
-			v.refuse("/linuxInfo/seccomp", "Seccomp configuration on executor level is not supported", "seccomp does not stand in the pod: move it to its containers")
+			v.refuse("/linuxInfo/seccomp", "Seccomp configuration on executor level is not supported", "seccomp does not belong in the pod: move it to its containers")
 		}
 		v.ipcInfo("/linuxInfo", l.IPCInfo)
 	}

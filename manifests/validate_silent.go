@@ -27,7 +27,7 @@ func (v *appChecks) silent(a *App) {
 		at := "/healthChecks(" + strconv.Itoa(i) + ")"
 		v.silentHealthCheck(at, h)
 		if h.protocol() != protocolCommand && h.Port == nil && h.PortIndex == nil && ports > 1 && (filled || !h.isMarathons()) {
-			v.warn(at+"/portIndex", "portIndex is missing and the app has %d ports: the first, 0, is taken; write which one is meant", ports)
+			v.warn(at+"/portIndex", "portIndex is missing and the app has %d ports: the first, 0, is used; name one of them", ports)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func parseRelease(version string) (release, error) {
 	major, wrongMajor := strconv.ParseUint(majorText, 10, 8)
 	minor, wrongMinor := strconv.ParseUint(minorText, 10, 8)
 	if wrongMajor != nil || wrongMinor != nil {
-		return 0, fmt.Errorf("version %q: want major.minor", version)
+		return 0, fmt.Errorf("version %q: expected major.minor", version)
 	}
 	return release(major*1000 + minor), nil
 }
@@ -60,11 +60,11 @@ func (c *Cluster) Supported() error {
 	r, err := parseRelease(c.Version)
 	switch {
 	case err != nil:
-		return fmt.Errorf("cannot tell which Marathon this is: %w", err)
+		return fmt.Errorf("cannot determine the Marathon version: %w", err)
 	case r < oldestRelease:
-		return fmt.Errorf("Marathon %s is too old for Pacer, which knows %s to %s: upgrade Marathon", c.Version, oldestRelease, newestRelease)
+		return fmt.Errorf("Marathon %s is too old: Pacer supports %s to %s; upgrade Marathon", c.Version, oldestRelease, newestRelease)
 	case r > newestRelease:
-		return fmt.Errorf("Marathon %s is newer than what Pacer knows, %s to %s: upgrade Pacer", c.Version, oldestRelease, newestRelease)
+		return fmt.Errorf("Marathon %s is too new: Pacer supports %s to %s; upgrade Pacer", c.Version, oldestRelease, newestRelease)
 	}
 	return nil
 }

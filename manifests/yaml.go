@@ -251,19 +251,19 @@ func (r *yamlReader) member(key, value *yamlv3.Node, depth int) member {
 	case key.Kind != yamlv3.ScalarNode:
 		m.wrong = "a list or object as a key: a key is text"
 	case key.Tag == "!!merge":
-		m.wrong, r.unsafe = `merge keys ("<<") are not read: a definition stands where it is used, so that nothing hidden changes it; write the keys out`, true
+		m.wrong, r.unsafe = `merge keys ("<<") are not supported: a definition must be complete where it is used, so that nothing hidden changes it; write the keys out`, true
 	case key.Style&yamlv3.TaggedStyle != 0:
 		m.wrong = wrongTag
 	case plain && (key.Tag != "!!str" && key.Tag != "!!timestamp" || oldBool(key.Value)):
-		m.wrong = fmt.Sprintf("the key %s is no text to YAML: write it in quotes", quote(key.Value))
+		m.wrong = fmt.Sprintf("the key %s is not text in YAML: write it in quotes", quote(key.Value))
 	}
 	r.wrong = r.wrong || m.wrong != ""
 	return m
 }
 
 const (
-	wrongAlias = `anchors and aliases ("&", "*") are not read: a few lines of them can stand for gigabytes; write the value out`
-	wrongTag   = `a tag ("!") is not read: write the value without it, and text in quotes`
+	wrongAlias = `anchors and aliases ("&", "*") are not supported: a few lines of them can expand to gigabytes; write the value out`
+	wrongTag   = `a tag ("!") is not supported: write the value without it, and text in quotes`
 )
 
 // wrongForm finds what is refused of any value.
@@ -312,7 +312,7 @@ func (r *yamlReader) scalar(n *node, y *yamlv3.Node) {
 			r.doubt(n, y)
 		}
 		if oldBool(y.Value) {
-			n.wrong = fmt.Sprintf(`%s is true or false to YAML 1.1 and text to YAML 1.2: write true or false, or "%s" in quotes if text is meant`, y.Value, y.Value)
+			n.wrong = fmt.Sprintf(`%s is true or false in YAML 1.1 and text in YAML 1.2: write true or false, or "%s" in quotes for text`, y.Value, y.Value)
 		}
 	}
 }
@@ -322,7 +322,7 @@ func (r *yamlReader) scalar(n *node, y *yamlv3.Node) {
 const maxReadTwice = 25_000
 
 func overTwice(p place) *fault {
-	return &fault{p, fmt.Sprintf(`more than %d values are such that YAML readers differ on them (text without quotes that begins as a number, a date or a tag does): write them in quotes, or split the file`, maxReadTwice)}
+	return &fault{p, fmt.Sprintf(`YAML readers differ on more than %d values (text without quotes that begins as a number, a date or a tag does): write them in quotes, or split the file`, maxReadTwice)}
 }
 
 // doubt notes a scalar that readers could differ on.
@@ -394,13 +394,13 @@ func wrongYAMLNumber(digits string) string {
 	unsigned := strings.TrimLeft(digits, "+-")
 	switch {
 	case strings.HasSuffix(lower, ".inf") || strings.HasSuffix(lower, ".nan"):
-		return "infinity and NaN are no numbers that Marathon can hold: write a finite number, or text in quotes"
+		return "Marathon cannot represent infinity and NaN: write a finite number, or text in quotes"
 	case len(unsigned) > 1 && unsigned[0] == '0' && strings.IndexByte(unsigned, '.') != 1 && strings.IndexByte("eE", unsigned[1]) < 0:
-		return `digits after a zero are an octal, hexadecimal or binary number to YAML: write it in quotes if text is meant (such as a file mode), else in decimal`
+		return `digits after a zero are an octal, hexadecimal or binary number in YAML: write it in quotes if it is text (such as a file mode), else in decimal`
 	case strings.ContainsRune(digits, '_'):
-		return `digits with "_" are a number to YAML: write it in quotes if text is meant, else without "_"`
+		return `digits with "_" are a number in YAML: write it in quotes if it is text, else without "_"`
 	case !decimal.MatchString(digits) && !float.MatchString(digits):
-		return `is an unusual form of a number: write it in quotes if text is meant, else in decimal`
+		return `is an unusual form of a number: write it in quotes if it is text, else in decimal`
 	}
 	return wrongNumber(digits)
 }
@@ -463,28 +463,28 @@ func (r *yamlReader) syntaxFault(err error) *fault {
 	indent := len(text) - len(strings.TrimLeft(text, " \t\r"))
 	at := place{line, min(indent, max(len(text)-1, 0)) + 1}
 	if tab := strings.IndexByte(text[:indent], '\t'); tab >= 0 {
-		return &fault{place{line, tab + 1}, "a tab in the indentation: YAML wants spaces"}
+		return &fault{place{line, tab + 1}, "a tab in the indentation: YAML requires spaces"}
 	}
 	if strings.HasPrefix(text, "%") {
-		return &fault{at, `directives ("%") are not read: remove the line`}
+		return &fault{at, `directives ("%") are not supported: remove the line`}
 	}
 	return &fault{at, yamlMessage(message)}
 }
 
 // yamlMeaning adds to the parser's words what is mostly meant.
 var yamlMeaning = []struct{ words, meaning string }{
-	{"did not find expected key", "a line above is indented differently, or its text has a quote or \":\" that wants quotes around all of it"},
-	{"did not find expected '-' indicator", "the members of a list stand under each other, each after \"- \""},
+	{"did not find expected key", "a line above is indented differently, or its text has a quote or \":\" and needs quotes around all of it"},
+	{"did not find expected '-' indicator", "write the members of a list one below the other, each after \"- \""},
 	{"could not find expected ':'", "a member is \"key: value\", with a blank after the colon"},
-	{"mapping values are not allowed", "a \": \" within a value wants quotes around all of it, or the line is indented too far"},
-	{"found character that cannot start any token", "a tab, or a value that begins with @, ` or %, wants quotes"},
+	{"mapping values are not allowed", "a value with \": \" in it needs quotes around all of it, or the line is indented too far"},
+	{"found character that cannot start any token", "a tab, or a value that begins with @, ` or % and needs quotes"},
 	{"found unexpected end of stream", "a quote that is opened above is not closed"},
 	{"did not find expected ',' or ']'", "a list opened with \"[\" is not closed, or a comma is missing"},
 	{"did not find expected ',' or '}'", "an object opened with \"{\" is not closed, or a comma is missing"},
 	{"did not find expected node content", "a value is missing"},
-	{"did not find expected alphabetic or numeric character", "a value that begins with & or * wants quotes"},
-	{"unknown anchor", "a value that begins with \"*\" wants quotes"},
-	{"found undefined tag handle", "a value that begins with \"!\" wants quotes"},
+	{"did not find expected alphabetic or numeric character", "a value that begins with & or * needs quotes"},
+	{"unknown anchor", "a value that begins with \"*\" needs quotes"},
+	{"found undefined tag handle", "a value that begins with \"!\" needs quotes"},
 	{"found unknown escape character", "in double quotes a backslash is written \"\\\\\"; single quotes take it as it is"},
 	{"did not find expected <document start>", "each document begins with \"---\""},
 	{"block sequence entries are not allowed", "a list begins on a line of its own, under its key"},
@@ -497,5 +497,5 @@ func yamlMessage(message string) string {
 		}
 	}
 	// Words of the parser that are not known may quote a value: they stay out.
-	return "is no YAML: check indentation, quotes and brackets from here upwards"
+	return "is not valid YAML: check indentation, quotes and brackets from here upwards"
 }

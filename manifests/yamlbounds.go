@@ -77,7 +77,7 @@ func (b *yamlBounds) within(l Limits) bool {
 func (b *yamlBounds) beyond(at place, l Limits) *fault {
 	switch {
 	case b.directives > maxDirectives:
-		return &fault{at, fmt.Sprintf(`more than %d lines begin with "%%": directives are not read, remove them; indent a text`, maxDirectives)}
+		return &fault{at, fmt.Sprintf(`more than %d lines begin with "%%": directives are not supported, remove them; indent a text`, maxDirectives)}
 	case b.documents > l.Documents:
 		return &fault{at, fmt.Sprintf("the file has more than %d documents: split it into several files", l.Documents)}
 	case b.keys > l.Definitions:

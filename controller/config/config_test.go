@@ -212,8 +212,8 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		"alias":          {ok + "syncs: {a: &x {source: a}}", "pacer.yaml:3:12: syncs.a: anchors and aliases are not allowed: write the value out"},
 		"empty":          {"", "pacer.yaml: the file is empty: want at least marathon, sources and syncs"},
 		"syntax":         {"marathon: {", "pacer.yaml:1:1: YAML: did not find expected node content: a value is missing"},
-		"a tab":          {"marathon:\n\turl: http://m", "pacer.yaml:2:1: a tab in the indentation: YAML wants spaces"},
-		"after the end":  {"listen: :1\n]", `pacer.yaml:2:1: YAML: did not find expected key: a line above is indented differently, or its text has a quote or ":" that wants quotes around all of it`},
+		"a tab":          {"marathon:\n\turl: http://m", "pacer.yaml:2:1: a tab in the indentation: YAML requires spaces"},
+		"after the end":  {"listen: :1\n]", `pacer.yaml:2:1: YAML: did not find expected key: a line above is indented differently, or its text has a quote or ":" and needs quotes around all of it`},
 		"no UTF-8":       {"listen: \xff", "pacer.yaml: is no UTF-8: save the file as UTF-8"},
 		"nothing needed": {"listen: :1", "pacer.yaml: marathon.url: missing: give Marathon's URL, such as http://marathon:8080 (flag --marathon, environment variable PACER_MARATHON)\npacer.yaml: sources: missing: give at least one, such as shop: {git: {url: …}}\npacer.yaml: syncs: missing: give at least one, such as shop: {source: shop, scope: /shop}"},
 		"a password in the URL of a repository": {

@@ -56,11 +56,11 @@ func TestStateOfRecordings(t *testing.T) {
 func TestOtherReleases(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[string]string{
-		"1.3.14":                   "Marathon 1.3.14 is too old for Pacer, which knows 1.5 to 1.11: upgrade Marathon",
-		"1.4.11":                   "is too old for Pacer",
-		"1.12.0":                   "is newer than what Pacer knows",
-		"2.0.0-rc1":                "is newer than what Pacer knows",
-		"latest":                   "cannot tell which Marathon this is",
+		"1.3.14":                   "Marathon 1.3.14 is too old: Pacer supports 1.5 to 1.11; upgrade Marathon",
+		"1.4.11":                   "is too old: Pacer supports",
+		"1.12.0":                   "is too new: Pacer supports",
+		"2.0.0-rc1":                "is too new: Pacer supports",
+		"latest":                   "cannot determine the Marathon version",
 		"1.5.12":                   "",
 		"1.11.0-SNAPSHOT-g90619da": "",
 	} {
