@@ -1,13 +1,16 @@
 package controller
 
-import "github.com/pacer-gitops/pacer/controller/marathon"
+import (
+	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/manifests"
+)
 
 // authored passes on who wrote an app or a pod.
 func (c *Controller) authored(m *cluster, w marathon.Written) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, y := range c.syncers {
-		if y.cluster == m && within(w.ID, y.spec.Policy.Scope) {
+		if y.cluster == m && manifests.Within(w.ID, y.spec.Policy.Scope) {
 			y.wrote(w)
 		}
 	}

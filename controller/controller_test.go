@@ -557,14 +557,14 @@ func TestOptionsAreChecked(t *testing.T) {
 		"unknown source": {func(o *Options) { o.Syncs[0].Source = "x" }, `source "x" is not among`},
 		"relative scope": {func(o *Options) { o.Syncs[0].Policy.Scope = "shop" }, "want an absolute id"},
 		"no name":        {func(o *Options) { o.Syncs[0].Name = "" }, "no name"},
-		"a sync in the scope of an exclusive one": {func(o *Options) {
-			o.Syncs[0].Policy.Exclusive = true
-			o.Syncs = append(o.Syncs, testSync("shop/web"))
-		}, `would delete in /shop what sync "shop/web" puts into /shop/web`},
-		"a sync around an exclusive one": {func(o *Options) {
-			o.Syncs[0].Policy.Exclusive = true
+		"a scope within another": {func(o *Options) { o.Syncs = append(o.Syncs, testSync("shop/web")) },
+			`sync "shop/web": its scope /shop/web overlaps /shop, the scope of sync "shop"`},
+		"a scope around another": {func(o *Options) {
 			o.Syncs = append(o.Syncs, Sync{Name: "all", Source: "shop", Policy: plan.Policy{Scope: "/", Prune: plan.PruneOn}})
-		}, `puts into /: set exclusive: false`},
+		}, `sync "all": its scope / overlaps /shop`},
+		"the same scope": {func(o *Options) {
+			o.Syncs = append(o.Syncs, Sync{Name: "again", Source: "shop", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOff}})
+		}, `sync "again": its scope /shop overlaps /shop`},
 		"same name twice": {func(o *Options) { o.Syncs = append(o.Syncs, o.Syncs[0]) }, "given twice"},
 	}
 	for name, test := range tests {
@@ -579,11 +579,10 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-func TestScopesThatLieApartMayBeExclusive(t *testing.T) {
+func TestScopesThatLieApartAreTaken(t *testing.T) {
 	g := newRig(t, nil)
 	g.options.Syncs[0].Policy.Exclusive = true
-	g.options.Syncs = append(g.options.Syncs, testSync("shopping"), Sync{Name: "careful", Source: "shop", Policy: plan.Policy{Scope: "/blog", Prune: plan.PruneConfirm}},
-		Sync{Name: "also careful", Source: "shop", Policy: plan.Policy{Scope: "/blog/web", Prune: plan.PruneOff}})
+	g.options.Syncs = append(g.options.Syncs, testSync("shopping"), Sync{Name: "blog", Source: "shop", Policy: plan.Policy{Scope: "/blog", Prune: plan.PruneConfirm}})
 	if _, err := New(g.options); err != nil {
 		t.Errorf("New: %v", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/wait"
+	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // EventStream is an open stream of Marathon's events. *marathon.Stream is one.
@@ -108,7 +109,7 @@ func (c *Controller) hear(m *cluster, e marathon.Event, ids []string) {
 		if y.cluster != m {
 			continue
 		}
-		mine := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !within(id, y.spec.Policy.Scope) })
+		mine := slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !manifests.Within(id, y.spec.Policy.Scope) })
 		if len(ids) > 0 && len(mine) == 0 {
 			continue
 		}

@@ -150,28 +150,19 @@ func (o Options) check() error {
 	return errors.Join(append(errs, o.checkScopes()...)...)
 }
 
-// checkScopes refuses syncs that would delete each other's apps: an exclusive one
-// takes everything in its scope that is not its own.
+// checkScopes refuses syncs that could write to the same ids, as the configuration
+// does: they would undo each other's changes for ever.
 func (o Options) checkScopes() []error {
 	var errs []error
-	for _, a := range o.Syncs {
-		if !a.Policy.Exclusive {
-			continue
-		}
-		for _, b := range o.Syncs {
-			if a.Name != b.Name && a.Marathon == b.Marathon && (within(a.Policy.Scope, b.Policy.Scope) || within(b.Policy.Scope, a.Policy.Scope)) {
-				errs = append(errs, fmt.Errorf("sync %q: exclusive: true would delete in %s what sync %q puts into %s: set exclusive: false, or scopes that lie apart",
-					a.Name, a.Policy.Scope, b.Name, b.Policy.Scope))
+	for i, a := range o.Syncs {
+		for _, b := range o.Syncs[i+1:] {
+			if a.Name != b.Name && a.Marathon == b.Marathon && manifests.Overlap(a.Policy.Scope, b.Policy.Scope) {
+				errs = append(errs, fmt.Errorf("sync %q: its scope %s overlaps %s, the scope of sync %q: two syncs must not write to the same ids",
+					b.Name, b.Policy.Scope, a.Policy.Scope, a.Name))
 			}
 		}
 	}
 	return errs
-}
-
-// within tells whether an id is a group or lies in it.
-func within(id, group string) bool {
-	id, group = strings.TrimRight(id, "/")+"/", strings.TrimRight(group, "/")+"/"
-	return strings.HasPrefix(id, group)
 }
 
 func (o Options) checkSync(s Sync) error {

@@ -101,7 +101,7 @@ func (s *set) addApp(g *graph, d *definition, targets, sources map[string]bool) 
 		g.edge(app, g.node(key, ""))
 	}
 	for group := d.id; group != "/"; {
-		group = parentID(group)
+		group = ParentID(group)
 		if targets[group] {
 			g.edge(g.node("in "+group, ""), app)
 		}

@@ -339,7 +339,7 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 		p.out.unreadable = true
 		return id, false
 	}
-	if kind == KindGroup && (id == "/" || !within(id, p.o.Scope)) {
+	if kind == KindGroup && (id == "/" || !Within(id, p.o.Scope)) {
 		p.above(&item, at)
 		return id, true
 	}
@@ -433,9 +433,9 @@ func (p *interpreter) id(n *node, kind Kind, s setting) (id string, at place, kn
 	if s.lost && value.text[0] != '/' {
 		return placeholder, at, false
 	}
-	if err := checkScope(id, p.o.Scope); err != nil && !(kind == KindGroup && within(p.o.Scope, id)) {
+	if err := checkScope(id, p.o.Scope); err != nil && !(kind == KindGroup && Within(p.o.Scope, id)) {
 		p.problem(at, id, "/id", SeverityError, err.Error())
-	} else if s.grouped && !s.lost && parentID(id) != s.base {
+	} else if s.grouped && !s.lost && ParentID(id) != s.base {
 		p.problem(at, id, "/id", SeverityError, "is not a direct child of the group "+s.base+" that contains it: Marathon requires each id in a group to be that of a direct child")
 	}
 	return id, at, true

@@ -48,7 +48,7 @@ func Export(live []Item, o ExportOptions) ([]ExportedFile, error) {
 			continue // nothing of the root group is Pacer's to apply
 		case !idSegments.MatchString(item.ID):
 			return nil, fmt.Errorf("the live %s %s %w", item.Kind, quote(clip(item.ID)), errIDForm)
-		case !within(item.ID, scope):
+		case !Within(item.ID, scope):
 			continue
 		}
 		item, worthwhile := trimmed(item, &o)

@@ -150,13 +150,13 @@ func TestExportProperties(t *testing.T) {
 			slices.Sort(ids)
 			var live []Item
 			for _, id := range ids {
-				if slices.ContainsFunc(live, func(l Item) bool { return within(id, l.ID) }) {
+				if slices.ContainsFunc(live, func(l Item) bool { return Within(id, l.ID) }) {
 					continue // nothing lies in an app
 				}
 				live = append(live, Item{ID: id, Kind: KindApp, App: &App{ID: id, Cmd: new("sleep 100")}})
 			}
 			for _, item := range slices.Clone(live) {
-				if g := parentID(item.ID); g != "/" && !slices.ContainsFunc(live, func(l Item) bool { return l.ID == g }) {
+				if g := ParentID(item.ID); g != "/" && !slices.ContainsFunc(live, func(l Item) bool { return l.ID == g }) {
 					live = append(live, Item{ID: g, Kind: KindGroup, Group: &Group{ID: g, Dependencies: []string{"/base"}}})
 				}
 			}

@@ -67,8 +67,8 @@ func splitID(id string) []string {
 // joinID is an id without needless slashes and without the first one.
 func joinID(id string) string { return strings.Join(splitID(id), "/") }
 
-// parentID is the group that an id stands in: "/" for those at the top.
-func parentID(id string) string {
+// ParentID is the group that a clean id stands in: / for one at the top, and for / itself.
+func ParentID(id string) string {
 	i := strings.LastIndexByte(id, '/')
 	if i <= 0 {
 		return "/"
@@ -76,17 +76,20 @@ func parentID(id string) string {
 	return id[:i]
 }
 
-// within reports whether an id is the group or lies in it.
-func within(id, group string) bool {
+// Within reports whether a clean id is the group or lies in it.
+func Within(id, group string) bool {
 	if group == "/" || id == group {
 		return true
 	}
 	return len(id) > len(group) && id[len(group)] == '/' && strings.HasPrefix(id, group)
 }
 
+// Overlap reports whether there are ids in both of two scopes.
+func Overlap(a, b string) bool { return Within(a, b) || Within(b, a) }
+
 // checkScope refuses an id that a sync may not touch.
 func checkScope(id, scope string) error {
-	if within(id, scope) {
+	if Within(id, scope) {
 		return nil
 	}
 	return fmt.Errorf("lies outside of %s: a sync touches only its scope", scope)

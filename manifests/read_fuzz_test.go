@@ -66,7 +66,7 @@ func checkDesired(t *testing.T, d Desired, name string, data []byte) {
 		t.Error("nothing is known and nothing is marked")
 	}
 	for _, item := range d.Items {
-		if !within(item.ID, "/demo") || d.Broken[item.ID] {
+		if !Within(item.ID, "/demo") || d.Broken[item.ID] {
 			t.Errorf("item %q", item.ID)
 		}
 	}

@@ -201,7 +201,7 @@ func shorten(list []string, length int) string {
 // parent checks that what a definition stands in is a group: an app or pod has
 // no children.
 func (s *set) parent(d *definition) {
-	p := s.blocker(parentID(d.id))
+	p := s.blocker(ParentID(d.id))
 	if p == nil {
 		return
 	}
@@ -225,7 +225,7 @@ func (s *set) blocker(group string) *definition {
 	if i := slices.IndexFunc(s.byID[group], func(p *definition) bool { return p.kind != KindGroup }); i >= 0 {
 		p = s.byID[group][i]
 	} else {
-		p = s.blocker(parentID(group))
+		p = s.blocker(ParentID(group))
 	}
 	s.blockers[group] = p
 	return p

@@ -32,12 +32,12 @@ func (d *Desired) UnknownDependencies(scope string, live iter.Seq[string]) []Pro
 	for _, id := range ids {
 		delete(unknown, id)
 		for id != "/" {
-			id = parentID(id)
+			id = ParentID(id)
 			delete(unknown, id)
 		}
 	}
 	for target := range unknown {
-		mine := within(target, scope)
+		mine := Within(target, scope)
 		if d.brokenAbove(target) || mine && len(d.Unreadable) > 0 || !mine && live == nil {
 			delete(unknown, target)
 		}
@@ -72,7 +72,7 @@ func (d *Desired) ids() []string {
 // brokenAbove reports whether a group that an id lies in has an error.
 func (d *Desired) brokenAbove(id string) bool {
 	for len(d.Broken) > 0 && id != "/" {
-		if id = parentID(id); d.Broken[id] {
+		if id = ParentID(id); d.Broken[id] {
 			return true
 		}
 	}

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"path"
 	"slices"
 	"strings"
 
@@ -32,7 +31,7 @@ func link(items []*item, groups map[string]*manifests.Group) {
 		if it.change.App != nil {
 			on = append(on, it.change.App.Dependencies...)
 		}
-		for g := path.Dir(it.change.ID); len(g) > 1; g = path.Dir(g) {
+		for g := manifests.ParentID(it.change.ID); g != "/"; g = manifests.ParentID(g) {
 			on = append(on, depends[g]...)
 			if up := index.byID[g]; up != nil && up.change.Kind == manifests.KindGroup {
 				it.needs = append(it.needs, up)
@@ -132,7 +131,7 @@ func linkDeletes(deletes []*item) {
 				}
 			}
 		}
-		for g := path.Dir(it.change.ID); len(g) > 1; g = path.Dir(g) {
+		for g := manifests.ParentID(it.change.ID); g != "/"; g = manifests.ParentID(g) {
 			if up := byID[g]; up != nil {
 				up.after = append(up.after, it)
 			}

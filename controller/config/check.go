@@ -11,6 +11,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
 )
 
@@ -202,8 +203,7 @@ func (i Ignore) check(d *decoder, key string, n int) {
 func (c *Config) checkScopes(d *decoder) {
 	for a, one := range c.Syncs {
 		for b, other := range c.Syncs {
-			inside := strings.HasPrefix(other.Scope+"/", strings.TrimSuffix(one.Scope, "/")+"/")
-			if a != b && one.Marathon == other.Marathon && inside && (one.Scope != other.Scope || a < b) {
+			if a != b && one.Marathon == other.Marathon && manifests.Within(other.Scope, one.Scope) && (one.Scope != other.Scope || a < b) {
 				d.failAt("syncs."+b+".scope", "%s lies in %s, the scope of sync %s: two syncs must not write to the same ids", other.Scope, one.Scope, a)
 			}
 		}

@@ -71,7 +71,7 @@ func (m *Marathon) serveApp(w http.ResponseWriter, r *http.Request, id string) e
 	case http.MethodDelete:
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		return m.writeReply(http.StatusOK, edit{group: parent(id), force: flag(r, "force", true), change: func(d *draft) error {
+		return m.writeReply(http.StatusOK, edit{group: manifests.ParentID(id), force: flag(r, "force", true), change: func(d *draft) error {
 			if m.app(id) == nil {
 				return noAppToWrite(id)
 			}
@@ -246,7 +246,7 @@ func (m *Marathon) createApp(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	dep, err := m.write(edit{group: parent(a.ID), force: flag(r, "force", false), change: func(d *draft) error {
+	dep, err := m.write(edit{group: manifests.ParentID(a.ID), force: flag(r, "force", false), change: func(d *draft) error {
 		if m.app(a.ID) != nil {
 			return fail(http.StatusConflict, "An app with id [%s] already exists.", a.ID)
 		}
@@ -312,7 +312,7 @@ func (m *Marathon) putApp(w http.ResponseWriter, r *http.Request, id string) err
 	if err != nil {
 		return err
 	}
-	dep, err := m.write(edit{group: parent(id), force: flag(r, "force", false), change: func(d *draft) error {
+	dep, err := m.write(edit{group: manifests.ParentID(id), force: flag(r, "force", false), change: func(d *draft) error {
 		if live == nil && r.Method == http.MethodPatch {
 			return noAppToWrite(id)
 		}
@@ -389,7 +389,7 @@ func (m *Marathon) rollbackApp(r *http.Request, id, at string, err error) error 
 	if err != nil {
 		return err
 	}
-	return m.writeReply(http.StatusOK, edit{group: parent(id), force: flag(r, "force", false), change: func(d *draft) error {
+	return m.writeReply(http.StatusOK, edit{group: manifests.ParentID(id), force: flag(r, "force", false), change: func(d *draft) error {
 		d.put(&spec{id: id, app: a})
 		return nil
 	}})
@@ -499,7 +499,7 @@ func (m *Marathon) restartApp(r *http.Request, id string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.app(id)
-	return m.writeReply(http.StatusOK, edit{group: parent(id), force: flag(r, "force", false), change: func(d *draft) error {
+	return m.writeReply(http.StatusOK, edit{group: manifests.ParentID(id), force: flag(r, "force", false), change: func(d *draft) error {
 		if s == nil {
 			return noAppToWrite(id)
 		}

@@ -51,7 +51,7 @@ func (d *draft) dropGroup(id string) {
 		d.drop(s)
 	}
 	for g := range d.groups {
-		if g != "/" && within(g, id) {
+		if g != "/" && manifests.Within(g, id) {
 			delete(d.groups, g)
 		}
 	}
@@ -158,7 +158,7 @@ const maxInstances = 100_000
 // check holds the rules across definitions.
 func (d *draft) check() error {
 	for _, p := range d.puts {
-		for id := p.id; id != "/"; id = parent(id) {
+		for id := p.id; id != "/"; id = manifests.ParentID(id) {
 			s := d.specs[id]
 			if s == nil || d.groups[id] == nil {
 				continue
@@ -167,7 +167,7 @@ func (d *draft) check() error {
 			if s.pod != nil {
 				kind = "Pods"
 			}
-			return invalidObject(detail{d.groupPath(parent(id)), []string{"Groups and " + kind + " may not have the same identifier."}})
+			return invalidObject(detail{d.groupPath(manifests.ParentID(id)), []string{"Groups and " + kind + " may not have the same identifier."}})
 		}
 	}
 	all := 0
@@ -187,7 +187,7 @@ func (d *draft) check() error {
 // each group that they are in.
 func (d *draft) sharedID(id string) error {
 	var details []detail
-	for g := parent(id); ; g = parent(g) {
+	for g := manifests.ParentID(id); ; g = manifests.ParentID(g) {
 		details = append(details, detail{d.groupPath(g), []string{"Applications and Pods may not share the same id"}})
 		if g == "/" {
 			return invalidObject(details...)

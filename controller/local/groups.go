@@ -37,7 +37,7 @@ func (m *Marathon) serveGroups(w http.ResponseWriter, r *http.Request, rest stri
 	case http.MethodDelete:
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		return m.writeReply(http.StatusOK, edit{group: parent(id), force: flag(r, "force", false), change: func(d *draft) error {
+		return m.writeReply(http.StatusOK, edit{group: manifests.ParentID(id), force: flag(r, "force", false), change: func(d *draft) error {
 			if m.root.groups[id] == nil {
 				return fail(http.StatusNotFound, "Group '%s' does not exist", id)
 			}
@@ -103,21 +103,21 @@ type groupView struct {
 func (m *Marathon) groupTree(of *root, id string, e groupEmbeds) *groupView {
 	views := map[string]*groupView{}
 	for _, g := range slices.Sorted(maps.Keys(of.groups)) {
-		if !within(g, id) {
+		if !manifests.Within(g, id) {
 			continue
 		}
 		v := &groupView{ID: g, Apps: []json.RawMessage{}, Pods: []any{}, Groups: []*groupView{},
 			Dependencies: append([]string{}, of.groups[g].dependencies...), Version: of.version}
-		if g != "/" && parent(g) == "/" {
+		if g != "/" && manifests.ParentID(g) == "/" {
 			v.EnforceRole = new(or(of.groups[g].enforceRole, false))
 		}
 		views[g] = v
-		if up := views[parent(g)]; up != nil && g != id && e.groups {
+		if up := views[manifests.ParentID(g)]; up != nil && g != id && e.groups {
 			up.Groups = append(up.Groups, v)
 		}
 	}
 	for _, key := range of.ids() {
-		v, s := views[parent(key)], of.specs[key]
+		v, s := views[manifests.ParentID(key)], of.specs[key]
 		switch {
 		case v == nil:
 		case s.pod != nil && e.pods:
@@ -196,7 +196,7 @@ func (m *Marathon) putGroup(w http.ResponseWriter, r *http.Request, id string) e
 	if err != nil {
 		return err
 	}
-	o, above := b.object(), parent(id)
+	o, above := b.object(), manifests.ParentID(id)
 	if err := checkGroup(o, id); err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (m *Marathon) specialUpdate(r *http.Request, id string, o map[string]any) (
 	if m.root.groups[id] == nil {
 		return true, missing("Group '%s' does not exist", id)
 	}
-	e := edit{group: parent(id), force: flag(r, "force", false)}
+	e := edit{group: manifests.ParentID(id), force: flag(r, "force", false)}
 	if toScale {
 		n, isNumber := by.(json.Number)
 		f, err := n.Float64()
@@ -305,12 +305,12 @@ func (d *draft) rollGroup(old *root, id string) {
 		}
 	}
 	for g := range d.groups {
-		if g != "/" && within(g, id) && old.groups[g] == nil {
+		if g != "/" && manifests.Within(g, id) && old.groups[g] == nil {
 			delete(d.groups, g)
 		}
 	}
 	for g, was := range old.groups {
-		if within(g, id) {
+		if manifests.Within(g, id) {
 			d.groups[g] = was
 		}
 	}
@@ -350,7 +350,7 @@ func (m *Marathon) readGroup(o map[string]any, id, prefix string) (*groupUpdate,
 			return nil, invalidShape(detail{at + "/id", []string{"'id' is undefined on object: " + printed(v)}})
 		}
 		child := resolve(name, id)
-		if parent(child) != id {
+		if manifests.ParentID(child) != id {
 			return nil, invalidObject(detail{at + "/id", []string{fmt.Sprintf("Identifier is not child of '%s'", id)}})
 		}
 		s, err := m.readGroup(sub, child, at)
@@ -374,7 +374,7 @@ func (m *Marathon) readGroupApps(o map[string]any, u *groupUpdate, prefix string
 		at := fmt.Sprintf("%s/apps(%d)", prefix, n)
 		item, _ := v.(map[string]any)
 		if name, isText := item["id"].(string); isText {
-			if id := resolve(name, u.id); parent(id) != u.id {
+			if id := resolve(name, u.id); manifests.ParentID(id) != u.id {
 				return invalidObject(detail{at + "/id", []string{fmt.Sprintf("Identifier is not child of '%s'", u.id)}})
 			}
 		} else {
@@ -416,7 +416,7 @@ func (d *draft) putGroup(u *groupUpdate, top bool) error {
 	if u.hasDeps {
 		g.dependencies = u.dependencies
 	}
-	if u.id != "/" && parent(u.id) == "/" {
+	if u.id != "/" && manifests.ParentID(u.id) == "/" {
 		g.enforceRole = new(or(u.enforceRole, d.cluster.NewGroupEnforceRole))
 		if was != nil && u.hasID && top && u.services() && or(was.enforceRole, false) != *g.enforceRole {
 			return invalidObject(detail{"/enforceRole", []string{"enforceRole cannot be modified in a request that adds, removes or modifies services. " +
@@ -428,7 +428,7 @@ func (d *draft) putGroup(u *groupUpdate, top bool) error {
 	d.groups[u.id] = &g
 	if u.hasApps {
 		for key, s := range d.specs {
-			if s.app != nil && parent(key) == u.id && !slices.ContainsFunc(u.apps, func(a *manifests.App) bool { return a.ID == key }) {
+			if s.app != nil && manifests.ParentID(key) == u.id && !slices.ContainsFunc(u.apps, func(a *manifests.App) bool { return a.ID == key }) {
 				d.drop(key)
 			}
 		}
@@ -436,7 +436,7 @@ func (d *draft) putGroup(u *groupUpdate, top bool) error {
 	}
 	if u.hasGroups {
 		for other := range d.groups {
-			if other != "/" && parent(other) == u.id && !slices.ContainsFunc(u.groups, func(s *groupUpdate) bool { return s.id == other }) {
+			if other != "/" && manifests.ParentID(other) == u.id && !slices.ContainsFunc(u.groups, func(s *groupUpdate) bool { return s.id == other }) {
 				d.dropGroup(other)
 			}
 		}
@@ -460,7 +460,7 @@ func (m *Marathon) dryRun(u *groupUpdate, change func(*draft) error) error {
 	address = func(u *groupUpdate) {
 		if u.id != "/" {
 			for key, s := range d.specs {
-				if parent(key) == u.id && s.app != nil && !slices.ContainsFunc(d.puts, func(p *spec) bool { return p.id == key }) {
+				if manifests.ParentID(key) == u.id && s.app != nil && !slices.ContainsFunc(d.puts, func(p *spec) bool { return p.id == key }) {
 					d.puts = append(d.puts, &spec{id: key, app: s.app})
 				}
 			}
@@ -489,7 +489,7 @@ func (m *Marathon) patchGroup(w http.ResponseWriter, r *http.Request, id string)
 	if m.root.groups[id] == nil {
 		return missing("Group '%s' does not exist", id)
 	}
-	if id == "/" || parent(id) != "/" {
+	if id == "/" || manifests.ParentID(id) != "/" {
 		return invalidObject(detail{"/", []string{"Path needs to be top-level"}})
 	}
 	given, isGiven := present(b.object(), "enforceRole")

@@ -138,7 +138,7 @@ func (m *Marathon) putPod(w http.ResponseWriter, r *http.Request, id string) err
 // writePod writes a pod; the answer shows it with the version of the write,
 // even where nothing changed and the pod keeps its own.
 func (m *Marathon) writePod(r *http.Request, p *manifests.Pod, event string) (*reply, error) {
-	dep, err := m.write(edit{group: parent(p.ID), force: flag(r, "force", false), change: func(d *draft) error {
+	dep, err := m.write(edit{group: manifests.ParentID(p.ID), force: flag(r, "force", false), change: func(d *draft) error {
 		d.put(&spec{id: p.ID, pod: p})
 		return nil
 	}})
@@ -156,7 +156,7 @@ func (m *Marathon) deletePod(r *http.Request, id string) error {
 	if m.pod(id) == nil {
 		return noPod(id)
 	}
-	dep, err := m.write(edit{group: parent(id), force: flag(r, "force", false), change: func(d *draft) error {
+	dep, err := m.write(edit{group: manifests.ParentID(id), force: flag(r, "force", false), change: func(d *draft) error {
 		d.drop(id)
 		return nil
 	}})

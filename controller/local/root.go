@@ -72,7 +72,7 @@ func (r *root) clone() *root {
 
 // addGroups makes the groups above id.
 func (r *root) addGroups(id string) {
-	for p := parent(id); r.groups[p] == nil; p = parent(p) {
+	for p := manifests.ParentID(id); r.groups[p] == nil; p = manifests.ParentID(p) {
 		r.groups[p] = &group{}
 	}
 }
@@ -81,7 +81,7 @@ func (r *root) addGroups(id string) {
 func (r *root) under(id string) []string {
 	var ids []string
 	for s := range r.specs {
-		if within(s, id) {
+		if manifests.Within(s, id) {
 			ids = append(ids, s)
 		}
 	}
@@ -98,20 +98,6 @@ func (r *root) cluster(base manifests.Cluster) *manifests.Cluster {
 		}
 	}
 	return &base
-}
-
-// parent is the group that an id stands in.
-func parent(id string) string {
-	i := strings.LastIndexByte(id, '/')
-	if i <= 0 {
-		return "/"
-	}
-	return id[:i]
-}
-
-// within says whether id is group or below it.
-func within(id, group string) bool {
-	return group == "/" || id == group || strings.HasPrefix(id, group+"/")
 }
 
 // resolve makes id absolute, read from inside base, and cleans it.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -299,8 +298,3 @@ func (c *Cache) singles() int { return max(16, len(c.apps)/250) }
 // fewMembers is up to how many apps of a group are read for a write that does not
 // say which of them it was about.
 const fewMembers = 200
-
-// in tells whether an id lies in a group.
-func in(id, group string) bool {
-	return group == "/" || strings.HasPrefix(id, group) && len(id) > len(group) && id[len(group)] == '/'
-}

@@ -203,7 +203,7 @@ func (g *globe) frame() frame {
 func (g *globe) told(within string) map[string]listed {
 	apps := map[string]listed{}
 	for id, a := range g.apps {
-		if in(id, within) {
+		if manifests.Within(id, within) {
 			a.Definition = &manifests.App{ID: id, Cmd: new(*a.Definition.Cmd), Instances: new(*a.Definition.Instances)} // decoded anew
 			apps[id] = listed{App: a}
 		}

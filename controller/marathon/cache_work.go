@@ -270,7 +270,7 @@ func (c *Cache) known(groups ...string) *known {
 	k := &known{bySum: map[sum]listed{}, pool: c.pool}
 	for _, g := range groups {
 		for id, a := range c.apps {
-			if a.sum != (sum{}) && in(id, g) {
+			if a.sum != (sum{}) && manifests.Within(id, g) {
 				k.bySum[a.sum] = a
 			}
 		}
@@ -341,7 +341,7 @@ func (c *Cache) wanted(now time.Time) (w wants, whole string) {
 func (c *Cache) members(group string) int {
 	n := 0
 	for id := range c.apps {
-		if in(id, group) {
+		if manifests.Within(id, group) {
 			n++
 		}
 	}
@@ -419,7 +419,7 @@ func (c *Cache) merge(f *found, at int64) {
 	var d differences
 	for group, apps := range f.groups {
 		for id, a := range c.apps {
-			if _, still := apps[id]; !still && in(id, group) {
+			if _, still := apps[id]; !still && manifests.Within(id, group) {
 				d.app(id, a.App, App{})
 				delete(c.apps, id)
 			}

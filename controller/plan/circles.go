@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // holdCircles: Marathon refuses dependencies that go round. Circles within git
@@ -86,7 +88,7 @@ func (c *circles) next(node string) []string {
 		switch _, app := c.apps[target]; {
 		case app:
 			next = append(next, target)
-		case !within(node, target):
+		case !manifests.Within(node, target):
 			next = append(next, "in "+target)
 		}
 	}

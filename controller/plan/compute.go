@@ -137,7 +137,7 @@ func newWork(in Input) *work {
 // outOfScope reports a definition that the sync may not touch, once. A group
 // above the scope only leads there.
 func (w *work) outOfScope(item manifests.Item) {
-	if item.Kind == manifests.KindGroup && within(w.in.Policy.Scope, item.ID) {
+	if item.Kind == manifests.KindGroup && manifests.Within(w.in.Policy.Scope, item.ID) {
 		return
 	}
 	for _, p := range w.problems {
@@ -151,17 +151,7 @@ func (w *work) outOfScope(item manifests.Item) {
 	})
 }
 
-// within reports whether id is group or lies in it.
-func within(id, group string) bool {
-	return group == "/" || id == group || strings.HasPrefix(id, group) && id[len(group)] == '/'
-}
-
-func (w *work) inScope(id string) bool { return within(id, w.in.Policy.Scope) }
-
-// parent of an id; of "/" it is "/".
-func parent(id string) string {
-	return cmp.Or(id[:max(0, strings.LastIndexByte(id, '/'))], "/")
-}
+func (w *work) inScope(id string) bool { return manifests.Within(id, w.in.Policy.Scope) }
 
 // isLive reports whether Marathon has an id as this kind.
 func (w *work) isLive(id string, kind manifests.Kind) bool {
@@ -186,7 +176,7 @@ func (w *work) brokenAbove(id string) bool {
 	if len(broken) == 0 {
 		return false
 	}
-	for ; id != "/"; id = parent(id) {
+	for ; id != "/"; id = manifests.ParentID(id) {
 		if broken[id] {
 			return true
 		}

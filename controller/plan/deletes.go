@@ -95,7 +95,7 @@ func (w *work) emptiedGroups(drafts []*draft) []*draft {
 			continue
 		}
 		deleted[d.ID] = true
-		for g := parent(d.ID); g != w.in.Policy.Scope && g != "/" && w.inScope(g); g = parent(g) {
+		for g := manifests.ParentID(d.ID); g != w.in.Policy.Scope && g != "/" && w.inScope(g); g = manifests.ParentID(g) {
 			emptied[g] = w.in.Live.Groups[g] != nil
 		}
 	}
@@ -132,7 +132,7 @@ func (w *work) leftGroups() map[string]bool {
 // keepFilled takes out of emptied each group in which something stays.
 func (w *work) keepFilled(emptied, deleted map[string]bool) {
 	stays := func(id string) {
-		for g := id; ; g = parent(g) {
+		for g := id; ; g = manifests.ParentID(g) {
 			if emptied[g] {
 				emptied[g] = false
 			}

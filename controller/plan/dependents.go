@@ -50,7 +50,7 @@ func (d down) any() bool { return len(d.why) > 0 || d.there != nil }
 func (d down) add(id, why string) {
 	d.why[id] = why
 	for g := id; g != "/"; {
-		g = parent(g)
+		g = manifests.ParentID(g)
 		if first := d.in[g]; first == "" || id < first {
 			d.in[g] = id
 		}
@@ -88,7 +88,7 @@ func (w *work) addFailed(down down) {
 func (w *work) there() map[string]bool {
 	there := make(map[string]bool, len(w.in.Live.Apps)+len(w.wanted))
 	add := func(id string) {
-		for ; !there[id]; id = parent(id) {
+		for ; !there[id]; id = manifests.ParentID(id) {
 			there[id] = true
 		}
 	}
@@ -116,7 +116,7 @@ func (w *work) downBelow(id string, dependencies []string, down down) (on, why s
 		if why := down.why[target]; why != "" {
 			return target, why
 		}
-		if kind := w.wanted[target]; kind == manifests.KindApp || kind == manifests.KindPod || within(id, target) {
+		if kind := w.wanted[target]; kind == manifests.KindApp || kind == manifests.KindPod || manifests.Within(id, target) {
 			continue
 		}
 		if first := down.in[target]; first != "" {
@@ -136,7 +136,7 @@ func (w *work) hidden(id string, down down) string {
 	switch {
 	case down.there == nil || down.there[id]:
 		return ""
-	case w.brokenAbove(parent(id)):
+	case w.brokenAbove(manifests.ParentID(id)):
 		return "which does not run and lies in a group whose manifest has an error"
 	case len(files) > 0 && w.inScope(id):
 		return "which does not run and may stand in " + files[0] + ", which cannot be read"

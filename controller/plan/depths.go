@@ -47,7 +47,7 @@ func (d *depths) members(group string) iter.Seq[string] {
 		start, _ := slices.BinarySearch(d.ids, group)
 		for _, id := range d.ids[start:] {
 			switch {
-			case within(id, group):
+			case manifests.Within(id, group):
 				if !yield(id) {
 					return
 				}
@@ -78,7 +78,7 @@ func (d *depths) dependencies(id string) []string {
 	all := slices.Clone(d.apps[id])
 	if len(d.groups) > 0 {
 		for g := id; g != "/"; {
-			g = parent(g)
+			g = manifests.ParentID(g)
 			all = append(all, d.groups[g]...)
 		}
 	}

@@ -192,7 +192,7 @@ func drawInput(t *rapid.T, c corpus, live *manifests.Pod) Input {
 		}
 		in.Desired.Broken[id] = chance("broken "+id, 10)
 		in.Policy.Approved[id] = chance("approved "+id, 4)
-		for g := parent(id); g != "/"; g = parent(g) {
+		for g := manifests.ParentID(id); g != "/"; g = manifests.ParentID(g) {
 			in.Live.Groups[g] = &manifests.Group{ID: g}
 		}
 	}
@@ -203,7 +203,7 @@ func drawInput(t *rapid.T, c corpus, live *manifests.Pod) Input {
 func never(t *rapid.T, in Input, p Plan) {
 	wanted := map[string]bool{}
 	for _, item := range in.Desired.Items {
-		if within(item.ID, in.Policy.Scope) && !in.Desired.Broken[item.ID] {
+		if manifests.Within(item.ID, in.Policy.Scope) && !in.Desired.Broken[item.ID] {
 			wanted[item.ID] = true
 		}
 	}
@@ -213,7 +213,7 @@ func never(t *rapid.T, in Input, p Plan) {
 		switch {
 		case c.Action == Delete && c.Kind != manifests.KindGroup && (!mine || owned.Kind != c.Kind) && (!exclusive || c.Blocked == nil && in.StateLost != ""):
 			t.Fatalf("%s, which the sync has never applied, is to be deleted, blocked: %v", c.ID, c.Blocked)
-		case !within(c.ID, in.Policy.Scope):
+		case !manifests.Within(c.ID, in.Policy.Scope):
 			t.Fatalf("%s is outside of the scope %s", c.ID, in.Policy.Scope)
 		case in.Desired.Broken[c.ID]:
 			t.Fatalf("%s is broken and yet to be changed", c.ID)
@@ -236,7 +236,7 @@ func never(t *rapid.T, in Input, p Plan) {
 // emptiedBy reports whether a plan deletes something in a group.
 func emptiedBy(p Plan, group string) bool {
 	return slices.ContainsFunc(p.Changes, func(c Change) bool {
-		return c.Action == Delete && c.Blocked == nil && c.Kind != manifests.KindGroup && within(c.ID, group)
+		return c.Action == Delete && c.Blocked == nil && c.Kind != manifests.KindGroup && manifests.Within(c.ID, group)
 	})
 }
 
@@ -252,7 +252,7 @@ func carryOut(t *rapid.T, in Input, p Plan) Input {
 			in.Inventory[c.ID] = Owned{Kind: c.Kind, File: c.File, Revision: p.Revision, Hash: c.Hash}
 		case c.Kind == manifests.KindGroup:
 			for _, id := range slices.Concat(sortedKeys(in.Live.Apps), sortedKeys(in.Live.Pods)) {
-				if within(id, c.ID) {
+				if manifests.Within(id, c.ID) {
 					t.Fatalf("group %s is deleted with %s in it", c.ID, id)
 				}
 			}

@@ -40,7 +40,7 @@ func (w *work) setNewForms(drafts []*draft) {
 		var forms []string
 		for _, program := range old.programs {
 			for _, other := range byProgram[program] {
-				if other.rest == old.rest && other.id != d.ID && parent(other.id) == parent(d.ID) {
+				if other.rest == old.rest && other.id != d.ID && manifests.ParentID(other.id) == manifests.ParentID(d.ID) {
 					forms = append(forms, other.id)
 				}
 			}
