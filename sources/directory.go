@@ -21,11 +21,17 @@ type DirectoryOptions struct {
 	// change: 30 s where zero. Notifications can be lost, on network file
 	// systems always; the poll is the truth.
 	Poll time.Duration
-	// Debounce is how long after a notification Changed speaks, so that the many
-	// of one save or one checkout cause one look: 100 ms where zero.
+	// Debounce is how long nothing must change before the directory is read, so that
+	// the many changes of one save, one checkout or one move of many files are one
+	// revision: 300 ms where zero.
 	Debounce time.Duration
-	Limits   Limits
-	Log      *slog.Logger // nil: nothing is logged
+	// Burst is how long a directory that does not come to rest is waited for before it
+	// is read all the same: 5 s where zero.
+	Burst  time.Duration
+	Limits Limits
+	Log    *slog.Logger // nil: nothing is logged
+
+	listed func() // for tests; see scanOptions
 }
 
 // Directory is a source that is a directory of this machine. A snapshot is a
@@ -58,7 +64,8 @@ func NewDirectory(o DirectoryOptions) (*Directory, error) {
 		}
 	}
 	o.Poll = cmp.Or(o.Poll, 30*time.Second)
-	o.Debounce = cmp.Or(o.Debounce, 100*time.Millisecond)
+	o.Debounce = cmp.Or(o.Debounce, 300*time.Millisecond)
+	o.Burst = cmp.Or(o.Burst, 5*time.Second)
 	o.Limits = o.Limits.withDefaults()
 	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	return &Directory{options: o, watcher: startWatcher(o), turn: make(chan struct{}, 1)}, nil
@@ -76,8 +83,9 @@ func (o DirectoryOptions) excluded() string {
 	return filepath.ToSlash(below)
 }
 
-// Snapshot reads the whole directory. Any file or folder in it that cannot be
-// read is an error for all of it, as what stands there is unknown.
+// Snapshot reads the whole directory as it is at one moment; see scanDirectory. Any
+// file or folder in it that cannot be read is an error for all of it, as what stands
+// there is unknown. Of a directory that changes just now it waits for the end of that.
 func (d *Directory) Snapshot(ctx context.Context) (*Snapshot, error) {
 	return attempt(ctx, "directory "+d.options.Path, d.turn, d.options.Log, func() (*Snapshot, error) { return d.read(ctx) })
 }
@@ -86,7 +94,14 @@ func (d *Directory) read(ctx context.Context) (*Snapshot, error) {
 	if d.closed {
 		return nil, fmt.Errorf("directory %s: %w", d.options.Path, ErrClosed)
 	}
-	read, err := scanDirectory(ctx, d.options.Path, d.options.excluded(), d.options.Limits)
+	o := scanOptions{
+		dir: d.options.Path, exclude: d.options.excluded(), limits: d.options.Limits,
+		quiet: d.options.Debounce, burst: d.options.Burst, listed: d.options.listed,
+	}
+	if d.last != nil {
+		o.known = d.last.Revision.ID
+	}
+	read, err := scanDirectory(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("directory %s: %w", d.options.Path, err)
 	}

@@ -184,7 +184,7 @@ func TestDirectoryPollIsTheTruth(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	put(t, dir, map[string]string{"a": "1"})
-	d := openDirectoryWith(t, DirectoryOptions{Path: dir, Poll: 10 * time.Millisecond, Debounce: never})
+	d := openDirectoryWith(t, DirectoryOptions{Path: dir, Poll: 10 * time.Millisecond, Debounce: time.Millisecond})
 	snapshot(t, d)
 	if err := d.watcher.notify.Remove(dir); err != nil { // as if its events were lost
 		t.Fatal(err)

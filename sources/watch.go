@@ -23,6 +23,7 @@ type watcher struct {
 	exclude  string // see DirectoryOptions
 	poll     time.Duration
 	debounce time.Duration
+	burst    time.Duration
 	log      *slog.Logger
 
 	notify  *fsnotify.Watcher // nil where the system gives none: then the poll alone works
@@ -35,7 +36,7 @@ type watcher struct {
 // startWatcher begins to watch, before the first look, so that no change falls between.
 func startWatcher(o DirectoryOptions) *watcher {
 	w := &watcher{
-		path: o.Path, exclude: o.Exclude, poll: o.Poll, debounce: o.Debounce, log: o.Log,
+		path: o.Path, exclude: o.Exclude, poll: o.Poll, debounce: o.Debounce, burst: o.Burst, log: o.Log,
 		changed: wait.NewSignal(), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	notify, err := fsnotify.NewWatcher()
@@ -62,17 +63,17 @@ func (w *watcher) run() {
 	defer close(w.done)
 	poll := time.NewTicker(w.poll)
 	defer poll.Stop()
-	// Armed by the first event of a burst, so that a directory that never rests
-	// is still looked at.
+	// Set anew by each event, so that it ends when a burst does, and by none after
+	// what one may take: a directory that never rests is looked at too.
 	quiet := time.NewTimer(w.debounce)
 	quiet.Stop()
 	defer quiet.Stop()
-	armed := false
+	var began time.Time // of the burst; zero: nothing changed since the last look
 	arm := func() {
-		if !armed {
-			armed = true
-			quiet.Reset(w.debounce)
+		if began.IsZero() {
+			began = time.Now()
 		}
+		quiet.Reset(min(w.debounce, w.burst-time.Since(began)))
 	}
 	var events chan fsnotify.Event
 	var failures chan error
@@ -87,7 +88,7 @@ func (w *watcher) run() {
 			w.watchAll()
 			w.changed.Notify()
 		case <-quiet.C:
-			armed = false
+			began = time.Time{}
 			w.changed.Notify()
 		case event := <-events:
 			if w.handle(event) {
