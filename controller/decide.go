@@ -25,14 +25,24 @@ func isAnswer(err error) bool {
 
 // endOf sums up what became of the changes of a pass:
 //
-//	cause        outcomes                  result
-//	superseded   any                       superseded
-//	other        any                       stopped
-//	none         a failed or unknown one   failed
-//	none         an applied one            applied
-//	none         only blocked ones         unchanged
+//	cause        outcomes                   result
+//	superseded   any                        superseded
+//	other        any                        stopped
+//	none, again  a failed or unknown one    failed
+//	again        one that is handed over    progressing
+//	none, again  an applied one             applied
+//	none, again  only blocked ones          unchanged
+//
+// Again (errAgain) is the cause of a pass that ends for the next one, which goes on
+// with what has not ended: that has no outcome yet.
 func endOf(cause error, outcomes []apply.Outcome) passEnd {
 	end := passEnd{result: PassUnchanged}
+	if errors.Is(cause, errAgain) {
+		cause, end.again = nil, slices.ContainsFunc(outcomes, isHandedOver)
+		if end.again {
+			end.result = PassProgressing
+		}
+	}
 	for _, o := range outcomes {
 		switch o.Result {
 		case apply.Applied:
@@ -55,6 +65,10 @@ func endOf(cause error, outcomes []apply.Outcome) passEnd {
 	return end
 }
 
+// isHandedOver reports whether the next pass goes on with what an outcome of one
+// that ended for it is of.
+func isHandedOver(o apply.Outcome) bool { return o.Result == apply.Superseded }
+
 // remember notes in the memory what is told of a change, and tells whether that
 // is worth a save. A rollout that an earlier pass began at the same revision is of
 // what that was for.
@@ -62,6 +76,8 @@ func (p *pass) remember(o apply.Outcome) bool {
 	s := &p.y.memory.state
 	if r := s.Rollouts[o.ID]; r.Revision == p.revision.ID {
 		p.asked = p.asked.Or(r.Asked)
+	} else if r.Revision != "" && r.Began.Equal(o.Began) {
+		p.older[o.ID] = true
 	}
 	news := remember(s, o, p.revision.ID, p.fileOf(o.ID))
 	if r, begun := s.Rollouts[o.ID]; begun && r.Asked.By == "" {
@@ -356,21 +372,28 @@ func cut(history []store.Entry) []store.Entry {
 
 // entry is what the history keeps of a pass; nil if it changed nothing, did not
 // fail and was not asked for by name. What is merely held back is in the status,
-// not in the history. A change that an earlier pass began lasts from then.
+// not in the history, and so is what the next pass goes on with.
 func (p *pass) entry(last PassStatus) *store.Entry {
 	e := &store.Entry{
 		Revision: p.revision.ID, Author: p.revision.Author, Subject: p.revision.Subject,
 		Began: last.Began, Ended: last.Ended, Result: string(last.Result), Message: last.Error, Asked: p.asked,
 	}
+	if last.Result == PassProgressing {
+		e.Result = string(PassApplied) // all that is listed is
+	}
 	for _, o := range p.outcomes {
-		if o.Result == apply.Blocked || (o.Result != apply.Applied && o.Result != apply.Failed && o.Began.IsZero()) {
+		if o.Result == apply.Blocked || (!isEnd(o.Result) && o.Began.IsZero()) {
 			continue
 		}
-		e.Changes = append(e.Changes, store.Done{ID: o.ID, Action: o.Action, Outcome: string(o.Result), Reason: cmp.Or(o.Reason, p.drift[o.ID])})
-		count(&e.Summary, o.Action)
-		if !o.Began.IsZero() && o.Began.Before(e.Began) {
-			e.Began = o.Began
+		done := store.Done{ID: o.ID, Action: o.Action, Outcome: string(o.Result), Reason: cmp.Or(o.Reason, p.drift[o.ID])}
+		if isEnd(o.Result) && !o.Began.IsZero() && o.Ended.After(o.Began) {
+			done.Seconds = o.Ended.Sub(o.Began).Round(time.Millisecond).Seconds()
 		}
+		e.Changes = append(e.Changes, done)
+		count(&e.Summary, o.Action)
+	}
+	if len(e.Changes) > 0 {
+		e.Began, e.Ended = p.lasted(last)
 	}
 	if len(e.Changes) > store.MaxChanges {
 		slices.SortStableFunc(e.Changes, func(a, b store.Done) int { return cmp.Compare(applied(a), applied(b)) })
@@ -381,6 +404,35 @@ func (p *pass) entry(last PassStatus) *store.Entry {
 		return nil
 	}
 	return e
+}
+
+// isEnd reports whether a change with that result has ended by itself.
+func isEnd(r apply.Result) bool { return r == apply.Applied || r == apply.Failed }
+
+// lasted is when the first write of the changes of a pass was sent, and when the
+// last of them ended. Writes of another revision, watched to their end, count only
+// where there are no others. Of a pass that was given up it is when that was.
+func (p *pass) lasted(last PassStatus) (began, ended time.Time) {
+	var before time.Time // the first write of another revision
+	for _, o := range p.outcomes {
+		if o.Result == apply.Blocked {
+			continue
+		}
+		if isEnd(o.Result) && o.Ended.After(ended) {
+			ended = o.Ended
+		}
+		first := &began
+		if p.older[o.ID] {
+			first = &before
+		}
+		if !o.Began.IsZero() && (first.IsZero() || o.Began.Before(*first)) {
+			*first = o.Began
+		}
+	}
+	if last.Result == PassSuperseded || last.Result == PassStopped || ended.IsZero() {
+		ended = last.Ended
+	}
+	return cmp.Or(began, before, ended), ended
 }
 
 // applied is 1 for a change that succeeded, which is the least to be told of.

@@ -61,6 +61,7 @@ func TestRetryOf(t *testing.T) {
 func TestEndOf(t *testing.T) {
 	outcome := func(r apply.Result) apply.Outcome { return apply.Outcome{Result: r, Hash: "h"} }
 	applied, failed, blocked, unknown := outcome(apply.Applied), outcome(apply.Failed), outcome(apply.Blocked), outcome(apply.Unknown)
+	handedOver := outcome(apply.Superseded)
 	transient := failed
 	transient.Transient = true
 	tests := map[string]struct {
@@ -76,6 +77,10 @@ func TestEndOf(t *testing.T) {
 		"a password failed":         {nil, []apply.Outcome{transient}, passEnd{result: PassFailed, transient: true}},
 		"one unknown":               {nil, []apply.Outcome{applied, unknown}, passEnd{result: PassFailed, unknown: true}},
 		"superseded":                {apply.ErrSuperseded, []apply.Outcome{applied}, passEnd{result: PassSuperseded}},
+		"handed over":               {errAgain, []apply.Outcome{applied, handedOver, blocked}, passEnd{result: PassProgressing, again: true}},
+		"handed over, one failed":   {errAgain, []apply.Outcome{handedOver, failed}, passEnd{result: PassFailed, again: true}},
+		"nothing was left over":     {errAgain, []apply.Outcome{applied, blocked}, passEnd{result: PassApplied}},
+		"nor anything done":         {errAgain, []apply.Outcome{blocked}, passEnd{result: PassUnchanged}},
 		"stopped":                   {context.Canceled, []apply.Outcome{applied}, passEnd{result: PassStopped}},
 	}
 	for name, test := range tests {
@@ -334,7 +339,7 @@ func TestHistoryKeepsWhatHappened(t *testing.T) {
 		apply.Outcome{ID: "/b", Action: plan.Delete, Result: apply.Superseded, Began: began})
 	e := p.entry(PassStatus{Result: PassSuperseded, Revision: "r"})
 	want := &store.Entry{
-		Revision: "r", Author: "Ada", Result: "superseded", Summary: plan.Summary{Scale: 1, Delete: 1},
+		Revision: "r", Author: "Ada", Result: "superseded", Began: began, Summary: plan.Summary{Scale: 1, Delete: 1},
 		Changes: []store.Done{{ID: "/a", Action: plan.Scale, Outcome: "applied"}, {ID: "/b", Action: plan.Delete, Outcome: "superseded"}},
 	}
 	if diff := cmp.Diff(want, e); diff != "" {

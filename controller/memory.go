@@ -273,6 +273,9 @@ func (k *keeper) close() error {
 func (p *pass) progress(k *keeper, o apply.Outcome) {
 	k.change(func() bool {
 		news := p.remember(o)
+		if _, planned := p.files[o.ID]; planned && !o.Began.IsZero() {
+			p.wrote = true
+		}
 		p.tellNoHealthy(o)
 		if !o.Began.IsZero() {
 			delete(p.y.waits, o.ID)

@@ -98,7 +98,8 @@ func (m *metrics) states() []prometheus.Collector {
 func (m *metrics) ended(sync string, last PassStatus) {
 	m.passes.WithLabelValues(sync, string(last.Result)).Inc()
 	m.seconds.WithLabelValues(sync).Observe(last.Ended.Sub(last.Began).Seconds())
-	if last.Result == PassApplied || last.Result == PassUnchanged {
+	switch last.Result {
+	case PassApplied, PassUnchanged, PassProgressing:
 		m.success.WithLabelValues(sync).Set(float64(last.Ended.UnixMilli()) / 1000)
 	}
 }

@@ -49,6 +49,8 @@ type pass struct {
 	files    map[string]string     // where each change of the plan stands
 	wanted   map[string]*Instances // what each change of the plan wants
 	archived string                // the checksum of what is desired, once it is in the archive
+	older    map[string]bool       // of the outcomes: begun at another revision, and only watched
+	wrote    bool                  // it has begun a change
 	drift    map[string]string     // what somebody changed and a plan of the pass puts back → why
 	outcomes []apply.Outcome
 }
@@ -58,7 +60,7 @@ type pass struct {
 func (c *Controller) pass(y *syncer) passEnd {
 	ctx, cancel, seen, asked := y.begin()
 	defer cancel(nil)
-	p := &pass{c: c, y: y, term: c.enter(), began: c.now(), asked: asked}
+	p := &pass{c: c, y: y, term: c.enter(), began: c.now(), asked: asked, older: map[string]bool{}}
 	defer p.term.bind(cancel)()
 	end := p.run(ctx, seen)
 	p.finish(ctx, end)
@@ -330,12 +332,10 @@ func (p *pass) apply(ctx context.Context) passEnd {
 	archived()
 	waited()
 	cause := context.Cause(ctx)
-	again, all := errors.Is(cause, errAgain), len(p.outcomes)
+	end, again := endOf(cause, p.outcomes), errors.Is(cause, errAgain)
 	if again {
-		cause, p.outcomes = nil, slices.DeleteFunc(p.outcomes, func(o apply.Outcome) bool { return o.Result == apply.Superseded })
+		p.outcomes = slices.DeleteFunc(p.outcomes, isHandedOver)
 	}
-	end := endOf(cause, p.outcomes)
-	end.again = len(p.outcomes) < all
 	if err := keeper.close(); err != nil {
 		end.result, end.err = PassFailed, err
 	}
@@ -463,7 +463,7 @@ func (p *pass) saveLast(ctx context.Context, last *PassStatus) {
 // out, errors and changes held back, is told where it is new, though nothing
 // was changed.
 func (p *pass) tell(ctx context.Context, before *PassStatus, last PassStatus) {
-	level, held := levelOf(last.Result), 0
+	level, held := p.levelOf(last.Result), 0
 	mistakes, _ := manifests.CountProblems(p.plan.Problems)
 	for _, c := range p.plan.Changes {
 		if c.Blocked != nil {
@@ -480,12 +480,13 @@ func (p *pass) tell(ctx context.Context, before *PassStatus, last PassStatus) {
 		"problems", mistakes, "held", held, "took", last.Ended.Sub(last.Began), "error", last.Error)
 }
 
-// levelOf keeps what is of no interest at rest out of the log.
-func levelOf(r PassResult) slog.Level {
-	switch r {
-	case PassFailed:
+// levelOf keeps out of the log what is of no interest at rest, and while rollouts
+// are merely waited for.
+func (p *pass) levelOf(r PassResult) slog.Level {
+	switch {
+	case r == PassFailed:
 		return slog.LevelWarn
-	case PassUnchanged:
+	case r == PassUnchanged, r == PassProgressing && !p.wrote:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo

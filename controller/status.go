@@ -117,16 +117,17 @@ type PassResult string
 
 // The results of a pass.
 const (
-	PassUnchanged  PassResult = "unchanged"  // there was nothing to do
-	PassApplied    PassResult = "applied"    // every change that was not held back is carried out
-	PassFailed     PassResult = "failed"     // it could not be planned or saved, or a change failed
-	PassSuperseded PassResult = "superseded" // given up for a newer revision
-	PassStopped    PassResult = "stopped"    // cut off by the end of the process, or of its lease
+	PassUnchanged   PassResult = "unchanged"   // there was nothing to do
+	PassApplied     PassResult = "applied"     // every change that was not held back is carried out
+	PassProgressing PassResult = "progressing" // changes are under way or wait: the next pass goes on with them
+	PassFailed      PassResult = "failed"      // it could not be planned or saved, or a change failed
+	PassSuperseded  PassResult = "superseded"  // given up for a newer revision, or before it planned for what a person asked
+	PassStopped     PassResult = "stopped"     // cut off by the end of the process, or of its lease
 )
 
 // PassResults lists every result of a pass.
 func PassResults() []PassResult {
-	return []PassResult{PassUnchanged, PassApplied, PassFailed, PassSuperseded, PassStopped}
+	return []PassResult{PassUnchanged, PassApplied, PassProgressing, PassFailed, PassSuperseded, PassStopped}
 }
 
 // PassStatus is the last pass of a sync that ended.

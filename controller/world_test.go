@@ -93,6 +93,7 @@ func (w *world) Apply(ctx context.Context, p plan.Plan, r apply.Request) []apply
 			o = w.change(c, o, r)
 		}
 		if o.Result != "" {
+			o.Ended = time.Now()
 			r.Progress(o)
 		}
 		hangs = hangs || o.Result == ""
@@ -106,6 +107,7 @@ func (w *world) Apply(ctx context.Context, p plan.Plan, r apply.Request) []apply
 		}
 		w.mu.Unlock()
 		if o.Result != "" {
+			o.Ended = time.Now()
 			r.Progress(o)
 		}
 		hangs = hangs || o.Result == ""
@@ -116,7 +118,7 @@ func (w *world) Apply(ctx context.Context, p plan.Plan, r apply.Request) []apply
 	}
 	for i := range outcomes {
 		if outcomes[i].Result == "" {
-			outcomes[i].Result = apply.Unknown
+			outcomes[i].Result, outcomes[i].Ended = apply.Unknown, time.Now()
 			if errors.Is(context.Cause(ctx), apply.ErrSuperseded) {
 				outcomes[i].Result = apply.Superseded
 			}

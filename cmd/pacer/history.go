@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,7 @@ func newHistory() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "history SYNC",
-		Short: "Show what a running Pacer changed for a sync, newest first, and who asked for it",
+		Short: "Show what a running Pacer changed for a sync, newest first, and what triggered it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := s.status(cmd.Context(), args)
@@ -38,13 +39,19 @@ func newHistory() *cobra.Command {
 	return cmd
 }
 
-// printEntry writes one pass, and a line for each change of it.
+// printEntry writes one reconciliation, and a line for each change of it.
 func printEntry(w io.Writer, e store.Entry) {
 	line := func(format string, args ...any) { printLine(w, format, args...) }
-	line("%s  %-10s %s %s (%s, took %s)", e.Began.UTC().Format(time.RFC3339), e.Result, controller.ShortRevision(e.Revision), e.Subject, e.Author,
-		e.Ended.Sub(e.Began).Round(100*time.Millisecond))
+	head := fmt.Sprintf("%s  %-10s %s", e.Ended.UTC().Format(time.RFC3339), e.Result, controller.ShortRevision(e.Revision))
+	if e.Subject != "" {
+		head += " " + e.Subject
+	}
+	if about := entryNotes(e); len(about) > 0 {
+		head += " (" + strings.Join(about, ", ") + ")"
+	}
+	line("%s", head)
 	if e.Asked.By != "" {
-		line("    asked for by %s", e.Asked)
+		line("    triggered by %s", e.Asked)
 	}
 	if e.Message != "" {
 		line("    %s", e.Message)
@@ -54,9 +61,32 @@ func printEntry(w io.Writer, e store.Entry) {
 		if d.Reason != "" {
 			said += ": " + d.Reason
 		}
+		if d.Seconds > 0 && len(e.Changes) > 1 {
+			said += fmt.Sprintf(" (%s)", seconds(d.Seconds))
+		}
 		line("%s", said)
 	}
 	if e.More > 0 {
 		line("    and %d more", e.More)
 	}
+}
+
+// entryNotes are who is behind an entry, and how long it lasted.
+func entryNotes(e store.Entry) []string {
+	var notes []string
+	if e.Author != "" {
+		notes = append(notes, e.Author)
+	}
+	switch word := e.Lasted(); {
+	case word == "since":
+		notes = append(notes, "since "+e.Began.UTC().Format(time.RFC3339))
+	case word != "":
+		notes = append(notes, word+" "+seconds(e.Ended.Sub(e.Began).Seconds()))
+	}
+	return notes
+}
+
+// seconds prints a duration to a tenth of a second.
+func seconds(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(100 * time.Millisecond).String()
 }

@@ -79,7 +79,7 @@ func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 		line("  at %s", at)
 	}
 	if pin := y.RolledBack; pin != nil {
-		line("  rolled back at %s, asked for by %s; pacer rollback %s --release ends it", pin.At.UTC().Format(time.RFC3339), pin.By, y.Name)
+		line("  rolled back at %s by %s; pacer rollback %s --release ends it", pin.At.UTC().Format(time.RFC3339), pin.By, y.Name)
 	}
 	if h := y.Hold; h != nil {
 		line("  held at %s %s since %s", controller.ShortRevision(h.Revision), h.Subject, h.Since.UTC().Format(time.RFC3339))

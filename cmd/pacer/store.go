@@ -320,6 +320,6 @@ func printState(w io.Writer, sync string, s store.State) {
 	}
 	if len(s.History) > 0 {
 		last := s.History[0]
-		line("  last: %s %s, revision %s", last.Began.UTC().Format(time.RFC3339), last.Result, controller.ShortRevision(last.Revision))
+		line("  last: %s %s, revision %s", last.Ended.UTC().Format(time.RFC3339), last.Result, controller.ShortRevision(last.Revision))
 	}
 }

@@ -139,17 +139,38 @@ type Sent struct {
 
 // Entry is one pass that changed something or failed.
 type Entry struct {
-	Revision string       `json:"revision"`
-	Author   string       `json:"author,omitempty"`
-	Subject  string       `json:"subject,omitempty"`
-	Began    time.Time    `json:"began"`
-	Ended    time.Time    `json:"ended"`
-	Summary  plan.Summary `json:"summary"`
-	Result   string       `json:"result"`            // applied, failed, superseded
-	Changes  []Done       `json:"changes,omitempty"` // at most MaxChanges, those that did not succeed first
-	More     int          `json:"more,omitempty"`    // changes that are not listed, all in Summary
-	Message  string       `json:"message,omitempty"`
-	Asked    Asked        `json:"asked,omitzero"` // who or what it was begun for
+	Revision string `json:"revision"`
+	Author   string `json:"author,omitempty"`
+	Subject  string `json:"subject,omitempty"`
+	// Began is when the first write of what is listed was sent, also by an earlier
+	// pass of the revision that handed over to this one; Ended when the last of it
+	// ended, or was given up. What a pass waited for before its first write (a lock,
+	// an answer, its turn) lies before. Where nothing was written Began is Ended, or
+	// when the first pass failed of several that failed alike.
+	Began   time.Time    `json:"began"`
+	Ended   time.Time    `json:"ended"`
+	Summary plan.Summary `json:"summary"`
+	Result  string       `json:"result"`            // applied, failed, superseded
+	Changes []Done       `json:"changes,omitempty"` // at most MaxChanges, those that did not succeed first
+	More    int          `json:"more,omitempty"`    // changes that are not listed, all in Summary
+	Message string       `json:"message,omitempty"`
+	Asked   Asked        `json:"asked,omitzero"` // who or what it was begun for
+}
+
+// Lasted says what the time from Began to Ended of an entry is: "took" of changes
+// that ended, "given up after" of others, "since" of a failure that was repeated;
+// empty: it says nothing.
+func (e Entry) Lasted() string {
+	took := e.Ended.Sub(e.Began)
+	switch failed := e.Result == "failed"; {
+	case len(e.Changes) == 0 && failed && took >= time.Second:
+		return "since"
+	case len(e.Changes) == 0, took <= 0:
+		return ""
+	case failed, e.Result == "applied":
+		return "took"
+	}
+	return "given up after"
 }
 
 // Done is what became of one change.
@@ -157,5 +178,7 @@ type Done struct {
 	ID      string      `json:"id"`
 	Action  plan.Action `json:"action"`
 	Outcome string      `json:"outcome"`
-	Reason  string      `json:"reason,omitempty"`
+	// Seconds from the write to the end; zero: nothing was written, or it did not end.
+	Seconds float64 `json:"seconds,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
 }

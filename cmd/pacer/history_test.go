@@ -1,0 +1,53 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
+)
+
+// An entry of the history leaves out what is not known, as of a directory, and
+// says of a duration what it is.
+func TestPrintEntry(t *testing.T) {
+	ended := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	commit := store.Entry{Revision: "3f9c2a71d0e84b6c", Author: "Ada", Subject: "Run one", Ended: ended, Result: "applied"}
+	directory := store.Entry{Revision: "sha256:0123456789abcdef", Ended: ended, Result: "applied"}
+	with := func(e store.Entry, change func(*store.Entry)) store.Entry {
+		change(&e)
+		return e
+	}
+	create := []store.Done{{ID: "/shop/web", Action: plan.Create, Outcome: "applied", Seconds: 3.21}}
+	for name, test := range map[string]struct {
+		e    store.Entry
+		want string
+	}{
+		"a commit": {with(commit, func(e *store.Entry) { e.Changes, e.Began = create, ended.Add(-3210*time.Millisecond) }),
+			"2026-03-02T12:00:00Z  applied    3f9c2a71 Run one (Ada, took 3.2s)\n    create /shop/web  applied\n"},
+		"a directory": {with(directory, func(e *store.Entry) { e.Changes, e.Began = create, ended.Add(-3210*time.Millisecond) }),
+			"2026-03-02T12:00:00Z  applied    sha256:01234567 (took 3.2s)\n    create /shop/web  applied\n"},
+		"nothing was changed": {with(directory, func(e *store.Entry) { e.Began, e.Result = ended.Add(-time.Minute), "unchanged" }),
+			"2026-03-02T12:00:00Z  unchanged  sha256:01234567\n"},
+		"a failure, for long": {with(commit, func(e *store.Entry) {
+			e.Began, e.Result, e.Message = ended.Add(-time.Hour), "failed", "Marathon cannot be read"
+		}),
+			"2026-03-02T12:00:00Z  failed     3f9c2a71 Run one (Ada, since 2026-03-02T11:00:00Z)\n    Marathon cannot be read\n"},
+		"given up": {with(commit, func(e *store.Entry) {
+			e.Began, e.Result, e.Asked = ended.Add(-2*time.Minute), "superseded", store.Asked{By: store.AskedByPoll}
+			e.Changes = append([]store.Done{{ID: "/shop/api", Action: plan.Scale, Outcome: "superseded", Reason: "superseded by a newer revision"}}, create...)
+		}), "2026-03-02T12:00:00Z  superseded 3f9c2a71 Run one (Ada, given up after 2m0s)\n    triggered by poll\n" +
+			"    scale /shop/api  superseded: superseded by a newer revision\n    create /shop/web  applied (3.2s)\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			printEntry(&out, test.e)
+			if diff := cmp.Diff(test.want, out.String()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
