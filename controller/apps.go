@@ -134,31 +134,15 @@ func (p *pass) wantedOf(item *manifests.Item, change *plan.Change, live Instance
 
 // wants counts what a definition asks for.
 func wants(item *manifests.Item) Instances {
-	n, checked := appWants(item.App), appChecked(item.App)
+	n, checked := item.App.Count(), appChecked(item.App)
 	if item.Kind == manifests.KindPod {
-		n, checked = podWants(item.Pod), podChecked(item.Pod)
+		n, checked = item.Pod.Count(), podChecked(item.Pod)
 	}
 	return Instances{Wanted: n, Target: n, Checked: checked}
 }
 
 func counts(s marathon.Status, target int) Instances {
 	return Instances{Wanted: target, Target: target, Running: s.Running, Healthy: s.Healthy}
-}
-
-// appWants and podWants are the wanted instances; one where not given, which is
-// Marathon's default.
-func appWants(a *manifests.App) int {
-	if a == nil || a.Instances == nil {
-		return 1
-	}
-	return *a.Instances
-}
-
-func podWants(d *manifests.Pod) int {
-	if d == nil || d.Scaling == nil || d.Scaling.Instances == nil {
-		return 1
-	}
-	return *d.Scaling.Instances
 }
 
 func podChecked(d *manifests.Pod) bool {

@@ -144,7 +144,7 @@ func (m *cluster) fares(state marathon.State, id string, kind manifests.Kind, no
 	case manifests.KindPod:
 		var live marathon.Pod
 		live, found = state.Pods[id]
-		s, i = live.Status, counts(live.Status, podWants(live.Definition))
+		s, i = live.Status, counts(live.Status, live.Definition.Count())
 		i.Checked = podChecked(live.Definition)
 		if found && len(s.Deployments) > 0 {
 			up, _ = apply.ConvergedPod(s, live.Definition, state.Deployments)
@@ -152,7 +152,7 @@ func (m *cluster) fares(state marathon.State, id string, kind manifests.Kind, no
 	default:
 		var live marathon.App
 		live, found = state.Apps[id]
-		s, i = live.Status, counts(live.Status, appWants(live.Definition))
+		s, i = live.Status, counts(live.Status, live.Definition.Count())
 		i.Checked = appChecked(live.Definition)
 		if found && len(s.Deployments) > 0 {
 			up, _ = apply.Converged(s, live.Definition, state.Deployments)

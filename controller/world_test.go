@@ -63,7 +63,7 @@ func (w *world) State(ctx context.Context) (marathon.State, error) {
 	}
 	s := marathon.State{Cluster: manifests.DefaultCluster(), Apps: map[string]marathon.App{}, Pods: map[string]marathon.Pod{}, Groups: map[string]*manifests.Group{}}
 	for id, a := range w.apps {
-		wanted := appWants(a)
+		wanted := a.Count()
 		live := marathon.App{Definition: a, Status: marathon.Status{Running: wanted, Healthy: wanted}}
 		if d := w.deployments[id]; d != "" {
 			live.Status = marathon.Status{Deployments: []string{d}}

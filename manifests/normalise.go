@@ -61,6 +61,14 @@ var (
 	executorDefaults = &ExecutorResources{CPUs: new(0.1), Disk: new(10.0), Mem: new(32.0)}
 )
 
+// Count returns how many instances an app asks for, in normal form or not.
+func (a *App) Count() int {
+	if a == nil {
+		return *oneInstance
+	}
+	return *cmp.Or(a.Instances, oneInstance)
+}
+
 func fillAppDefaults(a *App, c *Cluster) {
 	a.BackoffFactor = cmp.Or(a.BackoffFactor, defaultFactor)
 	a.BackoffSeconds = cmp.Or(a.BackoffSeconds, defaultBackoff)

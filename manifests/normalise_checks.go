@@ -79,6 +79,10 @@ func (h HealthCheck) normalised() HealthCheck {
 	return h
 }
 
+// Grace returns the seconds after the start of a task within which failures do
+// not count, of a check in normal form or not.
+func (h HealthCheck) Grace() int { return *cmp.Or(h.GracePeriodSeconds, defaultGrace) }
+
 func compareHealthChecks(a, b HealthCheck) int {
 	var valueA, valueB string
 	if a.Command != nil {

@@ -56,6 +56,14 @@ var (
 	noResources     = &Resources{}
 )
 
+// Count returns how many instances a pod asks for, in normal form or not.
+func (p *Pod) Count() int {
+	if p == nil || p.Scaling == nil {
+		return *oneInstance
+	}
+	return *cmp.Or(p.Scaling.Instances, oneInstance)
+}
+
 func (s *Scaling) normalised() *Scaling {
 	if s == nil {
 		return scaledToOne

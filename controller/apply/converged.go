@@ -17,14 +17,14 @@ func Converged(s marathon.Status, def *manifests.App, deployments []marathon.Dep
 	if len(def.ReadinessChecks) == 0 { // what those ask for ends with the deployment alone
 		s.Deployments = ownDeployments(s.Deployments, deployments)
 	}
-	return converged(s, instancesOf(def), len(def.HealthChecks) > 0)
+	return converged(s, def.Count(), len(def.HealthChecks) > 0)
 }
 
 // ConvergedPod does for a pod what Converged does for an app. An instance
 // counts as healthy when all its containers run and pass their checks, if any.
 func ConvergedPod(s marathon.Status, def *manifests.Pod, deployments []marathon.Deployment) (bool, string) {
 	s.Deployments = ownDeployments(s.Deployments, deployments)
-	return converged(s, instancesOfPod(def), true)
+	return converged(s, def.Count(), true)
 }
 
 // ownDeployments are those of some deployments that work on one app alone. One
@@ -60,20 +60,6 @@ func converged(s marathon.Status, instances int, checked bool) (bool, string) {
 	return true, ""
 }
 
-func instancesOf(a *manifests.App) int {
-	if a.Instances == nil {
-		return 1 // Marathon's default: measured
-	}
-	return *a.Instances
-}
-
-func instancesOfPod(p *manifests.Pod) int {
-	if p.Scaling == nil || p.Scaling.Instances == nil {
-		return 1
-	}
-	return *p.Scaling.Instances
-}
-
 // live is what the last look found of an item; missing if all are nil.
 type live struct {
 	app *marathon.App
@@ -105,9 +91,9 @@ func (l live) converged(deployments []marathon.Deployment) (bool, string) {
 func (l live) instances() int {
 	switch {
 	case l.app != nil:
-		return instancesOf(l.app.Definition)
+		return l.app.Definition.Count()
 	case l.pod != nil:
-		return instancesOfPod(l.pod.Definition)
+		return l.pod.Definition.Count()
 	}
 	return 0
 }

@@ -216,7 +216,7 @@ func unproven(l live) string {
 	if silent == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s has not passed yet for %d (grace period %d s)", checkName(l.app.Definition), silent, grace(l.app.Definition))
+	return fmt.Sprintf("%s has not passed yet for %d (grace period %d s)", checkName(l.app.Definition), silent, l.app.Definition.HealthChecks[0].Grace())
 }
 
 func checkName(a *manifests.App) string {
@@ -226,13 +226,6 @@ func checkName(a *manifests.App) string {
 		}
 	}
 	return "its health check"
-}
-
-func grace(a *manifests.App) int {
-	if g := a.HealthChecks[0].GracePeriodSeconds; g != nil {
-		return *g
-	}
-	return 300 // Marathon's default
 }
 
 // checkFinding words Marathon's cause, which for HTTP is the status line.

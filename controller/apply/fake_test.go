@@ -57,7 +57,7 @@ type fakeApp struct {
 // trim ends the tasks that are too many.
 func (a *fakeApp) trim(now time.Time) {
 	if !now.Before(a.surplus) {
-		a.tasks = a.tasks[:min(len(a.tasks), instancesOf(a.def))]
+		a.tasks = a.tasks[:min(len(a.tasks), a.def.Count())]
 	}
 }
 
@@ -119,7 +119,7 @@ func (c *cluster) tick() {
 	}
 	for id, a := range c.apps { // a launch queue works without any deployment
 		if len(c.holding(id)) == 0 && !hangs(a.def) {
-			for len(a.tasks) < instancesOf(a.def) && len(a.tasks) > 0 {
+			for len(a.tasks) < a.def.Count() && len(a.tasks) > 0 {
 				a.tasks = append(a.tasks, &fakeTask{a.version, now.Add(c.startup)})
 			}
 			a.trim(now)
@@ -138,7 +138,7 @@ func (c *cluster) ended(d *fakeDeployment, now time.Time) bool {
 		if a == nil {
 			continue
 		}
-		n := instancesOf(a.def)
+		n := a.def.Count()
 		if d.restart[id] && !hangs(a.def) {
 			fresh := 0
 			for _, t := range a.tasks {
@@ -532,7 +532,7 @@ func (c *cluster) App(_ context.Context, id string) (marathon.App, error) {
 func (c *cluster) pod(id string) marathon.Pod {
 	p := c.pods[id]
 	s := marathon.Status{Version: p.version.Format(time.RFC3339Nano)}
-	if n := instancesOfPod(p.def); time.Now().Before(p.since) {
+	if n := p.def.Count(); time.Now().Before(p.since) {
 		s.Staged = n
 	} else {
 		s.Running, s.Healthy = n, n
@@ -605,7 +605,7 @@ func (c *cluster) has(apps ...*manifests.App) {
 	for _, a := range apps {
 		v := c.newVersion()
 		f := &fakeApp{def: clone(a), version: v, config: v}
-		for range instancesOf(a) {
+		for range a.Count() {
 			f.tasks = append(f.tasks, &fakeTask{v, time.Now()})
 		}
 		c.apps[a.ID] = f

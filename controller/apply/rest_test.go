@@ -237,7 +237,7 @@ func (s *syncer) check(rt *rapid.T, desired map[string]*manifests.App) {
 	}
 	for id, want := range desired {
 		a := c.apps[id]
-		if a == nil || manifests.HashApp(a.def) != manifests.HashApp(want) || len(a.tasks) != instancesOf(want) {
+		if a == nil || manifests.HashApp(a.def) != manifests.HashApp(want) || len(a.tasks) != want.Count() {
 			rt.Errorf("%s: %+v, want %+v", id, a, want)
 			continue
 		}

@@ -176,23 +176,24 @@ func (m *Marathon) checksOf(t *task) []check {
 	return cs
 }
 
-func seconds(p *int, otherwise int) time.Duration {
-	return time.Duration(or(p, otherwise)) * time.Second
+// seconds is a duration of a normal form, in which none is missing.
+func seconds[T int | float64](p *T) time.Duration {
+	return time.Duration(float64(*p) * float64(time.Second))
 }
 
 func appCheck(h *manifests.HealthCheck, t *task) check {
 	c := check{
 		protocol: or(h.Protocol, "HTTP"), path: or(h.Path, ""), ignore1xx: or(h.IgnoreHTTP1xx, false),
-		grace: seconds(h.GracePeriodSeconds, 300), interval: seconds(h.IntervalSeconds, 60),
-		timeout: seconds(h.TimeoutSeconds, 20), maxFailures: or(h.MaxConsecutiveFailures, 3), definition: h,
+		grace: seconds(h.GracePeriodSeconds), interval: seconds(h.IntervalSeconds),
+		timeout: seconds(h.TimeoutSeconds), maxFailures: *h.MaxConsecutiveFailures, definition: h,
 	}
 	switch c.protocol { // those that Mesos runs begin after delaySeconds
 	case "MESOS_HTTP", "MESOS_HTTPS", "MESOS_TCP":
 		c.protocol, c.byMesos = c.protocol[len("MESOS_"):], true
-		c.delay = seconds(h.DelaySeconds, 15)
+		c.delay = seconds(h.DelaySeconds)
 	case "COMMAND":
 		c.byMesos = true
-		c.delay = seconds(h.DelaySeconds, 15)
+		c.delay = seconds(h.DelaySeconds)
 		if h.Command != nil {
 			c.command = h.Command.Value
 		}
@@ -214,8 +215,8 @@ func podCheck(pc *manifests.PodContainer, t *task, networked bool) check {
 	h := pc.HealthCheck
 	c := check{
 		byMesos: true,
-		grace:   seconds(h.GracePeriodSeconds, 300), interval: seconds(h.IntervalSeconds, 60), delay: seconds(h.DelaySeconds, 15),
-		timeout: seconds(h.TimeoutSeconds, 20), maxFailures: or(h.MaxConsecutiveFailures, 3), definition: h,
+		grace:   seconds(h.GracePeriodSeconds), interval: seconds(h.IntervalSeconds), delay: seconds(h.DelaySeconds),
+		timeout: seconds(h.TimeoutSeconds), maxFailures: *h.MaxConsecutiveFailures, definition: h,
 	}
 	endpoint := ""
 	switch {
@@ -405,7 +406,7 @@ func (m *Marathon) readinessLoop(ctx context.Context, i *instance, r *readiness,
 		codes = []int{http.StatusOK}
 	}
 	for ctx.Err() == nil {
-		asked, cancel := context.WithTimeout(ctx, seconds(c.TimeoutSeconds, 10))
+		asked, cancel := context.WithTimeout(ctx, seconds(c.TimeoutSeconds))
 		status, body, kind, err := m.prober.get(asked, address)
 		cancel()
 		ready := err == nil && slices.Contains(codes, status)
@@ -424,7 +425,7 @@ func (m *Marathon) readinessLoop(ctx context.Context, i *instance, r *readiness,
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(seconds(c.IntervalSeconds, 30)):
+		case <-time.After(seconds(c.IntervalSeconds)):
 		}
 	}
 }

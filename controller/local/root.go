@@ -127,12 +127,9 @@ func or[T any](p *T, otherwise T) T {
 
 func (s *spec) instances() int {
 	if s.app != nil {
-		return or(s.app.Instances, 1)
+		return s.app.Count()
 	}
-	if s.pod.Scaling == nil {
-		return 1
-	}
-	return or(s.pod.Scaling.Instances, 1)
+	return s.pod.Count()
 }
 
 func (s *spec) role() string {
@@ -200,16 +197,11 @@ func (s *spec) persistentVolumes() []manifests.Volume {
 
 // backoff is the first delay after a failure, its factor and its maximum.
 func (s *spec) backoff() (first time.Duration, factor float64, most time.Duration) {
-	seconds := func(f float64) time.Duration { return time.Duration(f * float64(time.Second)) }
 	if s.app != nil {
-		return seconds(float64(or(s.app.BackoffSeconds, 1))), or(s.app.BackoffFactor, 1.15),
-			seconds(float64(or(s.app.MaxLaunchDelaySeconds, 300)))
+		return seconds(s.app.BackoffSeconds), *s.app.BackoffFactor, seconds(s.app.MaxLaunchDelaySeconds)
 	}
-	b := s.scheduling().Backoff
-	if b == nil {
-		b = &manifests.Backoff{}
-	}
-	return seconds(or(b.Backoff, 1)), or(b.BackoffFactor, 1.15), seconds(or(b.MaxLaunchDelay, 300))
+	b := s.pod.Scheduling.Backoff
+	return seconds(b.Backoff), *b.BackoffFactor, seconds(b.MaxLaunchDelay)
 }
 
 func (s *spec) constraints() []manifests.Constraint {

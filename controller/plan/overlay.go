@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"path"
 	"slices"
@@ -73,19 +74,13 @@ func (k *Kept) Pod(desired, live *manifests.Pod) *manifests.Pod {
 	return withIgnored(k.Ignored, live, desired)
 }
 
-// of decides between git's count and the live one; nil: git's stays.
+// of decides between the counts of git's normal form and the live one, nil where
+// nothing is live; nil: git's stays.
 func (i Instances) of(git, live *int) *int {
 	if !i.Live && i.Min == 0 && i.Max == 0 {
 		return nil
 	}
-	n := 1 // what Marathon takes for no count
-	switch {
-	case live != nil:
-		n = *live
-	case git != nil:
-		n = *git
-	}
-	n = max(n, i.Min)
+	n := max(*cmp.Or(live, git), i.Min)
 	if i.Max > 0 {
 		n = min(n, i.Max)
 	}
