@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // never is a poll that does not come while a test runs.
@@ -50,7 +52,7 @@ func put(t testing.TB, dir string, files map[string]string) {
 // until looks each time the source says so, till the state is as wanted.
 func until(t testing.TB, d *Directory, what string, reached func(*Snapshot, error) bool) {
 	t.Helper()
-	late := time.After(30 * time.Second)
+	late := time.After(testenv.Patience)
 	for {
 		s, err := d.Snapshot(t.Context())
 		if reached(s, err) {

@@ -39,7 +39,7 @@ var imports = map[string][]string{
 	"clienttls/tlstest":                    {},
 	"sources/gittest":                      {"internal/testenv"},
 	"controller/zookeeper/zktest":          {"internal/testenv"},
-	"controller/marathon/pathtest":         {},
+	"controller/marathon/pathtest":         {"internal/testenv"},
 	"controller/local/executor/enginetest": {"internal/testenv"},
 	"controller/web/browsertest":           {"internal/testenv"},
 	"internal/testenv":                     {},

@@ -13,13 +13,14 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // runsIn waits for an app of a Marathon to have a command.
 func runsIn(t *testing.T, s *localtest.Server, id, cmd string) {
 	t.Helper()
 	last := ""
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(testenv.Patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		resp, err := http.Get(s.URL + "/v2/apps" + id)
 		if err != nil {
 			t.Fatal(err)

@@ -125,7 +125,7 @@ func startZooKeeper(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func holdSession(ts *testscript.TestScript, neg bool, args []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), awaitDeadline)
+	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patience)
 	defer cancel()
 	conn, err := zookeeper.Dial(ctx, zookeeper.Config{Servers: []string{ts.Getenv("ZOOKEEPER")}})
 	ts.Check(err)
@@ -135,14 +135,11 @@ func holdSession(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// awaitDeadline is generous: it is only reached by what never comes.
-const awaitDeadline = 60 * time.Second
-
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: [!] await TEXT command…")
 	}
-	deadline := time.Now().Add(awaitDeadline)
+	deadline := time.Now().Add(testenv.Patience)
 	for {
 		out := output(ts, args[1:])
 		if strings.Contains(out, args[0]) != neg {

@@ -17,6 +17,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/local/executor"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -411,7 +412,7 @@ func TestCancelledRolloutOfAPodIsTakenUpAgain(t *testing.T) {
 	}
 	await := func(what string, ok func(marathon.State) bool) marathon.State {
 		t.Helper()
-		for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(testenv.Patience); ; time.Sleep(10 * time.Millisecond) {
 			s, err := w.client.State(t.Context())
 			if err == nil && ok(s) {
 				return s

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // fake runs tasks in memory. While its gate is closed, nothing starts or ends.
@@ -265,7 +266,7 @@ func (r *rig) settled() {
 // pause only bounds how often the condition is looked at.
 func (r *rig) await(what string, ok func() bool) {
 	r.Helper()
-	for deadline := time.Now().Add(5 * time.Minute); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(testenv.Patience); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.Fatalf("waited in vain for: %s", what)
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -223,7 +224,7 @@ func TestWhatIsHalfSentStopsWithTheLease(t *testing.T) {
 	if err := <-done; !errors.Is(err, errNoLease) {
 		t.Errorf("got %v, want no lease", err)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(testenv.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	n, err := io.Copy(io.Discard, conn)

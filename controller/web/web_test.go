@@ -25,6 +25,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -534,7 +535,7 @@ func TestSlowAndLargeRequestsAreCutOff(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			if err := conn.SetDeadline(time.Now().Add(testenv.Patience)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.WriteString(conn, request); err != nil {
@@ -543,7 +544,7 @@ func TestSlowAndLargeRequestsAreCutOff(t *testing.T) {
 			answer, err := io.ReadAll(conn)
 			var timeout net.Error
 			if errors.As(err, &timeout) && timeout.Timeout() {
-				t.Fatal("the server still holds the connection after 20 s")
+				t.Fatal("the server still holds the connection")
 			}
 			if bytes.Contains(answer, []byte("200 OK")) {
 				t.Errorf("the request was served: %.80q", answer)

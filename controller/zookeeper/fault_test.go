@@ -110,7 +110,7 @@ func drain(c *Conn) {
 // awaitChange waits for a condition, looking only when Changed says so.
 func awaitChange(t *testing.T, c *Conn, holds func() bool) {
 	t.Helper()
-	late := time.After(patience)
+	late := time.After(testenv.Patience)
 	for !holds() {
 		select {
 		case <-c.Changed():
@@ -146,7 +146,7 @@ func TestAnExpiredSessionIsOver(t *testing.T) {
 	e.Heal(t)
 	select {
 	case <-conn.Done():
-	case <-time.After(patience):
+	case <-time.After(testenv.Patience):
 		t.Fatal("the end of the session is not told")
 	}
 	if !errors.Is(conn.Err(), zk.ErrSessionExpired) || conn.SessionID() != session {
@@ -300,7 +300,7 @@ func TestAFailedWriteOfCredentialsDoesNotWedge(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(patience):
+	case <-time.After(testenv.Patience):
 		t.Fatal("the client hangs")
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 func TestMain(m *testing.M) { os.Exit(zktest.Main(m)) }
@@ -27,9 +28,6 @@ func config(t *testing.T, e *zktest.Ensemble) Config {
 	}
 }
 
-// patience is what never comes is waited for.
-const patience = time.Minute
-
 func dialed(t *testing.T, c Config) *Conn {
 	t.Helper()
 	conn, err := try(t, c)
@@ -42,7 +40,7 @@ func dialed(t *testing.T, c Config) *Conn {
 // try dials; what it gets is closed at the end of the test.
 func try(t *testing.T, c Config) (*Conn, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
 	conn, err := Dial(ctx, c)
 	if err == nil {

@@ -50,7 +50,7 @@ func TestContainers(t *testing.T) {
 // inImage is a task in the test's image. Its network is the host's, which every
 // engine has.
 func inImage(id, cmd string) Task {
-	return Task{ID: id, Cmd: cmd, CPUs: 0.1, Mem: 32, KillGrace: patience, Container: &Container{Image: testImage, HostNetwork: true}}
+	return Task{ID: id, Cmd: cmd, CPUs: 0.1, Mem: 32, KillGrace: testenv.Patience, Container: &Container{Image: testImage, HostNetwork: true}}
 }
 
 func testContainerEnds(t *testing.T, e enginetest.Engine) {

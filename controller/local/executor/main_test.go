@@ -17,10 +17,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// patience is how long a test waits for what must come. It is not a measure.
-const patience = time.Minute
+	"github.com/pacer-gitops/pacer/internal/testenv"
+)
 
 // TestMain lets the test binary be a second program: one that is killed.
 func TestMain(m *testing.M) {
@@ -82,7 +81,7 @@ func open(t testing.TB, o Options) *observed {
 // settles fails the test if a count does not come down to what it was.
 func settles(t testing.TB, what string, before int, now func() int) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); now() > before; runtime.Gosched() {
+	for end := time.Now().Add(testenv.Patience); now() > before; runtime.Gosched() {
 		if time.Now().After(end) {
 			stacks := make([]byte, 1<<20)
 			t.Errorf("%d %s before, %d after Close\n%s", before, what, now(), stacks[:runtime.Stack(stacks, true)])
@@ -149,7 +148,7 @@ func (w *observed) launch(t Task) {
 // await waits until a task has been in a state and returns its update.
 func (w *observed) await(id string, states ...State) Update {
 	w.t.Helper()
-	late := time.After(patience)
+	late := time.After(testenv.Patience)
 	for {
 		w.mu.Lock()
 		all, changed := slices.Clone(w.updates[id]), w.changed
@@ -213,7 +212,7 @@ func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(patience)
+	late := time.After(testenv.Patience)
 	for !is() {
 		select {
 		case <-tick.C:
@@ -297,7 +296,7 @@ func beVictim(dir string) {
 // killVictim starts a victim and kills it when its tasks run.
 func killVictim(t *testing.T, dir string, env ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, os.Args[0])
 	cmd.Env = append(append(os.Environ(), "EXECUTOR_TEST_VICTIM="+dir), env...)

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 func TestHowACommandEndsIsToldInMesosWords(t *testing.T) {
@@ -115,11 +117,11 @@ func TestOutputIsCaptured(t *testing.T) {
 func TestKillAsksAndThenForces(t *testing.T) {
 	ways(t, func(t *testing.T, o Options) {
 		w := open(t, o)
-		w.launch(Task{ID: "polite", Cmd: "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done", KillGrace: patience})
+		w.launch(Task{ID: "polite", Cmd: "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.05; done", KillGrace: testenv.Patience})
 		w.launch(Task{ID: "deaf", Cmd: "trap '' TERM; echo up; while :; do sleep 0.05; done", KillGrace: 200 * time.Millisecond})
-		w.launch(Task{ID: "shell", Cmd: "sleep 1000; true", KillGrace: patience})
+		w.launch(Task{ID: "shell", Cmd: "sleep 1000; true", KillGrace: testenv.Patience})
 		// The shell is gone at once; its child is given the time that it needs.
-		w.launch(Task{ID: "child", Cmd: "sh -c 'trap \"sleep 0.3; echo saved; exit\" TERM; echo up; while :; do sleep 0.05; done'; true", KillGrace: patience})
+		w.launch(Task{ID: "child", Cmd: "sh -c 'trap \"sleep 0.3; echo saved; exit\" TERM; echo up; while :; do sleep 0.05; done'; true", KillGrace: testenv.Patience})
 		for _, id := range []string{"polite", "deaf", "child"} {
 			w.awaitFile(id, "stdout")
 		}

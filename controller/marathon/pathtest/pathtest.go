@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // Listener listens at an address of this machine's loopback.
@@ -220,14 +222,13 @@ func (l *Listener) AwaitDelivered() {
 
 func (l *Listener) await(what string, holds func() bool) {
 	l.t.Helper()
-	const limit = time.Minute // of a kernel that does not give up
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(limit); !holds(); {
+	for late := time.After(testenv.Patience); !holds(); {
 		select {
 		case <-tick.C:
 		case <-late:
-			l.t.Fatalf("%s did not come within %s: %+v", what, limit, l.sockets())
+			l.t.Fatalf("%s did not come within %s: %+v", what, testenv.Patience, l.sockets())
 		}
 	}
 }

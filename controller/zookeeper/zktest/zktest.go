@@ -19,6 +19,8 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/gofrs/flock"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // Options say what ensemble is wanted.
@@ -46,9 +48,6 @@ type Ensemble struct {
 	servers []*Server
 	quorum  map[[2]int]*link // from server, to server
 }
-
-// healthyWithin is generous: it is only reached by what never comes.
-const healthyWithin = 90 * time.Second
 
 // Start starts an ensemble that ends with the test.
 func Start(t testing.TB, o Options) *Ensemble {
@@ -314,7 +313,7 @@ func (e *Ensemble) Healthy(t testing.TB) {
 }
 
 func (e *Ensemble) healthy() error {
-	ctx, cancel := context.WithTimeout(context.Background(), healthyWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), testenv.Patience)
 	defer cancel()
 	for {
 		modes := map[string]int{}
@@ -328,7 +327,7 @@ func (e *Ensemble) healthy() error {
 			return nil
 		}
 		if !pause(ctx) {
-			return fmt.Errorf("the ensemble is not healthy after %s: %v\n%s", healthyWithin, modes, e.logs())
+			return fmt.Errorf("the ensemble is not healthy after %s: %v\n%s", testenv.Patience, modes, e.logs())
 		}
 	}
 }
@@ -445,11 +444,11 @@ func pause(ctx context.Context) bool {
 // Await waits until a condition holds, and fails the test where it never does.
 func Await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), healthyWithin)
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
 	for !holds() {
 		if !pause(ctx) {
-			t.Fatalf("%s did not come within %s", what, healthyWithin)
+			t.Fatalf("%s did not come within %s", what, testenv.Patience)
 		}
 	}
 }

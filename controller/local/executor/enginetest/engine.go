@@ -126,13 +126,13 @@ func start(t testing.TB, program string, options []string) (string, error) {
 	})
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(time.Minute); ; {
+	for late := time.After(testenv.Patience); ; {
 		select {
 		case err := <-exited:
 			exited <- err
 			return "", fmt.Errorf("dockerd %s: %w: %s", strings.Join(options, " "), err, lastLines(log.String()))
 		case <-late:
-			return "", fmt.Errorf("dockerd %s does not answer within a minute", strings.Join(options, " "))
+			return "", fmt.Errorf("dockerd %s does not answer within %s", strings.Join(options, " "), testenv.Patience)
 		case <-tick.C:
 			if answers(t, address) == nil {
 				return address, nil
