@@ -167,9 +167,7 @@ func TestWithoutAQuorumNothingIsSavedAndItGoesOnLater(t *testing.T) {
 	o := inZooKeeper(t, e)
 	z := openZooKeeper(t, o)
 	saved(t, z, "shop", sample(1))
-	for _, s := range e.Followers() {
-		s.Kill()
-	}
+	e.LoseQuorum(t)
 	defer e.Heal(t)
 	if err := z.Save(soon(t), "shop", sample(2)); err == nil {
 		t.Error("one server of three saved")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,26 @@ import (
 )
 
 func TestMain(m *testing.M) { os.Exit(zktest.Main(m)) }
+
+// dialedInVain dials until the error says one of some reasons, and returns it. How
+// far an attempt comes within its time depends on the machine, so each has more.
+func dialedInVain(t *testing.T, c Config, reasons ...string) error {
+	t.Helper()
+	for limit := 200 * time.Millisecond; ; limit *= 4 {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		conn, err := Dial(ctx, c)
+		cancel()
+		if err == nil {
+			t.Fatal("dialed", conn.Close())
+		}
+		if slices.ContainsFunc(reasons, func(why string) bool { return strings.Contains(err.Error(), why) }) {
+			return err
+		}
+		if limit > testenv.Patience/10 {
+			t.Fatalf("%v: want one of %q", err, reasons)
+		}
+	}
+}
 
 // config connects a test to an ensemble, under a root of its own.
 func config(t *testing.T, e *zktest.Ensemble) Config {

@@ -1,5 +1,3 @@
-//go:build linux
-
 package testenv
 
 import (
@@ -8,9 +6,8 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // Port is a TCP port of this machine's loopback that a process is to listen at which
@@ -30,11 +27,16 @@ type Port struct {
 
 // NewPort reserves a port that the kernel chooses.
 func NewPort() (*Port, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	syscall.ForkLock.RLock()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		return nil, fmt.Errorf("reserve a port: %w", err)
 	}
-	p := &Port{close: sync.OnceValue(func() error { return unix.Close(fd) })}
+	p := &Port{close: sync.OnceValue(func() error { return syscall.Close(fd) })}
 	if p.Number, err = bind(fd); err != nil {
 		return nil, errors.Join(fmt.Errorf("reserve a port: %w", err), p.close())
 	}
@@ -44,17 +46,17 @@ func NewPort() (*Port, error) {
 // bind binds a socket to any port of the loopback. It shares the port only from then
 // on: a port that others would share is not chosen.
 func bind(fd int) (port int, err error) {
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		return 0, err
 	}
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
 		return 0, err
 	}
-	name, err := unix.Getsockname(fd)
+	name, err := syscall.Getsockname(fd)
 	if err != nil {
 		return 0, err
 	}
-	return name.(*unix.SockaddrInet4).Port, nil
+	return name.(*syscall.SockaddrInet4).Port, nil
 }
 
 // Address is where a process that listens at the port is found: 127.0.0.1:PORT.

@@ -8,8 +8,6 @@ import (
 	"net"
 	"syscall"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // talk says whether who connects to a port finds somebody who listens there.
@@ -108,12 +106,12 @@ func TestNobodyElseGetsAReservedPort(t *testing.T) {
 func TestAReleasedPortIsFree(t *testing.T) {
 	p := FreePort(t)
 	alone := func() error {
-		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer unix.Close(fd)
-		return unix.Bind(fd, &unix.SockaddrInet4{Port: p.Number, Addr: [4]byte{127, 0, 0, 1}})
+		defer syscall.Close(fd)
+		return syscall.Bind(fd, &syscall.SockaddrInet4{Port: p.Number, Addr: [4]byte{127, 0, 0, 1}})
 	}
 	if err := alone(); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("reserved: %v", err)

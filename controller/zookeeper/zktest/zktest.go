@@ -349,6 +349,18 @@ func (e *Ensemble) Heal(t testing.TB) {
 	e.Healthy(t)
 }
 
+// LoseQuorum kills the servers that follow, and waits until the one that is left
+// serves nobody any more; until Heal.
+func (e *Ensemble) LoseQuorum(t testing.TB) {
+	t.Helper()
+	for _, s := range e.Followers() {
+		s.Kill()
+	}
+	Await(t, "the end of the quorum", func() bool {
+		return !slices.ContainsFunc(e.servers, func(s *Server) bool { return s.mode() != "" })
+	})
+}
+
 // Wipe kills all servers, removes everything that they hold, and starts them.
 func (e *Ensemble) Wipe(t testing.TB) {
 	t.Helper()

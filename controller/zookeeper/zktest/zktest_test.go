@@ -88,11 +88,7 @@ func TestWithoutAMajorityNothingIsWritten(t *testing.T) {
 	c := connect(t, e.Addresses()...)
 	root := Root(t)
 	awaitWrite(t, c, root)
-	followers := e.Followers()
-	for _, s := range followers {
-		s.Kill()
-	}
-	Await(t, "the end of the quorum", func() bool { return e.Server(1).mode()+e.Server(2).mode()+e.Server(3).mode() == "" })
+	e.LoseQuorum(t)
 	if _, err := c.Create(root+"/without", nil, 0, zk.WorldACL(zk.PermAll)); err == nil {
 		t.Error("one of three wrote")
 	}
