@@ -17,6 +17,7 @@ import (
 // TestExportOfRecordings: all that a real Marathon ever showed, live at once,
 // goes through files and plans to no change.
 func TestExportOfRecordings(t *testing.T) {
+	t.Parallel()
 	state := marathon.State{
 		Cluster: manifests.DefaultCluster(), Apps: map[string]marathon.App{}, Pods: map[string]marathon.Pod{}, Groups: map[string]*manifests.Group{},
 	}

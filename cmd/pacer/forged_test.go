@@ -138,6 +138,7 @@ func newRecorder(t *testing.T) *recorder {
 // address of its own, is no reason to send anybody's token there: not where
 // ZooKeeper has no credentials, and not where the line was left open to everybody.
 func TestAForgedLeaderGetsNoToken(t *testing.T) {
+	t.Parallel()
 	e := zktest.Start(t, zktest.Options{Servers: 1})
 	for _, withAuth := range []bool{false, true} {
 		t.Run(fmt.Sprintf("auth %v", withAuth), func(t *testing.T) {
@@ -187,6 +188,7 @@ func TestAForgedLeaderGetsNoToken(t *testing.T) {
 // Where the replicas have a credential in common, one that follows has the leader
 // do what it is asked for.
 func TestAProvedLeaderDoesWhatAFollowerIsAskedFor(t *testing.T) {
+	t.Parallel()
 	c := newElecting(t, zktest.Start(t, zktest.Options{Servers: 1}), true)
 	leader := c.replica()
 	zktest.Await(t, "a leader", func() bool { l := c.status(leader).Leader; return l != nil && l.Leading })

@@ -65,6 +65,7 @@ func (c *cluster) applyNewest(leader *replicaProcess) int {
 // Three processes with clones and ways to git of their own, at the default
 // interval: whoever takes over has fetched last before the newest push.
 func TestHandOversOfProcessesWithClonesOfTheirOwnNeverGoBack(t *testing.T) {
+	t.Parallel()
 	c := newClusterOf(t, 3, shortSession, gittest.New(t))
 	zktest.Await(t, "the first revision", func() bool { return c.applied(1) })
 	rest := c.neverBack()

@@ -600,6 +600,7 @@ func (l *tcpLink) carry(client net.Conn, target string) {
 
 // TestReplicas plays each fault once, one after the other.
 func TestReplicas(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 10, shortSession)
 	c.converge()
 	fault := func(name string, play func()) {
@@ -786,6 +787,7 @@ func (c *cluster) deleteFirst() {
 // writes, ends its term in each of the ways in which one can end, and heals the
 // path when another replica leads: what the old leader had written must not come.
 func TestNothingOfAnOldTermLands(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3, shortSession)
 	c.converge()
 	for _, end := range []struct {
@@ -840,6 +842,7 @@ func (c *cluster) written(by *replicaProcess) (n int) {
 // TestTheLeaderIsKilledWhileItChanges200Apps kills it at several steps: each
 // app is changed once, and none is lost.
 func TestTheLeaderIsKilledWhileItChanges200Apps(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 200, shortSession)
 	c.converge()
 	for _, after := range []int{1, 60, 150} {
@@ -913,6 +916,7 @@ var (
 // TestSoak plays random freezes and partitions of the leader, each by a seed of
 // its own; ./soak.sh plays many.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 5, shortSession)
 	c.converge()
 	rest := c.busy()

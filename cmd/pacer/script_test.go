@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -29,6 +30,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	// Most of their time these tests wait for processes.
+	if err := flag.Set("test.parallel", "8"); err != nil { // unless the command line says otherwise
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"pacer": main})
 }
 
@@ -49,6 +54,7 @@ func TestMain(m *testing.M) {
 //
 // -update rewrites the outputs that the scripts compare with.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "../../testdata/script",
 		UpdateScripts:       *update,

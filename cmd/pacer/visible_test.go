@@ -44,6 +44,7 @@ func evilServer(t *testing.T, raw bool) string {
 // repositories that say hostile things, and finds nothing on either output that
 // a terminal would obey.
 func TestNothingFromOutsideReachesTheTerminalRaw(t *testing.T) {
+	t.Parallel()
 	good := t.TempDir()
 	if err := os.WriteFile(filepath.Join(good, "a.json"), []byte(`{"id": "/a", "cmd": "sleep 9"}`), 0o600); err != nil {
 		t.Fatal(err)
