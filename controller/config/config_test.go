@@ -289,7 +289,6 @@ func FuzzLoad(f *testing.F) {
 
 const (
 	optionsPage = "../../docs/configuration.md"
-	schemaFile  = "../../docs/config.schema.json"
 	tableBegin  = "<!-- options: made from the code by go test ./controller/config -update -->\n"
 	tableEnd    = "<!-- end of options -->\n"
 )
@@ -305,14 +304,6 @@ func TestOptionsPage(t *testing.T) {
 		t.Fatalf("%s has no place for the table of options", optionsPage)
 	}
 	golden(t, optionsPage, before+tableBegin+optionsTable()+tableEnd+after)
-}
-
-func TestSchemaFile(t *testing.T) {
-	s, err := Schema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	golden(t, schemaFile, string(s))
 }
 
 func golden(t *testing.T, file, want string) {

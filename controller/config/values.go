@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/invopop/jsonschema"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
@@ -29,11 +28,6 @@ func (d *Duration) UnmarshalYAML(n *yaml.Node) error {
 
 // String is the form that is read.
 func (d Duration) String() string { return time.Duration(d).String() }
-
-// JSONSchema describes the form that is read.
-func (Duration) JSONSchema() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "string", Pattern: `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`}
-}
 
 // List is one string or a list of strings; a comma separates as well, for flags
 // and environment variables.
@@ -59,14 +53,6 @@ func (l *List) UnmarshalYAML(n *yaml.Node) error {
 		}
 	}
 	return nil
-}
-
-// JSONSchema describes the forms that are read.
-func (List) JSONSchema() *jsonschema.Schema {
-	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
-		{Type: "string"},
-		{Type: "array", Items: &jsonschema.Schema{Type: "string"}},
-	}}
 }
 
 // Secret says where a secret stands. The secret itself never stands in a
@@ -95,18 +81,6 @@ func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
 		return fmt.Errorf("%s", want)
 	}
 	return nil
-}
-
-// JSONSchema describes the forms that are read.
-func (Secret) JSONSchema() *jsonschema.Schema {
-	one := func(key string) *jsonschema.Schema {
-		properties := jsonschema.NewProperties()
-		properties.Set(key, &jsonschema.Schema{Type: "string"})
-		return &jsonschema.Schema{Type: "object", Properties: properties, Required: []string{key}, AdditionalProperties: jsonschema.FalseSchema}
-	}
-	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
-		one("file"), one("env"), {Type: "string", Pattern: "^(file|env):.+"},
-	}}
 }
 
 // Instances says who owns the count of instances.
@@ -139,15 +113,4 @@ func (i *Instances) UnmarshalYAML(n *yaml.Node) error {
 		return fmt.Errorf("min %d and max %d: want 0 ≤ min ≤ max, and max at least 1", i.Min, i.Max)
 	}
 	return nil
-}
-
-// JSONSchema describes the forms that are read.
-func (Instances) JSONSchema() *jsonschema.Schema {
-	properties := jsonschema.NewProperties()
-	properties.Set("min", &jsonschema.Schema{Type: "integer"})
-	properties.Set("max", &jsonschema.Schema{Type: "integer"})
-	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
-		{Type: "string", Enum: []any{"git", "live"}},
-		{Type: "object", Properties: properties, Required: []string{"min", "max"}, AdditionalProperties: jsonschema.FalseSchema},
-	}}
 }
