@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -27,22 +28,58 @@ type order struct {
 }
 
 // Suspend keeps a sync from changing anything until Resume, also after a
-// restart. It returns when that is saved; what is under way in Marathon goes on
-// there. Errors: ErrNoSync, one of the store, or the cause of ctx.
+// restart. It returns when that is saved, with who asked, when and why; what is
+// in progress in Marathon continues there. Of a sync that is suspended already it
+// changes who and why, if a reason is given, and not since when.
+// Errors: ErrNoSync, one of the store, or the cause of ctx.
 func (c *Controller) Suspend(ctx context.Context, sync string, by store.Asked) error {
+	by.Verb = verbSuspend
 	return c.order(ctx, sync, by, func(s *store.State) error {
-		s.Suspended = true
+		if s.Suspended && by.Reason == "" {
+			return nil
+		}
+		at := c.now()
+		c.recordStop(sync, s, resultSuspended, at, by)
+		if s.Suspension != nil {
+			at = s.Suspension.At
+		}
+		s.Suspended, s.Suspension = true, &store.Suspension{By: by, At: at}
 		return nil
 	})
 }
 
 // Resume ends a Suspend, and that a sync only reports after a loss of its state.
 func (c *Controller) Resume(ctx context.Context, sync string, by store.Asked) error {
+	by.Verb = verbResume
 	return c.order(ctx, sync, by, func(s *store.State) error {
-		s.Suspended = false
-		s.Loss = s.Loss.Resume(c.now())
+		if !s.Stopped() {
+			return nil
+		}
+		at := c.now()
+		c.recordStop(sync, s, resultResumed, at, by)
+		s.Suspended, s.Suspension = false, nil
+		s.Loss = s.Loss.Resume(at)
 		return nil
 	})
+}
+
+// The results of entries of the history that are of no reconciliation.
+const (
+	resultSuspended = "suspended"
+	resultResumed   = "resumed"
+)
+
+// recordStop notes in the history that a sync is suspended or resumed.
+func (c *Controller) recordStop(sync string, s *store.State, result string, at time.Time, by store.Asked) {
+	e := store.Entry{Began: at, Ended: at, Result: result, Asked: by}
+	if y := c.syncer(sync); y != nil {
+		r := y.status().InForce
+		e.Revision, e.Subject, e.Author = y.inForce(s), r.Subject, r.Author
+		if e.Revision != r.ID {
+			e.Subject, e.Author = "", ""
+		}
+	}
+	s.History = cut(append([]store.Entry{e}, s.History...))
 }
 
 // Approve lets changes of a sync through that wait for it: each once, and for
@@ -200,7 +237,8 @@ func (p *pass) obey(ctx context.Context, lost error) {
 // carryOut changes the memory as people asked, and notes what becomes of each.
 func (p *pass) carryOut(ctx context.Context, orders []*order, answers []error) {
 	state := &p.y.memory.state
-	suspended, approved, pin, newest, loss := state.Suspended, maps.Clone(state.Approved), state.Pin, state.Newest, state.Loss
+	before := *state
+	before.Approved = maps.Clone(state.Approved)
 	for i, o := range orders {
 		if answers[i] = o.change(state); answers[i] == nil {
 			p.asked = p.asked.Or(o.by)
@@ -211,9 +249,10 @@ func (p *pass) carryOut(ctx context.Context, orders []*order, answers []error) {
 	}
 	err := p.save(ctx)
 	if err == nil {
+		p.y.show(func(s *SyncStatus) { s.remembers(state) }) // before who asked has the answer
 		return
 	}
-	state.Suspended, state.Approved, state.Pin, state.Newest, state.Loss = suspended, approved, pin, newest, loss // who is told that it failed may count on it
+	*state = before // who is told that it failed may count on it
 	for i := range answers {
 		answers[i] = cmp.Or(answers[i], err)
 	}

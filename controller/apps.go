@@ -19,7 +19,7 @@ func (p *pass) showPlan() {
 	p.y.show(func(s *SyncStatus) {
 		s.Planned, s.PlannedRevision = p.c.now(), p.revision.ID
 		s.Problems, s.Summary = p.plan.Problems, p.plan.Summary
-		s.Suspended, s.StateLost, s.RolledBack = state.Stopped(), stateLoss(state), state.Pin
+		s.remembers(state)
 		s.Notes = slices.DeleteFunc(s.Notes, func(n string) bool { return n == note })
 		if note != "" {
 			s.Notes = append(s.Notes, note)

@@ -357,7 +357,7 @@ func recorded(history []store.Entry, e *store.Entry) ([]store.Entry, bool) {
 		return history, false
 	}
 	if len(history) > 0 && len(e.Changes) == 0 {
-		if last := history[0]; last.Result == e.Result && last.Message == e.Message && last.Revision == e.Revision && len(last.Changes) == 0 {
+		if last := history[0]; e.Result == string(PassFailed) && last.Result == e.Result && last.Message == e.Message && last.Revision == e.Revision && len(last.Changes) == 0 {
 			history = append([]store.Entry(nil), history...)
 			history[0].Ended = e.Ended
 			return history, true

@@ -432,10 +432,7 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	p.y.current = nil
 	p.y.view.Running = false
 	p.y.view.Last = &last
-	p.y.view.History = append([]store.Entry(nil), state.History...)
-	p.y.view.Suspended, p.y.view.StateLost = state.Stopped(), stateLoss(state)
-	p.y.view.RolledBack = state.Pin
-	p.y.view.Kept = slices.Clone(state.Kept)
+	p.y.view.remembers(state)
 	stand := tallyOf(p.y.view.Apps)
 	p.y.mu.Unlock()
 	p.c.metrics.ended(p.y.spec.Name, last)

@@ -12,6 +12,8 @@ import (
 const (
 	verbRollback = "rollback"
 	verbRelease  = "release"
+	verbSuspend  = "suspend"
+	verbResume   = "resume"
 )
 
 // Rollback says where a sync is to go back to.

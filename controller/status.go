@@ -167,6 +167,9 @@ type SyncStatus struct {
 
 	// Suspended: nothing is changed until a person resumes the sync.
 	Suspended bool `json:"suspended"`
+	// Suspension says who suspended it, when and why; nil: nobody did, or that is not
+	// known.
+	Suspension *store.Suspension `json:"suspension"`
 	// StateLost is why, where nobody has suspended it; nil: it is not.
 	StateLost *StateLoss `json:"stateLost"`
 	// RolledBack is the rollback that is in force; nil: the sync follows its
@@ -236,10 +239,20 @@ func (s SyncStatus) clone() SyncStatus {
 	if s.RolledBack != nil {
 		s.RolledBack = new(*s.RolledBack)
 	}
+	if s.Suspension != nil {
+		s.Suspension = new(*s.Suspension)
+	}
 	if s.Hold != nil {
 		s.Hold = new(*s.Hold)
 	}
 	return s
+}
+
+// remembers takes over what is stored of the sync.
+func (s *SyncStatus) remembers(state *store.State) {
+	s.Suspended, s.Suspension, s.StateLost = state.Stopped(), state.Suspension, stateLoss(state)
+	s.RolledBack = state.Pin
+	s.History, s.Kept = slices.Clone(state.History), slices.Clone(state.Kept)
 }
 
 // MarathonStatus is what is known of Marathon.

@@ -43,6 +43,6 @@ func newRollback() *cobra.Command {
 	s.addFlags(cmd)
 	cmd.Flags().IntVar(&back, "back", 1, "so many revisions back from the one in force")
 	cmd.Flags().BoolVar(&release, "release", false, "end the rollback: follow the source again")
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the history")
+	reasonFlag(cmd, &reason)
 	return cmd
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/user"
 	"slices"
 	"strings"
 	"time"
@@ -100,6 +101,8 @@ func (s *server) ask(ctx context.Context, method, path string, body, v any) erro
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Pacer-Via", "command line")
+	req.Header.Set("Pacer-User", userName())
 	token, err := s.token()
 	if err != nil {
 		return err
@@ -141,6 +144,31 @@ func (s *server) ask(ctx context.Context, method, path string, body, v any) erro
 	return nil
 }
 
+// userName is who acts, as far as this machine knows: nobody proves it.
+func userName() string {
+	if name := os.Getenv("PACER_USER"); name != "" {
+		return headerText(name)
+	}
+	name := os.Getenv("USER")
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return headerText(name)
+}
+
+// headerText is a text without what a header cannot have.
+func headerText(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
 // status asks for what is known of the named syncs; of all where none is named.
 func (s *server) status(ctx context.Context, names []string) (controller.Status, error) {
 	var st controller.Status
@@ -176,16 +204,18 @@ func (s *server) act(cmd *cobra.Command, sync, verb string, body any) error {
 	return nil
 }
 
-// newAction is a verb that asks the same of each named sync.
-func newAction(verb, short string) *cobra.Command {
+// newAction is a verb that asks the same of each named sync, and says why.
+func newAction(verb, short, long string) *cobra.Command {
 	var s server
+	var reason string
 	cmd := &cobra.Command{
 		Use:   verb + " SYNC…",
 		Short: short,
+		Long:  long,
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range args {
-				if err := s.act(cmd, name, verb, nil); err != nil {
+				if err := s.act(cmd, name, verb, map[string]any{"reason": reason}); err != nil {
 					return err
 				}
 			}
@@ -193,7 +223,13 @@ func newAction(verb, short string) *cobra.Command {
 		},
 	}
 	s.addFlags(cmd)
+	reasonFlag(cmd, &reason)
 	return cmd
+}
+
+// reasonFlag adds a flag that says why a person acts.
+func reasonFlag(cmd *cobra.Command, reason *string) {
+	cmd.Flags().StringVar(reason, "reason", "", "why, for the status and the history")
 }
 
 // printJSON writes a value as JSON that can be seen whole.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -81,6 +82,9 @@ func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 	if pin := y.RolledBack; pin != nil {
 		line("  rolled back at %s by %s; pacer rollback %s --release ends it", pin.At.UTC().Format(time.RFC3339), pin.By, y.Name)
 	}
+	if y.Suspended && y.StateLost == nil {
+		line("  suspended%s; pacer resume %s ends it", suspension(y.Suspension), y.Name)
+	}
 	if h := y.Hold; h != nil {
 		line("  held at %s %s since %s", controller.ShortRevision(h.Revision), h.Subject, h.Since.UTC().Format(time.RFC3339))
 		line("      %s", h.Reason)
@@ -106,6 +110,14 @@ func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 	for _, p := range y.Problems {
 		line("  %s", p)
 	}
+}
+
+// suspension says who suspended a sync, when and why.
+func suspension(s *store.Suspension) string {
+	if s == nil {
+		return " by an older Pacer, which did not record who, when and why"
+	}
+	return fmt.Sprintf(" at %s by %s", s.At.UTC().Format(time.RFC3339), s.By)
 }
 
 // revisionWords name the revision that a sync goes by, and what its source is at

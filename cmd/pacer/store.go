@@ -298,7 +298,7 @@ func printState(w io.Writer, sync string, s store.State) {
 	}
 	line("%s: inventory %s, history %d passes", sync, inventory, len(s.History))
 	if s.Suspended {
-		line("  suspended")
+		line("  suspended%s", suspension(s.Suspension))
 	}
 	if s.Loss.Reports() {
 		line("  only reports since its state was lost at %s: %s", s.Loss.At.UTC().Format(time.RFC3339), s.Loss.Why)

@@ -109,7 +109,7 @@ func unmetSync(y controller.SyncStatus, revision string) (missing, failed string
 	case y.StateLost != nil:
 		missing = say("its state was lost at %s, and it only reports until pacer resume %s", y.StateLost.At.UTC().Format(time.RFC3339), y.Name)
 	case y.Suspended:
-		missing = say("it is suspended")
+		missing = say("it is suspended%s", suspension(y.Suspension))
 	}
 	for _, a := range y.Apps {
 		said := say("%s %s: %s", a.ID, strings.Join(appWords(a), ", "), a.Reason)

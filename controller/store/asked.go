@@ -14,6 +14,7 @@ type Asked struct {
 	Verb    string `json:"verb,omitempty"`
 	User    string `json:"user,omitempty"`
 	Token   string `json:"token,omitempty"`
+	Via     string `json:"via,omitempty"`     // by what a person asked: page, command line or API, as the request says itself
 	Address string `json:"address,omitempty"` // that a person or a webhook came from
 	Reason  string `json:"reason,omitempty"`  // that the person gave
 }
@@ -39,22 +40,42 @@ var askers = []Asker{
 	"", AskedByResync, AskedByRetry, AskedByConfig, AskedByEvent, AskedByStart, AskedByPoll, AskedByChange, AskedByWebhook, AskedByPerson,
 }
 
-// Or returns the one of two triggers of the same pass that explains more.
+// Or returns the one of two triggers of the same pass that explains more; of
+// equals the first.
 func (a Asked) Or(b Asked) Asked {
-	if slices.Index(askers, b.By) > slices.Index(askers, a.By) {
+	if b.explains() > a.explains() {
 		return b
 	}
 	return a
 }
 
-// String is for people: "person ada (act token) from 10.0.0.7: rollback".
+// explains orders triggers by how much they explain. A person who asks for what
+// only a person can (a rollback, an approval) explains more than one who merely
+// asks for a pass, as a poll would.
+func (a Asked) explains() int {
+	n := 2 * slices.Index(askers, a.By)
+	if a.By == AskedByPerson && a.Verb != "" && a.Verb != "sync" {
+		n++
+	}
+	return n
+}
+
+// String is for people: "person ada (command line, act token) from 10.0.0.7:
+// rollback (it hangs)".
 func (a Asked) String() string {
 	words := []string{string(a.By)}
 	if a.User != "" {
 		words = append(words, a.User)
 	}
+	var by []string
+	if a.Via != "" {
+		by = append(by, a.Via)
+	}
 	if a.Token != "" {
-		words = append(words, "("+a.Token+" token)")
+		by = append(by, a.Token+" token")
+	}
+	if len(by) > 0 {
+		words = append(words, "("+strings.Join(by, ", ")+")")
 	}
 	if a.Address != "" {
 		words = append(words, "from "+a.Address)

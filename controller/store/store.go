@@ -48,7 +48,10 @@ type State struct {
 	Failed    map[string]plan.Failure `json:"failed,omitempty"`   // by id
 	History   []Entry                 `json:"history,omitempty"`  // newest first, at most MaxHistory
 	Suspended bool                    `json:"suspended,omitempty"`
-	Approved  map[string]string       `json:"approved,omitempty"` // id → revision the approval is for
+	// Suspension says who suspended the sync; nil: it is not suspended, or an older
+	// Pacer saved that it is.
+	Suspension *Suspension       `json:"suspension,omitempty"`
+	Approved   map[string]string `json:"approved,omitempty"` // id → revision the approval is for
 	// Healthy holds, by id, what ran well before a change that is under way or
 	// has failed. Like any definition it may hold what its author put into env.
 	Healthy map[string]plan.Healthy `json:"healthy,omitempty"`
@@ -100,6 +103,12 @@ type Pin struct {
 	At time.Time `json:"at"`
 }
 
+// Suspension is a suspend that is in force.
+type Suspension struct {
+	By Asked     `json:"by"`
+	At time.Time `json:"at"`
+}
+
 // Stand is what was last told of an app, in the words of the status.
 type Stand struct {
 	State     string    `json:"state"`
@@ -137,7 +146,7 @@ type Sent struct {
 	Began    time.Time      `json:"began"`
 }
 
-// Entry is one pass that changed something or failed.
+// Entry is one pass that changed something or failed, or a suspend or its end.
 type Entry struct {
 	Revision string `json:"revision"`
 	Author   string `json:"author,omitempty"`
@@ -150,7 +159,7 @@ type Entry struct {
 	Began   time.Time    `json:"began"`
 	Ended   time.Time    `json:"ended"`
 	Summary plan.Summary `json:"summary"`
-	Result  string       `json:"result"`            // applied, failed, superseded
+	Result  string       `json:"result"`            // applied, failed, superseded, stopped, unchanged, suspended, resumed
 	Changes []Done       `json:"changes,omitempty"` // at most MaxChanges, those that did not succeed first
 	More    int          `json:"more,omitempty"`    // changes that are not listed, all in Summary
 	Message string       `json:"message,omitempty"`

@@ -94,7 +94,7 @@ func sample(n int) State {
 		Inventory: map[string]Owned{},
 		Rollouts:  map[string]Rollout{"/shop/cart": {Kind: manifests.KindApp, Deployment: "d1", Revision: "r1", Hash: "h1", Action: plan.Update, Began: at}},
 		Failed:    map[string]plan.Failure{"/shop/web": {Hash: "h2", Reason: "exit code 127 <&>\u2028"}},
-		History:   []Entry{{Revision: fmt.Sprint(n), Author: "a", Subject: "s", Began: at, Ended: at, Summary: plan.Summary{Create: n}, Result: "applied", Changes: []Done{{ID: "/shop/web", Action: plan.Scale, Outcome: "applied", Reason: "r"}}, Message: "m"}},
+		History:   []Entry{{Revision: fmt.Sprint(n), Author: "a", Subject: "s", Began: at, Ended: at, Summary: plan.Summary{Create: n}, Result: "applied", Changes: []Done{{ID: "/shop/web", Action: plan.Scale, Outcome: "applied", Seconds: 3.2, Reason: "r"}}, Message: "m"}},
 		Suspended: true,
 		Approved:  map[string]string{"/shop/old": "r1"},
 		Healthy:   map[string]plan.Healthy{"/shop/cart": {Hash: "h0"}},
@@ -104,8 +104,9 @@ func sample(n int) State {
 		ID:        "this", Replaces: []string{"one before"}, Loss: &Loss{At: at, Why: "w", Resumed: at},
 	}
 	s.Newest = &Newest{Kept: s.Kept[0], Source: "git branch=main", Location: "https://git.example.com/shop.git", Superseded: []string{"r0"}}
-	asked := Asked{By: AskedByPerson, Verb: "rollback", User: "ada", Token: "act", Address: "10.0.0.7", Reason: "r"}
+	asked := Asked{By: AskedByPerson, Verb: "rollback", User: "ada", Token: "act", Via: "page", Address: "10.0.0.7", Reason: "r"}
 	s.Pin, s.History[0].Asked = &Pin{Kept: s.Kept[0], By: asked, At: at}, asked
+	s.Suspension = &Suspension{By: asked, At: at}
 	for i := range n {
 		s.Inventory[fmt.Sprintf("/shop/app-%d", i)] = Owned{Kind: manifests.KindApp, File: "apps.yaml", Revision: "r1", Hash: "h"}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/visible"
 )
 
 // actionTimeout is how long an action may take to be saved.
@@ -29,7 +30,7 @@ type wish struct {
 	Revision string   `json:"revision"` // approve, rollback
 	Back     int      `json:"back"`     // rollback
 	Release  bool     `json:"release"`  // rollback
-	Reason   string   `json:"reason"`   // rollback
+	Reason   string   `json:"reason"`   // of any, for the status and the history
 }
 
 // sync pokes the controller.
@@ -105,7 +106,7 @@ func (s *site) action(verb string, code int, do func(context.Context, string, wi
 		}
 		s.Log.Info("action asked for over HTTP", "action", verb, "sync", name, "ids", wanted.IDs, "revision", wanted.Revision,
 			"back", wanted.Back, "release", wanted.Release, "reason", wanted.Reason,
-			"user", by.User, "token", by.Token, "remote", r.RemoteAddr, "error", err)
+			"user", by.User, "via", by.Via, "token", by.Token, "remote", r.RemoteAddr, "error", err)
 		switch {
 		case err != nil:
 			s.writeJSON(w, codeOf(err), answer{sentence(err, name)})
@@ -120,10 +121,35 @@ func (s *site) action(verb string, code int, do func(context.Context, string, wi
 // asker is who asks, as far as it is known: the token is proved, the name that
 // stands beside it is not.
 func (s *site) asker(r *http.Request, verb string) store.Asked {
-	by := store.Asked{By: store.AskedByPerson, Verb: verb, Token: s.Tokens.name(given(r)), Address: addressOf(r)}
-	by.User, _, _ = r.BasicAuth()
-	by.User = by.User[:min(len(by.User), maxUser)]
+	by := store.Asked{By: store.AskedByPerson, Verb: verb, Token: s.Tokens.name(given(r)), Via: viaOf(r), Address: addressOf(r)}
+	user, _, _ := r.BasicAuth()
+	by.User = visible.Cut(cmp.Or(user, r.Header.Get(userHeader)), maxUser)
 	return by
+}
+
+// What a caller says of itself beside its credential. Neither is proved, and none
+// is a secret.
+const (
+	userHeader = "Pacer-User" // who it is
+	viaHeader  = "Pacer-Via"  // by what it asks: one of those below
+)
+
+// By what a person may ask.
+const (
+	viaPage        = "page"
+	viaCommandLine = "command line"
+	viaAPI         = "API"
+)
+
+// viaOf is by what a request was made: as it says, or as browsers do.
+func viaOf(r *http.Request) string {
+	switch via := r.Header.Get(viaHeader); {
+	case via == viaCommandLine || via == viaPage:
+		return via
+	case r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != "":
+		return viaPage
+	}
+	return viaAPI
 }
 
 // addressOf is where a request came from: the caller, or a proxy, or another

@@ -58,7 +58,7 @@ func (l *live) trigger(name string, _ store.Asked) error {
 
 // act notes what else a button asks for, and shows the sync rolled back from then
 // on, or not.
-func (l *live) act(asked string, rolledBack bool) error {
+func (l *live) act(asked string, rolledBack bool, by store.Asked) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked = append(l.asked, asked)
@@ -66,7 +66,9 @@ func (l *live) act(asked string, rolledBack bool) error {
 	if rolledBack {
 		next = rolledBackSync()
 	}
-	next.Suspended = asked == "suspend shop"
+	if next.Suspended = asked == "suspend shop"; next.Suspended {
+		next.Suspension = &store.Suspension{By: by, At: noon}
+	}
 	l.status.Syncs = []controller.SyncStatus{next}
 	return nil
 }
@@ -75,7 +77,7 @@ func (l *live) rollback(_ context.Context, name string, to controller.Rollback, 
 	if by.Reason == "no" {
 		return store.Pin{}, fmt.Errorf("%w: these are kept: none", controller.ErrConflict)
 	}
-	return store.Pin{}, l.act("rollback "+name+" "+to.Revision+" "+by.Reason, true)
+	return store.Pin{}, l.act("rollback "+name+" "+to.Revision+" "+by.Reason, true, by)
 }
 
 func serve(t *testing.T, l *live) string {
@@ -88,13 +90,16 @@ func serve(t *testing.T, l *live) string {
 // handler serves the page without tokens.
 func (l *live) handler() http.Handler {
 	act := func(verb string, rolledBack bool) func(context.Context, string, store.Asked) error {
-		return func(_ context.Context, name string, _ store.Asked) error { return l.act(verb+" "+name, rolledBack) }
+		return func(_ context.Context, name string, by store.Asked) error {
+			by.Address = "" // of this machine
+			return l.act(verb+" "+name, rolledBack, by)
+		}
 	}
 	return New(Options{
 		Status: l.get, Trigger: l.trigger, Rollback: l.rollback, Version: "v1.2.3",
 		Suspend: act("suspend", false), Resume: act("resume", false), Release: act("release", false),
-		Approve: func(_ context.Context, name string, ids []string, revision string, _ store.Asked) error {
-			return l.act(fmt.Sprintf("approve %s %v %.8s", name, ids, revision), true)
+		Approve: func(_ context.Context, name string, ids []string, revision string, by store.Asked) error {
+			return l.act(fmt.Sprintf("approve %s %v %.8s", name, ids, revision), true, by)
 		},
 		Diff: func(context.Context, string, []string) (plan.Plan, error) {
 			return plan.Plan{Summary: plan.Summary{None: 1}}, nil
@@ -158,9 +163,12 @@ func TestBrowserButtons(t *testing.T) {
 	button := func(label string) string { return fmt.Sprintf(`[aria-label=%q]`, label) }
 
 	browsertest.Must(t, ctx, chromedp.Navigate(url))
+	browsertest.Must(t, ctx, chromedp.Click(button("Suspend shop …")))
+	browsertest.Must(t, ctx, chromedp.SendKeys(button("Reason for suspending shop"), "the database moves"))
 	browsertest.Must(t, ctx, chromedp.Click(button("Suspend shop")))
+	browsertest.Must(t, ctx, chromedp.WaitVisible(`//p[contains(., "by person (page): suspend (the database moves)")]`))
 	browsertest.Must(t, ctx, chromedp.Click(button("Resume shop")))
-	browsertest.Must(t, ctx, chromedp.WaitVisible(button("Suspend shop")))
+	browsertest.Must(t, ctx, chromedp.WaitVisible(button("Suspend shop …")))
 
 	// A rollback that is refused says why; one that is not shows where the sync is held.
 	browsertest.Must(t, ctx, chromedp.Click(button(back)))

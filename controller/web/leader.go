@@ -114,9 +114,10 @@ func (s *site) passOn(target *destination) http.Handler {
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target.url)
 			if !target.proved { // nothing but the request
-				r.Out.Header = http.Header{"Content-Type": r.In.Header["Content-Type"], "Accept": r.In.Header["Accept"]}
+				r.Out.Header = http.Header{"Content-Type": r.In.Header["Content-Type"], "Accept": r.In.Header["Accept"], userHeader: r.In.Header[userHeader]}
 			}
 			r.Out.Header.Set(forwarded, "1")
+			r.Out.Header.Set(viaHeader, viaOf(r.In)) // which follows from what is taken out below
 			// It was looked at here whether it comes from our own page; there the page is another one.
 			r.Out.Header.Del("Origin")
 			for name := range r.Out.Header {

@@ -95,8 +95,12 @@ func TestAFollowerHasTheLeaderDoWhatItIsAskedFor(t *testing.T) {
 	}
 	// A browser's form goes back to the page of the replica that it came from.
 	code, _ = post(t, follower.URL+"/api/v1/syncs/shop/suspend", "do", "", "Accept", "text/html", "Origin", follower.URL, "Sec-Fetch-Site", "same-origin")
-	if code != http.StatusSeeOther || asked.names[1] != "suspend shop" {
-		t.Errorf("%d, %q", code, asked.names)
+	if code != http.StatusSeeOther || asked.names[1] != "suspend shop" || asked.by.Via != "page" {
+		t.Errorf("%d, %q by %s", code, asked.names, asked.by)
+	}
+	code, _ = post(t, follower.URL+"/api/v1/syncs/shop/resume", "do", "", "Pacer-Via", "command line", "Pacer-User", "ada@laptop")
+	if code != http.StatusOK || asked.names[2] != "resume shop" || asked.by.Via != "command line" || asked.by.User != "ada@laptop" {
+		t.Errorf("%d, %q by %s", code, asked.names, asked.by)
 	}
 	if code, _ = post(t, follower.URL+"/api/v1/leader/abdicate", "do", ""); code != http.StatusAccepted {
 		t.Errorf("abdicate: %d", code)

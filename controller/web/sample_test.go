@@ -133,6 +133,16 @@ func calmSync() controller.SyncStatus {
 	return y
 }
 
+// suspendedSync is calm, since a person had it change nothing.
+func suspendedSync() controller.SyncStatus {
+	y := calmSync()
+	by := store.Asked{By: store.AskedByPerson, Verb: "suspend", User: "ada", Token: "act", Via: "page", Address: "10.0.0.7", Reason: "the database moves"}
+	at := noon.Add(-5 * time.Minute)
+	y.Suspended, y.Suspension = true, &store.Suspension{By: by, At: at}
+	y.History = []store.Entry{{Revision: y.Revision.ID, Subject: y.Revision.Subject, Began: at, Ended: at, Result: "suspended", Asked: by}}
+	return y
+}
+
 // heldSync is calm, and its source answers with an older revision.
 func heldSync() controller.SyncStatus {
 	y := calmSync()
@@ -160,6 +170,8 @@ func hostileSync() controller.SyncStatus {
 		Apps:            []controller.AppStatus{app("/evil/"+hostile, controller.AppState(hostile), controller.Health(hostile), controller.Instances{}, hostile, hostile), approvable("/evil/" + hostile + "2")},
 		PlannedRevision: hostile + "3",
 		Kept:            []store.Kept{{ID: hostile}},
+		Suspended:       true,
+		Suspension:      &store.Suspension{By: store.Asked{By: hostile, Via: hostile, Reason: hostile}},
 		RolledBack:      &store.Pin{Kept: store.Kept{ID: hostile, Subject: hostile}, By: store.Asked{By: hostile, Reason: hostile}},
 		Hold:            &controller.Hold{Revision: hostile, Subject: hostile, Answered: hostile, Reason: hostile},
 		Problems:        []manifests.Problem{{File: hostile, Line: 1, Column: 1, ID: hostile, Message: hostile}},

@@ -268,11 +268,24 @@ func TestWhoAskedIsHandedOn(t *testing.T) {
 		login  func(*http.Request)
 		want   store.Asked
 	}{
-		"without tokens": {Tokens{}, func(*http.Request) {}, store.Asked{}},
-		"a name alone":   {Tokens{}, func(r *http.Request) { r.SetBasicAuth("ada", "") }, store.Asked{User: "ada"}},
-		"a command line": {Tokens{Act: token("a")}, bearer("a"), store.Asked{Token: "act"}},
-		"a browser":      {Tokens{Read: token("r"), Act: token("a")}, func(r *http.Request) { r.SetBasicAuth("ada", "a") }, store.Asked{Token: "act", User: "ada"}},
-		"one token":      {Tokens{Read: token("r")}, bearer("r"), store.Asked{Token: "read"}},
+		"without tokens": {Tokens{}, func(*http.Request) {}, store.Asked{Via: "API"}},
+		"a name alone":   {Tokens{}, func(r *http.Request) { r.SetBasicAuth("ada", "") }, store.Asked{User: "ada", Via: "API"}},
+		"a token":        {Tokens{Act: token("a")}, bearer("a"), store.Asked{Token: "act", Via: "API"}},
+		"a command line": {Tokens{Act: token("a")}, func(r *http.Request) {
+			bearer("a")(r)
+			r.Header.Set("Pacer-Via", "command line")
+			r.Header.Set("Pacer-User", "ada@laptop")
+		}, store.Asked{Token: "act", User: "ada@laptop", Via: "command line"}},
+		"a browser": {Tokens{Read: token("r"), Act: token("a")}, func(r *http.Request) {
+			r.SetBasicAuth("ada", "a")
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+		}, store.Asked{Token: "act", User: "ada", Via: "page"}},
+		"a browser without a name": {Tokens{}, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-origin") }, store.Asked{Via: "page"}},
+		"a liar": {Tokens{}, func(r *http.Request) {
+			r.Header.Set("Pacer-Via", "the boss")
+			r.Header.Set("Pacer-User", strings.Repeat("é", 500))
+		}, store.Asked{User: strings.Repeat("é", 50) + "…", Via: "API"}},
+		"one token": {Tokens{Read: token("r")}, bearer("r"), store.Asked{Token: "read", Via: "API"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o, asked := testOptions(t, sampleStatus())
@@ -379,6 +392,13 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 		"held": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{heldSync()}}, []string{
 			`<span class="chip warn">held</span>`, `Held at <code title="b81d5e0c77aa0f334455">b81d5e0c</code>`, "the newest revision that was applied", "older than revision b81d5e0c",
 			`<form method="post" action="/api/v1/syncs/billing/approve"><input type="hidden" name="revision" value="1b2c3d4e77aa0f3344">`, "Approve going back to 1b2c3d4e",
+		}},
+		"suspended": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{suspendedSync()}}, []string{
+			"This sync is suspended", "5 min ago", "by <bdi>person ada (page, act token) from 10.0.0.7: suspend (the database moves)</bdi>", `aria-label="Resume billing"`,
+			`<span class="chip idle">suspended</span> <code title="b81d5e0c77aa0f334455">`, "triggered by <bdi>person ada (page, act token)",
+		}},
+		"suspended long ago": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{{Name: "x", Suspended: true}}}, []string{
+			"This sync is suspended", "By an older Pacer, which did not record who, when and why.",
 		}},
 		"rolled back": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}}, []string{
 			"Rolled back to", "1b2c3d4e", "person ada (act token) from 10.0.0.7: rollback (pricing does not start)", `aria-label="Release shop"`,
