@@ -283,7 +283,7 @@ func (c *Controller) Status() Status {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{Now: c.now(), Running: c.run != nil, Reload: c.reload, Leader: leads, Store: c.probed.get(), Syncs: []SyncStatus{}}
+	s := Status{Now: c.now(), Running: c.run != nil, Reload: c.reload, RestartNeeded: slices.Clone(c.options.RestartNeeded), Leader: leads, Store: c.probed.get(), Syncs: []SyncStatus{}}
 	s.Marathon, s.Marathons = c.marathons()
 	for _, name := range slices.Sorted(maps.Keys(c.syncers)) {
 		s.Syncs = append(s.Syncs, c.syncers[name].status())
@@ -291,8 +291,8 @@ func (c *Controller) Status() Status {
 	return s
 }
 
-// Reload replaces sources, syncs and intervals; what else Options hold stays as
-// New was given it. A sync that is the same in both keeps its state and its
+// Reload replaces sources, syncs and intervals, and what needs a restart; what else
+// Options hold stays as New was given it. A sync that is the same in both keeps its state and its
 // running pass; one that is gone or differs is stopped before Reload returns,
 // so that sources that are no longer used may be closed then. Bad options
 // change nothing, and Status says so.

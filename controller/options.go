@@ -108,6 +108,10 @@ type Options struct {
 	// DefaultRequestTimeout. See Lead.
 	RequestTimeout time.Duration
 
+	// RestartNeeded are the keys of the configuration that are in force as they were
+	// before it changed: for Status.
+	RestartNeeded []string
+
 	Log     *slog.Logger          // nil: nothing is logged
 	Metrics prometheus.Registerer // nil: nothing is measured
 

@@ -264,12 +264,14 @@ type MarathonStatus struct {
 
 // Status is a consistent copy of what the controller knows.
 type Status struct {
-	Now      time.Time      `json:"now"`
-	Running  bool           `json:"running"`          // Run was called and has not ended
-	Reload   string         `json:"reload,omitempty"` // why the newest configuration is not in force
-	Leader   *leader.Status `json:"leader,omitempty"` // nil: there is one replica
-	Store    string         `json:"store,omitempty"`  // why the store cannot be used, whatever the sync
-	Marathon MarathonStatus `json:"marathon"`         // of several: what is wrong with any
+	Now     time.Time `json:"now"`
+	Running bool      `json:"running"`          // Run was called and has not ended
+	Reload  string    `json:"reload,omitempty"` // why the newest configuration is not in force
+	// RestartNeeded are the keys of the newest configuration that are not in force.
+	RestartNeeded []string       `json:"restartNeeded,omitempty"`
+	Leader        *leader.Status `json:"leader,omitempty"` // nil: there is one replica
+	Store         string         `json:"store,omitempty"`  // why the store cannot be used, whatever the sync
+	Marathon      MarathonStatus `json:"marathon"`         // of several: what is wrong with any
 	// Marathons is each by its name, where they have names.
 	Marathons map[string]MarathonStatus `json:"marathons,omitempty"`
 	Syncs     []SyncStatus              `json:"syncs"` // sorted by name

@@ -91,7 +91,7 @@ func startDemo(ctx context.Context, o demoOptions, fail func(error)) (*demo, err
 		return d, err
 	}
 	addr, err := startLocal(&d.lifecycle, localOptions{
-		listen: freeAddress(o.marathon), sandboxes: filepath.Join(d.folder, "sandboxes"), log: log,
+		listen: freeAddress(o.marathon), option: "--marathon-listen", sandboxes: filepath.Join(d.folder, "sandboxes"), log: log,
 	}, fail)
 	if err != nil {
 		return d, err

@@ -138,17 +138,44 @@ func (l *lifecycle) background(ctx context.Context, name string, run func(contex
 	})
 }
 
-// serve listens at addr and serves in the background until the lifecycle stops.
-// fail receives the error of a server that ends by itself.
-func (l *lifecycle) serve(name, addr string, server *http.Server, fail func(error)) (net.Addr, error) {
+// listen binds an address, so that it is known to be free before anything else is
+// done; it is let go when the lifecycle stops. option says where another address
+// can be given.
+func (l *lifecycle) listen(name, addr, option string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot listen at %s: %w: give another address", name, addr, err)
+		return nil, cannotListen(name, addr, option, err)
 	}
+	l.onStop("the address of "+name, func(context.Context) error {
+		if err := ln.Close(); !errors.Is(err, net.ErrClosed) { // whoever served has closed it
+			return err
+		}
+		return nil
+	})
+	return ln, nil
+}
+
+// cannotListen says why an address cannot be bound, and what to do about it.
+func cannotListen(name, addr, option string, err error) error {
+	remedy := "give another address"
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		remedy = "another process listens there: end that one, or give another address"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		remedy = "this machine does not have that address: give one of its own"
+	case errors.Is(err, syscall.EACCES):
+		remedy = "this user may not use that port: give one above 1023"
+	}
+	return fmt.Errorf("%s cannot listen at %s: %w: %s (%s)", name, addr, err, remedy, option)
+}
+
+// serve serves in the background, at what listen has bound, until the lifecycle
+// stops. fail receives the error of a server that ends by itself.
+func (l *lifecycle) serve(name string, ln net.Listener, server *http.Server, fail func(error)) {
 	var done sync.WaitGroup
 	done.Go(func() {
 		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-			fail(fmt.Errorf("%s at %s: %w", name, addr, err))
+			fail(fmt.Errorf("%s at %s: %w", name, ln.Addr(), err))
 		}
 	})
 	l.onStop(name, func(ctx context.Context) error {
@@ -160,5 +187,4 @@ func (l *lifecycle) serve(name, addr string, server *http.Server, fail func(erro
 		}
 		return nil
 	})
-	return ln.Addr(), nil
 }

@@ -31,6 +31,7 @@ func newLocal() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, end := attended(cmd.Context())
 			defer end()
+			o.option = "--listen"
 			o.log = newLog(config.Log{Level: "info"}, watched{cmd.ErrOrStderr(), end})
 			return runLocal(ctx, o, watched{cmd.OutOrStdout(), end})
 		},
@@ -48,7 +49,8 @@ func newLocal() *cobra.Command {
 // localOptions is what the local Marathon of this binary is made of.
 type localOptions struct {
 	listen, data string
-	exposed      bool // listen may be on another interface than loopback
+	option       string // where listen was given, for people
+	exposed      bool   // listen may be on another interface than loopback
 	hosts        origin.Names
 	sandboxes    string // folder of the tasks' sandboxes; empty: in data, else a temporary one
 	agent        local.Agent
@@ -90,6 +92,10 @@ func startLocal(l *lifecycle, o localOptions, fail func(error)) (net.Addr, error
 			return nil, fmt.Errorf("--host: %w", err)
 		}
 	}
+	ln, err := l.listen("the local Marathon", o.listen, o.option)
+	if err != nil {
+		return nil, err // and no task was started again for nothing
+	}
 	if o.sandboxes == "" && o.data != "" {
 		// Beside the state: the next start on the folder finds what this one left running.
 		o.sandboxes = filepath.Join(o.data, "tasks")
@@ -108,7 +114,8 @@ func startLocal(l *lifecycle, o localOptions, fail func(error)) (net.Addr, error
 		fmt.Fprintf(o.out, "On this machine %s\n", m.Enforcement())
 	}
 	server := &http.Server{Handler: guardLocal(o.hosts, m.Handler()), ReadHeaderTimeout: 10 * time.Second}
-	return l.serve("the local Marathon", o.listen, server, fail)
+	l.serve("the local Marathon", ln, server, fail)
+	return ln.Addr(), nil
 }
 
 // guardLocal keeps web pages out that a person of this machine has open: whatever

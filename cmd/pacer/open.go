@@ -1,6 +1,11 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/web"
 )
@@ -30,4 +35,42 @@ func (p *program) pageTokens(c *config.Config) web.Tokens {
 		t.Read = t.Act
 	}
 	return t
+}
+
+// callersSecrets are the secrets by which callers of the page prove who they are,
+// by their keys.
+func callersSecrets(c *config.Config) map[string]config.Secret {
+	if c.Listen == "" {
+		return nil // nobody can call
+	}
+	all := webhooksOf(c)
+	all["web.tokens.read"], all["web.tokens.act"] = c.Web.Tokens.Read, c.Web.Tokens.Act
+	return all
+}
+
+func webhooksOf(c *config.Config) map[string]config.Secret {
+	all := map[string]config.Secret{}
+	for name, s := range c.Sources {
+		if s.Git != nil {
+			all["sources."+name+".git.webhook.secret"] = s.Git.Webhook.Secret
+		}
+	}
+	return all
+}
+
+// unreadable returns an error for each secret that cannot be read now, less those
+// that are named as before. What Pacer itself proves who it is with is read within
+// seconds and told then; these would only be found out by the first caller.
+func unreadable(secrets, before map[string]config.Secret) error {
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(secrets)) {
+		secret := secrets[key]
+		if !secret.IsSet() || secret == before[key] {
+			continue
+		}
+		if _, err := marathonSecret(secret)(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w: nobody could prove who they are by it", key, err))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -118,7 +119,11 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 			p = nil
 		}
 	}()
-	if err := p.admit(c); err != nil {
+	if err := errors.Join(p.admit(c), unreadable(callersSecrets(c), nil)); err != nil {
+		return p, err
+	}
+	ln, err := p.listenForPage(c) // before anything is locked, read or changed
+	if err != nil {
 		return p, err
 	}
 	p.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -158,9 +163,7 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 	if err := p.runController(ctx); err != nil {
 		return p, err
 	}
-	if err := p.servePage(c, fail); err != nil {
-		return p, err
-	}
+	p.servePage(c, ln, fail)
 	p.stand(ctx, fail)
 	return p, nil
 }
@@ -253,9 +256,17 @@ func (p *program) runController(ctx context.Context) error {
 	return nil
 }
 
-func (p *program) servePage(c *config.Config, fail func(error)) (err error) {
+// listenForPage binds the address of the page; nil: none is served.
+func (p *program) listenForPage(c *config.Config) (net.Listener, error) {
 	if c.Listen == "" {
-		return nil
+		return nil, nil
+	}
+	return p.listen("the page", c.Listen, "listen, --listen or PACER_LISTEN")
+}
+
+func (p *program) servePage(c *config.Config, ln net.Listener, fail func(error)) {
+	if ln == nil {
+		return
 	}
 	o := web.Options{
 		Status: p.controller.Status, Diff: p.controller.Diff, Trigger: p.controller.Trigger,
@@ -267,10 +278,9 @@ func (p *program) servePage(c *config.Config, fail func(error)) (err error) {
 		Metrics:  p.metrics, Log: p.log, Version: versionString(),
 	}
 	p.replicas.addTo(&o)
-	if p.addr, err = p.serve("the page", c.Listen, web.Server(web.New(o), c.Listen), fail); err == nil {
-		p.log.Info("serving the page", "address", p.addr.String())
-	}
-	return err
+	p.serve("the page", ln, web.Server(web.New(o), c.Listen), fail)
+	p.addr = ln.Addr()
+	p.log.Info("serving the page", "address", p.addr.String())
 }
 
 // pageNames are the names by which the page may be asked without a token: those
@@ -384,14 +394,18 @@ func (p *program) reload(load func() (*config.Config, error)) {
 	p.log.Info("configuration reloaded", "syncs", len(c.Syncs))
 }
 
-// replace swaps sources and syncs. What is the same in both configurations
-// goes on undisturbed.
-func (p *program) replace(c *config.Config) error {
-	if err := p.admit(c); err != nil {
+// replace swaps sources and syncs, and keeps what cannot be replaced. What is the
+// same in both configurations goes on undisturbed.
+func (p *program) replace(next *config.Config) error {
+	if err := p.admit(next); err != nil {
 		return err
 	}
-	if !reflect.DeepEqual(c.Marathon, p.config.Marathon) || !reflect.DeepEqual(c.Marathons, p.config.Marathons) || !reflect.DeepEqual(c.ZooKeeper, p.config.ZooKeeper) || c.Advertise != p.config.Advertise || c.Listen != p.config.Listen || !reflect.DeepEqual(c.Web, p.config.Web) || c.StateDir != p.config.StateDir || c.Log != p.config.Log {
-		p.log.Warn("marathon, marathons, zookeeper, advertise, listen, web, stateDir and log are taken up at the next start only")
+	c, restart := p.config.Reloaded(next)
+	if err := errors.Join(newMarathons(c, next), unreadable(webhooksOf(c), webhooksOf(p.config))); err != nil {
+		return err
+	}
+	if len(restart) > 0 {
+		p.log.Warn("the configuration needs a restart to be in force as a whole: until then the values of before hold", "keys", strings.Join(restart, ", "))
 	}
 	kept, dropped := map[string]sources.Source{}, map[string]sources.Source{}
 	for name, s := range p.sources {
@@ -405,7 +419,9 @@ func (p *program) replace(c *config.Config) error {
 	if err := p.openChanged(c, opened, kept); err != nil {
 		return err
 	}
-	if err := p.controller.Reload(p.controllerOptions(c, opened)); err != nil {
+	o := p.controllerOptions(c, opened)
+	o.RestartNeeded = restart
+	if err := p.controller.Reload(o); err != nil {
 		return errors.Join(err, closeSources(without(opened, kept)))
 	}
 	p.mu.Lock()
@@ -415,6 +431,22 @@ func (p *program) replace(c *config.Config) error {
 		p.log.Warn("a source that is no longer used did not close", "error", err)
 	}
 	return nil
+}
+
+// newMarathons refuses syncs that write to a Marathon which only a restart brings:
+// next is the whole of the file, c what of it is in force.
+func newMarathons(c, next *config.Config) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.Syncs)) {
+		key, to := "marathon", c.Syncs[name].Marathon
+		if to != "" {
+			key = "marathons." + to
+		}
+		if len(c.MarathonOf(c.Syncs[name]).URL) == 0 && len(next.MarathonOf(c.Syncs[name]).URL) > 0 {
+			errs = append(errs, fmt.Errorf("syncs.%s.marathon: %q is new in %s, which a running Pacer does not take up: restart it", name, to, key))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // openChanged opens what kept has not; if one fails, none is left open.

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 //
 //	marathon             starts a local Marathon; its URL is in $PACER_MARATHON
 //	deaf                 starts a server that takes calls and never answers; its
-//	                     URL is in $DEAF
+//	                     URL is in $DEAF, its address in $DEAF_ADDRESS
 //	zookeeper            starts a ZooKeeper; its server is in $ZOOKEEPER
 //	session NODE         makes a node there as a running Pacer has one, till the end
 //	await TEXT CMD…      runs a command, or asks a URL, until the answer has the
@@ -120,6 +120,7 @@ func startDeaf(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(func() { _ = ln.Close() })
 	ts.Setenv("DEAF", "http://"+ln.Addr().String())
+	ts.Setenv("DEAF_ADDRESS", ln.Addr().String())
 }
 
 func startZooKeeper(ts *testscript.TestScript, neg bool, args []string) {

@@ -45,6 +45,9 @@ func printStatus(w io.Writer, st controller.Status) {
 	if st.Reload != "" {
 		printLine(w, "The newest configuration is not in force: %s", st.Reload)
 	}
+	if len(st.RestartNeeded) > 0 {
+		printLine(w, "These keys of the configuration have changed and need a restart: %s", strings.Join(st.RestartNeeded, ", "))
+	}
 	if l := st.Leader; l != nil {
 		printLine(w, "%s", leaderWords(*l))
 	}

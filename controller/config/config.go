@@ -15,16 +15,17 @@ import (
 
 // Config is one Pacer. The tags of its members are the table of options: yaml
 // is the key, jsonschema holds default and enum, jsonschema_description the
-// meaning; kind says what a text is; flag and env name the other ways to give it.
+// meaning; kind says what a text is; flag and env name the other ways to give it;
+// reload:"restart" marks what a running process does not take up (Reloaded).
 type Config struct {
-	Marathon  Marathon            `yaml:"marathon" jsonschema_description:"the Marathon that is written to"`
-	Marathons map[string]Marathon `yaml:"marathons" jsonschema_description:"further Marathons by name, or all of several; each is read, limited and waited for by itself"`
-	Listen    string              `yaml:"listen" flag:"listen" env:"PACER_LISTEN" jsonschema:"default=127.0.0.1:9090" jsonschema_description:"address of the page, the API, health and metrics; empty: none; one that other machines reach needs web.tokens"`
-	Advertise string              `yaml:"advertise" flag:"advertise" env:"PACER_ADVERTISE" jsonschema_description:"URL at which other replicas reach this one's page; empty: http, this machine's name and the port of listen"`
-	ZooKeeper ZooKeeper           `yaml:"zookeeper" jsonschema_description:"several replicas, of which one writes; without servers there is one replica"`
-	Web       Web                 `yaml:"web" jsonschema_description:"who may use the page and the API"`
-	StateDir  string              `yaml:"stateDir" kind:"path" flag:"state-dir" env:"PACER_STATE_DIR" jsonschema:"default=pacer-state" jsonschema_description:"folder of what outlives the process: clones of repositories and, without zookeeper, inventory and history; by default beside the file, or in STATE_DIRECTORY"`
-	Log       Log                 `yaml:"log" jsonschema_description:"what is logged, to standard error"`
+	Marathon  Marathon            `yaml:"marathon" reload:"restart" jsonschema_description:"the Marathon that is written to"`
+	Marathons map[string]Marathon `yaml:"marathons" reload:"restart" jsonschema_description:"further Marathons by name, or all of several; each is read, limited and waited for by itself"`
+	Listen    string              `yaml:"listen" reload:"restart" flag:"listen" env:"PACER_LISTEN" jsonschema:"default=127.0.0.1:9090" jsonschema_description:"address of the page, the API, health and metrics; empty: none; one that other machines reach needs web.tokens"`
+	Advertise string              `yaml:"advertise" reload:"restart" flag:"advertise" env:"PACER_ADVERTISE" jsonschema_description:"URL at which other replicas reach this one's page; empty: http, this machine's name and the port of listen"`
+	ZooKeeper ZooKeeper           `yaml:"zookeeper" reload:"restart" jsonschema_description:"several replicas, of which one writes; without servers there is one replica"`
+	Web       Web                 `yaml:"web" reload:"restart" jsonschema_description:"who may use the page and the API"`
+	StateDir  string              `yaml:"stateDir" reload:"restart" kind:"path" flag:"state-dir" env:"PACER_STATE_DIR" jsonschema:"default=pacer-state" jsonschema_description:"folder of what outlives the process: clones of repositories and, without zookeeper, inventory and history; by default beside the file, or in STATE_DIRECTORY"`
+	Log       Log                 `yaml:"log" reload:"restart" jsonschema_description:"what is logged, to standard error"`
 	Sources   map[string]Source   `yaml:"sources" jsonschema:"required" jsonschema_description:"where manifests come from, by name"`
 	Syncs     map[string]Sync     `yaml:"syncs" jsonschema:"required" jsonschema_description:"what is kept the same, by name"`
 }

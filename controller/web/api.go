@@ -64,7 +64,11 @@ func (s *site) healthz() http.Handler {
 // by any name, and the causes, which name syncs, only who may see those.
 func (s *site) readyz() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if why := s.Status().NotReady(); len(why) > 0 {
+		why, tokens := s.Status().NotReady(), s.Tokens.unreadable()
+		if s.tellUnreadable(tokens); tokens != nil {
+			why = append(why, strings.Split(tokens.Error(), "\n")...)
+		}
+		if len(why) > 0 {
 			if s.Tokens.guard(false) || !s.Hosts.Accept(r) {
 				why = nil
 			}

@@ -3,6 +3,8 @@ package web
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -31,7 +33,7 @@ func (s *site) login(r Route, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch ok, err := s.Tokens.allow(r.Action, given(req)); {
 		case err != nil: // unknown is not empty: nobody is let in
-			s.Log.Error("a token of the page cannot be read, so nobody is let in", "error", err)
+			s.Log.Error(unreadableTokens, "error", err)
 			s.writeJSON(w, http.StatusServiceUnavailable, answer{"the tokens cannot be read; the log says why"})
 		case !ok:
 			level := slog.LevelDebug
@@ -62,16 +64,12 @@ func (t Tokens) allow(act bool, token string) (bool, error) {
 	if !act && t.Read == nil {
 		return true, nil
 	}
-	var accepted []func() (string, error)
-	if t.Act != nil {
-		accepted = append(accepted, t.Act)
-	}
-	if t.Read != nil && (!act || t.Act == nil) {
-		accepted = append(accepted, t.Read)
-	}
 	ok := false
-	for _, read := range accepted {
-		want, err := read()
+	for _, accepted := range t.named() {
+		if accepted.name == "read" && act && t.Act != nil {
+			continue
+		}
+		want, err := accepted.value()
 		if err != nil {
 			return false, err
 		}
@@ -80,17 +78,47 @@ func (t Tokens) allow(act bool, token string) (bool, error) {
 	return ok, nil
 }
 
+// namedToken is a token that is configured.
+type namedToken struct {
+	name string // as in web.tokens
+	read func() (string, error)
+}
+
+// value reads the token anew.
+func (t namedToken) value() (string, error) {
+	v, err := t.read()
+	if err != nil {
+		return "", fmt.Errorf("web.tokens.%s cannot be read: %w", t.name, err)
+	}
+	return v, nil
+}
+
+// named lists the tokens that are configured.
+func (t Tokens) named() (all []namedToken) {
+	for _, n := range []namedToken{{"act", t.Act}, {"read", t.Read}} {
+		if n.read != nil {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// unreadable is why tokens cannot be read now: while one cannot, nobody is let in by
+// it. Nil: all can.
+func (t Tokens) unreadable() error {
+	var errs []error
+	for _, n := range t.named() {
+		_, err := n.value()
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
 // name tells which of the tokens one is: "act", "read", or nothing where it is
 // neither or cannot be told.
 func (t Tokens) name(token string) string {
-	for _, known := range []struct {
-		name string
-		read func() (string, error)
-	}{{"act", t.Act}, {"read", t.Read}} {
-		if known.read == nil {
-			continue
-		}
-		if want, err := known.read(); err == nil && same(token, want) {
+	for _, known := range t.named() {
+		if want, err := known.value(); err == nil && same(token, want) {
 			return known.name
 		}
 	}
@@ -113,4 +141,17 @@ func given(r *http.Request) string {
 		return ""
 	}
 	return strings.TrimSpace(token)
+}
+
+const unreadableTokens = "a token of the page cannot be read, so nobody is let in"
+
+// tellUnreadable logs that tokens cannot be read, once for each cause; nil: they can.
+func (s *site) tellUnreadable(err error) {
+	now := ""
+	if err != nil {
+		now = err.Error()
+	}
+	if before := s.tokensTold.Swap(&now); (before == nil || *before != now) && err != nil {
+		s.Log.Error(unreadableTokens, "error", err)
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/pacer-gitops/pacer/controller"
 )
 
 func token(s string) func() (string, error) { return func() (string, error) { return s, nil } }
@@ -68,6 +70,29 @@ func TestTokensThatCannotBeReadLetNobodyIn(t *testing.T) {
 	w := get(t, New(o), "/")
 	if w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "secrets") || !strings.Contains(log.String(), "no such file") {
 		t.Errorf("answered %d %s, logged %q", w.Code, w.Body, log.String())
+	}
+}
+
+// A token that went lets nobody in, which a load balancer learns before a person
+// does. It is logged once, however often readiness is asked for.
+func TestReadinessTellsOfTokensThatCannotBeRead(t *testing.T) {
+	o, _ := testOptions(t, controller.Status{Running: true, Syncs: []controller.SyncStatus{calmSync()}})
+	gone := errors.New("secret: open /run/secrets/act: no such file")
+	o.Tokens.Act = func() (string, error) { return "a", gone }
+	var log bytes.Buffer
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	h := New(o)
+	for range 3 {
+		if w := get(t, h, "/readyz"); w.Code != 503 || w.Body.String() != "not ready\nweb.tokens.act cannot be read: secret: open /run/secrets/act: no such file\n" {
+			t.Errorf("answered %d %q", w.Code, w.Body)
+		}
+	}
+	if n := strings.Count(log.String(), "web.tokens.act cannot be read"); n != 1 {
+		t.Errorf("logged %d times: %s", n, log.String())
+	}
+	gone = nil
+	if w := get(t, h, "/readyz"); w.Code != 200 {
+		t.Errorf("answered %d %q with the token back", w.Code, w.Body)
 	}
 }
 

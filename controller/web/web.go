@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -84,9 +85,10 @@ func Routes() []Route {
 
 type site struct {
 	Options
-	renderer *renderer
-	hooks    limits   // of signed webhooks
-	unsigned failures // of all others
+	renderer   *renderer
+	hooks      limits                 // of signed webhooks
+	unsigned   failures               // of all others
+	tokensTold atomic.Pointer[string] // why tokens could not be read when readiness was asked for last
 }
 
 // New returns the handler of every route.
