@@ -167,6 +167,9 @@ func (s Sync) check(d *decoder, key string, c *Config) {
 	for i, ignore := range s.Ignore {
 		ignore.check(d, key+".ignore", i)
 	}
+	if s.Settle > 0 && s.Settle >= s.Deadline {
+		d.failAt(key+".settle", "%s is not less than the deadline of %s: no rollout could stay up that long in time", s.Settle, s.Deadline)
+	}
 	if s.MaxDeletes.Count < 0 || s.MaxDeletes.Percent < 0 || s.MaxDeletes.Percent > 100 {
 		d.failAt(key+".maxDeletes", "want a count of at least 0 and a percent from 0 to 100")
 	}
