@@ -24,8 +24,9 @@ const holdAfter = 10 * time.Second
 type Hold struct {
 	Revision string `json:"revision"` // that it is held at
 	Subject  string `json:"subject,omitempty"`
-	// Answered is the older revision that the source answers with; empty: it
-	// could not be read since this replica leads, or this process started.
+	// Answered is the revision that the source answers with, which is older or was
+	// superseded; empty: it could not be read since this replica leads, or this
+	// process started.
 	Answered string `json:"answered,omitempty"`
 	// Reason says why, and what to do.
 	Reason string    `json:"reason"`
@@ -146,9 +147,10 @@ func (p *pass) situation(ctx context.Context, seen look) situation {
 func (p *pass) wayOn(c situation, seen look) string {
 	switch {
 	case c.fetched:
-		return fmt.Sprintf("this replica never saw the newer one there, so the server or mirror may lag behind; "+
-			"it goes on with the newer one or any later; if the older one is right: pacer approve %s --revision %s",
-			p.y.spec.Name, ShortRevision(seen.snapshot.Revision.ID))
+		newest, answered := ShortRevision(p.y.memory.state.Newest.ID), ShortRevision(seen.snapshot.Revision.ID)
+		return fmt.Sprintf("this replica never saw %s there, so the server or mirror may lag behind; "+
+			"it goes on with %s or any later revision; if %s is right: pacer approve %s --revision %s",
+			newest, newest, answered, p.y.spec.Name, answered)
 	case seen.tried == p.term && seen.err != nil:
 		return seen.err.Error()
 	}
@@ -162,8 +164,11 @@ func (p *pass) held(ctx context.Context, g ground, seen look, why string) ground
 	switch {
 	case seen.fetched == p.term && seen.snapshot != nil:
 		h.Answered = seen.snapshot.Revision.ID
-		h.Reason = fmt.Sprintf("the source answers with revision %s, which is older than revision %s, which was applied: %s",
-			ShortRevision(h.Answered), ShortRevision(n.ID), why)
+		relation := "which is older than revision %s, which was applied"
+		if p.y.memory.state.IsSuperseded(h.Answered) {
+			relation = "which was superseded by revision %s"
+		}
+		h.Reason = fmt.Sprintf("the source answers with revision %s, "+relation+": %s", ShortRevision(h.Answered), ShortRevision(n.ID), why)
 	default:
 		since := "this replica leads"
 		if p.term.sure {
@@ -226,7 +231,7 @@ func (p *pass) advance() bool {
 		next.Since, next.Sum, next.Returned = n.Since, n.Sum, n.Returned
 	}
 	if p.from.back {
-		p.c.log.Warn("the source went back to an older revision, and the sync goes with it", "sync", p.y.spec.Name,
+		p.c.log.Warn("the source went back to a superseded revision, and the sync goes with it", "sync", p.y.spec.Name,
 			"revision", next.ID, "before", n.ID)
 	}
 	next.Returned = next.Returned || p.from.back

@@ -645,8 +645,12 @@ func TestAMirrorThatLagsBehindAForcePushIsNotFollowed(t *testing.T) {
 					after(wait)
 					f.has("cart=1", fmt.Sprintf("%s after the hand-over", wait))
 				}
-				if h := next.hold(); h.Revision != one || h.Answered != two {
+				h := next.hold()
+				if h.Revision != one || h.Answered != two {
 					t.Errorf("held: %+v", h)
+				}
+				if want := "revision " + two[:8] + ", which was superseded by revision " + one[:8]; !strings.Contains(h.Reason, want) || strings.Contains(h.Reason, "older") {
+					t.Errorf("reason %q: expected %q and nothing of older: it is of a later day", h.Reason, want)
 				}
 				next.way.set(func() { next.way.answer = nil })
 				f.origin.Date = "2030-03-02T12:00:00Z" // of a later second, however fast the test is: it may not build on the newest

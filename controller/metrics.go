@@ -52,7 +52,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "pacer_sync_rolled_back", Help: "1 while a sync is held at an earlier revision.",
 		}, []string{"sync"}),
 		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_sync_held", Help: "1 while a sync is held at the newest revision that was applied, since its source answers with an older one or none.",
+			Name: "pacer_sync_held", Help: "1 while a sync is held at the newest revision that was applied, since its source answers with an older or superseded one, or none.",
 		}, []string{"sync"}),
 		stateLost: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pacer_sync_state_lost", Help: "1 while a sync only reports, since its stored state was lost.",

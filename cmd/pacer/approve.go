@@ -10,8 +10,8 @@ func newApprove() *cobra.Command {
 		Short: "Let changes of a running Pacer through that wait for an approval",
 		Long: "Without ids all changes that wait are meant: pacer status lists them. An approval is for one change of one\n" +
 			"revision; with --revision it is refused if another one is in force by now.\n\n" +
-			"A sync that is held, since its source answers with an older revision than the one that was applied, follows it back\n" +
-			"when that older REVISION is approved, without ids.",
+			"A sync that is held, since its source answers with a revision older than the one that was applied, or superseded by it, follows\n" +
+			"it back when that REVISION is approved, without ids.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.act(cmd, args[0], "approve", map[string]any{"ids": args[1:], "revision": revision})

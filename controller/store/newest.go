@@ -65,9 +65,7 @@ func (s *State) IsOlder(id string, parents []string, at time.Time) bool {
 	switch {
 	case n == nil || id == n.ID:
 		return false
-	case slices.Contains(n.Superseded, id),
-		slices.ContainsFunc(s.Kept, func(k Kept) bool { return k.ID == id }),
-		slices.ContainsFunc(s.History, func(e Entry) bool { return e.Revision == id && len(e.Changes) > 0 }):
+	case s.IsSuperseded(id):
 		return true
 	case slices.Contains(parents, n.ID):
 		return false
@@ -75,4 +73,14 @@ func (s *State) IsOlder(id string, parents []string, at time.Time) bool {
 		return true
 	}
 	return !at.IsZero() && !n.Time.IsZero() && !at.After(n.Time)
+}
+
+// IsSuperseded reports whether a revision is known to have been in force before the
+// newest one, whatever the dates of the two say: after a force-push it may be the
+// later commit.
+func (s *State) IsSuperseded(id string) bool {
+	n := s.Newest
+	return n != nil && id != n.ID && (slices.Contains(n.Superseded, id) ||
+		slices.ContainsFunc(s.Kept, func(k Kept) bool { return k.ID == id }) ||
+		slices.ContainsFunc(s.History, func(e Entry) bool { return e.Revision == id && len(e.Changes) > 0 }))
 }
