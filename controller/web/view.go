@@ -53,6 +53,7 @@ type syncView struct {
 	Recent       []entryView
 	Older        []entryView
 	Empty        string // what to do, where there are no rows
+	NoHistory    string // what to expect, where there are no entries
 }
 
 type revisionView struct {
@@ -141,7 +142,7 @@ func headline(s controller.Status, views []syncView) chip {
 }
 
 func newSyncView(s controller.SyncStatus, now time.Time, maxCalm int) syncView {
-	v := syncView{SyncStatus: s, Now: now, Empty: emptyHint(s)}
+	v := syncView{SyncStatus: s, Now: now, Empty: emptyHint(s), NoHistory: historyHint(s)}
 	v.At = revisionView{s.InForce.ID, s.InForce.Subject, s.InForce.Author, s.InForce.Time, now}
 	v.Head = revisionView{s.Revision.ID, s.Revision.Subject, s.Revision.Author, s.Revision.Time, now}
 	for _, a := range s.Apps {
@@ -281,6 +282,22 @@ func emptyHint(s controller.SyncStatus) string {
 	default:
 		return "There are no apps here yet. Put a manifest (.json, .yaml) into " + where + " and push it."
 	}
+}
+
+// historyHint says what is to come where the history is empty: a pass enters it
+// when it ends, which is long after its first change where a rollout hangs.
+func historyHint(s controller.SyncStatus) string {
+	const rule = "Each pass that changes something or fails is listed here when it ends."
+	begun := 0
+	for _, a := range s.Apps {
+		if a.Condition == controller.InRollout {
+			begun++
+		}
+	}
+	if begun > 0 {
+		return count(begun, "change") + " under way. " + rule
+	}
+	return "Nothing was changed yet. " + rule
 }
 
 func newAppView(a controller.AppStatus, now time.Time) appView {

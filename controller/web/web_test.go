@@ -410,7 +410,10 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 		"failing":            {failing, []string{"Marathon cannot be read; nothing is changed", "connection refused", "The newest configuration is not in force", "syncz"}},
 		"source lost":        {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{broken}}, []string{"the revision above stays in force", "repository not found"}},
 		"no apps": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{{Name: "x", Path: "prod", Last: &controller.PassStatus{Result: controller.PassUnchanged}}}},
-			[]string{"Put a manifest (.json, .yaml) into prod of the source"}},
+			[]string{"Put a manifest (.json, .yaml) into prod of the source", "Nothing was changed yet."}},
+		"the first change hangs": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{{Name: "x", Running: true,
+			Apps: []controller.AppStatus{{ID: "/a", Kind: manifests.KindApp, State: controller.Synced, Health: controller.HealthProgressing, Condition: controller.InRollout}}}}},
+			[]string{"1 change under way. Each pass that changes something or fails is listed here when it ends."}},
 		"not running": {controller.Status{}, []string{"Pacer is not running yet"}},
 	}
 	for name, test := range tests {
