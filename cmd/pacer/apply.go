@@ -23,7 +23,7 @@ func newApply() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply SOURCE | --config FILE",
 		Short: "Carry the plan out once and wait until everything runs",
-		Long:  sourceLong + severalLong,
+		Long:  sourceLong + severalLong + interruptedLong,
 		Args:  atMostOneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
@@ -36,6 +36,11 @@ func newApply() *cobra.Command {
 	outputFlag(cmd, &output, plan.Formats()...)
 	return cmd
 }
+
+const interruptedLong = `
+
+Ctrl-C (exit code 1) and --timeout (3) end the waiting, not the rollouts, which Marathon goes on with: each change
+that has not ended is told with the reason that was known by then. The next pacer apply goes on with them.`
 
 func runApply(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string, output string) error {
 	marathons, targets, err := o.connect(cmd, args)
@@ -51,7 +56,10 @@ func runApply(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string
 		return exitOK, nil
 	})
 	if coded, ok := errors.AsType[*codedError](err); ok && coded.err == nil && ctx.Err() != nil {
-		return fmt.Errorf("not everything was awaited: %w", context.Cause(ctx))
+		if cause := context.Cause(ctx); cause != context.Canceled {
+			return fmt.Errorf("not everything was awaited: %w", cause)
+		}
+		return errors.New("interrupted: not everything was awaited")
 	}
 	return err
 }

@@ -67,6 +67,9 @@ func (s *server) wait(ctx context.Context, cmd *cobra.Command, names []string, r
 		}
 		select {
 		case <-ctx.Done():
+			if cmd.Context().Err() != nil {
+				return fmt.Errorf("interrupted; not done yet: %s", visible.Line(missing))
+			}
 			return &codedError{exitTimeout, fmt.Errorf("not done in time: %s", visible.Line(missing))}
 		case <-tick.C:
 		}

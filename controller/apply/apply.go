@@ -56,7 +56,7 @@ const (
 	Failed     Result = "failed"     // refused, or not up within its deadline
 	Blocked    Result = "blocked"    // held back; Reason says by what
 	Superseded Result = "superseded" // given up for a newer revision while under way
-	Unknown    Result = "unknown"    // cut off while under way: read again, then decide
+	Unknown    Result = "unknown"    // interrupted while under way: read again, then decide
 )
 
 // Outcome is what became of one change. Apply reports one when a change begins

@@ -723,10 +723,64 @@ func TestCutOff(t *testing.T) {
 		if got[0].Deployment == "" || noted == "" || c.writes["/b"] != 0 {
 			t.Errorf("%+v, noted %q, writes %v", got, noted, c.writes)
 		}
-		if a, b := reason(got, "/a"), reason(got, "/b"); a != "cut off: Pacer was stopped" || b != a+", not begun" {
+		if a, b := reason(got, "/a"), reason(got, "/b"); a != "interrupted: Pacer was stopped" || b != a+", not begun" {
 			t.Errorf("told %q and %q", a, b)
 		}
 	})
+}
+
+// Who interrupts an apply, or sets a limit to it, is told what was known by then of
+// all that had not ended.
+func TestWhatIsKnownOutlivesAnInterruption(t *testing.T) {
+	late := errors.New("timed out after 8s (flag --timeout)")
+	for name, c := range map[string]struct {
+		after time.Duration
+		cause error
+		said  string
+	}{
+		"Ctrl-C, soon":       {300 * time.Millisecond, context.Canceled, "interrupted: Pacer was stopped; "},
+		"Ctrl-C, explained":  {8 * time.Second, context.Canceled, "interrupted: Pacer was stopped; "},
+		"--timeout":          {8 * time.Second, late, "interrupted: timed out after 8s (flag --timeout); "},
+		"superseded":         {8 * time.Second, ErrSuperseded, "superseded by a newer revision; "},
+		"Marathon goes away": {0, nil, "Marathon could not be read:  : Marathon answered 503: away; before that: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T, m *cluster) {
+				m.has(appOf("/live", "x", 1))
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				if c.cause != nil {
+					time.AfterFunc(c.after, func() { cancel(c.cause) })
+				} else {
+					time.AfterFunc(8*time.Second, func() {
+						m.mu.Lock()
+						defer m.mu.Unlock()
+						m.unreadable = &marathon.Error{Status: 503, Sent: true, Message: "away"}
+					})
+				}
+				dependent := appOf("/dependent", "x", 1)
+				dependent.Dependencies = []string{"/crash"}
+				got := New(m, Options{Deadline: time.Minute}).Apply(ctx, planOf(change(plan.Create, appOf("/crash", "crash", 3)),
+					change(plan.Create, appOf("/hang", "hang", 2)), change(plan.Update, appOf("/live", "y", 1)), change(plan.Create, dependent)), Request{})
+				crash, hang := "0 of 3 running: the last task ended on h at ", "0 of 2 running: 57 of 57 offers refused"
+				if c.after < time.Second && c.cause != nil {
+					hang = "0 of 2 running"
+				}
+				if said := reason(got, "/crash"); !strings.HasPrefix(said, c.said+crash) || !strings.HasSuffix(said, "exit code 127: the command is not found") {
+					t.Errorf("/crash: %s", said)
+				}
+				if said := reason(got, "/hang"); !strings.HasPrefix(said, c.said+hang) {
+					t.Errorf("/hang: %s", said)
+				}
+				if said := reason(got, "/dependent"); c.cause != nil && said != strings.TrimSuffix(c.said, "; ")+", not begun; waits for /crash" {
+					t.Errorf("/dependent: %s", said)
+				}
+				if said := reason(got, "/live"); c.after == 8*time.Second && !strings.HasPrefix(said, c.said+"1 of 1 running, not yet for the settling time of 5s") && said != "" {
+					t.Errorf("/live: %s", said)
+				}
+			})
+		})
+	}
 }
 
 // Who goes on with a rollout says so; it is no end that a log needs to tell.

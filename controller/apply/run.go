@@ -200,26 +200,66 @@ func (r *run) any(phases ...phase) bool {
 	return slices.ContainsFunc(r.items, func(it *item) bool { return slices.Contains(phases, it.phase) })
 }
 
-// stop ends every item because ctx has ended.
+// stop ends every item because ctx has ended, with what is known of it: nobody
+// asks Marathon any more.
 func (r *run) stop() {
 	cause := context.Cause(r.ctx)
-	result, reason := Unknown, "cut off: "+cause.Error()
+	result, reason := Unknown, "interrupted: "+cause.Error()
 	switch {
 	case errors.Is(cause, ErrSuperseded):
 		result, reason = Superseded, cause.Error()
 		r.handedOver = cause != ErrSuperseded
 	case cause == context.Canceled:
-		reason = "cut off: Pacer was stopped"
+		reason = "interrupted: Pacer was stopped"
 	}
+	said := map[*item]string{} // of all before the first ends: one may wait for another
 	for _, it := range r.items {
-		switch it.phase {
-		case done:
-		case begun:
-			r.finish(it, result, reason)
-		default:
-			r.finish(it, result, reason+", not begun")
+		said[it] = reason
+		if it.phase != begun {
+			said[it] += ", not begun"
+		}
+		if known := r.known(it); known != "" && !r.handedOver {
+			said[it] += "; " + known
 		}
 	}
+	for _, it := range r.items {
+		if it.phase != done {
+			r.finish(it, result, said[it])
+		}
+	}
+}
+
+// known is why an item has not ended, as far as that is known without asking;
+// empty: nothing is.
+func (r *run) known(it *item) string {
+	switch {
+	case it.phase == waiting:
+		return waitsFor(it)
+	case it.phase == begun && it.uncertain:
+		return "whether Marathon took it is not known: " + advice(it.err)
+	case it.phase == begun && !it.settledSince.IsZero():
+		return fmt.Sprintf("%d of %d running, not yet for the settling time of %s", it.live.status().Running, it.live.instances(), r.settle(it))
+	case it.outcome.Reason != "" || it.phase != begun || it.live.missing():
+		return it.outcome.Reason
+	}
+	return evidence{now: time.Now()}.explain(it.id(), it.live)
+}
+
+// waitsFor names what an item waits for; empty: nothing that is known yet.
+func waitsFor(it *item) string {
+	var ids []string
+	for _, n := range slices.Concat(it.needs, it.after) {
+		if unfinished(n) {
+			ids = append(ids, n.id())
+		}
+	}
+	if len(ids) == 0 {
+		return ""
+	}
+	if more := len(ids) - 3; more > 0 {
+		ids = append(ids[:3], fmt.Sprintf("%d more", more))
+	}
+	return "waits for " + strings.Join(ids, ", ")
 }
 
 // wait waits for the next round: a tick, an event, or the end.

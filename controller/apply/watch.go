@@ -170,7 +170,11 @@ func arrays(items []*item) (found []marathon.Deployment) {
 func (r *run) judgeBlind() {
 	for _, it := range r.items {
 		if it.phase == begun && r.late(it) || it.phase == locked && time.Since(it.lockedAt) >= it.deadline {
-			r.finish(it, Unknown, "Marathon could not be read: "+r.lookErr.Error())
+			reason := "Marathon could not be read: " + r.lookErr.Error()
+			if known := r.known(it); known != "" {
+				reason += "; before that: " + known
+			}
+			r.finish(it, Unknown, reason)
 		}
 	}
 }
