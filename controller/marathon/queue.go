@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,20 +88,30 @@ func (c *Client) Queue(ctx context.Context) ([]QueueItem, error) {
 	return *w.Queue, nil
 }
 
+// The stages that a definition can say more of.
+const (
+	unfulfilledConstraint = "UnfulfilledConstraint"
+	insufficientPorts     = "InsufficientPorts"
+)
+
 // stages say in people's words what an offer lacked, and under which name
 // Marathon and Mesos count it.
 var stages = map[string]struct{ words, resource string }{
 	"UnfulfilledRole":                 {words: "the role"},
-	"UnfulfilledConstraint":           {words: "a constraint"},
+	unfulfilledConstraint:             {words: "a constraint"},
 	"NoCorrespondingReservationFound": {words: "a reservation"},
 	"AgentMaintenance":                {words: "maintenance of the agent"},
 	"InsufficientCpus":                {"cpus", "cpus"},
 	"InsufficientMemory":              {"mem", "mem"},
 	"InsufficientDisk":                {"disk", "disk"},
 	"InsufficientGpus":                {"gpus", "gpus"},
-	"InsufficientPorts":               {words: "ports"},
+	insufficientPorts:                 {words: "ports"},
 	"DeclinedScarceResources":         {words: "scarce resources (gpus kept for others)"},
 }
+
+// OffersTaken is what Why says where nothing keeps the instances from being
+// launched: what they are at is said by their tasks.
+const OffersTaken = "offers are being taken"
 
 // Why says in one sentence why the instances wait.
 func (q QueueItem) Why() string {
@@ -114,14 +125,18 @@ func (q QueueItem) Why() string {
 		return fmt.Sprintf("no offers came for role %q: Mesos has no agent for it, or its quota is used up", q.Role)
 	}
 	if q.Summary.Unused == 0 {
-		return "offers are being taken"
+		return OffersTaken
 	}
 	funnel := q.Summary.LastOffers
 	if declined(funnel) == 0 {
 		funnel = q.Summary.LaunchAttempt
 	}
-	why := fmt.Sprintf("%d of %d offers refused", q.Summary.Unused, q.Summary.Processed)
 	total, top := declined(funnel), topStage(funnel)
+	constraint := q.constraint(top)
+	if top.Reason == unfulfilledConstraint && constraint != "" {
+		return constraint
+	}
+	why := fmt.Sprintf("%d of %d offers refused", q.Summary.Unused, q.Summary.Processed)
 	if total == 0 {
 		return why
 	}
@@ -140,7 +155,84 @@ func (q QueueItem) Why() string {
 			why += ", largest offer " + number(largest)
 		}
 	}
+	if ports := q.hostPorts(); top.Reason == insufficientPorts && ports != "" {
+		why += ": wants " + ports
+	}
+	if constraint != "" {
+		why += "; " + constraint
+	}
 	return why
+}
+
+// constraint says which constraints refuse how many offers; empty: none is known
+// to refuse any. Marathon tells only that one of them did. Of an offer that passed
+// them and failed later it says nothing, so this counts the launch attempt, where
+// it can.
+func (q QueueItem) constraint(top RejectStage) string {
+	all := q.constraints()
+	at := slices.IndexFunc(q.Summary.LaunchAttempt, func(s RejectStage) bool { return s.Reason == unfulfilledConstraint && s.Declined > 0 })
+	switch {
+	case len(all) == 0:
+		return ""
+	case at >= 0:
+		top = q.Summary.LaunchAttempt[at]
+	case top.Reason != unfulfilledConstraint:
+		return ""
+	}
+	which := "constraint " + all[0]
+	if len(all) > 1 {
+		which = "one of the constraints " + strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s refuses %d of %d offers", which, top.Declined, max(top.Processed, top.Declined))
+}
+
+// constraints are those of the definition, as people write them: rack GROUP_BY 3.
+func (q QueueItem) constraints() []string {
+	var all []manifests.Constraint
+	switch {
+	case q.App != nil:
+		all = q.App.Constraints
+	case q.Pod != nil && q.Pod.Scheduling != nil && q.Pod.Scheduling.Placement != nil:
+		for _, c := range q.Pod.Scheduling.Placement.Constraints {
+			all = append(all, manifests.Constraint(c))
+		}
+	}
+	var words []string
+	for _, c := range all {
+		text := c.Field + " " + c.Operator
+		if c.Value != nil && *c.Value != "" {
+			text += " " + *c.Value
+		}
+		words = append(words, text)
+	}
+	return words
+}
+
+// hostPorts are the ports of an agent that one instance asks for by number.
+func (q QueueItem) hostPorts() string {
+	var ports []string
+	add := func(p *int) {
+		if p != nil && *p > 0 {
+			ports = append(ports, strconv.Itoa(*p))
+		}
+	}
+	switch {
+	case q.App != nil && q.App.Container != nil && len(q.App.Container.PortMappings) > 0:
+		for _, p := range q.App.Container.PortMappings {
+			add(p.HostPort)
+		}
+	case q.App != nil && q.App.RequirePorts != nil && *q.App.RequirePorts:
+		for _, p := range q.App.PortDefinitions {
+			add(p.Port)
+		}
+	case q.Pod != nil:
+		for _, c := range q.Pod.Containers {
+			for _, e := range c.Endpoints {
+				add(e.HostPort)
+			}
+		}
+	}
+	return strings.Join(ports, ", ")
 }
 
 func declined(funnel []RejectStage) int {
