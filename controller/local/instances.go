@@ -20,6 +20,7 @@ const (
 	starting    condition = "Starting"
 	running     condition = "Running"
 	finished    condition = "Finished"
+	killing     condition = "Killing"
 	failed      condition = "Failed"
 	killed      condition = "Killed"
 )
@@ -328,7 +329,19 @@ func (m *Marathon) killTasks(i *instance) {
 		}
 		t.killing = true
 		m.endTask(t)
+		m.tellKilling(t)
 	}
+}
+
+// tellKilling shows a task as TASK_KILLING until it has ended: with the feature
+// task_killing Marathon does, without it the task goes on running for all to see.
+func (m *Marathon) tellKilling(t *task) {
+	if t.over() || !slices.Contains(m.options.Cluster.Features, "task_killing") {
+		return
+	}
+	t.state, t.stateAt = executor.Killing, m.stampNow()
+	m.tellStatus(t, "")
+	m.settle(t.instance)
 }
 
 // endTask ends one task: by the executor, or at once where it does not know it.
@@ -368,7 +381,7 @@ func (m *Marathon) taskUpdate(u executor.Update) {
 		return
 	}
 	if u.State == executor.Killing {
-		return // without the feature task_killing nobody is told
+		return // told when the kill was asked for, or, without the feature task_killing, not at all
 	}
 	t.state, t.stateAt = u.State, m.stampNow()
 	if u.State == executor.Killed && t.blame != "" {
@@ -490,12 +503,14 @@ func conditionOf(s executor.State) condition {
 		return failed
 	case executor.Killed:
 		return killed
+	case executor.Killing:
+		return killing
 	}
 	return running
 }
 
 func least(a, b condition) condition {
-	order := []condition{scheduled, provisioned, staging, starting, running}
+	order := []condition{killing, scheduled, provisioned, staging, starting, running}
 	if slices.Index(order, a) < slices.Index(order, b) {
 		return a
 	}

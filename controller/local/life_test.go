@@ -458,3 +458,31 @@ func TestALifeIsToldInFull(t *testing.T) {
 		}
 	})
 }
+
+// With the feature task_killing, a task that is to end is shown as TASK_KILLING
+// and does not count as running any more; without it nothing tells.
+func TestTasksThatEndAreToldWithTheFeatureAlone(t *testing.T) {
+	for features, want := range map[string]struct {
+		state   string
+		running float64
+	}{"": {"TASK_RUNNING", 1}, "task_killing": {"TASK_KILLING", 0}} {
+		t.Run(features, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, func(o *Options) { o.Cluster.Features = strings.Fields(features) })
+				r.call(201, "POST", "/v2/apps", `{"id":"/slow","cmd":"sleep 1","labels":{"local.slow-to-die":"60"}}`)
+				synctest.Wait()
+				r.call(200, "PUT", "/v2/apps//slow", `{"instances":0}`)
+				time.Sleep(30 * time.Second)
+				app := r.app("/slow")
+				tasks := app["tasks"].([]any)
+				if len(tasks) != 1 || tasks[0].(map[string]any)["state"] != want.state || app["tasksRunning"] != want.running {
+					t.Errorf("%v running, tasks %v", app["tasksRunning"], tasks)
+				}
+				time.Sleep(31 * time.Second)
+				if app := r.app("/slow"); len(app["tasks"].([]any)) != 0 || len(app["deployments"].([]any)) != 0 {
+					t.Errorf("in the end: tasks %v, deployments %v", app["tasks"], app["deployments"])
+				}
+			})
+		})
+	}
+}
