@@ -14,6 +14,11 @@ func (p *pass) showPlan() {
 	apps, state := p.apps(), &p.y.memory.state
 	p.c.metrics.stands(p.y.spec.Name, tallyOf(apps), state)
 	p.y.keepReasons(apps, p.revision.ID)
+	for i := range apps {
+		if apps[i].Said != "" {
+			apps[i].recount(p.state)
+		}
+	}
 	p.y.showApps(apps, p.read)
 	note := unreadableNote(p.desired)
 	p.y.show(func(s *SyncStatus) {

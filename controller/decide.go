@@ -301,7 +301,7 @@ func stateOf(f facts) (AppState, Condition, string) {
 // showOutcome changes what is shown of an app by what is told of its change.
 // Wanted is what the change asks for, where that is known.
 func showOutcome(a *AppStatus, o apply.Outcome, wanted *Instances) {
-	a.Action, a.Reason, a.Condition = o.Action, o.Reason, ""
+	a.Action, a.Reason, a.Said, a.Condition = o.Action, o.Reason, o.Counts, ""
 	if !o.Began.IsZero() {
 		a.Waiting = time.Time{}
 	}
@@ -311,6 +311,9 @@ func showOutcome(a *AppStatus, o apply.Outcome, wanted *Instances) {
 	switch o.Result {
 	case "":
 		a.Condition = InRollout
+		if o.Status != nil { // else the reason would say other counts than are shown beside it
+			a.Instances.Running, a.Instances.Healthy = o.Status.Running, o.Status.Healthy
+		}
 		if o.Deployment != "" && a.Kind != manifests.KindGroup {
 			a.Health = HealthProgressing
 		}

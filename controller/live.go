@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -124,10 +125,28 @@ func (y *syncer) refresh(state marathon.State, began time.Time) {
 		if a.Counted || a.Health == HealthMissing {
 			a.Instances.Wanted = wanted
 		}
-		if a.State == Synced && a.Condition == "" {
-			a.Reason = reason
+		switch {
+		case a.State == Synced && a.Condition == "":
+			a.Reason, a.Said = reason, ""
+		case a.Said != "":
+			a.recount(state)
 		}
 		y.stamp(a)
+	}
+}
+
+// recount has the reason say the counts that are shown beside it: it was found when
+// a rollout was explained, seconds ago, and in a crash loop they change each second.
+func (a *AppStatus) recount(state marathon.State) {
+	checked := strings.Contains(a.Said, "healthy")
+	counts := ""
+	if app, found := state.Apps[a.ID]; found {
+		counts = apply.Counts(app.Status, app.Definition.Count(), checked)
+	} else if pod, found := state.Pods[a.ID]; found {
+		counts = apply.Counts(pod.Status, pod.Definition.Count(), checked)
+	}
+	if why, begins := strings.CutPrefix(a.Reason, a.Said); begins && counts != "" {
+		a.Reason, a.Said = counts+why, counts
 	}
 }
 

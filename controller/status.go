@@ -87,6 +87,7 @@ type AppStatus struct {
 	Instances Instances   `json:"instances"`
 	Action    plan.Action `json:"action,omitempty"`   // of the change that is pending or under way
 	Reason    string      `json:"reason,omitempty"`   // one sentence for people; never a secret
+	Said      string      `json:"-"`                  // the beginning of Reason that says how many tasks run, if it does: kept the same as Instances
 	Revision  string      `json:"revision,omitempty"` // at which it was last applied, or seen to be equal; empty: not by this sync
 	File      string      `json:"file,omitempty"`
 	// Approvable: the change is held back, and an approval lets it through.

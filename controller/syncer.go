@@ -240,7 +240,7 @@ func (y *syncer) keepReasons(apps []AppStatus, revision string) {
 	for i := range apps {
 		row, known := y.rows[apps[i].ID]
 		if a := &apps[i]; known && a.Condition == InRollout && a.Reason == "" && y.view.Apps[row].Condition == InRollout {
-			a.Reason = y.view.Apps[row].Reason
+			a.Reason, a.Said = y.view.Apps[row].Reason, y.view.Apps[row].Said
 		}
 	}
 }

@@ -63,15 +63,20 @@ const (
 // (Result empty), again while it hangs (Result empty, Reason says why), and one
 // when it ends.
 type Outcome struct {
-	ID         string         `json:"id"`
-	Kind       manifests.Kind `json:"kind"`
-	Action     plan.Action    `json:"action"`
-	Result     Result         `json:"result"`
-	Reason     string         `json:"reason,omitempty"`
-	Deployment string         `json:"deployment,omitempty"`
-	Hash       string         `json:"-"`
-	Began      time.Time      `json:"began"` // zero: Marathon has taken nothing of it
-	Ended      time.Time      `json:"ended"`
+	ID     string         `json:"id"`
+	Kind   manifests.Kind `json:"kind"`
+	Action plan.Action    `json:"action"`
+	Result Result         `json:"result"`
+	Reason string         `json:"reason,omitempty"`
+	// Counts is the beginning of Reason that says how many tasks run, which changes
+	// while the rest of it stays true; empty: it says nothing of the kind. Status is
+	// what it was made of.
+	Counts     string           `json:"-"`
+	Status     *marathon.Status `json:"-"`
+	Deployment string           `json:"deployment,omitempty"`
+	Hash       string           `json:"-"`
+	Began      time.Time        `json:"began"` // zero: Marathon has taken nothing of it
+	Ended      time.Time        `json:"ended"`
 	// Transient: the definition is not to blame for Failed (a wrong password,
 	// say), so that trying the same again is not in vain.
 	Transient bool `json:"-"`
@@ -216,14 +221,16 @@ type Applier struct {
 	m       Marathon
 	options Options
 	words   *lastWords
+	seen    sightings // of tasks that are unreachable or do not end
 
 	mu    sync.Mutex
-	begun map[string]bool // deployments begun by this process
+	begun map[string]bool     // deployments begun by this process
+	loops map[string]failures // of what has not come up, by id
 }
 
 // New returns an Applier.
 func New(m Marathon, o Options) *Applier {
 	sandboxes, _ := m.(Sandboxes)
 	words := &lastWords{from: sandboxes, known: map[string]string{}, silent: map[string]time.Time{}}
-	return &Applier{m: m, options: o.filled(), words: words, begun: map[string]bool{}}
+	return &Applier{m: m, options: o.filled(), words: words, begun: map[string]bool{}, loops: map[string]failures{}, seen: sightings{first: map[string]time.Time{}}}
 }

@@ -762,11 +762,11 @@ func TestWhatIsKnownOutlivesAnInterruption(t *testing.T) {
 				dependent.Dependencies = []string{"/crash"}
 				got := New(m, Options{Deadline: time.Minute}).Apply(ctx, planOf(change(plan.Create, appOf("/crash", "crash", 3)),
 					change(plan.Create, appOf("/hang", "hang", 2)), change(plan.Update, appOf("/live", "y", 1)), change(plan.Create, dependent)), Request{})
-				crash, hang := "0 of 3 running: the last task ended on h at ", "0 of 2 running: 57 of 57 offers refused"
+				crash, hang := "0 of 3 running, restarted ", "0 of 2 running: 57 of 57 offers refused"
 				if c.after < time.Second && c.cause != nil {
 					hang = "0 of 2 running"
 				}
-				if said := reason(got, "/crash"); !strings.HasPrefix(said, c.said+crash) || !strings.HasSuffix(said, "exit code 127: the command is not found") {
+				if said := reason(got, "/crash"); !strings.HasPrefix(said, c.said+crash) || !strings.Contains(said, " times in 1 min, last on h at 00:00:0") || !strings.HasSuffix(said, "exit code 127: the command is not found") {
 					t.Errorf("/crash: %s", said)
 				}
 				if said := reason(got, "/hang"); !strings.HasPrefix(said, c.said+hang) {

@@ -58,10 +58,11 @@ type evidence struct {
 	deployments []marathon.Deployment
 	now         time.Time
 	words       func(live) string // the last ones of the task that failed; nil: not known
+	seen        *sightings        // nil: nothing is remembered
 }
 
 func (a *Applier) evidence(ctx context.Context) evidence {
-	e := evidence{now: time.Now()}
+	e := evidence{now: time.Now(), seen: &a.seen}
 	e.words = func(l live) string {
 		if time.Since(e.now) > wordsTime {
 			return "" // agents that do not answer must not hold up what goes on
@@ -78,40 +79,77 @@ func (a *Applier) evidence(ctx context.Context) evidence {
 	return e
 }
 
-func (e evidence) explain(id string, l live) string {
+// explanation is why something is not up: the counts, and what follows them.
+type explanation struct{ counts, why string }
+
+func (x explanation) String() string { return x.counts + x.why }
+
+func (e evidence) explain(id string, l live) string { return e.explained(id, l).String() }
+
+// explained finds the cause that a person can do most about. What comes first in the
+// life of a task comes first here, but for what keeps others from being launched:
+//
+//	a task of this configuration failed, and not all run
+//	tasks that are unreachable or do not end; offers that are refused; and, after these, tasks that are staged
+//	a health check that fails
+//	a container of a pod that ended or says something
+//	tasks that are staged
+//	health checks that have not passed yet; readiness checks
+//	others of its deployment that come first
+//	offers that are being taken
+//	tasks that are too many
+func (e evidence) explained(id string, l live) explanation {
 	s, n := l.status(), l.instances()
-	head := fmt.Sprintf("%d of %d running", s.Running, n)
-	if s.Outdated > 0 {
-		head += fmt.Sprintf(" (%d of an older configuration)", s.Outdated)
-	}
+	head := Counts(s, n, false)
 	counted := head
 	if checked(l) && s.Running > 0 {
-		head += fmt.Sprintf(", %d healthy", s.Healthy)
+		head = Counts(s, n, true)
 	}
-	for _, why := range []func() string{
-		func() string { return e.failure(l, s) },
-		func() string { return e.queued(id) },
-	} {
-		if w := why(); w != "" {
-			return head + ": " + w
-		}
+	queued := e.queued(id)
+	if w := e.failure(l, s); w != "" {
+		return explanation{head, ": " + w}
+	}
+	why := []string{e.unreachable(l), e.dying(l), ""}
+	if queued != marathon.OffersTaken {
+		why[2] = queued
+	}
+	if w := joined(why...); w != "" {
+		return explanation{head, ": " + joined(w, e.staging(l))}
 	}
 	if finding := failing(l); finding != "" {
-		return fmt.Sprintf("%s, but %s (%d healthy)", counted, finding, s.Healthy)
+		return explanation{counted, fmt.Sprintf(", but %s (%d healthy)", finding, s.Healthy)}
 	}
 	for _, why := range []func() string{
 		func() string { return unhealthyPod(l.pod) },
+		func() string { return e.staging(l) },
 		func() string { return unproven(l) },
 		func() string { return e.unready(id) },
 		func() string { return e.turn(id) },
-		func() string { return starting(l, s) },
+		func() string { return queued },
 		func() string { return tooMany(s, n) },
 	} {
 		if w := why(); w != "" {
-			return head + ": " + w
+			return explanation{head, ": " + w}
 		}
 	}
-	return head
+	return explanation{counts: head}
+}
+
+// joined is the texts that say something, in one.
+func joined(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(t string) bool { return t == "" }), "; ")
+}
+
+// Counts says how many tasks run, as explanations begin.
+func Counts(s marathon.Status, instances int, checked bool) string {
+	text := fmt.Sprintf("%d of %d running", s.Running, instances)
+	if s.Outdated > 0 {
+		text += fmt.Sprintf(" (%d of an older configuration)", s.Outdated)
+	}
+	if checked {
+		text += fmt.Sprintf(", %d healthy", s.Healthy)
+	}
+	return text
 }
 
 func checked(l live) bool {
@@ -135,14 +173,19 @@ func (e evidence) failure(l live, s marathon.Status) string {
 	if f == nil || s.Running >= l.instances() && s.Outdated == 0 {
 		return ""
 	}
+	return "the last task ended" + e.ended(f, l)
+}
+
+// ended says where, when and how a task ended.
+func (e evidence) ended(f *marathon.TaskFailure, l live) string {
 	where := ""
 	if f.Host != "" {
 		where = " on " + f.Host
 	}
 	if !f.Timestamp.IsZero() { // the time of day: what is said here is stored, and read much later
-		where += " at " + f.Timestamp.UTC().Format("15:04:05 UTC")
+		where += " at " + timeOfDay(f.Timestamp)
 	}
-	return "the last task ended" + where + ": " + ending(f, func() string {
+	return where + ": " + ending(f, func() string {
 		if e.words == nil {
 			return ""
 		}
@@ -209,6 +252,9 @@ func unproven(l live) string {
 	}
 	silent := 0
 	for _, t := range l.app.Tasks {
+		if t.State == taskKilling || t.State == taskUnreachable {
+			continue
+		}
 		if len(t.Health) == 0 || slices.ContainsFunc(t.Health, unasked) {
 			silent++
 		}
@@ -301,17 +347,6 @@ func (e evidence) turn(id string) string {
 		return fmt.Sprintf("it waits its turn: deployment %s is at step %d of %d: %s", d.ID, d.CurrentStep, d.TotalSteps, strings.Join(others, ", "))
 	}
 	return ""
-}
-
-func starting(l live, s marathon.Status) string {
-	if s.Staged == 0 {
-		return ""
-	}
-	what := "fetching what it needs"
-	if l.app != nil && l.app.Definition.Container != nil && l.app.Definition.Container.Docker != nil {
-		what = "pulling image " + l.app.Definition.Container.Docker.Image
-	}
-	return fmt.Sprintf("%d starting: %s, perhaps", s.Staged, what)
 }
 
 func tooMany(s marathon.Status, n int) string {

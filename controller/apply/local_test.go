@@ -115,15 +115,17 @@ type world struct {
 	options apply.Options
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, features ...string) *world {
 	t.Parallel()
 	var tasks *machine
+	cluster := manifests.DefaultCluster()
+	cluster.Features = features
 	m, err := local.New(local.Options{
 		Executor: func(report func(executor.Update)) (executor.Executor, error) {
 			tasks = newMachine(report)
 			return tasks, nil
 		},
-		Failures: true, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Failures: true, Cluster: cluster, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

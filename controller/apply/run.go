@@ -48,10 +48,10 @@ type item struct {
 	unanswered   bool // so may one of before
 	version      string
 	live         live
+	was          live      // the last one that was there
 	settledSince time.Time // all of it has been up since
-	failure      string    // the last one of a task of this version, when it was read last
-	failures     int       // how many of them were seen
-	tasks        string    // that ran when it was read last; empty: not read
+	failures     failures
+	tasks        string // that ran when it was read last; empty: not read
 	differsSince time.Time
 	idleSince    time.Time // nothing drives it though it is not converged
 	drives       int
@@ -239,10 +239,10 @@ func (r *run) known(it *item) string {
 		return "whether Marathon took it is not known: " + advice(it.err)
 	case it.phase == begun && !it.settledSince.IsZero():
 		return fmt.Sprintf("%d of %d running, not yet for the settling time of %s", it.live.status().Running, it.live.instances(), r.settle(it))
-	case it.outcome.Reason != "" || it.phase != begun || it.live.missing():
+	case it.outcome.Reason != "" || it.phase != begun || it.live.missing() && it.was.missing():
 		return it.outcome.Reason
 	}
-	return evidence{now: time.Now()}.explain(it.id(), it.live)
+	return r.explained(evidence{now: time.Now(), seen: &r.seen}, it, it.live).String()
 }
 
 // waitsFor names what an item waits for; empty: nothing that is known yet.
@@ -491,20 +491,30 @@ func (r *run) finish(it *item, result Result, reason string) {
 	}
 	it.phase = done
 	it.outcome.Result, it.outcome.Reason, it.outcome.Ended = result, reason, time.Now()
+	it.outcome.Counts, it.outcome.Status = "", nil
 	level := slog.LevelInfo
 	if r.handedOver {
 		level = slog.LevelDebug // it goes on
+	}
+	if result == Applied {
+		r.outlived(it.id())
 	}
 	r.options.Log.Log(r.ctx, level, "change ended", "id", it.id(), "action", it.change.Action, "result", result, "reason", reason)
 	r.req.Progress(it.outcome)
 }
 
 // tell reports what is known of an item that has not ended, if that is new.
-func (r *run) tell(it *item, reason string) {
-	if it.outcome.Reason == reason {
+func (r *run) tell(it *item, reason string) { r.explain(it, explanation{why: reason}) }
+
+// explain is tell for an explanation.
+func (r *run) explain(it *item, x explanation) {
+	if it.outcome.Reason == x.String() {
 		return
 	}
-	it.outcome.Reason = reason
+	it.outcome.Reason, it.outcome.Counts, it.outcome.Status = x.String(), x.counts, nil
+	if x.counts != "" {
+		it.outcome.Status = new(it.live.status())
+	}
 	r.req.Progress(it.outcome)
 }
 

@@ -180,6 +180,7 @@ func (r *run) began(it *item, receipt marathon.Receipt) {
 	it.phase, it.uncertain, it.version = begun, false, receipt.Version
 	it.settledSince, it.idleSince, it.differsSince, it.lockedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	it.outcome.Deployment, it.outcome.Reason = receipt.Deployment, ""
+	it.outcome.Counts, it.outcome.Status = "", nil
 	it.explainedAt = time.Now()
 	r.delay = firstDelay
 	r.mine(receipt.Deployment)

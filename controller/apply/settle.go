@@ -40,8 +40,8 @@ func (r *run) settle(it *item) time.Duration {
 	case checked(it.live), it.live.instances() == 0:
 		settle = settleChecked
 	}
-	if it.failures > 0 {
-		settle = max(settle, backoffOf(it.live, &r.req.Cluster, it.failures))
+	if n := it.failures.count; n > 0 {
+		settle = max(settle, backoffOf(it.live, &r.req.Cluster, n))
 	}
 	return settle
 }
@@ -62,21 +62,62 @@ func backoffOf(l live, c *manifests.Cluster, failures int) time.Duration {
 	return time.Duration(min(backoff*math.Pow(factor, float64(failures)), most) * float64(time.Second))
 }
 
+// failures are those of the tasks of one version of an app or a pod. Marathon tells
+// of the last one only.
+type failures struct {
+	version time.Time // lastConfigChangeAt
+	last    string
+	count   int       // how many were seen
+	first   time.Time // when the first of them was
+}
+
+// mostLoops is how many apps are remembered whose tasks failed.
+const mostLoops = 10_000
+
+// failed takes in what was read of the failures of an item, and reports whether
+// there is a new one. They outlive an Apply: one that ends for a newer reading is
+// followed by another that watches the same rollout.
+func (r *run) failed(it *item) bool {
+	s := it.live.status()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known, is := r.loops[it.id()]
+	if !is || !known.version.Equal(s.LastConfigChangeAt) {
+		known = failures{version: s.LastConfigChangeAt}
+	}
+	before := known.count
+	if f := s.PresentFailure(); f != nil {
+		if last := f.TaskID + f.Timestamp.String(); last != known.last {
+			if known.last = last; known.count == 0 {
+				known.first = time.Now()
+			}
+			known.count++
+		}
+	}
+	if it.failures = known; known.count > 0 {
+		if !is && len(r.loops) >= mostLoops {
+			clear(r.loops)
+		}
+		r.loops[it.id()] = known
+	}
+	return known.count > before
+}
+
+// outlived forgets the failures of what has come up.
+func (r *run) outlived(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.loops, id)
+}
+
 // replaced reports whether a task of an item ended or was replaced since the last
 // look, and counts the failures of this version. The counts may be the same as
 // before, since a task that fails is launched again within a second. Tasks are
 // compared where both looks read them, as they do of a few items.
-func (it *item) replaced() bool {
-	failure, tasks := "", tasksOf(it.live)
-	if f := it.live.status().PresentFailure(); f != nil {
-		failure = f.TaskID + f.Timestamp.String()
-	}
-	failed := failure != "" && failure != it.failure
-	if failed {
-		it.failures++
-	}
-	replaced := failed || tasks != "" && it.tasks != "" && tasks != it.tasks
-	it.failure, it.tasks = failure, tasks
+func (r *run) replaced(it *item) bool {
+	tasks := tasksOf(it.live)
+	replaced := r.failed(it) || tasks != "" && it.tasks != "" && tasks != it.tasks
+	it.tasks = tasks
 	return replaced
 }
 

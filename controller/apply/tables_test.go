@@ -111,6 +111,23 @@ func TestExplanations(t *testing.T) {
 		Readiness: []marathon.Readiness{{Name: "warm", LastResponse: &struct {
 			Status int `json:"status"`
 		}{503}}}}}}
+	task := func(id, host, state string) marathon.Task {
+		return marathon.Task{ID: id, Host: host, State: state, StagedAt: now.Add(-12 * time.Second)}
+	}
+	earlier := func(t marathon.Task) marathon.Task { t.StagedAt = t.StagedAt.Add(-10 * time.Second); return t }
+	taken := marathon.QueueItem{ID: "/a"}
+	taken.Delay.Overdue = true
+	taken.Summary.Processed = 3
+	fetching := appOf("/a", "x", 2)
+	fetching.Container = image.Container
+	fetching.Fetch = []manifests.Artifact{{URI: "https://ada:hunter2@files.example.com/a.tgz?token=hunter2"}, {URI: "https://files.example.com/b.tgz"}}
+	graceful := appOf("/a", "x", 2)
+	graceful.TaskKillGracePeriod = new(60)
+	waiting := func(s *manifests.UnreachableStrategy) *manifests.App {
+		a := appOf("/a", "x", 2)
+		a.UnreachableStrategy = s
+		return a
+	}
 	turn := marathon.Deployment{ID: "d", AffectedApps: []string{"/a", "/db"}, CurrentStep: 2, TotalSteps: 3,
 		CurrentActions: []marathon.Action{{Action: "ScaleApplication", App: "/db"}}}
 	for name, c := range map[string]struct {
@@ -138,11 +155,31 @@ func TestExplanations(t *testing.T) {
 		"readiness": {image, marathon.Status{Running: 2}, nil, evidence{deployments: []marathon.Deployment{readiness}}, "2 of 2 running: readiness check warm answers 503"},
 		"turn": {image, marathon.Status{}, nil, evidence{deployments: []marathon.Deployment{turn}},
 			"0 of 2 running: it waits its turn: deployment d is at step 2 of 3: ScaleApplication /db"},
-		"pulling":  {image, marathon.Status{Staged: 1}, nil, evidence{}, "0 of 2 running: 1 starting: pulling image nginx:1, perhaps"},
+		"pulling": {image, marathon.Status{Staged: 1}, nil, evidence{}, "0 of 2 running: 1 staging: fetching image nginx:1"},
+		"staging": {image, marathon.Status{Staged: 1}, []marathon.Task{task("t1", "h1", "TASK_STAGING")}, evidence{queue: []marathon.QueueItem{taken}},
+			"0 of 2 running: staging since 00:00:48 UTC on h1: fetching image nginx:1"},
+		"several staging, with artifacts": {fetching, marathon.Status{Staged: 2}, []marathon.Task{task("t1", "h1", "TASK_STARTING"), earlier(task("t2", "h2", "TASK_STAGING"))}, evidence{},
+			"0 of 2 running: 2 staging, the first since 00:00:38 UTC on h2: fetching image nginx:1, https://files.example.com/a.tgz, 1 more"},
+		"staging of nothing to fetch": {appOf("/a", "x", 1), marathon.Status{Staged: 1}, []marathon.Task{task("t1", "h1", "TASK_STAGING")}, evidence{},
+			"0 of 1 running: staging since 00:00:48 UTC on h1"},
+		"one staging, one refused": {asked, marathon.Status{Staged: 1}, []marathon.Task{task("t1", "h1", "TASK_STAGING")}, evidence{queue: []marathon.QueueItem{refused}},
+			"0 of 2 running: 57 of 57 offers refused, all for cpus: wants 99999; staging since 00:00:48 UTC on h1"},
+		"offers taken, nothing staged": {image, marathon.Status{}, nil, evidence{queue: []marathon.QueueItem{taken}}, "0 of 2 running: offers are being taken"},
+		"one does not end": {graceful, marathon.Status{Running: 2, Outdated: 1}, []marathon.Task{task("t1", "h1", "TASK_RUNNING"), task("t2", "h2", "TASK_KILLING")}, evidence{},
+			"2 of 2 running (1 of an older configuration): the task is being killed since at least 00:00:40 UTC on h2 and has not ended (taskKillGracePeriodSeconds 60)"},
+		"several do not end": {image, marathon.Status{Running: 1}, []marathon.Task{task("t3", "h1", "TASK_KILLING"), task("t2", "h2", "TASK_KILLING")}, evidence{},
+			"1 of 2 running: 2 tasks are being killed and have not ended, the first since at least 00:00:40 UTC on h2 (no taskKillGracePeriodSeconds)"},
+		"unreachable": {image, marathon.Status{Running: 1}, []marathon.Task{task("t2", "h2", "TASK_UNREACHABLE")}, evidence{queue: []marathon.QueueItem{taken}},
+			"1 of 2 running: the task is unreachable since at least 00:00:41 UTC on h2: Marathon starts another at once and gives it up at once (unreachableStrategy)"},
+		"unreachable, with times": {waiting(&manifests.UnreachableStrategy{InactiveAfterSeconds: new(300), ExpungeAfterSeconds: new(600)}), marathon.Status{Running: 1}, []marathon.Task{task("t2", "h2", "TASK_UNREACHABLE")}, evidence{},
+			"1 of 2 running: the task is unreachable since at least 00:00:41 UTC on h2: Marathon starts another after 300 s and gives it up after 600 s (unreachableStrategy)"},
+		"unreachable, waited for": {waiting(&manifests.UnreachableStrategy{Disabled: true}), marathon.Status{}, []marathon.Task{task("t2", "h2", "TASK_UNREACHABLE"), task("t4", "h3", "TASK_UNREACHABLE")}, evidence{},
+			"0 of 2 running: 2 tasks are unreachable, the first since at least 00:00:41 UTC on h2: Marathon waits for them and starts no other (unreachableStrategy disabled)"},
 		"too many": {image, marathon.Status{Running: 3}, nil, evidence{}, "3 of 2 running: 1 too many, which Marathon ends by itself"},
 		"old ones": {image, marathon.Status{Running: 2, Outdated: 2}, nil, evidence{}, "2 of 2 running (2 of an older configuration)"},
 	} {
 		c.evidence.now = now
+		c.evidence.seen = &sightings{first: map[string]time.Time{"t2 TASK_KILLING": now.Add(-20 * time.Second), "t2 TASK_UNREACHABLE": now.Add(-19 * time.Second)}}
 		if got := c.evidence.explain("/a", live{app: &marathon.App{Definition: c.def, Status: c.status, Tasks: c.tasks}}); got != c.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", name, got, c.want)
 		}

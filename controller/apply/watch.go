@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -85,7 +86,7 @@ func readKind(items []*item, list func() (map[string]live, error), one func(stri
 			return err
 		}
 		for _, it := range items {
-			it.live = all[it.id()]
+			it.found(all[it.id()])
 		}
 		return nil
 	}
@@ -94,9 +95,16 @@ func readKind(items []*item, list func() (map[string]live, error), one func(stri
 		if err != nil {
 			return err
 		}
-		it.live = l
+		it.found(l)
 	}
 	return nil
+}
+
+// found takes in what was read of an item.
+func (it *item) found(l live) {
+	if it.live = l; !l.missing() {
+		it.was = l
+	}
 }
 
 // readApp reads one app; that there is none is an answer.
@@ -272,7 +280,7 @@ func (r *run) judgeDelete(it *item) {
 	case it.live.missing() && len(holding) == 0:
 		r.finish(it, Applied, "")
 	case r.late(it) && it.live.missing():
-		r.finish(it, Failed, fmt.Sprintf("its tasks have not ended within %s: deployment %s is under way", it.deadline, holding[0]))
+		r.finish(it, Failed, fmt.Sprintf("its tasks have not ended within %s: %s", it.deadline, stopping(it.was, holding[0], it.outcome.Began)))
 	case r.late(it):
 		it.outcome.Transient = true
 		r.finish(it, Failed, "it is there still, or somebody else has made it again")
@@ -294,7 +302,7 @@ func (r *run) judgeRollout(it *item) {
 	if ok || it.live.status().Outdated < 0 {
 		ok, read = r.confirmed(it)
 	}
-	replaced := it.replaced()
+	replaced := r.replaced(it)
 	switch {
 	case ok && (replaced || it.settledSince.IsZero()):
 		it.settledSince, it.idleSince = read, time.Time{}
@@ -469,12 +477,13 @@ func (r *run) inQueue(id string) bool {
 	return err != nil || slices.ContainsFunc(queue, func(q marathon.QueueItem) bool { return q.ID == id })
 }
 
-// explainHanging tells of each rollout that takes long why it does.
+// explainHanging tells of each change that takes long why it does.
 func (r *run) explainHanging() {
 	now := time.Now()
 	var hanging []*item
 	for _, it := range r.items {
-		if it.phase == begun && !it.uncertain && it.settledSince.IsZero() && !it.live.missing() && now.Sub(it.explainedAt) >= r.options.ExplainAfter {
+		stops := it.change.Action == plan.Delete && len(r.holding(it.id())) > 0
+		if it.phase == begun && !it.uncertain && it.settledSince.IsZero() && (!it.live.missing() || stops) && now.Sub(it.explainedAt) >= r.options.ExplainAfter {
 			hanging = append(hanging, it)
 		}
 	}
@@ -489,8 +498,22 @@ func (r *run) explainHanging() {
 				it.live = l // with what the checks of its tasks say
 			}
 		}
-		r.tell(it, e.explain(it.id(), it.live))
+		r.explain(it, r.explained(e, it, it.live))
 	}
+}
+
+// explained is why an item is not up, or not gone yet. In a crash loop the counts of
+// a moment say little, and how often it was restarted much.
+func (r *run) explained(e evidence, it *item, l live) explanation {
+	switch f := l.status().PresentFailure(); {
+	case l.missing() && it.change.Action == plan.Delete:
+		return explanation{why: stopping(it.was, strings.Join(r.holding(it.id()), ", "), it.outcome.Began)}
+	case f != nil && it.failures.count > 1:
+		minutes := int(math.Ceil(max(time.Since(it.failures.first), time.Second).Minutes()))
+		return explanation{Counts(l.status(), l.instances(), false),
+			fmt.Sprintf(", restarted %d times in %d min, last%s", it.failures.count, minutes, e.ended(f, l))}
+	}
+	return e.explained(it.id(), l)
 }
 
 // fullExplanation reads all there is to know, for the last word on an item.
@@ -501,9 +524,5 @@ func (r *run) fullExplanation(it *item) string {
 			l = again
 		}
 	}
-	why := r.evidence(r.ctx).explain(it.id(), l)
-	if f := l.status().PresentFailure(); f != nil && it.failures > 0 && l.status().Running >= l.instances() { // they run only for this moment
-		why = fmt.Sprintf("%d of %d running, restarted %d times, last: %s", l.status().Running, l.instances(), it.failures, Ending(f))
-	}
-	return fmt.Sprintf("not up within %s: %s", it.deadline, why)
+	return fmt.Sprintf("not up within %s: %s", it.deadline, r.explained(r.evidence(r.ctx), it, l))
 }

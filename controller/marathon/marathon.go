@@ -173,9 +173,10 @@ type PodInstance struct {
 
 // PodContainer is how a container of an instance of a pod fares.
 type PodContainer struct {
-	Name        string `json:"name"`
-	Status      string `json:"status"` // TASK_RUNNING …
-	Message     string `json:"message"`
+	Name        string    `json:"name"`
+	Status      string    `json:"status"`      // TASK_RUNNING …
+	StatusSince time.Time `json:"statusSince"` // when it was staged, or started if it was: also of other states
+	Message     string    `json:"message"`
 	Termination *struct {
 		ExitCode *int   `json:"exitCode"`
 		Message  string `json:"message"`
