@@ -163,14 +163,14 @@ func TestOrderOfDependencies(t *testing.T) {
 	})
 }
 
-func TestCircleIsRefusedByName(t *testing.T) {
+func TestCycleIsRefusedByName(t *testing.T) {
 	in(t, func(t *testing.T, c *cluster) {
 		got := New(c, Options{}).Apply(t.Context(), planOf(
 			change(plan.Create, appOf("/a", "x", 1, "/b")), change(plan.Create, appOf("/b", "x", 1, "/a")),
 			change(plan.Create, appOf("/after", "x", 1, "/a")), change(plan.Create, appOf("/free", "x", 1)),
 		), Request{})
 		want(t, got, map[string]Result{"/a": Failed, "/b": Failed, "/after": Blocked, "/free": Applied})
-		if r := reason(got, "/a"); !strings.Contains(r, "/a → /b → /a") {
+		if r := reason(got, "/a"); !strings.Contains(r, "dependency cycle: /a -> /b -> /a: ") {
 			t.Errorf("reason: %s", r)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -143,16 +144,11 @@ func (r *run) prepare() {
 			r.resume(id, ro)
 		}
 	}
-	link(r.items, r.req.Groups)
-	for _, circle := range cycles(r.items) {
-		var ids []string
-		for _, it := range circle {
-			ids = append(ids, it.id())
-		}
-		for _, it := range circle {
-			if it.phase != done {
-				r.finish(it, Failed, "dependencies form a circle: "+strings.Join(ids, " → ")+": take one of them away")
-			}
+	d := dependencies(r.items, r.req.Groups)
+	link(r.items, r.byID, d)
+	for id, cycle := range sorted(d.Cycles(slices.Sorted(maps.Keys(r.byID)))) {
+		if it := r.byID[id]; !it.resumed && it.phase != done {
+			r.finish(it, Failed, cycle.String())
 		}
 	}
 }

@@ -177,7 +177,7 @@ func (d *draft) check() error {
 	if all > maxInstances {
 		return invalidObject(detail{"/", []string{fmt.Sprintf("the local Marathon takes %d instances in all at most: scale down", maxInstances)}})
 	}
-	if _, cyclic := layers(d.root); cyclic {
+	if len(dependencies(d.root).Cycles(slices.Sorted(maps.Keys(d.specs)))) > 0 {
 		return invalidObject(detail{"/", []string{"Dependency graph has cyclic dependencies."}})
 	}
 	return nil
@@ -258,71 +258,18 @@ func (d *draft) usedPorts(normal []*spec) map[int]bool {
 	return used
 }
 
-// layers is how deep each spec stands in the dependencies (0: on its own), and
-// whether they are cyclic. Pods and missing ids do not count.
-func layers(r *root) (map[string]int, bool) {
-	edges := dependencyEdges(r)
-	depth := make(map[string]int, len(edges))
-	const visiting = -1
-	var visit func(string) bool
-	visit = func(id string) bool {
-		if at, seen := depth[id]; seen {
-			return at != visiting
-		}
-		depth[id] = visiting
-		deepest := 0
-		for _, on := range edges[id] {
-			if !visit(on) {
-				return false
-			}
-			deepest = max(deepest, depth[on]+1)
-		}
-		depth[id] = deepest
-		return true
-	}
-	for id := range edges {
-		if !visit(id) {
-			return nil, true
-		}
-	}
-	return depth, false
-}
-
-// dependencyEdges are the apps that each app waits for: by its own
-// dependencies, and by those of the groups that it is in.
-func dependencyEdges(r *root) map[string][]string {
-	edges := map[string][]string{}
-	add := func(from, to string) {
-		if s := r.specs[to]; s != nil {
-			if s.app != nil {
-				edges[from] = append(edges[from], to)
-			}
-			return
-		}
-		if r.groups[to] == nil {
-			return
-		}
-		for _, id := range r.under(to) {
-			if r.specs[id].app != nil {
-				edges[from] = append(edges[from], id)
-			}
-		}
-	}
+// dependencies of all apps. Pods and missing ids do not count.
+func dependencies(r *root) *manifests.Dependencies {
+	d := &manifests.Dependencies{}
 	for id, s := range r.specs {
-		for _, on := range s.dependencies() {
-			add(id, on)
+		if s.app != nil {
+			d.SetApp(id, s.app.Dependencies)
 		}
 	}
 	for id, g := range r.groups {
-		for _, on := range g.dependencies {
-			for _, member := range r.under(id) {
-				if r.specs[member].app != nil {
-					add(member, on)
-				}
-			}
-		}
+		d.SetGroup(id, g.dependencies)
 	}
-	return edges
+	return d
 }
 
 // action is one action of a deployment.
@@ -364,14 +311,18 @@ func (d *draft) steps() []step {
 		}
 	}
 	steps := appendStep(appendStep([]step{}, stops), starts)
-	depth, _ := layers(d.root)
+	layers := dependencies(d.root)
 	byLayer := map[int][]action{}
 	for _, id := range work {
 		s, verb := d.specs[id], "Restart"
 		if d.old.specs[id] == nil || d.effects[id] == manifests.EffectScale || s.instances() == 0 {
 			verb = "Scale"
 		}
-		byLayer[depth[id]] = append(byLayer[depth[id]], s.action(verb))
+		depth := 0
+		if s.app != nil {
+			depth = layers.Depth(id)
+		}
+		byLayer[depth] = append(byLayer[depth], s.action(verb))
 	}
 	for _, layer := range slices.Sorted(maps.Keys(byLayer)) {
 		steps = appendStep(steps, byLayer[layer])

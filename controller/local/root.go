@@ -146,13 +146,6 @@ func (s *spec) labels() map[string]string {
 	return s.pod.Labels
 }
 
-func (s *spec) dependencies() []string {
-	if s.app != nil {
-		return s.app.Dependencies
-	}
-	return nil
-}
-
 func (s *spec) scheduling() manifests.Scheduling {
 	if s.pod != nil && s.pod.Scheduling != nil {
 		return *s.pod.Scheduling

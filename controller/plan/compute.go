@@ -34,7 +34,7 @@ import (
 //	what                                                    create update scale delete   lifted by
 //	Marathon would refuse it, or has another kind           x      x      x              changing git
 //	Pacer runs as it, and none of it would be left                x      x      x       doing it in Marathon
-//	its dependencies go round                               x      x      x              changing git
+//	it is in a dependency cycle                             x      x      x              changing git
 //	this definition failed before                           x      x      x              changing git
 //	what it depends on failed, or is held for that          x      x      x              mending that
 //	what it depends on does not run, and has an error       x      x      x              mending that
@@ -100,8 +100,9 @@ type work struct {
 	problems []manifests.Problem
 	held     map[string]int
 	none     int
-	before   map[string]pair // what is known to be equal
-	learned  map[string]pair // and what was found to be
+	before   map[string]pair         // what is known to be equal
+	learned  map[string]pair         // and what was found to be
+	graph    *manifests.Dependencies // see dependencies; nil: not needed yet
 }
 
 func newWork(in Input) *work {

@@ -174,7 +174,7 @@ func (w *work) order(drafts []*draft) {
 	if len(drafts) < 2 {
 		return
 	}
-	depths := w.newDepths()
+	dependencies := w.dependencies()
 	type key struct{ phase, depth int }
 	keys := make(map[*draft]key, len(drafts))
 	for _, d := range drafts {
@@ -183,9 +183,9 @@ func (w *work) order(drafts []*draft) {
 		case group && d.Action != Delete:
 			keys[d] = key{0, nesting}
 		case d.Action != Delete:
-			keys[d] = key{1, depths.of(d.ID)}
+			keys[d] = key{1, dependencies.Depth(d.ID)}
 		case !group:
-			keys[d] = key{2, -depths.of(d.ID)}
+			keys[d] = key{2, -dependencies.Depth(d.ID)}
 		default:
 			keys[d] = key{3, -nesting}
 		}

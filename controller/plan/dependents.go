@@ -17,18 +17,18 @@ func holdDependents(w *work, drafts []*draft) {
 	if !down.any() {
 		return
 	}
-	depths := w.newDepths()
+	dependencies := w.dependencies()
 	ordered := slices.Clone(drafts)
 	depth := make(map[*draft]int, len(drafts))
 	for _, d := range drafts {
-		depth[d] = depths.of(d.ID)
+		depth[d] = dependencies.Depth(d.ID)
 	}
 	slices.SortStableFunc(ordered, func(a, b *draft) int { return cmp.Compare(depth[a], depth[b]) })
 	for _, d := range ordered { // what is held may hold others, which lie deeper
 		if d.App == nil || d.Action == Delete || d.Revert || d.Drift || d.Blocked != nil {
 			continue
 		}
-		if on, why := w.downBelow(d.ID, depths.dependencies(d.ID), down); on != "" {
+		if on, why := w.downBelow(d.ID, dependencies.Of(d.ID), down); on != "" {
 			d.hold(fmt.Sprintf("it depends on %s, %s: mend that first", on, why))
 			down.add(d.ID, "which is held back, too")
 		}

@@ -32,7 +32,7 @@ func TestReasonsDoNotMultiply(t *testing.T) {
 		world func() (w world, failed string)
 		held  int
 	}{
-		{"one circle", func() (world, string) {
+		{"one cycle", func() (world, string) {
 			w := world{git: map[string]string{}, live: map[string]string{"/other/x": simple("/other/x", `, "dependencies": ["`+id(0)+`"]`)}}
 			for i := range count - 1 {
 				w.git[id(i)] = on(i, id(i+1))
@@ -40,7 +40,7 @@ func TestReasonsDoNotMultiply(t *testing.T) {
 			w.git[id(count-1)] = on(count-1, "/other/x")
 			return w, ""
 		}, count},
-		{"many circles", func() (world, string) {
+		{"many cycles", func() (world, string) {
 			w := world{git: map[string]string{}, live: map[string]string{"/other/x": simple("/other/x", `, "dependencies": ["`+id(0)+`"]`)}}
 			for i := range count - 1 { // each closes one of its own
 				w.git[id(i)] = on(i, id(i+1), "/other/x")

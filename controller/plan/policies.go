@@ -16,7 +16,7 @@ type policy func(w *work, drafts []*draft)
 var policies = []policy{
 	each(holdRefused),
 	each(holdSelf),
-	holdCircles,
+	holdCycles,
 	each(holdFailed),
 	holdDependents,
 	each(holdUnreadable),

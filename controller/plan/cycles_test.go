@@ -8,46 +8,53 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-func TestCirclesThroughWhatOnlyMarathonHas(t *testing.T) {
+func TestCyclesThroughWhatOnlyMarathonHas(t *testing.T) {
 	on := func(id string, dependencies ...string) string {
 		return simple(id, `, "dependencies": ["`+strings.Join(dependencies, `","`)+`"]`)
 	}
 	cases := map[string]struct {
 		git, live map[string]string
 		groups    map[string]*manifests.Group
-		blocked   map[string]string // id → the circle
+		blocked   map[string]string // id -> the cycle
 	}{
 		"an app outside of the scope": {
 			git:     map[string]string{"/shop/a": on("/shop/a", "/shop/b"), "/shop/b": on("/shop/b", "/other/c"), "/shop/d": simple("/shop/d", "")},
 			live:    map[string]string{"/other/c": on("/other/c", "/shop/a")},
-			blocked: map[string]string{"/shop/a": "/shop/a → /shop/b → /other/c → /shop/a", "/shop/b": "/shop/a → /shop/b → /other/c → /shop/a"},
+			blocked: map[string]string{"/shop/a": "/other/c -> /shop/a -> /shop/b -> /other/c", "/shop/b": "/other/c -> /shop/a -> /shop/b -> /other/c"},
 		},
 		"a group outside": {
 			git:     map[string]string{"/shop/a": on("/shop/a", "/other")},
 			live:    map[string]string{"/other/b": simple("/other/b", ""), "/other/c": on("/other/c", "/shop/a")},
-			blocked: map[string]string{"/shop/a": "/shop/a → /other/c → /shop/a"},
+			blocked: map[string]string{"/shop/a": "/other/c -> /shop/a -> /other/c"},
 		},
 		"a dependency of a group": {
 			git:     map[string]string{"/shop/a": on("/shop/a", "/other/b")},
 			live:    map[string]string{"/other/b": simple("/other/b", "")},
 			groups:  map[string]*manifests.Group{"/other": {Dependencies: []string{"/shop"}}},
-			blocked: map[string]string{"/shop/a": "/shop/a → /other/b → /shop/a"},
+			blocked: map[string]string{"/shop/a": "/other/b -> /shop/a -> /other/b"},
 		},
 		"git takes it away": {
 			git:  map[string]string{"/shop/a": simple("/shop/a", "")},
 			live: map[string]string{"/shop/a": on("/shop/a", "/other/c"), "/other/c": simple("/other/c", "")},
 		},
-		"its own group, and nothing that is there": {
-			git:  map[string]string{"/shop/a": on("/shop/a", "/shop", "/nowhere"), "/shop/b": simple("/shop/b", "")},
-			live: map[string]string{},
+		"nothing that is there": {git: map[string]string{"/shop/a": on("/shop/a", "/nowhere"), "/shop/b": simple("/shop/b", "")}},
+		"its own group, as Marathon has it": {
+			git:     map[string]string{"/shop/a": on("/shop/a", "/shop"), "/shop/b": simple("/shop/b", "")},
+			blocked: map[string]string{"/shop/a": "/shop/a -> /shop/a"},
+		},
+		"dependencies of groups alone": {
+			git:     map[string]string{"/shop/a": simple("/shop/a", "")},
+			live:    map[string]string{"/other/b": simple("/other/b", "")},
+			groups:  map[string]*manifests.Group{"/shop": {Dependencies: []string{"/other"}}, "/other": {Dependencies: []string{"/shop"}}},
+			blocked: map[string]string{"/shop/a": "/other/b -> /shop/a -> /other/b"},
 		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			for _, change := range Compute(world{git: c.git, live: c.live, groups: c.groups, policy: Policy{Adopt: true}}.input(t)).Changes {
-				circle, wrong := c.blocked[change.ID]
-				if wrong != (change.Blocked != nil) || wrong && !strings.Contains(*change.Blocked, ": "+circle+":") {
-					t.Errorf("%s: %v, want %q", change.ID, change.Blocked, circle)
+				cycle, wrong := c.blocked[change.ID]
+				if wrong != (change.Blocked != nil) || wrong && !strings.Contains(*change.Blocked, ": "+cycle+":") {
+					t.Errorf("%s: %v, want %q", change.ID, change.Blocked, cycle)
 				}
 			}
 		})
