@@ -44,12 +44,12 @@ import (
 //	not in the inventory, and state was lost                                     x       time
 //	too much of the inventory is missing from live at once                       x       the list, or an approval of the creates
 //	Prune is off                                                                 x       changing the policy
+//	it has persistent volumes                                                    x       an approval
 //	what may be its new form is not up                                           x       an approval
 //	too much of the inventory is missing from live at once  x                            an approval
 //	not in the inventory, and not Adopt                            x      x              an approval
 //	drift, and ReportDrift                                  x      x      x              an approval
 //	Prune is confirm                                                             x       an approval
-//	it has persistent volumes                                                    x       an approval
 //	more deletes than MaxDeletes                                                 x       an approval
 //
 // Ids outside of the scope are never touched, whatever the inventory says.

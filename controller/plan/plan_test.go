@@ -249,6 +249,8 @@ func TestTruthTable(t *testing.T) {
 
 		{"persistent data", world{git: keep, live: map[string]string{"/shop/cart": cart, "/shop/db": persistent}, owned: []string{"/shop/db"}, policy: Policy{Prune: PruneOn}}, []string{
 			"delete /shop/db blocked: its persistent volumes, with all data in them, go with it: pacer approve it, or put it back into git"}},
+		{"persistent data that is to be confirmed anyway", world{git: keep, live: map[string]string{"/shop/cart": cart, "/shop/db": persistent}, owned: []string{"/shop/db"}, policy: Policy{Prune: PruneConfirm}}, []string{
+			"delete /shop/db blocked: its persistent volumes, with all data in them, go with it: pacer approve it, or put it back into git"}},
 		{"persistent data, approved", world{git: keep, live: map[string]string{"/shop/cart": cart, "/shop/db": persistent}, owned: []string{"/shop/db"}, policy: Policy{Prune: PruneOn, Approved: map[string]bool{"/shop/db": true}}}, []string{"delete /shop/db"}},
 		{"what Marathon would refuse", world{git: map[string]string{"/shop/db": strings.Replace(persistent, `0.1`, `0.2`, 1)}, live: map[string]string{"/shop/db": persistent}, owned: []string{"/shop/db"}}, []string{
 			"update (restart) /shop/db blocked: Marathon would refuse this update: /app(0)/cpus: "}},

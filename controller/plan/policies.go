@@ -25,12 +25,12 @@ var policies = []policy{
 	each(holdStateLost),
 	each(holdDoubtedDeletes),
 	each(holdPruneOff),
+	unlessApproved(holdPersistent), // before what an approval lifts as well: who approves must know of the data
 	holdReplaced,
 	unlessApproved(holdDoubted),
 	unlessApproved(holdAdoption),
 	unlessApproved(holdDrift),
 	unlessApproved(holdPruneConfirm),
-	unlessApproved(holdPersistent),
 	holdMaxDeletes,
 }
 

@@ -11,10 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/plan"
@@ -43,6 +45,12 @@ func (l *live) get() controller.Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.status
+}
+
+func (l *live) set(s controller.Status) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.status = s
 }
 
 func (l *live) trigger(name string, _ store.Asked) error {
@@ -176,21 +184,24 @@ func TestBrowserButtons(t *testing.T) {
 	browsertest.Must(t, ctx, chromedp.Click(button("Hold shop at 1b2c3d4e")))
 	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[@id="said"][contains(text(), "these are kept: none")]`))
 	browsertest.Must(t, ctx, chromedp.WaitNotPresent(`//button[text()="Refused"]`)) // the page is as it was
-	browsertest.Must(t, ctx, chromedp.SendKeys(reason, "it "))
+	browsertest.Must(t, ctx, chromedp.SendKeys(reason, " matter: it "))             // what was refused stays, and can be written on
 	browsertest.Must(t, ctx, chromedp.Evaluate[int](`refresh(), 0`))
 	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[@id="live"][text()="live"]`))
 	browsertest.Must(t, ctx, chromedp.SendKeys(reason, "hangs"))
 	browsertest.Must(t, ctx, chromedp.Click(button("Hold shop at 1b2c3d4e")))
 	browsertest.Must(t, ctx, chromedp.WaitVisible(`//strong[contains(., "Rolled back to")]`))
 
+	// A delete says first what is lost by it.
 	browsertest.Must(t, ctx, chromedp.Click(button("Approve delete of /shop/legacy-import")))
-	browsertest.Must(t, ctx, chromedp.WaitNotPresent(`//button[text()="Asked"]`))
+	browsertest.Must(t, ctx, chromedp.WaitVisible(`//p[contains(., "Deletes the app /shop/legacy-import from Marathon, and stops its 1 running task.")]`))
+	browsertest.Must(t, ctx, chromedp.Click(button("Delete /shop/legacy-import")))
+	browsertest.Must(t, ctx, chromedp.WaitNotPresent(`//summary[text()="Asked"]`))
 	browsertest.Must(t, ctx, chromedp.Click(button("Release shop")))
 	browsertest.Must(t, ctx, chromedp.WaitNotPresent(button("Release shop")))
 	l.mu.Lock()
 	asked := strings.Join(l.asked, "; ")
 	l.mu.Unlock()
-	if want := "suspend shop; resume shop; rollback shop 1b2c3d4e77aa0f3344 it hangs; approve shop [/shop/legacy-import] 1b2c3d4e; release shop"; asked != want {
+	if want := "suspend shop; resume shop; rollback shop 1b2c3d4e77aa0f3344 no matter: it hangs; approve shop [/shop/legacy-import] 1b2c3d4e; release shop"; asked != want {
 		t.Errorf("the buttons asked for %q, want %q", asked, want)
 	}
 	said := complaints.All()
@@ -199,6 +210,95 @@ func TestBrowserButtons(t *testing.T) {
 	}
 	browsertest.Must(t, ctx, chromedp.Click(button("Diff of /shop/web")))
 	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[contains(text(), "Plan: 0 to create")]`))
+}
+
+// TestBrowserKeepsTheFocus: a refresh takes the keyboard away from nothing, nor does
+// it scroll, or close what was opened, whatever came and went around it.
+func TestBrowserKeepsTheFocus(t *testing.T) {
+	ctx, complaints := browsertest.Start(t)
+	rolled, held := rolledBackSync(), heldSync()
+	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{held, rolled}}}
+	browsertest.Must(t, ctx, chromedp.Navigate(serve(t, l)))
+	browsertest.Must(t, ctx, chromedp.WaitVisible("#sync-shop"))
+	n := browsertest.Script[int](t, ctx, `clearTimeout(timer); // the test refreshes
+		for (const d of document.querySelectorAll("details")) d.open = true;
+		window.all = [...document.querySelectorAll("main a, main button, main summary, main input:not([type=hidden])")].filter(e => e.checkVisibility());
+		scrollTo(0, 150); all.length`)
+	if n < 15 {
+		t.Fatalf("only %d elements can have the focus", n)
+	}
+	later := func(minutes int) controller.Status { // other times, an app and a callout before all others, one gone
+		s := l.get()
+		s.Now = noon.Add(time.Duration(minutes) * time.Minute)
+		held, rolled := heldSync(), rolledBackSync()
+		held.Hold.Since = noon.Add(-time.Hour)
+		if minutes%2 == 1 {
+			held.Notes = []string{"a note"}
+			rolled.Apps = append([]controller.AppStatus{approvable("/shop/aaa")}, rolled.Apps[:1]...)
+			rolled.Apps = append(rolled.Apps, rolledBackSync().Apps[2])
+			rolled.SourceError = "cannot be read"
+		}
+		s.Syncs = []controller.SyncStatus{held, rolled}
+		return s
+	}
+	for i := range n {
+		for _, minutes := range []int{2*i + 1, 2*i + 2} {
+			l.set(later(minutes))
+			got := browsertest.Script[string](t, ctx, fmt.Sprintf(`(async () => {
+				const e = all[%d];
+				e.focus({preventScroll: true});
+				const opened = document.querySelectorAll("details[open]").length;
+				await refresh();
+				clearTimeout(timer);
+				const now = document.activeElement, name = e.ariaLabel || e.textContent;
+				if (now !== e) return name + ": the focus went to " + (now.ariaLabel || now.nodeName);
+				if (document.querySelectorAll("details[open]").length < opened) return name + ": something was closed";
+				return "";
+			})()`, i))
+			if got != "" {
+				t.Error(got)
+			}
+		}
+	}
+	// Where nothing above is other than it was, nothing moves.
+	moved := browsertest.Script[string](t, ctx, `(async () => { const at = scrollY; await refresh(); return scrollY === at && at > 0 ? "" : at + " to " + scrollY; })()`)
+	if moved != "" {
+		t.Errorf("it scrolled from %s", moved)
+	}
+	if said := complaints.All(); len(said) > 0 {
+		t.Errorf("the browser complains:\n%s", strings.Join(said, "\n"))
+	}
+}
+
+// TestBrowserKeyboard: who presses the page's buttons with the keyboard is then at
+// what took the button's place, not at the top of the page.
+func TestBrowserKeyboard(t *testing.T) {
+	ctx, _ := browsertest.Start(t)
+	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}}}
+	browsertest.Must(t, ctx, chromedp.Navigate(serve(t, l)))
+	press := func(label string) {
+		t.Helper()
+		browsertest.Must(t, ctx, chromedp.WaitVisible(fmt.Sprintf(`[aria-label=%q]`, label)))
+		browsertest.Must(t, ctx, chromedp.SendKeys(fmt.Sprintf(`[aria-label=%q]`, label), kb.Enter))
+	}
+	await := func(script string) {
+		t.Helper()
+		browsertest.Must(t, ctx, chromedp.Poll[bool](script, chromedp.WithPollingTimeout(0)))
+	}
+	press("Suspend shop …")
+	press("Suspend shop")
+	await(`document.activeElement.ariaLabel === "Resume shop"`)
+	press("Resume shop")
+	await(`document.activeElement.ariaLabel === "Suspend shop …"`)
+
+	l.set(controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}})
+	press("Approve delete of /shop/legacy-import")
+	press("Delete /shop/legacy-import")
+	await(`document.activeElement.ariaLabel === "Approve delete of /shop/legacy-import" && !document.querySelector(".confirm[open]")`)
+	gone := rolledBackSync()
+	gone.Apps = gone.Apps[:2]
+	l.set(controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{gone}})
+	await(`!document.querySelector(".confirm") && document.activeElement.ariaLabel === null && document.activeElement.closest("section") !== null`)
 }
 
 func TestBrowserWithoutScript(t *testing.T) {
@@ -225,6 +325,7 @@ func TestBrowserFitsNarrowScreens(t *testing.T) {
 	for _, width := range []int64{320, 375, 768, 1280} {
 		set(t, ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: 800, DeviceScaleFactor: 1})
 		browsertest.Must(t, ctx, chromedp.Navigate(url))
+		browsertest.Script[bool](t, ctx, `for (const d of document.querySelectorAll("details")) d.open = true; true`)
 		excess := browsertest.Must(t, ctx, chromedp.Evaluate[int](`document.documentElement.scrollWidth - document.documentElement.clientWidth`))
 		if excess > 0 {
 			t.Errorf("at %d pixels the page is %d wider than the screen", width, excess)
@@ -249,6 +350,10 @@ func TestBrowserPictures(t *testing.T) {
 	calm.Syncs = []controller.SyncStatus{calmSync()}
 	back := sampleStatus()
 	back.Syncs = []controller.SyncStatus{rolledBackSync()}
+	held := sampleStatus()
+	held.Syncs = []controller.SyncStatus{heldSync()}
+	asked := sampleStatus() // all that is confirmed is open
+	asked.Syncs = []controller.SyncStatus{heldSync(), rolledBackSync()}
 	empty := controller.Status{Now: noon, Running: true, Marathon: calm.Marathon}
 	for _, shot := range []struct {
 		name   string
@@ -258,10 +363,15 @@ func TestBrowserPictures(t *testing.T) {
 	}{
 		{"mixed-light", mixed, 1280, "light"}, {"mixed-dark", mixed, 1280, "dark"}, {"mixed-narrow", mixed, 390, "light"},
 		{"hostile", odd, 1280, "light"}, {"calm", calm, 1280, "light"}, {"back", back, 1280, "light"}, {"empty", empty, 1280, "dark"},
+		{"held", held, 1280, "light"}, {"held-dark", held, 1280, "dark"}, {"held-narrow", held, 400, "light"}, {"held-narrow-dark", held, 400, "dark"},
+		{"asked", asked, 1280, "light"}, {"asked-dark", asked, 1280, "dark"}, {"asked-narrow", asked, 400, "light"}, {"asked-narrow-dark", asked, 400, "dark"},
 	} {
 		set(t, ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: shot.width, Height: 900, DeviceScaleFactor: 1})
 		set(t, ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: shot.scheme}}})
 		browsertest.Must(t, ctx, chromedp.Navigate(serve(t, &live{status: shot.status})))
+		if strings.HasPrefix(shot.name, "asked") {
+			browsertest.Script[bool](t, ctx, `for (const d of document.querySelectorAll(".confirm, .back")) d.open = true; true`)
+		}
 		picture := browsertest.Must(t, ctx, chromedp.FullScreenshot(100))
 		if err := os.WriteFile(filepath.Join(folder, shot.name+".png"), picture, 0o600); err != nil {
 			t.Fatal(err)

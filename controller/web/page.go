@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/visible"
@@ -41,6 +43,10 @@ func newRenderer(version string) *renderer {
 		"short": controller.ShortRevision,
 		"ago":   ago,
 		"took":  func(began, ended time.Time) string { return span(ended.Sub(began)) },
+		"capital": func(s string) string {
+			first, size := utf8.DecodeRuneInString(s)
+			return string(unicode.ToUpper(first)) + s[size:]
+		},
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	})
 	return &renderer{page: template.Must(t.ParseFS(embedded, "assets/page.html")), version: version}

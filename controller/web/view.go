@@ -63,6 +63,7 @@ type revisionView struct {
 
 type appView struct {
 	controller.AppStatus
+	Sync, Planned                        string // its sync, and the revision that an approval is of
 	Now                                  time.Time
 	StateChip, HealthChip, ConditionChip chip
 	Count                                string
@@ -146,7 +147,9 @@ func newSyncView(s controller.SyncStatus, now time.Time, maxCalm int) syncView {
 	v.At = revisionView{s.InForce.ID, s.InForce.Subject, s.InForce.Author, s.InForce.Time, now}
 	v.Head = revisionView{s.Revision.ID, s.Revision.Subject, s.Revision.Author, s.Revision.Time, now}
 	for _, a := range s.Apps {
-		v.Rows = append(v.Rows, newAppView(a, now))
+		row := newAppView(a, now)
+		row.Sync, row.Planned = s.Name, s.PlannedRevision
+		v.Rows = append(v.Rows, row)
 	}
 	if v.State = overall(s, v.Rows); s.RolledBack != nil && v.State != rolledBack {
 		v.Pinned = &rolledBack
@@ -318,6 +321,21 @@ func newAppView(a controller.AppStatus, now time.Time) appView {
 
 // Differs tells whether there is something that a diff would show.
 func (v appView) Differs() bool { return v.State == controller.OutOfSync }
+
+// Deletes reports whether an approval deletes it, which is confirmed first.
+func (v appView) Deletes() bool { return v.Approvable && v.Action == plan.Delete }
+
+// Ends says what of it ends with a delete.
+func (v appView) Ends() string {
+	noun := "task"
+	if v.Kind == manifests.KindPod {
+		noun = "instance"
+	}
+	if v.Instances.Running == 0 {
+		return "; no " + noun + " of it runs"
+	}
+	return ", and stops its " + count(v.Instances.Running, "running "+noun)
+}
 
 func stateChip(s controller.AppState) chip {
 	tones := map[controller.AppState]tone{

@@ -12,26 +12,79 @@ function show(lost) {
   live.textContent = lost ? "Pacer does not answer; this is what it said last" : "live";
 }
 
-// tell shows why what was asked for was refused, until something else is asked.
+// tell shows why a request was refused, until the next one.
 function tell(message) {
   const said = document.getElementById("said");
   said.hidden = message === "";
   said.textContent = message;
 }
 
-// replace takes over what the server rendered, and keeps what the reader opened
-// and where the keyboard is.
-function replace(id, fresh) {
-  const old = document.getElementById(id);
-  const next = fresh.getElementById(id);
-  if (!old || !next || old.innerHTML === next.innerHTML) return;
-  for (const d of old.querySelectorAll("details[open][id]")) {
-    const same = next.querySelector("#" + CSS.escape(d.id));
-    if (same) same.open = true;
+// The reader's own: whether a details is open, and what focus made focusable.
+const readers = new Set(["open", "tabindex"]);
+
+const keyOf = node => node.dataset?.key;
+
+// morph makes a node like a fresh one of the same name, and keeps each node that is
+// in both, so that focus, scroll positions, selections and what is being written
+// stay. Among siblings a data-key says which node is which, if it has one; all that
+// can have the focus has one, or a parent that does.
+function morph(node, fresh) {
+  if (node.isEqualNode(fresh)) return;
+  if (node.nodeType !== Node.ELEMENT_NODE) {
+    node.nodeValue = fresh.nodeValue;
+    return;
   }
-  const focused = document.activeElement?.getAttribute("aria-label");
-  old.replaceWith(document.adoptNode(next));
-  if (focused) document.querySelector(`[aria-label="${CSS.escape(focused)}"]`)?.focus({preventScroll: true});
+  for (const {name} of [...node.attributes]) {
+    if (!fresh.hasAttribute(name) && !readers.has(name)) node.removeAttribute(name);
+  }
+  for (const {name, value} of fresh.attributes) {
+    if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  }
+  const keyed = new Map([...node.children].filter(keyOf).map(child => [keyOf(child), child]));
+  const kept = new Set([...fresh.children].map(keyOf));
+  let at = node.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    const key = keyOf(child);
+    while (key && at && !(keyOf(at) && kept.has(keyOf(at)))) at = remove(at); // gone, or without a key
+    const same = key ? keyed.get(key) : at && !keyOf(at) && at;
+    keyed.delete(key);
+    if (!same || same.nodeName !== child.nodeName) {
+      node.insertBefore(document.adoptNode(child), at);
+    } else if (same === at) {
+      at = at.nextSibling;
+      morph(same, child);
+    } else {
+      node.insertBefore(same, at);
+      morph(same, child);
+    }
+  }
+  while (at) at = remove(at);
+}
+
+// remove removes a node and returns the one after it.
+function remove(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
+}
+
+const focusable = "a[href], button, summary, input:not([type=hidden])";
+
+// take shows what the server rendered. The focus stays where it is; where that is
+// gone it goes to what took its place, or to what it was in: the row, the sync.
+function take(fresh) {
+  const focused = document.activeElement;
+  const around = [];
+  for (let e = focused; e && e.id !== "content" && e !== document.body; e = e.parentElement) around.push(e);
+  for (const id of ["headline", "content"]) morph(document.getElementById(id), fresh.getElementById(id));
+  document.title = fresh.title;
+  if (around.length === 0 || document.activeElement === focused) return;
+  const stays = around.find(e => e.isConnected && e.checkVisibility());
+  if (!stays) return;
+  const within = [...stays.querySelectorAll(focusable)].filter(e => e.checkVisibility());
+  const next = within.length === 1 ? within[0] : stays;
+  if (next.tabIndex < 0) next.tabIndex = -1;
+  next.focus({preventScroll: true});
 }
 
 async function refresh() {
@@ -40,13 +93,7 @@ async function refresh() {
     const answer = await fetch(location.pathname + location.search, {signal: AbortSignal.timeout(10000)});
     if (!answer.ok) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const selecting = !getSelection().isCollapsed; // do not take away what somebody is about to copy
-    const writing = [...document.querySelectorAll("input:not([type=hidden])")].some(i => i.value || i === document.activeElement); // nor writes
-    if (!selecting && !writing) {
-      replace("headline", fresh);
-      replace("content", fresh);
-      document.title = fresh.title;
-    }
+    if (getSelection().isCollapsed) take(fresh); // or somebody is about to copy it
     show(false);
   } catch {
     show(true);
@@ -56,17 +103,22 @@ async function refresh() {
 
 document.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const button = event.target.querySelector("button");
-  button.disabled = true;
+  const form = event.target, button = form.querySelector("button");
+  if (button.ariaDisabled === "true") return; // it is being sent
+  button.ariaDisabled = "true"; // disabled would take the focus away
   try {
-    const answer = await fetch(event.target.action, {method: "POST", body: new URLSearchParams(new FormData(event.target)), signal: AbortSignal.timeout(35000)});
-    button.textContent = answer.ok ? "Asked" : "Refused";
+    const answer = await fetch(form.action, {method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(35000)});
     tell(answer.ok ? "" : (await answer.json()).message);
-    event.target.reset();
-    document.activeElement?.blur(); // what was written is sent: the page may refresh again
+    const opened = answer.ok && form.closest("details"), summary = opened && opened.querySelector("summary");
+    (summary || button).textContent = answer.ok ? "Asked" : "Refused";
+    if (answer.ok) form.reset();
+    if (opened) {
+      if (opened.contains(document.activeElement)) summary.focus({preventScroll: true});
+      opened.open = false;
+    }
   } catch {
     show(true);
-    button.disabled = false;
+    button.ariaDisabled = null;
   }
   clearTimeout(timer);
   timer = setTimeout(refresh, 600);
