@@ -179,7 +179,7 @@ func TestExportProperties(t *testing.T) {
 
 // drawPorts does what Marathon does with ports that are 0.
 func drawPorts(t *rapid.T, a *App) {
-	ports := servicePorts(a)
+	ports := ServicePorts(a)
 	for i := range ports {
 		ports[i] = new(rapid.SampledFrom([]int{10000, 10001, 15000}).Draw(t, "port") + i*10)
 	}
@@ -189,7 +189,7 @@ func drawPorts(t *rapid.T, a *App) {
 		container.PortMappings = slices.Clone(container.PortMappings)
 	}
 	a.PortDefinitions, a.Container = definitions, container
-	setServicePorts(a, ports)
+	SetServicePorts(a, ports)
 }
 
 // hardText is what a writer of YAML may get wrong.

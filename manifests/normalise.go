@@ -124,6 +124,10 @@ func (u *UnreachableStrategy) filled(resident bool, c *Cluster) *UnreachableStra
 	}
 }
 
+// DefaultExecutorResources are what Marathon gives the executor of a pod. They
+// are shared: replace values, write none.
+func DefaultExecutorResources() ExecutorResources { return *executorDefaults }
+
 func (r *ExecutorResources) filled() *ExecutorResources {
 	if r == nil || (r.CPUs != nil && r.Disk != nil && r.Mem != nil) {
 		return r

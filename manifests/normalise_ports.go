@@ -104,11 +104,11 @@ func normaliseDefinitions(definitions []PortDefinition) []PortDefinition {
 // from. What is still zero gets a new port from Marathon, so it differs from
 // whatever live has. Source: AssignDynamicServiceLogic; recorded.
 func fillServicePorts(a, live *App, c *Cluster) {
-	ports := servicePorts(a)
+	ports := ServicePorts(a)
 	if live == nil || !slices.ContainsFunc(ports, isZero) {
 		return
 	}
-	for _, port := range servicePorts(live) {
+	for _, port := range ServicePorts(live) {
 		if !c.assigns(port) || a.namesServicePort(*port) {
 			continue
 		}
@@ -118,7 +118,7 @@ func fillServicePorts(a, live *App, c *Cluster) {
 		}
 		ports[free] = port
 	}
-	setServicePorts(a, ports)
+	SetServicePorts(a, ports)
 }
 
 func (a *App) namesServicePort(port int) bool {
@@ -139,9 +139,9 @@ func (c *Cluster) assigns(port *int) bool {
 	return port != nil && *port >= least && *port < most
 }
 
-// servicePorts are those of the mappings if there are any, else those of the
+// ServicePorts are those of the mappings if there are any, else those of the
 // port definitions (AppDefinition.servicePorts).
-func servicePorts(a *App) []*int {
+func ServicePorts(a *App) []*int {
 	if a.Container != nil && len(a.Container.PortMappings) > 0 {
 		ports := make([]*int, len(a.Container.PortMappings))
 		for i := range ports {
@@ -156,8 +156,9 @@ func servicePorts(a *App) []*int {
 	return ports
 }
 
-// setServicePorts writes into slices that normalising has copied already.
-func setServicePorts(a *App, ports []*int) {
+// SetServicePorts gives an app in normal form its service ports, in the order of
+// ServicePorts. It writes into slices that normalising has copied.
+func SetServicePorts(a *App, ports []*int) {
 	if a.Container != nil && len(a.Container.PortMappings) > 0 {
 		for i, port := range ports {
 			a.Container.PortMappings[i].ServicePort = cmp.Or(port, zero)

@@ -252,7 +252,7 @@ func TestServicePorts(t *testing.T) {
 	} {
 		app := NormaliseApp(&App{ID: "/x", Cmd: new("sleep"), Ports: step.put}, live, &c)
 		next = 10005
-		ports := servicePorts(app)
+		ports := ServicePorts(app)
 		for i := range ports { // what Marathon does with the rest: the lowest free ones
 			for isZero(ports[i]) {
 				if candidate := next; !slices.ContainsFunc(ports, func(p *int) bool { return *p == candidate }) {
@@ -261,7 +261,7 @@ func TestServicePorts(t *testing.T) {
 				next++
 			}
 		}
-		setServicePorts(app, ports)
+		SetServicePorts(app, ports)
 		if got := definedPorts(app.PortDefinitions); !slices.Equal(got, step.shown) {
 			t.Fatalf("%v: %v, want %v", step.put, got, step.shown)
 		}

@@ -299,13 +299,13 @@ func TestPodTruths(t *testing.T) {
 
 // assignPorts does what Marathon does with service ports that are 0.
 func assignPorts(a *App) {
-	ports := servicePorts(a)
+	ports := ServicePorts(a)
 	for i := range ports {
 		if isZero(ports[i]) {
 			ports[i] = new(10000 + i)
 		}
 	}
-	setServicePorts(a, ports)
+	SetServicePorts(a, ports)
 }
 
 func testTruth[T any](t *testing.T, r rules[T], row truth, assign func(*T)) {

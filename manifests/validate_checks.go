@@ -9,7 +9,7 @@ import (
 // checks checks health, check and readiness (AppValidation).
 // filled says whether Marathon fills in a missing portIndex by itself.
 func (v *appChecks) checks(a *App, filled bool) {
-	count := len(servicePorts(a))
+	count := len(ServicePorts(a))
 	mesos := 0
 	for i := range a.HealthChecks {
 		h := &a.HealthChecks[i]
@@ -140,7 +140,7 @@ func (v *findings) convertibleConstraint(place string, c Constraint) {
 // that was written from one that was filled in. By now Marathon fills it in for
 // health checks whatever the ports were written as, and never for a check.
 func (v *appChecks) storedChecks(a, given *App) {
-	count := len(servicePorts(a))
+	count := len(ServicePorts(a))
 	for i := range given.HealthChecks {
 		h := &given.HealthChecks[i]
 		if !h.isMarathons() && h.protocol() != protocolCommand {

@@ -21,7 +21,7 @@ func (v *appChecks) silent(a *App) {
 	}
 	migrated := *a
 	_ = migrate(&migrated, v.c)
-	ports, filled := len(servicePorts(&migrated)), fillsPortIndex(a, &migrated)
+	ports, filled := len(ServicePorts(&migrated)), fillsPortIndex(a, &migrated)
 	for i := range a.HealthChecks {
 		h := &a.HealthChecks[i]
 		at := "/healthChecks(" + strconv.Itoa(i) + ")"
