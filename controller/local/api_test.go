@@ -14,6 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/local/api"
+	"github.com/pacer-gitops/pacer/controller/local/scheduler"
+	"github.com/pacer-gitops/pacer/controller/local/state"
 	"pgregory.net/rapid"
 )
 
@@ -116,12 +119,12 @@ func TestTooManyDeploymentsAreRefused(t *testing.T) {
 func TestVersionsAreKept(t *testing.T) {
 	r := newRig(t)
 	r.call(201, "POST", "/v2/apps", `{"id":"/v","cmd":"sleep 1","instances":0}`)
-	for n := range keptVersions + 5 {
+	for n := range state.KeptVersions + 5 {
 		r.call(200, "PUT", "/v2/apps//v", fmt.Sprintf(`{"env":{"N":"%d"}}`, n))
 		r.settled()
 	}
-	if vs := r.call(200, "GET", "/v2/apps//v/versions", "")["versions"].([]any); len(vs) != keptVersions {
-		t.Errorf("%d versions are kept, want %d", len(vs), keptVersions)
+	if vs := r.call(200, "GET", "/v2/apps//v/versions", "")["versions"].([]any); len(vs) != state.KeptVersions {
+		t.Errorf("%d versions are kept, want %d", len(vs), state.KeptVersions)
 	}
 }
 
@@ -168,16 +171,15 @@ func TestPortsRunOutAndComeBack(t *testing.T) {
 			t.Fatalf("%d tasks have got one of four ports", few)
 		}
 		q := r.call(200, "GET", "/v2/queue?embed=lastUnusedOffers", "")["queue"].([]any)[0].(map[string]any)
-		if reasons := q["lastUnusedOffers"].([]any)[0].(map[string]any)["reason"].([]any); reasons[0] != insufficientPorts {
+		if reasons := q["lastUnusedOffers"].([]any)[0].(map[string]any)["reason"].([]any); reasons[0] != state.InsufficientPorts {
 			t.Errorf("reasons %v", reasons)
 		}
 		r.call(200, "PUT", "/v2/apps//x?force=true", fmt.Sprintf(`{"instances":%d}`, few))
 		r.settled()
 		r.call(200, "DELETE", "/v2/apps//x", "")
 		r.settled()
-		if n := len(r.m.ports); n != 0 {
-			t.Errorf("%d ports were not given back", n)
-		}
+		r.call(201, "POST", "/v2/apps", fmt.Sprintf(`{"id":"/y","cmd":"sleep 1","instances":%d}`, few))
+		r.settled() // with the ports that were given back
 	})
 }
 
@@ -261,64 +263,36 @@ func playWrites(r *rig, writes []randomWrite) string {
 		}
 	}
 	r.fake.gate(false)
-	time.Sleep(2 * scaleInterval) // a forced write may have cancelled what others relied on
+	time.Sleep(2 * scheduler.CountInterval) // a forced write may have cancelled what others relied on
 	synctest.Wait()
-	r.m.mu.Lock()
-	defer r.m.mu.Unlock()
-	for id, s := range r.m.root.specs {
-		if got := len(r.fake.running(id)); got != s.instances() {
-			return fmt.Sprintf("%s has %d tasks, want %d", id, got, s.instances())
+	var wrong string
+	r.m.scheduler.Do(func() { wrong = r.miscounted() })
+	return wrong
+}
+
+// miscounted says where what runs is not what the definitions ask for.
+func (r *rig) miscounted() string {
+	m, total := r.m.scheduler, 0
+	for id, s := range m.Versions.Root.Specs {
+		if got := len(r.fake.running(id)); got != s.Instances() {
+			return fmt.Sprintf("%s has %d tasks, want %d", id, got, s.Instances())
+		}
+		total += s.Instances()
+	}
+	if n := len(r.fake.tasks); n != total || len(m.Deployments.Active()) != 0 {
+		return fmt.Sprintf("%d tasks in all, want %d; %d deployments", n, total, len(m.Deployments.Active()))
+	}
+	tasks := 0
+	for _, is := range m.Instances.All() {
+		for _, i := range is {
+			tasks += len(i.Tasks)
 		}
 	}
-	if n := len(r.fake.tasks); n != total(r.m.root) || len(r.m.deployments) != 0 {
-		return fmt.Sprintf("%d tasks in all, want %d; %d deployments", n, total(r.m.root), len(r.m.deployments))
-	}
-	if len(r.m.tasks) != len(r.fake.tasks) || r.m.used.CPUs < float64(len(r.m.tasks))-0.001 || r.m.used.CPUs > float64(len(r.m.tasks))+0.001 {
-		return fmt.Sprintf("%d tasks are accounted with %v cpus, want %d", len(r.m.tasks), r.m.used.CPUs, len(r.fake.tasks))
+	used := m.Agent.Resources().Minus(m.Agent.Free()).CPUs
+	if tasks != len(r.fake.tasks) || used < float64(tasks)-0.001 || used > float64(tasks)+0.001 {
+		return fmt.Sprintf("%d tasks are accounted with %v cpus, want %d", tasks, used, len(r.fake.tasks))
 	}
 	return ""
-}
-
-func total(r *root) int {
-	n := 0
-	for _, s := range r.specs {
-		n += s.instances()
-	}
-	return n
-}
-
-func FuzzBody(f *testing.F) {
-	for _, seed := range []string{`{"id":"/e/x", "cmd": "x"`, "", `"x"`, `{"a" "b"}`, `[1,`, "[", "{\"\\", "\xff"} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		b, err := parseBody(raw)
-		if err == nil && b.raw == nil {
-			t.Error("neither read nor refused")
-		}
-		_ = b.object()
-	})
-}
-
-func FuzzSelector(f *testing.F) {
-	for _, seed := range []string{"a", "a==b", "a in (b,c),d", "a notin (b", "(", "a!=b,"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		s, err := parseSelector(text)
-		if err == nil && len(s) == 0 && strings.Trim(text, ", \t\r\n\v\f\u0085\u00a0") != "" && strings.TrimSpace(text) != "" && strings.Trim(text, ",") != "" {
-			t.Errorf("%q selects all", text)
-		}
-	})
-}
-
-func FuzzCutPath(f *testing.F) {
-	for _, seed := range []string{"/a", "/a(0)/b", "/a(9)/b", "a(x", "", "/", "/a(-1)/b"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(_ *testing.T, path string) {
-		cutPath(map[string]any{"a": []any{map[string]any{"b": 1}}}, path)
-	})
 }
 
 func TestThePageNamesWhatThereIs(t *testing.T) {
@@ -326,8 +300,8 @@ func TestThePageNamesWhatThereIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{labelNeverStart, labelFailAtOnce, labelFailAfter, labelNeverHealthy, labelSlowToDie,
-		failuresPath, failuresPath + "/streams", failuresPath + "/lock", "waitsFor", "/files/read"} {
+	for _, name := range []string{scheduler.LabelNeverStart, scheduler.LabelFailAtOnce, scheduler.LabelFailAfter, scheduler.LabelNeverHealthy, scheduler.LabelSlowToDie,
+		api.FailuresPath, api.FailuresPath + "/streams", api.FailuresPath + "/lock", "waitsFor", "/files/read"} {
 		if !strings.Contains(string(text), name) {
 			t.Errorf("docs/local.md does not name %s", name)
 		}

@@ -140,10 +140,10 @@ func TestDeploymentsAreResumedAfterARestart(t *testing.T) {
 }
 
 func TestADamagedStateIsNotAnEmptyOne(t *testing.T) {
-	for _, file := range []string{stateFile, deploymentsFile} {
+	for _, file := range []string{"state.json", "deployments.json"} {
 		dir := t.TempDir()
-		if file != stateFile {
-			if err := os.WriteFile(filepath.Join(dir, stateFile), []byte(`{"format":1,"version":"2026-01-01T00:00:00.000Z"}`), 0o600); err != nil {
+		if file != "state.json" {
+			if err := os.WriteFile(filepath.Join(dir, "state.json"), []byte(`{"format":1,"version":"2026-01-01T00:00:00.000Z"}`), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -224,7 +224,7 @@ func TestAWriteThatCannotBeStoredChangesNothing(t *testing.T) {
 		r := newRig(t, func(o *Options) { o.Data = dir })
 		r.call(201, "POST", "/v2/apps", `{"id":"/a","cmd":"sleep 1"}`)
 		r.settled()
-		state, aside := filepath.Join(dir, stateFile), filepath.Join(dir, "aside")
+		state, aside := filepath.Join(dir, "state.json"), filepath.Join(dir, "aside")
 		move := func(from, to string) {
 			t.Helper()
 			if err := os.Rename(from, to); err != nil {

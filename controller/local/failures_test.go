@@ -2,6 +2,7 @@ package local
 
 import (
 	"bufio"
+	"github.com/pacer-gitops/pacer/controller/local/scheduler"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -25,7 +26,7 @@ func TestLabelsMakeTasksFail(t *testing.T) {
 	}
 	for name, play := range map[string]func(*rig){
 		"never start": func(r *rig) {
-			create(r, labelNeverStart, "true", "")
+			create(r, scheduler.LabelNeverStart, "true", "")
 			time.Sleep(time.Hour)
 			if s := state(r, "/x"); s != "TASK_STAGING" {
 				r.Errorf("after an hour: %s", s)
@@ -34,14 +35,14 @@ func TestLabelsMakeTasksFail(t *testing.T) {
 			r.settled()
 		},
 		"fail at once": func(r *rig) {
-			create(r, labelFailAtOnce, "true", "")
+			create(r, scheduler.LabelFailAtOnce, "true", "")
 			r.await("a failure", func() bool { return r.app("/x")["lastTaskFailure"] != nil })
 			if len(r.fake.running("/x")) != 0 {
 				r.Error("it was launched")
 			}
 		},
 		"fail after": func(r *rig) {
-			create(r, labelFailAfter, "7", "")
+			create(r, scheduler.LabelFailAfter, "7", "")
 			r.settled()
 			at := time.Now()
 			r.await("a failure", func() bool { return r.app("/x")["lastTaskFailure"] != nil })
@@ -53,14 +54,14 @@ func TestLabelsMakeTasksFail(t *testing.T) {
 			}
 		},
 		"never healthy": func(r *rig) {
-			create(r, labelNeverHealthy, "true", `,"healthChecks":[{"protocol":"TCP","portIndex":0,"gracePeriodSeconds":1,"intervalSeconds":1,"maxConsecutiveFailures":0}]`)
+			create(r, scheduler.LabelNeverHealthy, "true", `,"healthChecks":[{"protocol":"TCP","portIndex":0,"gracePeriodSeconds":1,"intervalSeconds":1,"maxConsecutiveFailures":0}]`)
 			time.Sleep(time.Minute)
 			if app := r.app("/x"); app["tasksUnhealthy"] != 1.0 || len(app["deployments"].([]any)) != 1 {
 				r.Errorf("unhealthy %v, deployments %v", app["tasksUnhealthy"], app["deployments"])
 			}
 		},
 		"slow to die": func(r *rig) {
-			create(r, labelSlowToDie, "30", "")
+			create(r, scheduler.LabelSlowToDie, "30", "")
 			r.settled()
 			at := time.Now()
 			r.call(200, "DELETE", "/v2/apps//x", "")
@@ -159,22 +160,6 @@ func TestAnAnswerIsCutAndStreamsAreDropped(t *testing.T) {
 	r.call(204, "POST", "/local/failures/streams", "")
 	if _, err := io.Copy(io.Discard, stream); err != nil {
 		t.Errorf("the stream ended with %v", err)
-	}
-}
-
-func TestASlowReaderOfEventsIsDropped(t *testing.T) {
-	r := newRig(t)
-	s := &stream{events: make(chan []byte, streamBuffer), lost: make(chan struct{})}
-	r.m.mu.Lock()
-	r.m.streams[s] = true
-	for range streamBuffer + 1 {
-		r.m.publish("test", func() map[string]any { return map[string]any{} })
-	}
-	r.m.mu.Unlock()
-	select {
-	case <-s.lost:
-	default:
-		t.Error("it was kept")
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/controller/local/scheduler"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
@@ -167,16 +168,16 @@ type healthy struct {
 	code int
 }
 
-func (h *healthy) probe(context.Context, string, check) error {
+func (h *healthy) Dial(context.Context, string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sick
 }
 
-func (h *healthy) get(context.Context, string) (int, string, string, error) {
+func (h *healthy) Get(context.Context, string) (scheduler.Response, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.code, "not yet", "text/plain; charset=utf-8", h.sick
+	return scheduler.Response{Status: h.code, Body: "not yet", ContentType: "text/plain; charset=utf-8"}, h.sick
 }
 
 func (h *healthy) set(err error, code int) {
@@ -256,9 +257,9 @@ func (r *rig) do(q *http.Request) *httptest.ResponseRecorder {
 func (r *rig) settled() {
 	r.Helper()
 	r.await("no deployments", func() bool {
-		r.m.mu.Lock()
-		defer r.m.mu.Unlock()
-		return len(r.m.deployments) == 0
+		active := 0
+		r.m.scheduler.Do(func() { active = len(r.m.scheduler.Deployments.Active()) })
+		return active == 0
 	})
 }
 
@@ -282,11 +283,8 @@ func (r *rig) app(id string) map[string]any {
 // events follows the stream of a rig until the test ends.
 func (r *rig) events(query string) *recorder {
 	r.Helper()
-	r.m.mu.Lock()
-	before := len(r.m.streams)
-	r.m.mu.Unlock()
 	ctx, cancel := context.WithCancel(r.Context())
-	rec := &recorder{header: http.Header{}}
+	rec := &recorder{header: http.Header{}, attached: make(chan struct{})}
 	q := httptest.NewRequest("GET", "/v2/events"+query, nil).WithContext(ctx)
 	q.Header.Set("Accept", "text/event-stream")
 	q.RemoteAddr = "127.0.0.1:4711"
@@ -297,25 +295,23 @@ func (r *rig) events(query string) *recorder {
 	}()
 	rec.stop = func() { cancel(); <-done }
 	r.Cleanup(rec.stop)
-	r.await("the stream to be attached", func() bool {
-		r.m.mu.Lock()
-		defer r.m.mu.Unlock()
-		return len(r.m.streams) > before
-	})
+	<-rec.attached
 	return rec
 }
 
 // recorder keeps what a stream sends.
 type recorder struct {
-	mu     sync.Mutex
-	header http.Header
-	text   bytes.Buffer
-	stop   func()
+	mu       sync.Mutex
+	header   http.Header
+	text     bytes.Buffer
+	stop     func()
+	once     sync.Once
+	attached chan struct{} // closed at the first flush
 }
 
 func (r *recorder) Header() http.Header { return r.header }
 func (r *recorder) WriteHeader(int)     {}
-func (r *recorder) Flush()              {}
+func (r *recorder) Flush()              { r.once.Do(func() { close(r.attached) }) }
 func (r *recorder) Write(b []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

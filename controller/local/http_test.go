@@ -13,7 +13,7 @@ import (
 
 func TestAnswersAreCompressedForWhoAsks(t *testing.T) {
 	r := newRig(t)
-	r.call(201, "POST", "/v2/apps", `{"id":"/big","cmd":"sleep 1","instances":0,"env":{"A":"`+strings.Repeat("a", worthPacking)+`"}}`)
+	r.call(201, "POST", "/v2/apps", `{"id":"/big","cmd":"sleep 1","instances":0,"env":{"A":"`+strings.Repeat("a", 1024)+`"}}`)
 	plain := r.raw("GET", "/v2/apps", "").Body.String()
 	for accept, packed := range map[string]bool{
 		"": false, "gzip": true, "deflate, gzip;q=0.5": true, "gzip;q=0": false, "gzip; q=0.0": false, "br": false,

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/controller/local/state"
 )
 
 func TestAnAppIsCreatedScaledChangedAndDeleted(t *testing.T) {
@@ -193,12 +194,12 @@ func TestDependenciesAreStartedInOrder(t *testing.T) {
 
 func TestWhatTheAgentCannotOfferIsSaidInTheQueue(t *testing.T) {
 	for _, c := range []struct{ app, reason string }{
-		{`"cpus":99999`, insufficientCPUs}, {`"mem":9999999`, insufficientMemory}, {`"disk":99999999`, insufficientDisk},
-		{`"gpus":1`, insufficientGPUs}, {`"acceptedResourceRoles":["dev"],"role":"dev"`, unfulfilledRole},
-		{`"constraints":[["hostname","CLUSTER","elsewhere"]]`, unfulfilledConstraint}, {`"constraints":[["hostname","UNLIKE","127.*"]]`, unfulfilledConstraint},
-		{`"instances":3,"constraints":[["hostname","MAX_PER","2"]]`, unfulfilledConstraint},
-		{`"constraints":[["rack","LIKE","a"]]`, unfulfilledConstraint},
-		{`"instances":2,"constraints":[["hostname","UNIQUE"]]`, unfulfilledConstraint},
+		{`"cpus":99999`, state.InsufficientCPUs}, {`"mem":9999999`, state.InsufficientMemory}, {`"disk":99999999`, state.InsufficientDisk},
+		{`"gpus":1`, state.InsufficientGPUs}, {`"acceptedResourceRoles":["dev"],"role":"dev"`, state.UnfulfilledRole},
+		{`"constraints":[["hostname","CLUSTER","elsewhere"]]`, state.UnfulfilledConstraint}, {`"constraints":[["hostname","UNLIKE","127.*"]]`, state.UnfulfilledConstraint},
+		{`"instances":3,"constraints":[["hostname","MAX_PER","2"]]`, state.UnfulfilledConstraint},
+		{`"constraints":[["rack","LIKE","a"]]`, state.UnfulfilledConstraint},
+		{`"instances":2,"constraints":[["hostname","UNIQUE"]]`, state.UnfulfilledConstraint},
 	} {
 		t.Run(c.app, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -1,201 +1,107 @@
 package local
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"sync"
-	"time"
+	"log/slog"
+	"net/http"
 
-	"github.com/google/uuid"
+	"github.com/pacer-gitops/pacer/controller/local/api"
 	"github.com/pacer-gitops/pacer/controller/local/executor"
-	"github.com/pacer-gitops/pacer/internal/wait"
+	"github.com/pacer-gitops/pacer/controller/local/scheduler"
+	"github.com/pacer-gitops/pacer/controller/local/state"
+	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// Marathon is an embedded Marathon: state, scheduler and HTTP API in one value.
-//
-// One mutex guards all of it. Requests change the state under it and answer;
-// one goroutine, run, takes what the executor reports and drives deployments
-// and launches under it. Probes of health run beside, and report to run.
+// Marathon is an embedded Marathon.
 type Marathon struct {
-	options  Options
-	executor executor.Executor
-	prober   prober
-	fits     func(*spec) bool // whether constraints let one more task run
-	agentID  string
-	started  time.Time
-
-	mu         sync.Mutex
-	root       *root
-	roots      []*root            // the last versions, oldest first
-	history    map[string][]*spec // of each id, oldest first
-	lastStamp  time.Time
-	rollback   stamp // the version of every rollback of this process; see revert
-	generation int
-
-	deployments []*deployment
-	instances   map[string][]*instance // by id of the spec, oldest first
-	parked      map[string][]*instance // of resident ids: no task, but volumes
-	tasks       map[string]*task
-	delays      map[string]*delay
-	failures    map[string]*taskFailure // the last of each id
-	checks      map[string][]string     // the health checks of each app that were told of
-	offers      map[string]*offerStats
-	ports       map[int]bool // host ports of tasks
-	nextPort    int          // where freePort goes on; see there
-	offer       int          // moves when the agent has more to offer
-	used        resources
-	engine      engine
-	streams     map[*stream]bool
-	injected    injected
-	counted     time.Time // when instances were last counted; see keepCounts
-
-	reports reports
-	wake    wait.Signal
-	ctx     context.Context
-	stop    context.CancelFunc
-	closing chan struct{} // closed when event streams must end
-	work    sync.WaitGroup
-	data    *folder // nil: nothing is kept
-	unsaved bool    // a resident instance came or went
+	scheduler *scheduler.Scheduler
+	api       *api.API
 }
 
-// keptVersions is --zk_max_versions.
-const keptVersions = 50
+// Options say what a Marathon is like. Only Executor is needed.
+type Options struct {
+	// Executor makes what runs the tasks. It is called once by New with the
+	// function that takes the updates of all tasks; Close closes what it made.
+	Executor func(report func(executor.Update)) (executor.Executor, error)
+	// Data is the folder of the state, made if missing. Empty: nothing outlives
+	// Close.
+	Data string
+	// Cluster is what GET /v2/info reports: version, features, role, default
+	// network, bridge name and range of service ports. Zero members are those
+	// of manifests.DefaultCluster.
+	Cluster manifests.Cluster
+	// Agent is the one agent that offers.
+	Agent Agent
+	// Address is the host:port at which clients reach Handler, as /v2/leader and
+	// /v2/info report it. Empty: taken from each request.
+	Address string
+	// MaxRunningDeployments is --max_running_deployments; 0: 100.
+	MaxRunningDeployments int
+	// Failures opens /local/failures, by which tests ask for failures of the
+	// API itself. Labels that begin with "local." work without it.
+	Failures bool
+	// Log receives what went wrong that no client is told; nil: slog.Default().
+	Log *slog.Logger
+}
+
+// Agent is what the one agent of a Marathon offers.
+type Agent = state.Agent
 
 // New makes a Marathon. Nothing listens: serve Handler.
-func New(o Options) (*Marathon, error) { return newMarathon(o, network{}) }
+func New(o Options) (*Marathon, error) { return newMarathon(o, nil) }
 
-func newMarathon(o Options, p prober) (*Marathon, error) {
+// newMarathon probes tasks by p; nil: over the network.
+func newMarathon(o Options, p scheduler.Prober) (*Marathon, error) {
 	o, err := o.filled()
 	if err != nil {
 		return nil, err
 	}
-	m := &Marathon{
-		options: o, prober: p, agentID: uuid.NewString() + "-S0", started: time.Now(), counted: time.Now(),
-		root: newRoot(), history: map[string][]*spec{},
-		instances: map[string][]*instance{}, parked: map[string][]*instance{}, tasks: map[string]*task{}, delays: map[string]*delay{},
-		failures: map[string]*taskFailure{}, offers: map[string]*offerStats{}, ports: map[int]bool{}, checks: map[string][]string{},
-		streams: map[*stream]bool{}, wake: wait.NewSignal(), closing: make(chan struct{}),
+	s, err := scheduler.New(scheduler.Options{
+		Executor: o.Executor, Data: o.Data, Cluster: o.Cluster, Agent: o.Agent,
+		MaxRunningDeployments: o.MaxRunningDeployments, Prober: p, Log: o.Log,
+	})
+	if err != nil {
+		return nil, err
 	}
-	m.root.version = m.stamp()
-	m.fits = m.meetsConstraints
-	// Two of them on one machine must not offer the same ports in the same order:
-	// between an offer and the task's own bind nobody holds the port.
-	m.nextPort = rand.IntN(o.Agent.PortMax - o.Agent.PortMin + 1)
-	m.reports.wake = m.poke
-	m.ctx, m.stop = context.WithCancel(context.Background())
-	if o.Data != "" {
-		if m.data, err = openFolder(o.Data); err != nil {
-			return nil, err
-		}
-		if err := m.load(); err != nil {
-			return nil, errors.Join(err, m.data.close())
-		}
-	}
-	if m.executor, err = o.Executor(m.reports.add); err != nil {
-		err = fmt.Errorf("local Marathon: starting the executor: %w", err)
-		return nil, errors.Join(err, m.data.close())
-	}
-	m.work.Go(m.run)
-	m.poke()
-	return m, nil
+	return &Marathon{s, api.New(s, api.Options{Cluster: o.Cluster, Address: o.Address, Failures: o.Failures})}, nil
 }
 
-// Close ends every task and every event stream, and gives the data folder back.
-func (m *Marathon) Close() error {
-	m.mu.Lock()
-	if m.ctx.Err() != nil {
-		m.mu.Unlock()
-		return nil
-	}
-	m.stop()
-	close(m.closing)
-	m.mu.Unlock()
-	m.work.Wait()
-	return errors.Join(m.executor.Close(), m.removeTemporary(), m.data.close())
-}
+// Handler is Marathon's HTTP API.
+func (m *Marathon) Handler() http.Handler { return m.api }
 
 // Enforcement says in one sentence whether cpus and mem are enforced on this
 // machine or only accounted.
-func (m *Marathon) Enforcement() string { return m.executor.Enforcement() }
+func (m *Marathon) Enforcement() string { return m.scheduler.Executor.Enforcement() }
 
-// stamp is now as a version: in milliseconds, and never twice the same.
-func (m *Marathon) stamp() stamp {
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	if !now.After(m.lastStamp) {
-		now = m.lastStamp.Add(time.Millisecond)
+// Close ends every task and every event stream, and gives the data folder back.
+func (m *Marathon) Close() error { return m.scheduler.Close() }
+
+// filled is o with every default filled in.
+func (o Options) filled() (Options, error) {
+	if o.Executor == nil {
+		return o, errors.New("local Marathon: no executor given: nothing could run tasks")
 	}
-	m.lastStamp = now
-	return stamp{now}
-}
-
-func (m *Marathon) nextGeneration() int {
-	m.generation++
-	return m.generation
-}
-
-// poke makes run look again, soon.
-func (m *Marathon) poke() {
-	m.wake.Notify()
-}
-
-// run drives everything that no request drives, until Close.
-func (m *Marathon) run() {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		select {
-		case <-m.ctx.Done():
-			return
-		case <-m.wake:
-		case <-timer.C:
-		}
-		m.mu.Lock()
-		for _, report := range m.reports.take() {
-			report(m)
-		}
-		again := m.advance()
-		m.saveResidents()
-		m.mu.Unlock()
-		timer.Reset(again)
+	if o.Log == nil {
+		o.Log = slog.Default()
 	}
-}
-
-// advance does all that can be done now, and says when to look again.
-func (m *Marathon) advance() time.Duration {
-	if m.ctx.Err() != nil {
-		return time.Hour
+	o.MaxRunningDeployments = cmp.Or(o.MaxRunningDeployments, 100)
+	d, c := manifests.DefaultCluster(), &o.Cluster
+	c.Version = cmp.Or(c.Version, d.Version)
+	c.MesosRole = cmp.Or(c.MesosRole, d.MesosRole)
+	c.BridgeName = cmp.Or(c.BridgeName, d.BridgeName)
+	c.LocalPortMin = cmp.Or(c.LocalPortMin, d.LocalPortMin)
+	c.LocalPortMax = cmp.Or(c.LocalPortMax, d.LocalPortMax)
+	a := &o.Agent
+	a.Hostname = cmp.Or(a.Hostname, "127.0.0.1")
+	a.CPUs = cmp.Or(a.CPUs, 64)
+	a.Mem = cmp.Or(a.Mem, 256*1024)
+	a.Disk = cmp.Or(a.Disk, 1024*1024)
+	a.PortMin = cmp.Or(a.PortMin, 31000)
+	a.PortMax = cmp.Or(a.PortMax, 32767)
+	if a.PortMin < 1 || a.PortMax > 65535 || a.PortMax < a.PortMin {
+		return o, fmt.Errorf("local Marathon: expected host ports within 1 to 65535, found %d to %d", a.PortMin, a.PortMax)
 	}
-	m.advanceDeployments()
-	m.keepCounts()
-	again := m.launch()
-	m.advanceDeployments() // what was not launched for want of a task is done
-	return again
-}
-
-// reports are things that happened, in order, waiting for run. Adding never
-// blocks: the executor may report from within Launch.
-type reports struct {
-	mu    sync.Mutex
-	queue []func(*Marathon)
-	wake  func()
-}
-
-func (r *reports) add(u executor.Update) { r.push(func(m *Marathon) { m.taskUpdate(u) }) }
-
-func (r *reports) push(f func(*Marathon)) {
-	r.mu.Lock()
-	r.queue = append(r.queue, f)
-	r.mu.Unlock()
-	r.wake()
-}
-
-func (r *reports) take() []func(*Marathon) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	queue := r.queue
-	r.queue = nil
-	return queue
+	return o, nil
 }

@@ -187,16 +187,16 @@ func realRig(t *testing.T, change ...func(*Options)) *rig {
 
 // pids are the processes of an app's tasks.
 func (r *rig) pids(id string) []int {
-	r.m.mu.Lock()
-	defer r.m.mu.Unlock()
 	var pids []int
-	for _, i := range r.m.instances[id] {
-		for _, t := range i.tasks {
-			if !t.over() && t.pid != 0 {
-				pids = append(pids, t.pid)
+	r.m.scheduler.Do(func() {
+		for _, i := range r.m.scheduler.Instances.Of(id) {
+			for _, t := range i.Tasks {
+				if !t.Over() && t.PID != 0 {
+					pids = append(pids, t.PID)
+				}
 			}
 		}
-	}
+	})
 	slices.Sort(pids)
 	return pids
 }
@@ -299,12 +299,12 @@ func TestASandboxIsReadByHTTPAndACommandChecksHealth(t *testing.T) {
 	r.settled()
 	task := r.app("/s")["tasks"].([]any)[0].(map[string]any)
 	id := task["id"].(string)
-	out := filepath.Join(r.m.executor.Sandbox(id), "stdout")
+	out := filepath.Join(r.m.scheduler.Executor.Sandbox(id), "stdout")
 	r.await("the output", func() bool {
 		w := r.raw("GET", "/files/read?offset=0&length=1000&path="+out, "")
 		return w.Code == 200 && strings.Contains(w.Body.String(), id)
 	})
-	if err := os.Remove(filepath.Join(r.m.executor.Sandbox(id), "well")); err != nil {
+	if err := os.Remove(filepath.Join(r.m.scheduler.Executor.Sandbox(id), "well")); err != nil {
 		t.Fatal(err)
 	}
 	r.await("a new task", func() bool {
@@ -351,7 +351,7 @@ func TestATaskGetsWhatItAsksFor(t *testing.T) {
 	}
 	for file, want := range map[string]string{"out": "fetched\n", "user": who, "ports": fmt.Sprintf("%v,%v %v\n", ports[0], ports[1], ports[1])} {
 		r.await(file+" to be written", func() bool {
-			found, err := filepath.Glob(filepath.Join(data, "new", volumesDir, "*", file))
+			found, err := filepath.Glob(filepath.Join(data, "new", "volumes", "*", file))
 			if err != nil || len(found) != 1 {
 				return false
 			}
@@ -361,7 +361,7 @@ func TestATaskGetsWhatItAsksFor(t *testing.T) {
 	}
 	r.call(200, "DELETE", "/v2/apps//w", "")
 	r.settled()
-	if left, err := filepath.Glob(filepath.Join(data, "new", volumesDir, "*")); err != nil || len(left) != 0 {
+	if left, err := filepath.Glob(filepath.Join(data, "new", "volumes", "*")); err != nil || len(left) != 0 {
 		t.Errorf("volumes are left: %v %v", left, err)
 	}
 }
@@ -438,14 +438,15 @@ func BenchmarkTwoHundredProcesses(b *testing.B) {
 		at := time.Now()
 		w := httptest.NewRecorder()
 		m.Handler().ServeHTTP(w, httptest.NewRequest("POST", "/v2/apps", strings.NewReader(server(b, "x", n, ""))))
-		healthy := func() int {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			var c counts
-			for _, i := range m.instances["/web"] {
-				c.add(i)
-			}
-			return c.Healthy
+		healthy := func() (n int) {
+			m.scheduler.Do(func() {
+				for _, i := range m.scheduler.Instances.Of("/web") {
+					if h := i.Health(); h != nil && *h {
+						n++
+					}
+				}
+			})
+			return n
 		}
 		for healthy() < n {
 			if time.Since(at) > time.Minute {
