@@ -37,11 +37,11 @@ func (f Files) Config() (*tls.Config, error) {
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("CA file %s holds no certificate in PEM form", f.CAFile)
+			return nil, fmt.Errorf("CA file %s contains no PEM certificate", f.CAFile)
 		}
 	}
 	if (f.CertFile == "") != (f.KeyFile == "") {
-		return nil, errors.New("certificate and key are only of use together")
+		return nil, errors.New("certificate and key must be set together")
 	}
 	if f.CertFile == "" {
 		return c, nil

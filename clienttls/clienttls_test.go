@@ -96,9 +96,9 @@ func TestFilesThatAreWrong(t *testing.T) {
 		want  string
 	}{
 		"no such authority":    {Files{CAFile: dir + "/none.pem"}, "CA file: open " + dir + "/none.pem"},
-		"no PEM":               {Files{CAFile: empty}, "CA file " + empty + " holds no certificate in PEM form"},
-		"a certificate alone":  {Files{CertFile: empty}, "certificate and key are only of use together"},
-		"a key alone":          {Files{KeyFile: empty}, "certificate and key are only of use together"},
+		"no PEM":               {Files{CAFile: empty}, "CA file " + empty + " contains no PEM certificate"},
+		"a certificate alone":  {Files{CertFile: empty}, "certificate and key must be set together"},
+		"a key alone":          {Files{KeyFile: empty}, "certificate and key must be set together"},
 		"a pair that is empty": {Files{CertFile: empty, KeyFile: empty}, "PEM"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -33,7 +33,7 @@ func TestCausesAreToldOnTheLocalMarathon(t *testing.T) {
 	c, stop := s.start()
 	defer stop()
 	for id, cause := range map[string]string{
-		"/shop/huge": `0 of 3 running: (\d+) of \d+ offers refused, all for cpus: wants 99999, largest offer 6[34](\.\d+)?$`,
+		"/shop/huge": `0 of 3 running: (\d+) of \d+ offers refused, all for cpus: requires 99999, largest offer 6[34](\.\d+)?$`,
 		"/shop/typo": `exit code 127: .*demoap: .*not found`,
 		"/shop/sick": `1 of 1 running, but /health answers 503 Service Unavailable \(0 healthy\)$`,
 	} {

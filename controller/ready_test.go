@@ -30,7 +30,7 @@ func TestNotReady(t *testing.T) {
 	}{
 		"all is well":         {func(*Status) {}, nil},
 		"not running":         {func(s *Status) { s.Running = false }, []string{"the controller is not running"}},
-		"no session":          {func(s *Status) { s.Leader = &leader.Status{State: leader.Connecting} }, []string{"this replica cannot become the leader: no session with ZooKeeper yet"}},
+		"no session":          {func(s *Status) { s.Leader = &leader.Status{State: leader.Connecting} }, []string{"this replica cannot become the leader: no ZooKeeper session yet"}},
 		"a full disk":         {func(s *Status) { s.Store = "no space left on device" }, []string{"the store cannot be used: no space left on device"}},
 		"two errors at once":  {func(s *Status) { s.Store = errors.Join(errors.New("one"), errors.New("two")).Error() }, []string{"the store cannot be used: one; two"}},
 		"an unreadable state": {func(s *Status) { s.Syncs[0].StoreError = "cannot read it" }, []string{"sync able: cannot read it"}},

@@ -16,7 +16,7 @@ import (
 )
 
 // ErrTooLarge is what a text is refused with that is, or expands to, too much.
-var ErrTooLarge = errors.New("it is refused, since it is too large")
+var ErrTooLarge = errors.New("refused, because it is too large")
 
 // What a text may be. Size counts what its values need once they are decoded:
 //
@@ -203,9 +203,9 @@ func (m *Reader) tooMuch() error {
 	case m.bytes > m.maxBytes:
 		why = fmt.Sprintf("it is longer than %d bytes", m.maxBytes)
 	case m.depth > maxDepth:
-		why = fmt.Sprintf("it has more than %d objects and lists in each other", maxDepth)
+		why = fmt.Sprintf("it nests objects and lists more than %d deep", maxDepth)
 	case m.text > maxText:
-		why = fmt.Sprintf("a text in it is longer than %d bytes", maxText)
+		why = fmt.Sprintf("it contains a string longer than %d bytes", maxText)
 	case m.blanks > maxBlanks:
 		why = fmt.Sprintf("it has more than %d blanks in a row", maxBlanks)
 	case size > maxSize:

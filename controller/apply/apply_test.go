@@ -199,7 +199,7 @@ func TestHangingIsExplainedAndHoldsUpOnlyItsOwn(t *testing.T) {
 		want(t, got, map[string]Result{"/shop/basket": Failed, "/web": Blocked, "/free": Applied, "/crash": Failed, "/b": Blocked, "/on/b": Blocked,
 			"/shop/cart": Blocked, "/other/old": Applied})
 		for id, words := range map[string]string{
-			"/shop/basket": "not up within 2m0s: 0 of 3 running: 57 of 57 offers refused, all for cpus: wants 99999",
+			"/shop/basket": "not up within 2m0s: 0 of 3 running: 57 of 57 offers refused, all for cpus: requires 99999",
 			"/crash":       "exit code 127: the command is not found",
 			"/web":         "held back by /shop/basket, which it depends on and which is failed",
 			"/on/b":        "held back by /b, which it depends on and which is blocked: not approved",
@@ -214,7 +214,7 @@ func TestHangingIsExplainedAndHoldsUpOnlyItsOwn(t *testing.T) {
 				t.Errorf("%s is %s and began at %s", o.ID, o.Result, o.Began)
 			}
 		}
-		if early != "0 of 3 running: 57 of 57 offers refused, all for cpus: wants 99999" {
+		if early != "0 of 3 running: 57 of 57 offers refused, all for cpus: requires 99999" {
 			t.Errorf("early explanation: %q", early)
 		}
 		if c.apps["/shop/cart"] == nil {
@@ -706,7 +706,7 @@ func TestUnreadableMarathonIsUnknown(t *testing.T) {
 		got := New(c, Options{Deadline: time.Minute}).Apply(t.Context(), planOf(change(plan.Create, appOf("/a", "x", 1)), deletion("/old")), Request{})
 		want(t, got, map[string]Result{"/a": Unknown, "/old": Unknown})
 		if c.apps["/old"] == nil {
-			t.Error("something was deleted while Marathon could not be read")
+			t.Error("something was deleted while cannot read Marathon")
 		}
 	})
 }
@@ -742,7 +742,7 @@ func TestWhatIsKnownOutlivesAnInterruption(t *testing.T) {
 		"Ctrl-C, explained":  {8 * time.Second, context.Canceled, "interrupted: Pacer was stopped; "},
 		"--timeout":          {8 * time.Second, late, "interrupted: timed out after 8s (flag --timeout); "},
 		"superseded":         {8 * time.Second, ErrSuperseded, "superseded by a newer revision; "},
-		"Marathon goes away": {0, nil, "Marathon could not be read:  : Marathon answered 503: away; before that: "},
+		"Marathon goes away": {0, nil, "cannot read Marathon:  : Marathon answered 503: away; before that: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, func(t *testing.T, m *cluster) {

@@ -316,7 +316,7 @@ func TestRevertOverAHangingRollout(t *testing.T) {
 	if outcomes["/a"].Result != apply.Superseded || outcomes["/crash"].Result != apply.Superseded {
 		t.Errorf("outcomes: %+v", outcomes)
 	}
-	if !strings.Contains(why["/a"], "offers refused, all for cpus: wants 99999") || !strings.Contains(why["/crash"], "exit code 127: the command is not found") {
+	if !strings.Contains(why["/a"], "offers refused, all for cpus: requires 99999") || !strings.Contains(why["/crash"], "exit code 127: the command is not found") {
 		t.Errorf("explanations: %v", why)
 	}
 	start := time.Now()

@@ -466,7 +466,7 @@ func (r *run) linkDeletes() {
 		}
 		for _, it := range deletes {
 			if time.Since(r.blindSince) >= it.deadline {
-				r.finish(it, Unknown, "Marathon could not be read: "+r.lookErr.Error())
+				r.finish(it, Unknown, "cannot read Marathon: "+r.lookErr.Error())
 			}
 		}
 		return

@@ -138,7 +138,7 @@ func TestExplanations(t *testing.T) {
 		want     string
 	}{
 		"refused offers": {asked, marathon.Status{}, nil, evidence{queue: []marathon.QueueItem{refused}},
-			"0 of 2 running: 57 of 57 offers refused, all for cpus: wants 99999"},
+			"0 of 2 running: 57 of 57 offers refused, all for cpus: requires 99999"},
 		"exit code": {asked, failed("Command exited with status 127", 3*time.Second), nil, evidence{},
 			"0 of 2 running: the last task ended on h1 at 00:00:57 UTC: exit code 127: the command is not found"},
 		"exit code with words": {asked, failed("Command exited with status 127: sh: demoap: not found", 3*time.Second), nil, evidence{},
@@ -163,8 +163,8 @@ func TestExplanations(t *testing.T) {
 		"staging of nothing to fetch": {appOf("/a", "x", 1), marathon.Status{Staged: 1}, []marathon.Task{task("t1", "h1", "TASK_STAGING")}, evidence{},
 			"0 of 1 running: staging since 00:00:48 UTC on h1"},
 		"one staging, one refused": {asked, marathon.Status{Staged: 1}, []marathon.Task{task("t1", "h1", "TASK_STAGING")}, evidence{queue: []marathon.QueueItem{refused}},
-			"0 of 2 running: 57 of 57 offers refused, all for cpus: wants 99999; staging since 00:00:48 UTC on h1"},
-		"offers taken, nothing staged": {image, marathon.Status{}, nil, evidence{queue: []marathon.QueueItem{taken}}, "0 of 2 running: offers are being taken"},
+			"0 of 2 running: 57 of 57 offers refused, all for cpus: requires 99999; staging since 00:00:48 UTC on h1"},
+		"offers taken, nothing staged": {image, marathon.Status{}, nil, evidence{queue: []marathon.QueueItem{taken}}, "0 of 2 running: offers are being accepted"},
 		"one does not end": {graceful, marathon.Status{Running: 2, Outdated: 1}, []marathon.Task{task("t1", "h1", "TASK_RUNNING"), task("t2", "h2", "TASK_KILLING")}, evidence{},
 			"2 of 2 running (1 of an older configuration): the task is being killed since at least 00:00:40 UTC on h2 and has not ended (taskKillGracePeriodSeconds 60)"},
 		"several do not end": {image, marathon.Status{Running: 1}, []marathon.Task{task("t3", "h1", "TASK_KILLING"), task("t2", "h2", "TASK_KILLING")}, evidence{},

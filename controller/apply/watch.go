@@ -178,7 +178,7 @@ func arrays(items []*item) (found []marathon.Deployment) {
 func (r *run) judgeBlind() {
 	for _, it := range r.items {
 		if it.phase == begun && r.late(it) || it.phase == locked && time.Since(it.lockedAt) >= it.deadline {
-			reason := "Marathon could not be read: " + r.lookErr.Error()
+			reason := "cannot read Marathon: " + r.lookErr.Error()
 			if known := r.known(it); known != "" {
 				reason += "; before that: " + known
 			}

@@ -19,25 +19,25 @@ import (
 // is not supported yet and must not be silently without effect.
 func (c *Config) check(d *decoder) {
 	if len(c.Marathon.URL) == 0 && len(c.Marathons) == 0 {
-		d.failAt("marathon.url", "missing: give Marathon's URL, such as http://marathon:8080 (flag --marathon, environment variable PACER_MARATHON)")
+		d.failAt("marathon.url", "missing: set Marathon's URL, such as http://marathon:8080 (flag --marathon, environment variable PACER_MARATHON)")
 	}
 	c.Marathon.check(d, "marathon")
 	for name, m := range c.Marathons {
 		checkName(d, "marathons."+name, name)
 		if len(m.URL) == 0 {
-			d.failAt("marathons."+name+".url", "missing: give Marathon's URL, such as http://marathon:8080")
+			d.failAt("marathons."+name+".url", "missing: set Marathon's URL, such as http://marathon:8080")
 		}
 		m.check(d, "marathons."+name)
 	}
 	if len(c.Sources) == 0 {
-		d.failAt("sources", "missing: give at least one, such as shop: {git: {url: …}}")
+		d.failAt("sources", "missing: define at least one, such as shop: {git: {url: …}}")
 	}
 	for name, s := range c.Sources {
 		checkName(d, "sources."+name, name)
 		s.check(d, "sources."+name)
 	}
 	if len(c.Syncs) == 0 {
-		d.failAt("syncs", "missing: give at least one, such as shop: {source: shop, scope: /shop}")
+		d.failAt("syncs", "missing: define at least one, such as shop: {source: shop, scope: /shop}")
 	}
 	for name, s := range c.Syncs {
 		checkName(d, "syncs."+name, name)
@@ -58,7 +58,7 @@ func (m Marathon) check(d *decoder, key string) {
 		checkMarathonURL(d, key+".url", u)
 	}
 	if m.AgentPort < 0 || m.AgentPort > 65535 {
-		d.failAt(key+".agentPort", "want a port from 0 to 65535")
+		d.failAt(key+".agentPort", "expected a port from 0 to 65535")
 	}
 	m.Auth.check(d, key+".auth")
 }
@@ -67,9 +67,9 @@ func checkMarathonURL(d *decoder, key, raw string) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		d.failAt(key, "not a URL of http or https: want one such as http://marathon:8080")
+		d.failAt(key, "expected an http or https URL such as http://marathon:8080")
 	case u.User != nil:
-		d.failAt(key, "the URL of %s has a user or password in it: they belong into auth", u.Host)
+		d.failAt(key, "the URL of %s contains a user or password: move them to auth", u.Host)
 	}
 }
 
@@ -77,9 +77,9 @@ func (a MarathonAuth) check(d *decoder, key string) {
 	basic := a.User != "" || a.Password.IsSet()
 	switch {
 	case basic && a.Bearer.IsSet(), basic && a.Token.IsSet(), a.Bearer.IsSet() && a.Token.IsSet():
-		d.failAt(key, "user and password, bearer and token exclude each other: give one")
+		d.failAt(key, "user and password, bearer, and token are mutually exclusive: keep one")
 	case basic && (a.User == "" || !a.Password.IsSet()):
-		d.failAt(key, "user and password are only of use together")
+		d.failAt(key, "user and password must be set together")
 	}
 }
 
@@ -94,7 +94,7 @@ func checkName(d *decoder, key, name string) {
 func (s Source) check(d *decoder, key string) {
 	switch {
 	case (s.Git == nil) == (s.Directory == nil):
-		d.failAt(key, "want either git or directory")
+		d.failAt(key, "expected either git or directory")
 	case s.Directory != nil && s.Directory.Path == "":
 		d.failAt(key+".directory.path", "missing")
 	case s.Git != nil:
@@ -113,19 +113,19 @@ func (g Git) check(d *decoder, key string) {
 		}
 	}
 	if wanted > 1 {
-		d.failAt(key, "branch, tag, commit, semver and ref exclude each other: give one")
+		d.failAt(key, "branch, tag, commit, semver and ref are mutually exclusive: keep one")
 	}
 	if g.Commit != "" && !commitPattern.MatchString(g.Commit) {
-		d.failAt(key+".commit", "want all 40 hexadecimal digits of the commit")
+		d.failAt(key+".commit", "expected all 40 hexadecimal digits of the commit")
 	}
 	if g.Verify != "" {
-		d.failAt(key+".verify", "signatures of commits are not supported yet: leave the key away")
+		d.failAt(key+".verify", "commit signatures are not supported yet: remove the key")
 	}
 }
 
 func (g Git) checkURL(d *decoder, key string) {
 	if g.URL == "" {
-		d.failAt(key, "missing: give the repository's URL")
+		d.failAt(key, "missing: set the repository's URL")
 		return
 	}
 	location, err := sources.Parse(g.URL)
@@ -133,11 +133,11 @@ func (g Git) checkURL(d *decoder, key string) {
 	case err != nil:
 		d.failAt(key, "%v", err)
 	case location.Dir != "":
-		d.failAt(key, "%q is a path: for a repository on this machine write file:///path/of/repository; for a directory of manifests, directory: {path: …} in place of git", g.URL)
+		d.failAt(key, "%q is a path: for a repository on this machine write file:///path/of/repository; for a directory of manifests, use directory: {path: …} instead of git", g.URL)
 	case location.URL == "" || location.Path != "" || location.Ref != "":
-		d.failAt(key, "want the URL of a repository, without //path and ?ref=: those are keys of their own")
+		d.failAt(key, "expected the URL of a repository, without //path and ?ref=: they have their own keys")
 	case strings.HasPrefix(location.URL, "http:") && !g.AllowHTTP:
-		d.failAt(key, "http is open to whoever is on the way: use https, or set allowHTTP: true (--allow-http)")
+		d.failAt(key, "http can be read and changed in transit: use https, or set allowHTTP: true (--allow-http)")
 	}
 }
 
@@ -158,7 +158,7 @@ func (s Sync) check(d *decoder, key string, c *Config) {
 		}
 	}
 	if !scopePattern.MatchString(s.Scope) {
-		d.failAt(key+".scope", "%q: want an absolute id such as /shop, or / for everything", s.Scope)
+		d.failAt(key+".scope", "%q: expected an absolute id such as /shop, or / for everything", s.Scope)
 	}
 	if p := path.Clean("/" + s.Path); strings.Contains(s.Path, "..") && p != "/"+strings.Trim(s.Path, "/") {
 		d.failAt(key+".path", "%q leaves the source", s.Path)
@@ -171,7 +171,7 @@ func (s Sync) check(d *decoder, key string, c *Config) {
 		d.failAt(key+".settle", "%s is not less than the deadline of %s: no rollout could stay up that long in time", s.Settle, s.Deadline)
 	}
 	if s.MaxDeletes.Count < 0 || s.MaxDeletes.Percent < 0 || s.MaxDeletes.Percent > 100 {
-		d.failAt(key+".maxDeletes", "want a count of at least 0 and a percent from 0 to 100")
+		d.failAt(key+".maxDeletes", "expected a count of at least 0 and a percent from 0 to 100")
 	}
 }
 
@@ -181,22 +181,22 @@ func (s Sync) checkExclusive(d *decoder, key string) {
 	switch {
 	case !s.Exclusive:
 	case s.Scope == "/":
-		d.failAt(key+".exclusive", "expected a scope narrower than /, found scope /: all of Marathon belongs to no sync: set scope, or leave exclusive away")
+		d.failAt(key+".exclusive", "expected a scope narrower than /, found scope /: no sync may own all of Marathon: set scope, or remove exclusive")
 	case s.Prune == plan.PruneOff:
-		d.failAt(key+".exclusive", "exclusive: true and prune: off are mutually exclusive: set prune: confirm or on, or leave exclusive away")
+		d.failAt(key+".exclusive", "exclusive: true and prune: off are mutually exclusive: set prune: confirm or on, or remove exclusive")
 	}
 }
 
 func (i Ignore) check(d *decoder, key string, n int) {
 	if i.ID == "" || len(i.Paths) == 0 {
-		d.failAt(key, "entry %d: want id and paths", n)
+		d.failAt(key, "entry %d: expected id and paths", n)
 	}
 	if _, err := path.Match(i.ID, "/"); err != nil {
 		d.failAt(key, "entry %d: id %q is not a pattern", n, i.ID)
 	}
 	for _, p := range i.Paths {
 		if !strings.HasPrefix(p, "/") {
-			d.failAt(key, "entry %d: path %q: want a JSON pointer such as /env/BUILD", n, p)
+			d.failAt(key, "entry %d: path %q: expected a JSON pointer such as /env/BUILD", n, p)
 		}
 	}
 }

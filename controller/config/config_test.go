@@ -135,97 +135,97 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		"unknown keys, nearest right one": {
 			"maraton: {url: http://m:8080}\nlisten: :1\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a, scop: /a}}\n",
 			"pacer.yaml:1:1: maraton: unknown key: did you mean marathon?\npacer.yaml:4:24: syncs.a.scop: unknown key: did you mean scope?"},
-		"key twice":                 {ok + "syncs: {a: {source: a, scope: /a, scope: /b}}", "pacer.yaml:3:35: syncs.a.scope: the key stands here again: it was given at pacer.yaml:3:24"},
-		"enum":                      {ok + "syncs: {a: {source: a, prune: yes}}", `pacer.yaml:3:31: syncs.a.prune: "yes" is none of off, confirm, on: want one of off, confirm, on`},
-		"exclusive without a scope": {ok + "syncs: {a: {source: a, exclusive: true}}", "pacer.yaml:3:35: syncs.a.exclusive: expected a scope narrower than /, found scope /: all of Marathon belongs to no sync: set scope, or leave exclusive away"},
-		"exclusive without prune":   {ok + "syncs: {a: {source: a, scope: /a, prune: \"off\", exclusive: true}}", "pacer.yaml:3:60: syncs.a.exclusive: exclusive: true and prune: off are mutually exclusive: set prune: confirm or on, or leave exclusive away"},
+		"key twice":                 {ok + "syncs: {a: {source: a, scope: /a, scope: /b}}", "pacer.yaml:3:35: syncs.a.scope: duplicate key: it was first given at pacer.yaml:3:24"},
+		"enum":                      {ok + "syncs: {a: {source: a, prune: yes}}", `pacer.yaml:3:31: syncs.a.prune: "yes": expected one of off, confirm, on`},
+		"exclusive without a scope": {ok + "syncs: {a: {source: a, exclusive: true}}", "pacer.yaml:3:35: syncs.a.exclusive: expected a scope narrower than /, found scope /: no sync may own all of Marathon: set scope, or remove exclusive"},
+		"exclusive without prune":   {ok + "syncs: {a: {source: a, scope: /a, prune: \"off\", exclusive: true}}", "pacer.yaml:3:60: syncs.a.exclusive: exclusive: true and prune: off are mutually exclusive: set prune: confirm or on, or remove exclusive"},
 		"no unit":                   {ok + "syncs: {a: {source: a, deadline: 10}}", `pacer.yaml:3:34: syncs.a.deadline: "10" is not a duration: write it with its unit, such as 30s or 10m`},
 		"settle beyond the deadline": {ok + "syncs: {a: {source: a, deadline: 5m, settle: 10m}}",
 			"pacer.yaml:3:46: syncs.a.settle: 10m0s is not less than the deadline of 5m0s: no rollout could stay up that long in time"},
 		"settle beyond the default deadline": {ok + "syncs: {a: {source: a, settle: 10m}}",
 			"pacer.yaml:3:32: syncs.a.settle: 10m0s is not less than the deadline of 10m0s: no rollout could stay up that long in time"},
-		"wrong type":           {ok + "syncs: {a: {source: a, adopt: maybe}}", "pacer.yaml:3:31: syncs.a.adopt: want true or false"},
+		"wrong type":           {ok + "syncs: {a: {source: a, adopt: maybe}}", "pacer.yaml:3:31: syncs.a.adopt: expected true or false"},
 		"unknown Marathon":     {ok + "marathons: {here: {url: 'http://h'}}\nsyncs: {a: {source: a, marathon: hero}}", `pacer.yaml:4:34: syncs.a.marathon: "hero" is not among the marathons: did you mean here?`},
-		"Marathon without URL": {ok + "marathons: {here: {timeout: 1m}}\nsyncs: {a: {source: a}}", "pacer.yaml:3:19: marathons.here.url: missing: give Marathon's URL, such as http://marathon:8080"},
+		"Marathon without URL": {ok + "marathons: {here: {timeout: 1m}}\nsyncs: {a: {source: a}}", "pacer.yaml:3:19: marathons.here.url: missing: set Marathon's URL, such as http://marathon:8080"},
 		"unknown source":       {ok + "syncs: {a: {source: b}}", `pacer.yaml:3:21: syncs.a.source: "b" is not among the sources`},
 		"secret in the file": {
 			"marathon: {url: http://m:8080, auth: {user: u, password: hunter2}}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:1:58: marathon.auth.password: a secret does not stand in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"},
+			"pacer.yaml:1:58: marathon.auth.password: a secret must not be in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"},
 		"password in a URL": {
 			"marathon: {url: http://u:hunter2@m:8080}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:1:17: marathon.url: the URL of m:8080 has a user or password in it: they belong into auth"},
+			"pacer.yaml:1:17: marathon.url: the URL of m:8080 contains a user or password: move them to auth"},
 		"not supported yet": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: https://h/r, verify: gpg}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:2:47: sources.a.git.verify: signatures of commits are not supported yet: leave the key away"},
+			"pacer.yaml:2:47: sources.a.git.verify: commit signatures are not supported yet: remove the key"},
 		"a host that is a URL": {
 			ok + "web: {hosts: [pacer.example.com, \"https://pacer:9090\"]}\nsyncs: {a: {source: a}}",
 			`pacer.yaml:3:14: web.hosts: host "https://pacer:9090": expected a host name or an IP address, without scheme and port`},
 		"ZooKeeper without servers": {
 			ok + "zookeeper: {root: /pacer}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:3:12: zookeeper.servers: missing: name the servers of the ensemble, such as [zk1:2181, zk2:2181, zk3:2181]; for one replica without, leave zookeeper away"},
+			"pacer.yaml:3:12: zookeeper.servers: missing: list the servers of the ensemble, such as [zk1:2181, zk2:2181, zk3:2181]; for one replica, remove zookeeper"},
 		"all that can be wrong with ZooKeeper": {
 			ok + "zookeeper: {servers: [zk1:2181/pacer], root: pacer, sessionTimeout: 100ms, auth: {user: u, certificate: true}, tls: {caFile: /ca}}\nsyncs: {a: {source: a}}",
-			`pacer.yaml:3:22: zookeeper.servers: zookeeper: server "zk1:2181/pacer": want host:port; the node to work under is root` + "\n" +
-				`pacer.yaml:3:46: zookeeper.root: zookeeper: root "pacer": want an absolute path such as /pacer` + "\n" +
-				"pacer.yaml:3:69: zookeeper.sessionTimeout: want one from 1s to 10m: a server grants 2 to 20 of its ticks\n" +
-				"pacer.yaml:3:82: zookeeper.auth: user and password, and certificate exclude each other: give one\n" +
-				"pacer.yaml:3:117: zookeeper.tls: it is described but not enabled: set enabled: true"},
+			`pacer.yaml:3:22: zookeeper.servers: zookeeper: server "zk1:2181/pacer": expected host:port; set the node to use as root` + "\n" +
+				`pacer.yaml:3:46: zookeeper.root: zookeeper: root "pacer": expected an absolute path such as /pacer` + "\n" +
+				"pacer.yaml:3:69: zookeeper.sessionTimeout: expected 1s to 10m: a server grants 2 to 20 of its ticks\n" +
+				"pacer.yaml:3:82: zookeeper.auth: user and password, and certificate are mutually exclusive: keep one\n" +
+				"pacer.yaml:3:117: zookeeper.tls: configured but not enabled: set enabled: true"},
 		"half a credential for ZooKeeper": {
 			ok + "zookeeper: {servers: zk1, auth: {user: u}, tls: {enabled: true, certFile: /c}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:3:33: zookeeper.auth: user and password are only of use together\npacer.yaml:3:49: zookeeper.tls: certFile and keyFile are only of use together"},
+			"pacer.yaml:3:33: zookeeper.auth: user and password must be set together\npacer.yaml:3:49: zookeeper.tls: certFile and keyFile must be set together"},
 		"a certificate that is not given": {
 			ok + "zookeeper: {servers: zk1, auth: {certificate: true}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:3:47: zookeeper.auth.certificate: it needs certFile and keyFile of tls"},
+			"pacer.yaml:3:47: zookeeper.auth.certificate: requires certFile and keyFile of tls"},
 		"ZooKeeper's password in the file": {
 			ok + "zookeeper: {servers: zk1, auth: {user: u, password: hunter2}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:3:53: zookeeper.auth.password: a secret does not stand in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"},
+			"pacer.yaml:3:53: zookeeper.auth.password: a secret must not be in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"},
 		"no URL to ask a replica at": {
 			ok + "advertise: pacer-1:9090\nsyncs: {a: {source: a}}",
-			"pacer.yaml:3:12: advertise: not a URL of http or https without user: want one such as http://pacer-1:9090"},
+			"pacer.yaml:3:12: advertise: expected an http or https URL without user, such as http://pacer-1:9090"},
 		"no port": {
 			"marathon: {url: http://m:8080, agentPort: 70000}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:1:43: marathon.agentPort: want a port from 0 to 65535"},
+			"pacer.yaml:1:43: marathon.agentPort: expected a port from 0 to 65535"},
 		"a token in a URL": {
 			"marathon: {url: http://hunter2@m:8080}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:1:17: marathon.url: the URL of m:8080 has a user or password in it: they belong into auth"},
+			"pacer.yaml:1:17: marathon.url: the URL of m:8080 contains a user or password: move them to auth"},
 		"two ways of proving who it is": {
 			"marathon: {url: http://m:8080, auth: {user: u, bearer: {env: B}}}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:1:38: marathon.auth: user and password, bearer and token exclude each other: give one"},
+			"pacer.yaml:1:38: marathon.auth: user and password, bearer, and token are mutually exclusive: keep one"},
 		"half of a way": {
 			"marathon: {url: http://m:8080, auth: {user: u}}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:1:38: marathon.auth: user and password are only of use together"},
+			"pacer.yaml:1:38: marathon.auth: user and password must be set together"},
 		"git over http": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: http://h/r}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:2:26: sources.a.git.url: http is open to whoever is on the way: use https, or set allowHTTP: true (--allow-http)"},
+			"pacer.yaml:2:26: sources.a.git.url: http can be read and changed in transit: use https, or set allowHTTP: true (--allow-http)"},
 		"a repository on this machine": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: /srv/git/shop.git}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:2:26: sources.a.git.url: \"/srv/git/shop.git\" is a path: for a repository on this machine write file:///path/of/repository; for a directory of manifests, directory: {path: …} in place of git"},
+			"pacer.yaml:2:26: sources.a.git.url: \"/srv/git/shop.git\" is a path: for a repository on this machine write file:///path/of/repository; for a directory of manifests, use directory: {path: …} instead of git"},
 		"git with a path in the URL": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: https://h/r//prod}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:2:26: sources.a.git.url: want the URL of a repository, without //path and ?ref=: those are keys of their own"},
+			"pacer.yaml:2:26: sources.a.git.url: expected the URL of a repository, without //path and ?ref=: they have their own keys"},
 		"a name with a slash": {
 			ok + "syncs: {a/b: {source: a}}", "pacer.yaml:3:14: syncs.a/b: a name has 1 to 60 bytes, no / and no control characters"},
 		"a second document": {
-			ok + "syncs: {a: {source: a}}\n---\nlisten: :1", "pacer.yaml: there is more than one document: want one, without another --- after it"},
+			ok + "syncs: {a: {source: a}}\n---\nlisten: :1", "pacer.yaml: expected one document, found more: remove --- and what follows it"},
 		"a huge file": {
 			ok + "syncs: {a: {source: a}}\n#" + strings.Repeat("x", maxFile), "pacer.yaml: the file is longer than 1048576 bytes"},
 		"scopes that overlap": {
 			ok + "syncs: {a: {source: a, scope: /x}, b: {source: a, scope: /x/y}}",
 			"pacer.yaml:3:58: syncs.b.scope: /x/y lies in /x, the scope of sync a: two syncs must not write to the same ids"},
-		"scope":          {ok + "syncs: {a: {source: a, scope: shop}}", `pacer.yaml:3:31: syncs.a.scope: "shop": want an absolute id such as /shop, or / for everything`},
+		"scope":          {ok + "syncs: {a: {source: a, scope: shop}}", `pacer.yaml:3:31: syncs.a.scope: "shop": expected an absolute id such as /shop, or / for everything`},
 		"alias":          {ok + "syncs: {a: &x {source: a}}", "pacer.yaml:3:12: syncs.a: anchors and aliases are not allowed: write the value out"},
-		"empty":          {"", "pacer.yaml: the file is empty: want at least marathon, sources and syncs"},
+		"empty":          {"", "pacer.yaml: the file is empty: expected at least marathon, sources and syncs"},
 		"syntax":         {"marathon: {", "pacer.yaml:1:1: YAML: did not find expected node content: a value is missing"},
 		"a tab":          {"marathon:\n\turl: http://m", "pacer.yaml:2:1: a tab in the indentation: YAML requires spaces"},
 		"after the end":  {"listen: :1\n]", `pacer.yaml:2:1: YAML: did not find expected key: a line above is indented differently, or its text has a quote or ":" and needs quotes around all of it`},
-		"no UTF-8":       {"listen: \xff", "pacer.yaml: is no UTF-8: save the file as UTF-8"},
-		"nothing needed": {"listen: :1", "pacer.yaml: marathon.url: missing: give Marathon's URL, such as http://marathon:8080 (flag --marathon, environment variable PACER_MARATHON)\npacer.yaml: sources: missing: give at least one, such as shop: {git: {url: …}}\npacer.yaml: syncs: missing: give at least one, such as shop: {source: shop, scope: /shop}"},
+		"no UTF-8":       {"listen: \xff", "pacer.yaml: is not valid UTF-8: save the file as UTF-8"},
+		"nothing needed": {"listen: :1", "pacer.yaml: marathon.url: missing: set Marathon's URL, such as http://marathon:8080 (flag --marathon, environment variable PACER_MARATHON)\npacer.yaml: sources: missing: define at least one, such as shop: {git: {url: …}}\npacer.yaml: syncs: missing: define at least one, such as shop: {source: shop, scope: /shop}"},
 		"a password in the URL of a repository": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: 'https://u:hunter2@h/r'}}}\nsyncs: {a: {source: a}}",
 			`pacer.yaml:2:26: sources.a.git.url: source "https://***@h/r": it holds a password, which others on this machine can read: give it by a file or the environment (auth, or --git-username and --git-password)`},
 		"git and directory": {
 			"marathon: {url: http://m:8080}\nsources: {a: {directory: {path: .}, git: {url: https://h/r}}}\nsyncs: {a: {source: a}}",
-			"pacer.yaml:2:14: sources.a: want either git or directory"},
+			"pacer.yaml:2:14: sources.a: expected either git or directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := load(t, tc.text)

@@ -83,7 +83,7 @@ func (d *decoder) into(n *yaml.Node, v reflect.Value, key string) {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
 		d.fail(n, key, "anchors and aliases are not allowed: write the value out")
 	case n.Tag == "!!null":
-		d.fail(n, key, "the value is missing: give one, or leave the key away")
+		d.fail(n, key, "the value is missing: write one, or remove the key")
 	case v.CanAddr() && v.Addr().Type().Implements(unmarshaler):
 		if err := v.Addr().Interface().(yaml.Unmarshaler).UnmarshalYAML(n); err != nil {
 			d.fail(n, key, "%v", err)
@@ -109,7 +109,7 @@ func (d *decoder) kind(n *yaml.Node, v reflect.Value, key string) {
 		d.sequence(n, v, key)
 	default:
 		if n.Kind != yaml.ScalarNode || n.Decode(v.Addr().Interface()) != nil {
-			d.fail(n, key, "want %s", typeName(v.Type()))
+			d.fail(n, key, "expected %s", typeName(v.Type()))
 		}
 	}
 }
@@ -117,14 +117,14 @@ func (d *decoder) kind(n *yaml.Node, v reflect.Value, key string) {
 // pairs gives the keys and values of a mapping, each key once.
 func (d *decoder) pairs(n *yaml.Node, key string, yield func(name string, k, v *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		d.fail(n, key, "want keys and values")
+		d.fail(n, key, "expected keys and values")
 		return
 	}
 	first := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if earlier := first[k.Value]; earlier != nil {
-			d.fail(k, join(key, k.Value), "the key stands here again: it was given at %s", d.where(earlier))
+			d.fail(k, join(key, k.Value), "duplicate key: it was first given at %s", d.where(earlier))
 			continue
 		}
 		first[k.Value] = k
@@ -150,7 +150,11 @@ func (d *decoder) enum(f reflect.StructField, n *yaml.Node, v reflect.Value, key
 	if len(allowed) == 0 || v.Kind() != reflect.String || slices.Contains(allowed, v.String()) {
 		return
 	}
-	d.fail(n, key, "%q is none of %s%s", v.String(), strings.Join(allowed, ", "), nearest(v.String(), allowed))
+	hint := ""
+	if near := similar(v.String(), allowed); near != "" {
+		hint = "; did you mean " + near + "?"
+	}
+	d.fail(n, key, "%q: expected one of %s%s", v.String(), strings.Join(allowed, ", "), hint)
 }
 
 func (d *decoder) dictionary(n *yaml.Node, v reflect.Value, key string) {
@@ -165,7 +169,7 @@ func (d *decoder) dictionary(n *yaml.Node, v reflect.Value, key string) {
 
 func (d *decoder) sequence(n *yaml.Node, v reflect.Value, key string) {
 	if n.Kind != yaml.SequenceNode {
-		d.fail(n, key, "want a list")
+		d.fail(n, key, "expected a list")
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content)))
@@ -183,7 +187,7 @@ func parse(file string, text []byte) (*yaml.Node, error) {
 		return nil, &Error{Where: file, Message: fmt.Sprintf("the file is longer than %d bytes", maxFile)}
 	}
 	if !utf8.Valid(text) {
-		return nil, &Error{Where: file, Message: "is no UTF-8: save the file as UTF-8"}
+		return nil, &Error{Where: file, Message: "is not valid UTF-8: save the file as UTF-8"}
 	}
 	var document, second yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
@@ -191,14 +195,14 @@ func parse(file string, text []byte) (*yaml.Node, error) {
 		return nil, syntaxError(file, text, err)
 	}
 	if document.Kind == 0 || len(document.Content) == 0 {
-		return nil, &Error{Where: file, Message: "the file is empty: want at least marathon, sources and syncs"}
+		return nil, &Error{Where: file, Message: "the file is empty: expected at least marathon, sources and syncs"}
 	}
 	switch err := decoder.Decode(&second); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
 		return nil, syntaxError(file, text, err)
 	default:
-		return nil, &Error{Where: file, Message: "there is more than one document: want one, without another --- after it"}
+		return nil, &Error{Where: file, Message: "expected one document, found more: remove --- and what follows it"}
 	}
 	return document.Content[0], nil
 }
@@ -215,7 +219,7 @@ func typeName(t reflect.Type) string {
 	case reflect.Int, reflect.Int64:
 		return "a whole number"
 	default:
-		return "a text"
+		return "a string"
 	}
 }
 
@@ -226,18 +230,23 @@ func join(key, name string) string {
 	return key + "." + name
 }
 
-// nearest is a hint at the right name, empty where none is near.
+// nearest is a hint at the right name, which lists all where none is near.
 func nearest(name string, names []string) string {
+	if near := similar(name, names); near != "" {
+		return fmt.Sprintf(": did you mean %s?", near)
+	}
+	return ": expected one of " + strings.Join(names, ", ")
+}
+
+// similar is the name that is most like another one, empty where none is near.
+func similar(name string, names []string) string {
 	best, score := "", 0.5
 	for _, n := range names {
 		if s := levenshtein.Similarity(strings.ToLower(name), strings.ToLower(n), nil); s > score {
 			best, score = n, s
 		}
 	}
-	if best == "" {
-		return ": want one of " + strings.Join(names, ", ")
-	}
-	return fmt.Sprintf(": did you mean %s?", best)
+	return best
 }
 
 // joined is all that was wrong, in the order of the text.

@@ -161,7 +161,7 @@ func (d *decoder) given(g Given) yaml.Node {
 	for pair := range strings.SplitSeq(g.Value, ",") {
 		name, value, ok := strings.Cut(pair, "=")
 		if !ok {
-			d.errs = append(d.errs, &Error{Where: g.Origin, Message: fmt.Sprintf("%q: want NAME=VALUE", pair)})
+			d.errs = append(d.errs, &Error{Where: g.Origin, Message: fmt.Sprintf("%q: expected NAME=VALUE", pair)})
 			continue
 		}
 		for _, s := range []string{name, value} {

@@ -24,12 +24,12 @@ import (
 func (c *Config) CheckOpen() error {
 	var errs []error
 	if c.ListensElsewhere() && !c.Web.Tokens.Read.IsSet() && !c.Web.Tokens.Act.IsSet() {
-		errs = append(errs, fmt.Errorf("listen: other machines reach %s, and without web.tokens everybody who does may suspend, roll back and approve: "+
-			"give web.tokens.act (and read, for who may only see), or listen at 127.0.0.1, or run with --insecure-open", c.Listen))
+		errs = append(errs, fmt.Errorf("listen: other machines can reach %s, and without web.tokens each of them may suspend, roll back and approve: "+
+			"set web.tokens.act (and read, for read-only access), or listen at 127.0.0.1, or run with --insecure-open", c.Listen))
 	}
 	if elsewhere := c.ZooKeeper.elsewhere(); len(elsewhere) > 0 && !c.ZooKeeper.Auth.isSet() {
-		errs = append(errs, fmt.Errorf("zookeeper.auth: missing, and other machines may reach the ensemble at %s: everybody who reaches it may lead in place of Pacer and change what it remembers: "+
-			"give zookeeper.auth (user and password, or certificate), or run with --insecure-open", strings.Join(elsewhere, ", ")))
+		errs = append(errs, fmt.Errorf("zookeeper.auth: missing, and other machines can reach the ensemble at %s: each of them may become the leader in place of Pacer and change its stored state: "+
+			"set zookeeper.auth (user and password, or certificate), or run with --insecure-open", strings.Join(elsewhere, ", ")))
 	}
 	return errors.Join(errs...)
 }

@@ -64,7 +64,7 @@ func (d *decoder) overridden() []string {
 		if len(o.places) > 0 {
 			what += " (" + strings.Join(o.places, ", ") + ")"
 		}
-		all = append(all, what+": unset the variable for what the configuration says")
+		all = append(all, what+": unset the variable to use the configuration's value")
 	}
 	return all
 }

@@ -18,12 +18,12 @@ func TestOverridesAreNoted(t *testing.T) {
 		want  []string
 	}{
 		"another Marathon": {env("marathon.url", "PACER_MARATHON", "http://hunter2:8080"),
-			[]string{"environment variable PACER_MARATHON overrides marathon.url (pacer.yaml:1:17): unset the variable for what the configuration says"}},
+			[]string{"environment variable PACER_MARATHON overrides marathon.url (pacer.yaml:1:17): unset the variable to use the configuration's value"}},
 		"the same Marathon": {env("marathon.url", "PACER_MARATHON", "http://m:8080"), nil},
 		"prune of the syncs that have it, and of the others": {env("syncs.NAME.prune", "PACER_PRUNE", "off"),
-			[]string{"environment variable PACER_PRUNE overrides syncs.*.prune of every sync (pacer.yaml:4:36): unset the variable for what the configuration says"}},
+			[]string{"environment variable PACER_PRUNE overrides syncs.*.prune of every sync (pacer.yaml:4:36): unset the variable to use the configuration's value"}},
 		"what no sync has": {env("syncs.NAME.deadline", "PACER_DEADLINE", "1m"),
-			[]string{"environment variable PACER_DEADLINE overrides syncs.*.deadline of every sync: unset the variable for what the configuration says"}},
+			[]string{"environment variable PACER_DEADLINE overrides syncs.*.deadline of every sync: unset the variable to use the configuration's value"}},
 		"the default":                      {env("syncs.NAME.deadline", "PACER_DEADLINE", "10m"), nil},
 		"what the environment is to give":  {env("listen", "PACER_LISTEN", "127.0.0.1:1"), nil},
 		"a flag, which is seen":            {Given{Key: "syncs.NAME.prune", Value: "off", Origin: "flag --prune"}, nil},

@@ -41,10 +41,10 @@ func (l *List) UnmarshalYAML(n *yaml.Node) error {
 		many = strings.Split(n.Value, ",")
 	case yaml.SequenceNode:
 		if err := n.Decode(&many); err != nil {
-			return fmt.Errorf("want a list of strings: %w", err)
+			return fmt.Errorf("expected a list of strings: %w", err)
 		}
 	default:
-		return fmt.Errorf("want a string or a list of strings")
+		return fmt.Errorf("expected a string or a list of strings")
 	}
 	*l = nil
 	for _, s := range many {
@@ -68,7 +68,7 @@ func (s Secret) IsSet() bool { return s.File != "" || s.Env != "" }
 // UnmarshalYAML reads {file: path}, {env: NAME}, or the same as text, file:path
 // or env:NAME.
 func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
-	const want = "a secret does not stand in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"
+	const want = "a secret must not be in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"
 	fields := map[string]string{}
 	if n.Kind == yaml.ScalarNode {
 		kind, place, _ := strings.Cut(n.Value, ":")
@@ -97,20 +97,20 @@ func (i *Instances) UnmarshalYAML(n *yaml.Node) error {
 			i.Live = true
 			return nil
 		}
-		return fmt.Errorf("%q: want git, live or {min: 2, max: 10}", n.Value)
+		return fmt.Errorf("%q: expected git, live or {min: 2, max: 10}", n.Value)
 	}
 	bounds := map[string]int{}
 	if err := n.Decode(&bounds); err != nil {
-		return fmt.Errorf("want git, live or {min: 2, max: 10}")
+		return fmt.Errorf("expected git, live or {min: 2, max: 10}")
 	}
 	for key := range bounds {
 		if key != "min" && key != "max" {
-			return fmt.Errorf("unknown key %q: want min and max", key)
+			return fmt.Errorf("unknown key %q: expected min and max", key)
 		}
 	}
 	i.Min, i.Max = bounds["min"], bounds["max"]
 	if i.Min < 0 || i.Max < 1 || i.Max < i.Min {
-		return fmt.Errorf("min %d and max %d: want 0 ≤ min ≤ max, and max at least 1", i.Min, i.Max)
+		return fmt.Errorf("min %d and max %d: expected 0 ≤ min ≤ max, and max at least 1", i.Min, i.Max)
 	}
 	return nil
 }

@@ -10,29 +10,29 @@ import (
 // ZooKeeper is the ensemble in which several replicas elect one that writes, and
 // keep what must outlive them.
 type ZooKeeper struct {
-	Servers        List          `yaml:"servers" flag:"zookeeper" env:"PACER_ZOOKEEPER" jsonschema_description:"servers of the ensemble, as host:port; list all of them; without any there is one replica, and a state folder"`
-	Root           string        `yaml:"root" jsonschema:"default=/pacer" jsonschema_description:"node under which everything of Pacer stands"`
-	SessionTimeout Duration      `yaml:"sessionTimeout" jsonschema:"default=10s" jsonschema_description:"T: a leader that is gone is replaced after T at most and a tick; at least 4 ticks of the ensemble, and one that its servers grant"`
-	Auth           ZooKeeperAuth `yaml:"auth" jsonschema_description:"how Pacer proves who it is, and whom its nodes belong to; needed where a server is on another machine"`
-	TLS            ZooKeeperTLS  `yaml:"tls" jsonschema_description:"how the connection is protected"`
+	Servers        List          `yaml:"servers" flag:"zookeeper" env:"PACER_ZOOKEEPER" jsonschema_description:"servers of the ensemble, as host:port; list all of them; without any there is one replica and its state folder"`
+	Root           string        `yaml:"root" jsonschema:"default=/pacer" jsonschema_description:"root node of all data of Pacer"`
+	SessionTimeout Duration      `yaml:"sessionTimeout" jsonschema:"default=10s" jsonschema_description:"session timeout; failover takes at most this plus one tick; at least 4 x tickTime and within the limits of the servers"`
+	Auth           ZooKeeperAuth `yaml:"auth" jsonschema_description:"Pacer's credentials, which also own its nodes; required where a server is on another machine"`
+	TLS            ZooKeeperTLS  `yaml:"tls" jsonschema_description:"settings for TLS"`
 }
 
 // ZooKeeperAuth is user and password (scheme digest) or the certificate of tls
 // (scheme x509).
 type ZooKeeperAuth struct {
-	User        string `yaml:"user" jsonschema_description:"user of scheme digest"`
-	Password    Secret `yaml:"password" jsonschema_description:"password of scheme digest"`
-	Certificate bool   `yaml:"certificate" jsonschema:"default=false" jsonschema_description:"nodes belong to the subject of tls.certFile (scheme x509), which must be the same at all replicas"`
+	User        string `yaml:"user" jsonschema_description:"user of the digest scheme"`
+	Password    Secret `yaml:"password" jsonschema_description:"password of the digest scheme"`
+	Certificate bool   `yaml:"certificate" jsonschema:"default=false" jsonschema_description:"the subject of tls.certFile owns the nodes (x509 scheme); it must be the same on all replicas"`
 }
 
 // ZooKeeperTLS is how the connection to ZooKeeper is protected.
 type ZooKeeperTLS struct {
-	Enabled            bool   `yaml:"enabled" jsonschema:"default=false" jsonschema_description:"speak TLS"`
-	CAFile             string `yaml:"caFile" kind:"path" jsonschema_description:"PEM certificates that the servers' are checked against; empty: the system's"`
+	Enabled            bool   `yaml:"enabled" jsonschema:"default=false" jsonschema_description:"use TLS"`
+	CAFile             string `yaml:"caFile" kind:"path" jsonschema_description:"PEM file of the CAs that the servers' certificates are verified with; empty: the system's"`
 	CertFile           string `yaml:"certFile" kind:"path" jsonschema_description:"PEM certificate of Pacer"`
 	KeyFile            string `yaml:"keyFile" kind:"path" jsonschema_description:"PEM key of certFile"`
-	ServerName         string `yaml:"serverName" jsonschema_description:"name expected in the servers' certificates; empty: the host of each"`
-	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"take any certificate: whoever is on the way can read and change everything"`
+	ServerName         string `yaml:"serverName" jsonschema_description:"expected name in the servers' certificates; empty: the host of each"`
+	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"accept any certificate; insecure: anyone in between can read and change everything"`
 }
 
 // IsSet tells whether there is an ensemble.
@@ -49,7 +49,7 @@ func (z ZooKeeper) IsShort() bool { return time.Duration(z.SessionTimeout) < sho
 func (z ZooKeeper) check(d *decoder) {
 	if !z.IsSet() {
 		if d.seen["zookeeper"] != nil {
-			d.failAt("zookeeper.servers", "missing: name the servers of the ensemble, such as [zk1:2181, zk2:2181, zk3:2181]; for one replica without, leave zookeeper away")
+			d.failAt("zookeeper.servers", "missing: list the servers of the ensemble, such as [zk1:2181, zk2:2181, zk3:2181]; for one replica, remove zookeeper")
 		}
 		return
 	}
@@ -62,7 +62,7 @@ func (z ZooKeeper) check(d *decoder) {
 		d.failAt("zookeeper.root", "%v", err)
 	}
 	if t := time.Duration(z.SessionTimeout); t < time.Second || t > 10*time.Minute {
-		d.failAt("zookeeper.sessionTimeout", "want one from 1s to 10m: a server grants 2 to 20 of its ticks")
+		d.failAt("zookeeper.sessionTimeout", "expected 1s to 10m: a server grants 2 to 20 of its ticks")
 	}
 	z.Auth.check(d, z.TLS)
 	z.TLS.check(d)
@@ -72,20 +72,20 @@ func (a ZooKeeperAuth) check(d *decoder, t ZooKeeperTLS) {
 	digest := a.User != "" || a.Password.IsSet()
 	switch {
 	case digest && a.Certificate:
-		d.failAt("zookeeper.auth", "user and password, and certificate exclude each other: give one")
+		d.failAt("zookeeper.auth", "user and password, and certificate are mutually exclusive: keep one")
 	case digest && (a.User == "" || !a.Password.IsSet()):
-		d.failAt("zookeeper.auth", "user and password are only of use together")
+		d.failAt("zookeeper.auth", "user and password must be set together")
 	case a.Certificate && t.CertFile == "":
-		d.failAt("zookeeper.auth.certificate", "it needs certFile and keyFile of tls")
+		d.failAt("zookeeper.auth.certificate", "requires certFile and keyFile of tls")
 	}
 }
 
 func (t ZooKeeperTLS) check(d *decoder) {
 	switch {
 	case !t.Enabled && t != ZooKeeperTLS{}:
-		d.failAt("zookeeper.tls", "it is described but not enabled: set enabled: true")
+		d.failAt("zookeeper.tls", "configured but not enabled: set enabled: true")
 	case (t.CertFile == "") != (t.KeyFile == ""):
-		d.failAt("zookeeper.tls", "certFile and keyFile are only of use together")
+		d.failAt("zookeeper.tls", "certFile and keyFile must be set together")
 	}
 }
 
@@ -96,6 +96,6 @@ func checkAdvertise(d *decoder, raw string) {
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.RawQuery != "" {
-		d.failAt("advertise", "not a URL of http or https without user: want one such as http://pacer-1:9090")
+		d.failAt("advertise", "expected an http or https URL without user, such as http://pacer-1:9090")
 	}
 }

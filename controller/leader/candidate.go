@@ -75,7 +75,7 @@ type Status struct {
 // or it is.
 func (s Status) NotReady() string {
 	if s.Reason == "" && (s.State == Connecting || s.State == Joining) {
-		return "no session with ZooKeeper yet"
+		return "no ZooKeeper session yet"
 	}
 	return s.Reason
 }
@@ -102,7 +102,7 @@ var ErrNobody = errors.New("no leader is known")
 // New returns a candidate that does nothing until Lead.
 func New(o Options) (*Candidate, error) {
 	if o.Ensemble == nil || o.Timeout <= 0 {
-		return nil, errors.New("leader: Ensemble and Timeout are needed")
+		return nil, errors.New("leader: Ensemble and Timeout are required")
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -171,7 +171,7 @@ func (c *Candidate) Leader(ctx context.Context) (Replica, error) {
 	session := c.session
 	c.mu.Unlock()
 	if session == nil {
-		return Replica{}, fmt.Errorf("%w: this replica has no session with ZooKeeper", ErrNobody)
+		return Replica{}, fmt.Errorf("%w: this replica has no ZooKeeper session", ErrNobody)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout/2)
 	defer cancel()
@@ -217,7 +217,7 @@ func (c *Candidate) Lead(ctx context.Context, work func(context.Context, Term)) 
 	c.mu.Lock()
 	if c.running {
 		c.mu.Unlock()
-		return errors.New("leader: it stands for election already")
+		return errors.New("leader: it is a candidate already")
 	}
 	c.running = true
 	c.mu.Unlock()
@@ -437,7 +437,7 @@ func (r *run) hangUp(s Session) {
 	}
 	r.group.Go(func() {
 		if err := s.Close(); err != nil {
-			r.o.Log.Warn("a session with ZooKeeper did not close", "error", err)
+			r.o.Log.Warn("a ZooKeeper session did not close", "error", err)
 		}
 	})
 }

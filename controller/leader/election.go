@@ -203,7 +203,7 @@ func (e *election) take(now Instant, ev event) {
 			e.listSoon(now, 0)
 		}
 	case over:
-		e.drop(now, fmt.Errorf("the ZooKeeper session is over: %w", ev.err), 0)
+		e.drop(now, fmt.Errorf("the ZooKeeper session has ended: %w", ev.err), 0)
 	case worked:
 		e.working = false
 	case abdicated:
@@ -229,8 +229,8 @@ func (e *election) connected(now Instant, ev event) {
 		e.drop(now, ev.err, e.backOff())
 	case ev.timeout != e.timeout:
 		// A lease reckoned with another timeout than the server's protects nothing.
-		e.drop(now, fmt.Errorf("ZooKeeper grants a session timeout of %s and not %s as configured, so this replica does not stand for election: "+
-			"configure one that the servers allow, which is 2 to 20 of their ticks, or change their minSessionTimeout and maxSessionTimeout",
+		e.drop(now, fmt.Errorf("ZooKeeper grants a session timeout of %s instead of the configured %s, so this replica is not a candidate: "+
+			"set zookeeper.sessionTimeout to a value that the servers allow (2 to 20 of their ticks), or change their minSessionTimeout and maxSessionTimeout",
 			ev.timeout, e.timeout), e.timeout)
 	default:
 		e.state, e.link = Joining, true
@@ -264,7 +264,7 @@ func (e *election) drop(now Instant, why error, wait time.Duration) {
 		if e.leaving {
 			level = slog.LevelInfo
 		}
-		e.say(level, "not in line for leadership any more", "node", e.node, "error", why)
+		e.say(level, "no longer a candidate for leadership", "node", e.node, "error", why)
 	}
 	e.endLease(why)
 	e.do(command{verb: doClose, held: e.held})
@@ -301,7 +301,7 @@ func (e *election) leave(now Instant) {
 	}
 }
 
-var errHandOver = errors.New("it is handed over")
+var errHandOver = errors.New("leadership is being handed over")
 
 func (e *election) listSoon(now Instant, wait time.Duration) {
 	e.listAt = now.Add(wait)
@@ -324,7 +324,7 @@ func (e *election) listed(now Instant, ev event) {
 	e.tellForeign(foreign)
 	own := slices.IndexFunc(line, func(p place) bool { return p.name == e.node })
 	if own < 0 {
-		e.drop(now, fmt.Errorf("its node: %w: somebody deleted it", ErrGone), 0)
+		e.drop(now, fmt.Errorf("its node: %w: another client deleted it", ErrGone), 0)
 		return
 	}
 	e.line = line
@@ -357,7 +357,7 @@ func (e *election) tellForeign(names []string) {
 	for _, name := range names {
 		if !e.foreign[name] && len(e.foreign) < 1000 {
 			e.foreign[name] = true
-			e.say(slog.LevelWarn, "a node that is not Pacer's stands among the candidates and is ignored", "name", name)
+			e.say(slog.LevelWarn, "ignoring a node among the candidates that is not Pacer's", "name", name)
 		}
 	}
 }
@@ -370,7 +370,7 @@ func (e *election) checked(now Instant, ev event) {
 	switch {
 	case !known:
 	case errors.Is(ev.err, ErrGone):
-		e.drop(now, fmt.Errorf("its node: %w: the session expired, or somebody deleted it", ErrGone), 0)
+		e.drop(now, fmt.Errorf("its node: %w: the session expired, or another client deleted it", ErrGone), 0)
 	case late || ev.err == nil && now.Since(sent) > e.timeout/5:
 		e.miss(late)
 	case ev.err != nil:
@@ -502,7 +502,7 @@ func (e *election) stand(now Instant) {
 	doubt := e.missed >= 2 || !e.link
 	if e.lease != nil {
 		if err := e.lease.Err(); err != nil {
-			e.say(slog.LevelWarn, "the lease has ended; nothing is written until ZooKeeper answers again", "epoch", e.epoch, "error", err)
+			e.say(slog.LevelWarn, "the lease has expired; no writes until ZooKeeper answers again", "epoch", e.epoch, "error", err)
 			e.endLease(err)
 		} else {
 			e.lease.doubt(doubt)

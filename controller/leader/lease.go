@@ -11,7 +11,7 @@ import (
 var ErrNoLease = errors.New("this replica has no lease")
 
 // errSuspect is why nothing new is begun though the lease is in force.
-var errSuspect = fmt.Errorf("%w that is sure to last: ZooKeeper does not answer, or it is handed over", ErrNoLease)
+var errSuspect = fmt.Errorf("%w that is certain to last (ZooKeeper does not answer, or leadership is being handed over)", ErrNoLease)
 
 // maxDisagreement is how far the two clocks may drift apart during a lease.
 const maxDisagreement = 100 * time.Millisecond
@@ -53,9 +53,9 @@ func (l *Lease) look() error {
 	now := l.clock.Now()
 	switch passed := now.Since(l.from); {
 	case passed >= l.length:
-		l.finish(fmt.Errorf("%w any more: ZooKeeper has not answered for %s", ErrNoLease, passed.Round(time.Millisecond)))
+		l.finish(fmt.Errorf("%w: ZooKeeper has not answered for %s", ErrNoLease, passed.Round(time.Millisecond)))
 	case now.disagreement(l.from) > maxDisagreement:
-		l.finish(fmt.Errorf("%w any more: the machine was suspended", ErrNoLease))
+		l.finish(fmt.Errorf("%w: the machine was suspended", ErrNoLease))
 	}
 	return l.err
 }

@@ -29,22 +29,22 @@ func newMetrics(r prometheus.Registerer, status func() Status) (*metrics, error)
 			return 0
 		}),
 		epoch: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "pacer_leader_epoch", Help: "Epoch of the leader as far as it is known; it grows with each election.",
+			Name: "pacer_leader_epoch", Help: "Epoch of the leader as far as this replica knows; it grows with each election.",
 		}, func() float64 { return float64(status().Epoch) }),
 		lease: prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "pacer_leader_lease_seconds", Help: "How long the lease of this replica lasts yet if it is not renewed.",
+			Name: "pacer_leader_lease_seconds", Help: "Remaining time of this replica's lease.",
 		}, func() float64 { return status().LeaseSeconds }),
 		state: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_leader_state", Help: "1 for the state that this replica is in.",
+			Name: "pacer_leader_state", Help: "1 for the current state of this replica.",
 		}, []string{"state"}),
 		terms: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "pacer_leader_terms_total", Help: "Leases that this replica was given.",
+			Name: "pacer_leader_terms_total", Help: "Leases granted to this replica.",
 		}),
 		checks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pacer_leader_checks_total", Help: "Checks of the own node that a majority of ZooKeeper had to agree to, by result: ok or failed.",
+			Name: "pacer_leader_checks_total", Help: "Quorum checks of this replica's node in ZooKeeper, by result: ok or failed.",
 		}, []string{"result"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "pacer_leader_check_seconds", Help: "How long such a check took; one that takes a fifth of the session timeout is missed.",
+			Name: "pacer_leader_check_seconds", Help: "Duration of these checks; one that takes a fifth of the session timeout counts as missed.",
 			Buckets: []float64{.002, .005, .02, .1, .5, 1, 2, 5},
 		}),
 	}

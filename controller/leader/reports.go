@@ -48,7 +48,7 @@ func (c *Candidate) Reports(ctx context.Context) ([][]string, error) {
 	session, own := c.session, c.id
 	c.mu.Unlock()
 	if session == nil {
-		return nil, fmt.Errorf("%w: this replica has no session with ZooKeeper", ErrNobody)
+		return nil, fmt.Errorf("%w: this replica has no ZooKeeper session", ErrNobody)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout/2)
 	defer cancel()
@@ -110,7 +110,7 @@ func (r *run) hasTold(t *told) {
 	r.telling = false
 	if t.err != nil {
 		r.tellAt = r.o.Clock.Now().Add(r.o.Timeout / 5)
-		r.o.Log.Debug("which sources cannot be read is not told to the other replicas", "error", t.err)
+		r.o.Log.Debug("cannot report unreadable sources to the other replicas", "error", t.err)
 		return
 	}
 	r.toldIn, r.told = t.node, t.data

@@ -70,12 +70,12 @@ func (s *session) Join(ctx context.Context, id, address string) (string, int64, 
 			&zk.CreateRequest{Path: s.Path(prefixOf(id)), Data: data, Acl: s.ACL(), Flags: zk.FlagEphemeral | zk.FlagSequence},
 		)
 		if err != nil || len(answers) != 2 {
-			return made{}, fmt.Errorf("cannot stand for election in ZooKeeper: %w", err)
+			return made{}, fmt.Errorf("cannot become a candidate in ZooKeeper: %w", err)
 		}
 		there, stat, err := s.Exists(answers[1].String)
 		switch {
 		case err != nil:
-			return made{}, fmt.Errorf("cannot stand for election in ZooKeeper: %w", err)
+			return made{}, fmt.Errorf("cannot become a candidate in ZooKeeper: %w", err)
 		case !there:
 			return made{}, ErrGone
 		case stat.EphemeralOwner != s.SessionID():

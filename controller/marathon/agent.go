@@ -46,7 +46,7 @@ func agentHost(host string) error {
 	labels := strings.Split(strings.TrimSuffix(host, "."), ".")
 	bad := func(label string) bool { return !hostLabel.MatchString(label) }
 	if len(host) > 253 || slices.ContainsFunc(labels, bad) || numeric.MatchString(labels[len(labels)-1]) {
-		return fmt.Errorf("marathon: %q is not the name or address of an agent: it is not asked", oneLine(host))
+		return fmt.Errorf("marathon: %q is not the name or address of an agent: not read", oneLine(host))
 	}
 	return nil
 }
@@ -80,9 +80,9 @@ func agentAddress(ip netip.Addr, beside bool) error {
 	case ip.IsLoopback() && beside:
 		return nil
 	case ip.IsLoopback():
-		return fmt.Errorf("an agent at %s, a loopback address, is asked only where a Marathon is at one", ip)
+		return fmt.Errorf("an agent at %s, a loopback address, is only read where Marathon is at one, too", ip)
 	case ip.IsLinkLocalUnicast(), ip.IsUnspecified(), ip.IsMulticast(), ip == broadcast, compatible.Contains(ip), slices.Contains(metadata, ip):
-		return fmt.Errorf("no agent is at %s: it is not asked", ip)
+		return fmt.Errorf("%s cannot be an agent's address: not read", ip)
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func taskName(id string) error {
 		return errors.New("marathon: the failure names no task")
 	}
 	if strings.Trim(id, ".") == "" || strings.ContainsAny(id, "/\\\x00") {
-		return fmt.Errorf("marathon: %q is not the id of a task: its sandbox is not asked for", oneLine(id))
+		return fmt.Errorf("marathon: %q is not a task id: its sandbox is not read", oneLine(id))
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func SecretFile(path string) Secret {
 			return "", fmt.Errorf("secret: %w", err)
 		}
 		if b = bytes.TrimSpace(b); len(b) == 0 {
-			return "", fmt.Errorf("secret: file %s is empty: write the secret into it", path)
+			return "", fmt.Errorf("secret: file %s is empty: write the secret to it", path)
 		}
 		return string(b), nil
 	}
@@ -61,9 +61,9 @@ func (a Auth) check() error {
 	}
 	switch {
 	case ways > 1:
-		return errors.New("marathon auth: give one of user and password, bearer, token")
+		return errors.New("marathon auth: user and password, bearer, and token are mutually exclusive: keep one")
 	case (a.User == "") != (a.Password == nil):
-		return errors.New("marathon auth: user and password are only of use together")
+		return errors.New("marathon auth: user and password must be set together")
 	}
 	return nil
 }
@@ -84,7 +84,7 @@ func (a Auth) set(r *http.Request) error {
 		return fmt.Errorf("marathon auth: %w", err)
 	}
 	if strings.ContainsAny(v, "\r\n") {
-		return errors.New("marathon auth: the secret has a line break in it: it cannot stand in a header")
+		return errors.New("marathon auth: the secret contains a line break and cannot be sent in a header")
 	}
 	if prefix == "" {
 		r.SetBasicAuth(a.User, v)

@@ -23,6 +23,6 @@ func (c *Client) body(resp *http.Response) (*meter.Reader, error) {
 	case "gzip":
 		return meter.Gunzip(resp.Body, c.options.MaxBody)
 	default:
-		return nil, fmt.Errorf("it is encoded as %q, which was not asked for", oneLine(encoding))
+		return nil, fmt.Errorf("it is encoded as %q, which was not requested", oneLine(encoding))
 	}
 }

@@ -112,7 +112,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	c.mu.Lock()
 	if c.running {
 		c.mu.Unlock()
-		return errors.New("marathon: the cache is running already")
+		return errors.New("marathon: the cache is already running")
 	}
 	c.running = true
 	c.mu.Unlock()

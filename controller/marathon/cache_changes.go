@@ -211,7 +211,7 @@ func (c *Cache) listen(ctx context.Context) {
 		if failures++; time.Since(began) >= lasting {
 			failures = 1
 		}
-		c.options.Log.Debug("Marathon's events are not heard", "error", err)
+		c.options.Log.Debug("Marathon's event stream is not connected", "error", err)
 		if wait.Sleep(ctx, wait.Jitter(failureBackoff.After(failures))) != nil {
 			return
 		}

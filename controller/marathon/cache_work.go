@@ -174,7 +174,7 @@ func (c *Cache) list(ctx context.Context, why string) {
 		c.pace = pace{resync: now.Add(wait.Jitter(c.options.Resync)), list: now, took: took, round: now.Add(roundBreath)}
 		c.listed = at
 	}
-	c.options.Log.Debug("list of Marathon read", "why", why, "took", took, "changed", changed, "marked", len(taken.changed)+len(taken.fares), "error", err)
+	c.options.Log.Debug("read Marathon's list", "why", why, "took", took, "changed", changed, "marked", len(taken.changed)+len(taken.fares), "error", err)
 	c.tell()
 }
 
@@ -247,7 +247,7 @@ func (c *Cache) round(ctx context.Context) {
 	c.pace.round = now.Add(max(roundBreath, roundShare*now.Sub(began)))
 	switch {
 	case err != nil:
-		c.options.Log.Debug("Marathon could not be read", "error", err)
+		c.options.Log.Debug("cannot read Marathon", "error", err)
 		c.missed(now)
 		c.pace.retry = now // by a list, at once
 	case c.stream != stream:

@@ -131,18 +131,18 @@ func (c *Client) Close() {
 
 func parseURLs(raw []string) ([]*url.URL, error) {
 	if len(raw) == 0 {
-		return nil, errors.New("marathon: no URL given: want one such as http://localhost:8080")
+		return nil, errors.New("marathon: no URL given: expected one such as http://localhost:8080")
 	}
 	var bases []*url.URL
 	for _, s := range raw {
 		u, err := url.Parse(strings.TrimRight(strings.TrimSpace(s), "/"))
 		switch {
 		case err != nil: // its text holds the URL, and that perhaps a password
-			return nil, errors.New("marathon: a URL cannot be parsed: want one such as http://localhost:8080")
+			return nil, errors.New("marathon: a URL cannot be parsed: expected one such as http://localhost:8080")
 		case u.User != nil:
-			return nil, fmt.Errorf("marathon: URL %s has a user or password in it: they belong into auth", u.Redacted())
+			return nil, fmt.Errorf("marathon: URL %s contains a user or password: move them to auth", u.Redacted())
 		case u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "":
-			return nil, fmt.Errorf("marathon: URL %q: want one such as http://localhost:8080", s)
+			return nil, fmt.Errorf("marathon: URL %q: expected one such as http://localhost:8080", s)
 		}
 		bases = append(bases, u)
 	}
@@ -160,16 +160,16 @@ func parseURLs(raw []string) ([]*url.URL, error) {
 func (c *Client) redirect(r *http.Request, via []*http.Request) error {
 	to, from := r.URL, via[len(via)-1].URL
 	if len(via) >= 4 {
-		return errors.New("Marathon redirects in a circle")
+		return errors.New("Marathon's redirects form a loop")
 	}
 	if via[0].Method != http.MethodGet {
-		return fmt.Errorf("Marathon redirects a write to %s: give the URL of a Marathon, not of something in front of it", oneLine(to.Host))
+		return fmt.Errorf("Marathon redirects a write to %s: set the URL of Marathon itself, not of something in front of it", oneLine(to.Host))
 	}
 	if from.Scheme == "https" && to.Scheme != "https" {
-		return fmt.Errorf("Marathon redirects from https to %s://%s, where anybody on the way can read the credential: it is not followed", oneLine(to.Scheme), oneLine(to.Host))
+		return fmt.Errorf("Marathon redirects from https to %s://%s, where anyone in between can read the credential: not followed", oneLine(to.Scheme), oneLine(to.Host))
 	}
 	if to.User != nil {
-		return fmt.Errorf("Marathon redirects to %s with a user in the URL: it is not followed", oneLine(to.Host))
+		return fmt.Errorf("Marathon redirects to %s with a user in the URL: not followed", oneLine(to.Host))
 	}
 	for _, b := range c.bases {
 		if b.Scheme == to.Scheme && b.Host == to.Host {
@@ -381,7 +381,7 @@ func brokenOff(err error) error {
 	if errors.Is(err, ErrTooLarge) {
 		return fmt.Errorf("its answer: %w", err)
 	}
-	return fmt.Errorf("its answer breaks off: %w", err)
+	return fmt.Errorf("its answer ends early: %w", err)
 }
 
 const notJSON = "it is %q and not JSON: is this URL a Marathon?"
@@ -487,11 +487,11 @@ func (c *Client) get(ctx context.Context, path string, v any) error {
 // not take is refused, so that no request can mean another one than it says.
 func idPath(prefix, id string) (string, error) {
 	if !strings.HasPrefix(id, "/") || len(id) < 2 {
-		return "", fmt.Errorf("marathon: id %q: want an absolute one such as /shop/cart", id)
+		return "", fmt.Errorf("marathon: id %q: expected an absolute id such as /shop/cart", id)
 	}
 	for segment := range strings.SplitSeq(id[1:], "/") {
 		if segment == "" || strings.Trim(segment, ".") == "" || strings.ContainsFunc(segment, notOfID) {
-			return "", fmt.Errorf("marathon: id %q: want segments of a-z, 0-9, - and dots", id)
+			return "", fmt.Errorf("marathon: id %q: expected segments of a-z, 0-9, - and dots", id)
 		}
 	}
 	return prefix + id, nil

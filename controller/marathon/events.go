@@ -174,7 +174,7 @@ func (c *Client) stream(ctx context.Context, base *url.URL, path string) (*Strea
 		failure.Sent, failure.Status = true, resp.StatusCode
 		failure.read(resp.Header, body, cleanser{})
 		if resp.StatusCode == http.StatusOK {
-			failure.Status, failure.Cause = 0, fmt.Errorf("its answer is %q and no event stream", oneLine(resp.Header.Get("Content-Type")))
+			failure.Status, failure.Cause = 0, fmt.Errorf("its answer is %q and not an event stream", oneLine(resp.Header.Get("Content-Type")))
 		}
 		return fail(failure)
 	}

@@ -78,7 +78,7 @@ type onlyID struct {
 
 func (t *treeIDs) shape() error {
 	if t.ID != "/" || t.Apps == nil || t.Groups == nil {
-		return fmt.Errorf("it is the group %q, or has no lists of apps and groups: want all that is in /", oneLine(t.ID))
+		return fmt.Errorf("it is the group %q, or has no lists of apps and groups: expected the root group", oneLine(t.ID))
 	}
 	return nil
 }

@@ -33,8 +33,8 @@ func giveUpWithin(fd int, left time.Duration) error {
 	again := time.Duration(info.Rto) * time.Microsecond
 	timeout := (left*8/9 - 2*again).Milliseconds()
 	if timeout < 1 {
-		return fmt.Errorf("the lease lasts %s, too short for a path to Marathon on which lost packets are sent again after %s: "+
-			"expected that seldom, else raise zookeeper.sessionTimeout", left.Round(time.Millisecond), again)
+		return fmt.Errorf("the lease lasts %s, too short for a path to Marathon with a retransmission timeout of %s: "+
+			"if this happens often, raise zookeeper.sessionTimeout", left.Round(time.Millisecond), again)
 	}
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(min(timeout, math.MaxInt32))); err != nil {
 		return fmt.Errorf("cannot set TCP_USER_TIMEOUT of the connection: %w", err)

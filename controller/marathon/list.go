@@ -123,7 +123,7 @@ func readApps(r io.Reader, apps map[string]listed, k *known) error {
 		return err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the document")
+		return errors.New("unexpected data after the document")
 	}
 	if !seen {
 		return errors.New(`it has no "apps"`)
@@ -152,7 +152,7 @@ func readMembers(dec *json.Decoder, apps map[string]listed, k *known) error {
 func addApp(a listed, apps map[string]listed) error {
 	id := a.Definition.ID
 	if _, twice := apps[id]; twice || !strings.HasPrefix(id, "/") {
-		return fmt.Errorf("its id is %q: want each absolute and once", oneLine(id))
+		return fmt.Errorf("its id is %q: expected unique absolute ids", oneLine(id))
 	}
 	apps[id] = a
 	return nil
@@ -164,7 +164,7 @@ func delimiter(dec *json.Decoder, want json.Delim) error {
 		return half(err)
 	}
 	if t != want {
-		return fmt.Errorf("want %q and not %v", want.String(), t)
+		return fmt.Errorf("expected %q, found %v", want.String(), t)
 	}
 	return nil
 }

@@ -111,7 +111,7 @@ var stages = map[string]struct{ words, resource string }{
 
 // OffersTaken is what Why says where nothing keeps the instances from being
 // launched: what they are at is said by their tasks.
-const OffersTaken = "offers are being taken"
+const OffersTaken = "offers are being accepted"
 
 // Why says in one sentence why the instances wait.
 func (q QueueItem) Why() string {
@@ -122,7 +122,7 @@ func (q QueueItem) Why() string {
 		return q.WaitsFor
 	}
 	if q.Summary.Processed == 0 {
-		return fmt.Sprintf("no offers came for role %q: Mesos has no agent for it, or its quota is used up", q.Role)
+		return fmt.Sprintf("no offers for role %q: Mesos has no agent for it, or its quota is exhausted", q.Role)
 	}
 	if q.Summary.Unused == 0 {
 		return OffersTaken
@@ -150,13 +150,13 @@ func (q QueueItem) Why() string {
 	}
 	why += fmt.Sprintf(", %s for %s", share, name)
 	if wants, ok := q.wants(stages[top.Reason].resource); ok {
-		why += ": wants " + number(wants)
+		why += ": requires " + number(wants)
 		if largest, ok := q.largestOffer(stages[top.Reason].resource); ok {
 			why += ", largest offer " + number(largest)
 		}
 	}
 	if ports := q.hostPorts(); top.Reason == insufficientPorts && ports != "" {
-		why += ": wants " + ports
+		why += ": requires " + ports
 	}
 	if constraint != "" {
 		why += "; " + constraint

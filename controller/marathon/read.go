@@ -62,7 +62,7 @@ func (c *Client) list(ctx context.Context, k *known) (*reading, error) {
 	})
 	g.Go(func() (err error) { r.deployments, err = c.Deployments(ctx); return err })
 	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("the state of Marathon is not known: %w", cmp.Or(infoErr, err))
+		return nil, fmt.Errorf("the state of Marathon is unknown: %w", cmp.Or(infoErr, err))
 	}
 	return &r, nil
 }
@@ -197,7 +197,7 @@ func (l *listOf[T]) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	if items == nil {
-		return errors.New("it is null: want a list")
+		return errors.New("expected a list, found null")
 	}
 	*l = items
 	return nil

@@ -268,11 +268,11 @@ func TestQueueSaysWhy(t *testing.T) {
 	withOffers := strings.Replace(string(locks[4].Body), `"app":`, `"lastUnusedOffers":[{"offer":{"hostname":"h","resources":[
 		{"name":"cpus","role":"*","scalar":1000.0},{"name":"cpus","role":"other","scalar":5000.0}]},"reason":["InsufficientCpus"]}],"app":`, 1)
 	for name, c := range map[string]struct{ body, want string }{
-		"recorded":    {string(locks[4].Body), "55 of 56 offers refused, all for cpus: wants 99999"},
-		"with offers": {withOffers, "55 of 56 offers refused, all for cpus: wants 99999, largest offer 1000"},
+		"recorded":    {string(locks[4].Body), "55 of 56 offers refused, all for cpus: requires 99999"},
+		"with offers": {withOffers, "55 of 56 offers refused, all for cpus: requires 99999, largest offer 1000"},
 		"two reasons": {`{"queue":[{"app":{"id":"/a","mem":64},"delay":{"overdue":true},"processedOffersSummary":{"processedOffersCount":9,"unusedOffersCount":8,
 			"rejectSummaryLastOffers":[{"reason":"UnfulfilledConstraint","declined":3,"processed":8},{"reason":"InsufficientMemory","declined":5,"processed":5}]}}]}`,
-			"8 of 9 offers refused, 5 of the last 8 for mem: wants 64"},
+			"8 of 9 offers refused, 5 of the last 8 for mem: requires 64"},
 		"constraint": {`{"queue":[{"app":{"id":"/a","constraints":[["hostname","UNIQUE"]]},"delay":{"overdue":true},"processedOffersSummary":{"processedOffersCount":14,"unusedOffersCount":12,
 			"rejectSummaryLastOffers":[{"reason":"UnfulfilledConstraint","declined":3,"processed":3}],
 			"rejectSummaryLaunchAttempt":[{"reason":"UnfulfilledConstraint","declined":12,"processed":12}]}}]}`, "constraint hostname UNIQUE refuses 12 of 12 offers"},
@@ -284,19 +284,19 @@ func TestQueueSaysWhy(t *testing.T) {
 		"constraint, and more for another reason": {`{"queue":[{"app":{"id":"/a","mem":64,"constraints":[["rack","CLUSTER","r1"]]},"delay":{"overdue":true},"processedOffersSummary":{"processedOffersCount":9,"unusedOffersCount":8,
 			"rejectSummaryLastOffers":[{"reason":"UnfulfilledConstraint","declined":3,"processed":8},{"reason":"InsufficientMemory","declined":5,"processed":5}],
 			"rejectSummaryLaunchAttempt":[{"reason":"UnfulfilledConstraint","declined":3,"processed":8},{"reason":"InsufficientMemory","declined":5,"processed":5}]}}]}`,
-			"8 of 9 offers refused, 5 of the last 8 for mem: wants 64; constraint rack CLUSTER r1 refuses 3 of 8 offers"},
+			"8 of 9 offers refused, 5 of the last 8 for mem: requires 64; constraint rack CLUSTER r1 refuses 3 of 8 offers"},
 		"constraint of which nothing is known": {`{"queue":[{"app":{"id":"/a"},"delay":{"overdue":true},"processedOffersSummary":{"processedOffersCount":2,"unusedOffersCount":2,
 			"rejectSummaryLastOffers":[{"reason":"UnfulfilledConstraint","declined":2,"processed":2}]}}]}`, "2 of 2 offers refused, all for a constraint"},
 		"ports": {`{"queue":[{"app":{"id":"/a","requirePorts":true,"portDefinitions":[{"port":8080},{"port":0}]},"delay":{"overdue":true},"processedOffersSummary":{"processedOffersCount":2,"unusedOffersCount":2,
-			"rejectSummaryLastOffers":[{"reason":"InsufficientPorts","declined":2,"processed":2}]}}]}`, "2 of 2 offers refused, all for ports: wants 8080"},
+			"rejectSummaryLastOffers":[{"reason":"InsufficientPorts","declined":2,"processed":2}]}}]}`, "2 of 2 offers refused, all for ports: requires 8080"},
 		"back-off": {`{"queue":[{"app":{"id":"/a"},"delay":{"timeLeftSeconds":90,"overdue":false}}]}`, "launching is delayed by 1m30s after failures"},
 		"no engine": {`{"queue":[{"app":{"id":"/a"},"delay":{"overdue":true},"waitsFor":"no Docker engine answers","processedOffersSummary":{"processedOffersCount":1,"unusedOffersCount":1}}]}`,
 			"no Docker engine answers"},
 		"no offers": {`{"queue":[{"app":{"id":"/a"},"role":"dev","delay":{"overdue":true}}]}`,
-			`no offers came for role "dev": Mesos has no agent for it, or its quota is used up`},
+			`no offers for role "dev": Mesos has no agent for it, or its quota is exhausted`},
 		"unknown reason": {`{"queue":[{"pod":{"id":"/a"},"delay":{"overdue":true},"processedOffersSummary":{"processedOffersCount":2,"unusedOffersCount":2,
 			"rejectSummaryLastOffers":[{"reason":"NewInMarathon2","declined":2,"processed":2}]}}]}`, "2 of 2 offers refused, all for NewInMarathon2"},
-		"offers taken": {`{"queue":[{"app":{"id":"/a"},"delay":{"overdue":true},"processedOffersSummary":{"processedOffersCount":1}}]}`, "offers are being taken"},
+		"offers taken": {`{"queue":[{"app":{"id":"/a"},"delay":{"overdue":true},"processedOffersSummary":{"processedOffersCount":1}}]}`, "offers are being accepted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			queue, err := clientOf(t, map[string]step{"GET /v2/queue": says(200, c.body)}).Queue(t.Context())

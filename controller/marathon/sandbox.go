@@ -39,7 +39,7 @@ func (c *Client) Stderr(ctx context.Context, f TaskFailure) (string, error) {
 		return tail(func(query string, v any) error { return c.get(ctx, "/files/read?"+query, v) }, folder+"/"+f.TaskID+"/stderr")
 	}
 	if f.Host == "" || c.options.AgentPort < 0 {
-		return "", errors.New("marathon: no agent to ask")
+		return "", errors.New("marathon: no agent to read from")
 	}
 	if err := agentHost(f.Host); err != nil {
 		return "", err

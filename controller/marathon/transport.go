@@ -14,7 +14,7 @@ import (
 func warnOfProxies(log *slog.Logger, bases []*url.URL, proxy func(*http.Request) (*url.URL, error)) {
 	for _, base := range bases {
 		if between, err := proxy(&http.Request{URL: base}); err == nil && between != nil {
-			log.Warn("writes to Marathon go through a proxy, which may deliver them after another replica leads: add the host to NO_PROXY",
+			log.Warn("writes to Marathon go through a proxy, which may deliver them after another replica has become the leader: add the host to NO_PROXY",
 				"marathon", base.Host, "proxy", between.Host)
 		}
 	}
@@ -27,7 +27,7 @@ func newTransport(o Options) (*http.Transport, error) {
 		return nil, fmt.Errorf("marathon tls: %w", err)
 	}
 	if o.TLS.Insecure {
-		o.Log.Warn("certificates of Marathon are not verified: anybody on the way can read and change what is sent")
+		o.Log.Warn("Marathon's certificates are not verified: anyone in between can read and change the traffic")
 	}
 	return &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: o.DialTimeout, KeepAlive: 15 * time.Second}).DialContext,

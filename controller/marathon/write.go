@@ -124,7 +124,7 @@ func (c *Client) MergeApp(ctx context.Context, a *manifests.App, force bool) (Re
 // PutApps creates or replaces many apps in one deployment, all or none.
 func (c *Client) PutApps(ctx context.Context, apps []*manifests.App, force bool) (Receipt, error) {
 	if len(apps) == 0 {
-		return Receipt{}, errors.New("marathon: no apps to put: an empty array would still be a deployment")
+		return Receipt{}, errors.New("marathon: no apps to write: an empty array would still start a deployment")
 	}
 	seen := make(map[string]bool, len(apps))
 	for _, a := range apps {
@@ -132,7 +132,7 @@ func (c *Client) PutApps(ctx context.Context, apps []*manifests.App, force bool)
 			return Receipt{}, err
 		}
 		if seen[a.ID] { // Marathon would let the last one win, in silence
-			return Receipt{}, fmt.Errorf("marathon: id %s is twice among the apps to put", a.ID)
+			return Receipt{}, fmt.Errorf("marathon: id %s occurs twice among the apps to write", a.ID)
 		}
 		seen[a.ID] = true
 	}

@@ -85,7 +85,7 @@ func Loopback(address string) bool {
 func (n Names) Require(remedy string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !n.Accept(r) {
-			refuse(w, http.StatusMisdirectedRequest, "refused: this server is not asked by the name in the request's Host, which a page of another site could have given to it: "+remedy)
+			refuse(w, http.StatusMisdirectedRequest, "refused: the Host of the request is not a name of this server, and a page of another site could have chosen it: "+remedy)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -117,7 +117,7 @@ func SameOrigin(links Links, next http.Handler) http.Handler {
 		asWrite := *r // or reads would not be looked at
 		asWrite.Method = http.MethodPost
 		if err := protection.Check(&asWrite); err != nil && !(links == ToRead && opens(r)) {
-			refuse(w, http.StatusForbidden, "refused: a web page of another site has sent this request (as its Origin or Sec-Fetch-Site says)")
+			refuse(w, http.StatusForbidden, "refused: a web page of another site sent this request (see its Origin or Sec-Fetch-Site)")
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -52,7 +52,7 @@ func (r Printer) Write(w io.Writer, p Plan, format string) error {
 	case "markdown":
 		b = r.markdown(p)
 	default:
-		return fmt.Errorf("output format %q: want one of %s", format, strings.Join(Formats(), ", "))
+		return fmt.Errorf("output format %q: expected one of %s", format, strings.Join(Formats(), ", "))
 	}
 	if err != nil {
 		return fmt.Errorf("print plan as %s: %w", format, err)

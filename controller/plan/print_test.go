@@ -137,7 +137,7 @@ func TestJSONAndYAMLSayTheSame(t *testing.T) {
 
 func TestUnknownFormatNamesTheKnownOnes(t *testing.T) {
 	err := Write(&bytes.Buffer{}, Plan{}, "xml")
-	if err == nil || err.Error() != `output format "xml": want one of text, json, yaml, markdown` {
+	if err == nil || err.Error() != `output format "xml": expected one of text, json, yaml, markdown` {
 		t.Errorf("got %v", err)
 	}
 }

@@ -29,7 +29,7 @@ func OnClose(dial Dial) Dial {
 		}
 		if err := whenClosed(conn); err != nil {
 			_ = conn.Close() // nothing was written
-			return nil, fmt.Errorf("the connection to %s would go on sending after it is closed: %w", address, err)
+			return nil, fmt.Errorf("the connection to %s would continue to send after it is closed: %w", address, err)
 		}
 		return conn, nil
 	}

@@ -44,7 +44,7 @@ func (f *File) SaveAhead(ctx context.Context, sync string, s State) error {
 	case errors.Is(err, errNoLine): // nothing was saved yet, a line was cut off, or there are enough
 		return f.Save(ctx, sync, s)
 	case err != nil:
-		return fmt.Errorf("what sync %q is about to send is not saved: %w", sync, err)
+		return fmt.Errorf("intents of sync %q are not saved: %w", sync, err)
 	}
 	return nil
 }
@@ -81,14 +81,14 @@ func decodeAhead(lines []byte, s *State) error {
 		}
 		var l aheadLine
 		if err := strictly(line, &l); err != nil {
-			return fmt.Errorf("%w: what was noted after it: %w", ErrCorrupt, err)
+			return fmt.Errorf("%w: its intent log: %w", ErrCorrupt, err)
 		}
 		if l.Sum != sum(l.Ahead) {
-			return fmt.Errorf("%w: the checksum of what was noted after it is wrong", ErrCorrupt)
+			return fmt.Errorf("%w: the checksum of its intent log is wrong", ErrCorrupt)
 		}
 		var a ahead
 		if err := strictly(l.Ahead, &a); err != nil {
-			return fmt.Errorf("%w: what was noted after it: %w", ErrCorrupt, err)
+			return fmt.Errorf("%w: its intent log: %w", ErrCorrupt, err)
 		}
 		s.Sent, s.Healthy = a.Sent, a.Healthy
 		if a.Newest != nil { // a line of an older Pacer has none

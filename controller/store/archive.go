@@ -36,7 +36,7 @@ const (
 // shortSum is what of a checksum is in the name of a file or node.
 func shortSum(sum string) (string, error) {
 	if _, err := hex.DecodeString(sum); err != nil || len(sum) < sumLength {
-		return "", fmt.Errorf("%q is no checksum", sum)
+		return "", fmt.Errorf("%q is not a checksum", sum)
 	}
 	return sum[:sumLength], nil
 }

@@ -100,7 +100,7 @@ func decodeState(b []byte, sync string) (State, error) {
 	case e.Format != format:
 		return State{}, fmt.Errorf("%w: format %d", ErrCorrupt, e.Format)
 	case e.Sum != sum(e.State):
-		return State{}, fmt.Errorf("%w: its checksum is wrong", ErrCorrupt)
+		return State{}, fmt.Errorf("%w: checksum mismatch", ErrCorrupt)
 	case e.Sync != sync:
 		return State{}, fmt.Errorf("%w: it is the state of sync %q", ErrCorrupt, e.Sync)
 	}
@@ -121,7 +121,7 @@ func newerThan(b []byte, known int) error {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	if version.Format > known {
-		return fmt.Errorf("%w: format %d, this Pacer knows %d: install the newer one again", ErrNewer, version.Format, known)
+		return fmt.Errorf("%w: format %d, this Pacer supports %d: install the newer version again", ErrNewer, version.Format, known)
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func strictly(b []byte, v any) error {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more follows after the end")
+		return errors.New("unexpected data after the end")
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // ErrOccupied: where a copy is to go to there is something already.
-var ErrOccupied = errors.New("states are saved there already")
+var ErrOccupied = errors.New("the target already has stored states")
 
 // Copy copies the states of all syncs, with the revisions that they keep, and
 // names the syncs. Nothing is written where
@@ -34,7 +34,7 @@ func Copy(ctx context.Context, from, to Records, force bool) ([]string, error) {
 	states := make([]State, len(syncs))
 	for i, sync := range syncs {
 		if states[i], err = from.Peek(ctx, sync); err != nil {
-			return nil, fmt.Errorf("nothing is copied: %w", err)
+			return nil, fmt.Errorf("nothing was copied: %w", err)
 		}
 	}
 	for i, sync := range syncs {
@@ -108,7 +108,7 @@ func copyOne(ctx context.Context, to Records, sync string, s State) error {
 		return err
 	}
 	if got, err := encode(copied, sync); err != nil || !bytes.Equal(want, got) {
-		return errors.Join(fmt.Errorf("state of sync %q: the copy is not the same", sync), err)
+		return errors.Join(fmt.Errorf("state of sync %q: the copy differs", sync), err)
 	}
 	return nil
 }

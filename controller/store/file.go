@@ -22,9 +22,9 @@ import (
 var (
 	// ErrCorrupt: what was saved cannot be understood. It is set aside, and what
 	// the sync has applied is not known any more.
-	ErrCorrupt = errors.New("the saved state is corrupt")
+	ErrCorrupt = errors.New("the stored state is corrupt")
 	// ErrNewer: a newer Pacer saved it. It is set aside.
-	ErrNewer = errors.New("the saved state is of a newer version")
+	ErrNewer = errors.New("the stored state is of a newer version")
 	// ErrLocked: another process uses the folder.
 	ErrLocked = errors.New("the state folder is in use")
 	// ErrNoFolder: there is no such folder.
@@ -84,7 +84,7 @@ func OpenExisting(folder string) (*File, error) {
 	}
 	switch _, err := os.ReadDir(folder); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("%w: %s: nothing is kept there; a stateDir in the configuration that is relative starts at its file, one in a flag or the environment at the working directory", ErrNoFolder, folder)
+		return nil, fmt.Errorf("%w: %s: no state is stored there; a relative stateDir in the configuration is resolved against its file, one in a flag or the environment against the working directory", ErrNoFolder, folder)
 	case err != nil:
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
@@ -140,7 +140,7 @@ func locked(folder string) error {
 	if pid, err := os.ReadFile(filepath.Join(folder, lockName)); err == nil && len(pid) > 0 {
 		holder = "process " + strings.TrimSpace(string(pid))
 	}
-	return fmt.Errorf("%w: %s by %s: stop that, or give this one a folder of its own by stateDir", ErrLocked, folder, holder)
+	return fmt.Errorf("%w: %s by %s: stop that one, or set another stateDir", ErrLocked, folder, holder)
 }
 
 // sweep removes what writes that were killed have left, and finds out whether
@@ -249,12 +249,12 @@ func (f *File) setAside(name, sync string, why error) error {
 	}
 	aside := name + mark + f.now().UTC().Format("20060102T150405.000000000")
 	if err := os.Rename(name, aside); err != nil {
-		return fmt.Errorf("state of sync %q: %w; setting it aside: %w", sync, why, err)
+		return fmt.Errorf("state of sync %q: %w; moving it aside: %w", sync, why, err)
 	}
 	if err := f.files.syncFolder(f.folder); err != nil {
-		return fmt.Errorf("state of sync %q: %w; setting it aside: %w", sync, why, err)
+		return fmt.Errorf("state of sync %q: %w; moving it aside: %w", sync, why, err)
 	}
-	return fmt.Errorf("state of sync %q: %w: it is set aside as %s; inventory, suspensions, rollbacks, approvals and history are lost with it", sync, why, aside)
+	return fmt.Errorf("state of sync %q: %w: moved aside to %s; its inventory, suspensions, rollbacks, approvals and history are lost", sync, why, aside)
 }
 
 // Save replaces what is saved of a sync, see Store. Older history than
@@ -274,7 +274,7 @@ func (f *File) Save(ctx context.Context, sync string, s State) error {
 		return told(sync, os.ErrClosed)
 	}
 	if err := replace(f.files, f.folder, filepath.Base(name), b); err != nil {
-		return fmt.Errorf("state of sync %q is not saved, the one before stays: %w", sync, err)
+		return fmt.Errorf("state of sync %q is not saved, the previous one remains: %w", sync, err)
 	}
 	delete(f.ahead, name)
 	return nil

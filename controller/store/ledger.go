@@ -89,9 +89,9 @@ func OpenLedger(folder string) (*Ledger, error) {
 	}
 	aside := name + ".corrupt-" + time.Now().UTC().Format("20060102T150405.000000000")
 	if err := os.Rename(name, aside); err != nil {
-		return nil, fmt.Errorf("state folder: %s cannot be understood, nor set aside: %w", ledgerName, err)
+		return nil, fmt.Errorf("state folder: %s cannot be parsed, nor moved aside: %w", ledgerName, err)
 	}
-	l.doubt = fmt.Sprintf("%s, which remembers the syncs that had one, cannot be understood (%v) and is set aside as %s", ledgerName, err, aside)
+	l.doubt = fmt.Sprintf("%s, which lists the syncs with stored state, cannot be parsed (%v) and was moved aside to %s", ledgerName, err, aside)
 	return l, nil
 }
 
@@ -108,7 +108,7 @@ func (l *Ledger) judge(sync, place string, s *State) *LostError {
 	case !known && (l.doubt == "" || s.there()):
 		return nil
 	case !known:
-		return &LostError{Why: "there is no record of the sync, and " + l.doubt}
+		return &LostError{Why: "the sync has no record, and " + l.doubt}
 	}
 	lost := &LostError{Was: slices.Clone(r.IDs)}
 	moved := ""
@@ -119,11 +119,11 @@ func (l *Ledger) judge(sync, place string, s *State) *LostError {
 	case !s.there():
 		lost.Why = "the record of the sync is gone" + moved
 	case place == placeFolder && r.Place != placeFolder:
-		lost.Why = "the record of the sync is an older one" + moved
+		lost.Why = "the record of the sync is an older version" + moved
 	case r.Place != place || s.replaces(r.IDs[len(r.IDs)-1]):
 		return nil
 	default:
-		lost.Why = "the record of the sync was lost, and another one begun that knows nothing of it"
+		lost.Why = "the record of the sync was lost, and a new one was started without it"
 	}
 	return lost
 }
@@ -149,7 +149,7 @@ func (l *Ledger) note(sync, place, id string) error {
 		err = replace(l.files, l.folder, ledgerName, append(b, '\n'))
 	}
 	if err != nil {
-		return fmt.Errorf("state folder: %s is not written, so that a loss could not be told from a first start: %w", ledgerName, err)
+		return fmt.Errorf("state folder: cannot write %s, without which a loss looks like a first start: %w", ledgerName, err)
 	}
 	l.unwritten = false
 	return nil

@@ -55,7 +55,7 @@ func (s *State) replaces(id string) bool { return s.ID == id || slices.Contains(
 func (s *State) there() bool { return s.ID != "" || s.Inventory != nil }
 
 // ErrLost is what a LostError is.
-var ErrLost = errors.New("the saved state is lost")
+var ErrLost = errors.New("the stored state is lost")
 
 // LostError says that the record of a sync is known to be lost: there was one,
 // and what is there now, if anything, is another.

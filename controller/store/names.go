@@ -23,7 +23,7 @@ func escaped(sync string) (string, error) {
 		}
 	}
 	if b.Len() == 0 || b.Len() > longestName {
-		return "", fmt.Errorf("the name must have 1 to %d characters, each beside a-z, 0-9, - and _ counting as three", longestName)
+		return "", fmt.Errorf("the name must have 1 to %d characters; each other than a-z, 0-9, - and _ counts as three", longestName)
 	}
 	return b.String(), nil
 }

@@ -26,7 +26,7 @@ func (f *File) Probe(ctx context.Context) error {
 		return os.ErrClosed
 	}
 	if err := f.probe(); err != nil {
-		return fmt.Errorf("state folder: nothing can be saved: %w", err)
+		return fmt.Errorf("state folder: cannot write: %w", err)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func TestAProbeOfAFolderLeavesNothing(t *testing.T) {
 		if err := os.RemoveAll(folder); err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "nothing can be saved") {
+		if err := f.Probe(t.Context()); err == nil || !strings.Contains(err.Error(), "cannot write") {
 			t.Errorf("a probe of no folder: %v", err)
 		}
 	})

@@ -103,7 +103,7 @@ func (m *remembering) Peek(ctx context.Context, sync string) (State, error) {
 		}
 		made, err := m.claimer.claim(ctx, sync, claim{ID: uuid.NewString(), Why: lost.Why, Was: lost.Was})
 		if err != nil {
-			m.log.Warn("the leader is not told of a loss of state that it may not know", "sync", sync, "loss", lost.Why, "error", err)
+			m.log.Warn("cannot report a loss of state to the leader", "sync", sync, "loss", lost.Why, "error", err)
 		}
 		if made || err != nil {
 			return s, lost
@@ -164,7 +164,7 @@ func (m *remembering) settle(ctx context.Context, sync string, s *State) {
 		return
 	}
 	if err := m.claimer.settle(ctx, sync, id); err != nil {
-		m.log.Warn("the report of a loss of state stays, though it is known", "sync", sync, "error", err)
+		m.log.Warn("cannot remove the report of a loss of state that is handled", "sync", sync, "error", err)
 	}
 }
 
@@ -180,6 +180,6 @@ func (m *remembering) Save(ctx context.Context, sync string, s State) error {
 
 func (m *remembering) note(sync, id string) {
 	if err := m.ledger.note(sync, m.place, id); err != nil {
-		m.log.Warn("a saved state is not remembered", "sync", sync, "error", err)
+		m.log.Warn("cannot record a saved state in the ledger", "sync", sync, "error", err)
 	}
 }

@@ -40,13 +40,13 @@ func TestLedgerJudges(t *testing.T) {
 		{"gone", [][2]string{{here, "a"}}, here, State{}, "the record of the sync is gone"},
 		{"gone, in a folder", [][2]string{{placeFolder, "a"}}, placeFolder, State{}, "the record of the sync is gone"},
 		{"another place, without any", [][2]string{{here, "a"}}, elsewhere, State{}, "the record of the sync is gone; it was in " + here + ", and the configuration now says " + elsewhere},
-		{"another", [][2]string{{here, "a"}}, here, State{ID: "b"}, "the record of the sync was lost, and another one begun"},
+		{"another", [][2]string{{here, "a"}}, here, State{ID: "b"}, "the record of the sync was lost, and a new one was started"},
 		{"another, which knows", [][2]string{{here, "a"}}, here, State{ID: "b", Replaces: []string{"z", "a"}}, ""},
-		{"another, which knows of an older loss only", [][2]string{{here, "a"}, {here, "b"}}, here, State{ID: "c", Replaces: []string{"a"}}, "another one begun"},
-		{"the one before is back", [][2]string{{here, "a"}, {here, "b"}}, here, State{ID: "a"}, "another one begun"},
+		{"another, which knows of an older loss only", [][2]string{{here, "a"}, {here, "b"}}, here, State{ID: "c", Replaces: []string{"a"}}, "a new one was started"},
+		{"the one before is back", [][2]string{{here, "a"}, {here, "b"}}, here, State{ID: "a"}, "a new one was started"},
 		{"another place, with another", [][2]string{{here, "a"}}, elsewhere, State{ID: "b"}, ""},
 		{"another place, with a copy", [][2]string{{placeFolder, "a"}}, here, State{ID: "a"}, ""},
-		{"back to a folder, without a copy", [][2]string{{placeFolder, "a"}, {here, "a"}}, placeFolder, State{ID: "a"}, "the record of the sync is an older one; it was in " + here},
+		{"back to a folder, without a copy", [][2]string{{placeFolder, "a"}, {here, "a"}}, placeFolder, State{ID: "a"}, "the record of the sync is an older version; it was in " + here},
 		{"back to a folder, with a copy", [][2]string{{here, "a"}, {placeFolder, "a"}}, placeFolder, State{ID: "a"}, ""},
 	}
 	for _, c := range cases {
@@ -90,7 +90,7 @@ func TestADamagedLedgerIsDoubted(t *testing.T) {
 			if aside, _ := filepath.Glob(filepath.Join(folder, ledgerName+".corrupt-*")); len(aside) != 1 || !strings.Contains(l.Doubt(), aside[0]) {
 				t.Errorf("set aside: %q, told: %q", aside, l.Doubt())
 			}
-			if lost := l.judge("shop", placeFolder, &State{}); lost == nil || !strings.Contains(lost.Why, "cannot be understood") {
+			if lost := l.judge("shop", placeFolder, &State{}); lost == nil || !strings.Contains(lost.Why, "cannot be parsed") {
 				t.Errorf("without a record: %+v", lost)
 			}
 			if lost := l.judge("shop", placeFolder, &State{ID: "a"}); lost != nil {

@@ -73,7 +73,7 @@ func (disk) syncFolder(folder string) error {
 }
 
 // errNoLine: a file is not there, does not end in a whole line, or has enough lines.
-var errNoLine = errors.New("no line to go on from")
+var errNoLine = errors.New("no line to continue from")
 
 func (disk) extend(name string, line []byte) (err error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0)

@@ -21,7 +21,7 @@ func appendState(b []byte, s State) ([]byte, error) {
 	}
 	rest, first := bytes.CutPrefix(whole, []byte(`{"inventory":null`))
 	if !first {
-		return nil, fmt.Errorf("state: %.20s: want the inventory first", whole) // the fields were moved
+		return nil, fmt.Errorf("state: %.20s: expected the inventory first", whole) // the fields were moved
 	}
 	ids := slices.Sorted(maps.Keys(inventory))
 	b = append(b, `{"inventory":`...)

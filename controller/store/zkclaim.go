@@ -85,7 +85,7 @@ func (z *ZooKeeper) readClaim(c *zookeeper.Conn, node string) (*claim, error) {
 	}
 	var found claim
 	if err := json.Unmarshal(raw, &found); err != nil || found.ID == "" {
-		return &claim{ID: "unreadable-" + sum(raw), Why: "a replica remembers another record of the sync, in a node that cannot be understood"}, nil
+		return &claim{ID: "unreadable-" + sum(raw), Why: "a replica reports another record of the sync, in a node that cannot be parsed"}, nil
 	}
 	return &found, nil
 }
@@ -122,7 +122,7 @@ func (z *ZooKeeper) claim(ctx context.Context, sync string, made claim) (done bo
 		return err
 	})
 	if err != nil {
-		err = toldZooKeeper(sync, fmt.Errorf("its loss is not reported to the leader: %w", err))
+		err = toldZooKeeper(sync, fmt.Errorf("its loss cannot be reported to the leader: %w", err))
 	}
 	return done, err
 }

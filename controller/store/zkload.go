@@ -136,7 +136,7 @@ func readChunks(c *zookeeper.Conn, node string, at position) ([]byte, error) {
 func (z *ZooKeeper) setAside(c *zookeeper.Conn, node string, raw []byte, at position, why error) error {
 	guard, err := z.guard()
 	if err != nil {
-		return fmt.Errorf("%w: it is left as it is: %w", why, err)
+		return fmt.Errorf("%w: it is left unchanged: %w", why, err)
 	}
 	mark := "corrupt"
 	if errors.Is(why, ErrNewer) {
@@ -144,17 +144,17 @@ func (z *ZooKeeper) setAside(c *zookeeper.Conn, node string, raw []byte, at posi
 	}
 	aside := path.Join(z.root(), asideNode, path.Base(node)+"."+mark+"-"+z.now().UTC().Format("20060102T150405.000000000"))
 	if err := copyAside(c, node, aside, raw); err != nil {
-		return fmt.Errorf("%w; setting it aside: %w", why, err)
+		return fmt.Errorf("%w; moving it aside: %w", why, err)
 	}
 	claim, err := z.asideClaim(c, node, why)
 	if err != nil {
-		return fmt.Errorf("%w; setting it aside: %w", why, err)
+		return fmt.Errorf("%w; moving it aside: %w", why, err)
 	}
 	results, err := c.Multi(slices.Concat(guard, []any{&zk.SetDataRequest{Path: node, Version: at.version}}, claim)...)
 	if err != nil {
-		return fmt.Errorf("%w; setting it aside: %w", why, refusal(results, err, len(guard)))
+		return fmt.Errorf("%w; moving it aside: %w", why, refusal(results, err, len(guard)))
 	}
-	return fmt.Errorf("%w: it is set aside as node %s; inventory, suspensions, rollbacks, approvals and history are lost with it", why, aside)
+	return fmt.Errorf("%w: moved aside to node %s; its inventory, suspensions, rollbacks, approvals and history are lost", why, aside)
 }
 
 // copyAside copies a node and its children. They are not moved: whoever stops in

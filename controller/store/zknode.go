@@ -112,7 +112,7 @@ func cut(b []byte, chunkSize int) ([][]byte, error) {
 		chunks, rest = append(chunks, rest[:n]), rest[n:]
 	}
 	if len(chunks) > maxChunks {
-		return nil, fmt.Errorf("%d bytes are more than fit into %d nodes", len(b), maxChunks)
+		return nil, fmt.Errorf("%d bytes do not fit into %d nodes", len(b), maxChunks)
 	}
 	return chunks, nil
 }

@@ -36,7 +36,7 @@ func (z *ZooKeeper) Save(ctx context.Context, sync string, s State) error {
 		if v.begun {
 			r.tried, r.unswept = v.next.generation, true
 		}
-		return toldZooKeeper(sync, fmt.Errorf("it is not saved: %w", err))
+		return toldZooKeeper(sync, fmt.Errorf("not saved: %w", err))
 	}
 	return nil
 }
@@ -53,7 +53,7 @@ type save struct {
 }
 
 // errAgain: somebody was in the way, but only of this attempt.
-var errAgain = errors.New("the state is being looked at again")
+var errAgain = errors.New("the stored state is being checked again")
 
 // attempt saves. Where it cannot be told whether an attempt was taken, or why
 // not, the head tells: its generation is a name that nobody else has.
@@ -191,7 +191,7 @@ func refusal(results []zk.MultiResponse, err error, guards int) error {
 			continue
 		}
 		if i < guards && (errors.Is(r.Error, zk.ErrNoNode) || errors.Is(r.Error, zk.ErrBadVersion)) {
-			return fmt.Errorf("%w: ZooKeeper has given the lead to another: %w", ErrNotLeader, r.Error)
+			return fmt.Errorf("%w: another replica is the leader now: %w", ErrNotLeader, r.Error)
 		}
 		return r.Error
 	}
@@ -231,6 +231,6 @@ func (v *save) sweep(c *zookeeper.Conn) {
 	}
 	v.r.unswept = err != nil // the next save tries again
 	if err != nil {
-		v.z.o.Log.Info("parts of states that are not in force are still in ZooKeeper", "node", v.node, "error", err)
+		v.z.o.Log.Info("cannot remove unused parts of states from ZooKeeper", "node", v.node, "error", err)
 	}
 }

@@ -21,10 +21,10 @@ import (
 var (
 	// ErrStale: somebody else has saved, or removed, the state of the sync since
 	// this process loaded it. Load it again.
-	ErrStale = errors.New("the state was saved by somebody else meanwhile")
+	ErrStale = errors.New("another process saved the state in the meantime")
 	// ErrNotLeader: ZooKeeper does not have the guard's node any more, or the
 	// guard itself says so.
-	ErrNotLeader = errors.New("this process does not lead")
+	ErrNotLeader = errors.New("this process is not the leader")
 )
 
 // Guard names the node, and its version, that must be in ZooKeeper for a write
@@ -141,7 +141,7 @@ func (z *ZooKeeper) drop(conn *zookeeper.Conn) {
 		z.conn = nil
 		z.closing.Go(func() {
 			if err := conn.Close(); err != nil {
-				z.o.Log.Warn("a connection to ZooKeeper that was given up has not ended", "error", err)
+				z.o.Log.Warn("an abandoned connection to ZooKeeper has not ended", "error", err)
 			}
 		})
 	}
@@ -275,7 +275,7 @@ func (z *ZooKeeper) Users(ctx context.Context) ([]string, error) {
 		return z.findUsers(c, z.root(), &users)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("users of %s in ZooKeeper: %w", z.root(), err)
+		return nil, fmt.Errorf("processes that use %s in ZooKeeper: %w", z.root(), err)
 	}
 	return users, nil
 }

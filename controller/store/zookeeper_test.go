@@ -193,7 +193,7 @@ func TestFollowersReadAndWriteNothing(t *testing.T) {
 		follower := openZooKeeper(t, o)
 		if !damaged {
 			holds(t, follower, "shop", sample(3))
-		} else if s, err := follower.Load(t.Context(), "shop"); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "left as it is") || s.Inventory != nil {
+		} else if s, err := follower.Load(t.Context(), "shop"); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "left unchanged") || s.Inventory != nil {
 			t.Errorf("damaged: %+v, %v", s, err)
 		}
 		if diff := cmp.Diff(before, tree(t, c, path.Join(o.Connection.Root, recordsNode))); diff != "" {

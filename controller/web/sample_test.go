@@ -63,7 +63,7 @@ func shopSync() controller.SyncStatus {
 			app("/shop/checkout", controller.Synced, controller.HealthHealthy, checked(4, 4, 4), "prod/checkout.yaml", ""),
 			in(controller.Blocked, app("/shop/legacy-import", controller.OutOfSync, controller.HealthHealthy, plain(1, 1), "", "git no longer has it: prune is confirm, so pacer approve has to allow its deletion")),
 			in(controller.Broken, app("/shop/mailer", controller.Unknown, controller.HealthHealthy, plain(1, 1), "prod/mailer.json", "its manifest has errors, which are listed below: nothing is changed until they are mended")),
-			in(controller.Failed, app("/shop/pricing", controller.OutOfSync, controller.HealthDegraded, checked(3, 0, 0), "prod/pricing.yaml", "0 of 3 running after 10 min: 57 of 57 offers refused, all for cpus: wants 99999, the largest offer has 8. The last task ended with exit code 127: sh: 1: pricing-server: not found. Not tried again until the definition changes.")),
+			in(controller.Failed, app("/shop/pricing", controller.OutOfSync, controller.HealthDegraded, checked(3, 0, 0), "prod/pricing.yaml", "0 of 3 running after 10 min: 57 of 57 offers refused, all for cpus: requires 99999, the largest offer has 8. The last task ended with exit code 127: sh: 1: pricing-server: not found. Not tried again until the definition changes.")),
 			app("/shop/reports", controller.Synced, controller.HealthSuspended, plain(0, 0), "prod/reports.yaml", ""),
 			app("/shop/search", controller.Synced, controller.HealthHealthy, checked(2, 2, 2), "prod/search.yaml", ""),
 			{ID: "/shop/tracing", Kind: manifests.KindPod, State: controller.Synced, Health: controller.HealthHealthy, Instances: plain(1, 1), File: "prod/tracing.yaml"},

@@ -44,7 +44,7 @@ type Conn struct {
 }
 
 // ErrNotAllowed: the credential that is given may not write to the root.
-var ErrNotAllowed = errors.New("not allowed by ZooKeeper")
+var ErrNotAllowed = errors.New("ZooKeeper denies access")
 
 // ErrNoRoot: there is no root, and none is to be made, see Config.Existing.
 var ErrNoRoot = errors.New("the root does not exist")
@@ -118,7 +118,7 @@ func (c *Conn) begin(ctx context.Context, auth []byte) error {
 
 func (c *Conn) prepare(auth []byte) error {
 	if granted := c.SessionTimeout(); granted != c.config.SessionTimeout {
-		c.config.Log.Warn("ZooKeeper grants another session timeout than was asked for; it allows 2 to 20 of its ticks",
+		c.config.Log.Warn("ZooKeeper grants another session timeout than requested; it allows 2 to 20 of its ticks",
 			"asked", c.config.SessionTimeout, "granted", granted)
 	}
 	if auth != nil {
@@ -190,7 +190,7 @@ func (c *Conn) Close() error {
 				return nil
 			}
 		case <-limit.C:
-			return fmt.Errorf("zookeeper: the client has not ended %s after it was closed", closeLimit)
+			return fmt.Errorf("zookeeper: the client is still running %s after it was closed", closeLimit)
 		}
 	}
 }
@@ -280,7 +280,7 @@ func (c *Conn) disconnected(server string) {
 	if c.Err() != nil || l == nil || !l.hasSession.Load() {
 		return
 	}
-	c.config.Log.Warn("the connection to ZooKeeper is lost", "server", server, "session", c.hexSession(), "error", said)
+	c.config.Log.Warn("lost the connection to ZooKeeper", "server", server, "session", c.hexSession(), "error", said)
 }
 
 func (c *Conn) hexSession() string { return fmt.Sprintf("0x%x", c.session.Load()) }
@@ -290,5 +290,5 @@ type debugLog struct{ log *slog.Logger }
 
 // Printf is the library's.
 func (l debugLog) Printf(format string, args ...any) {
-	l.log.Debug("the ZooKeeper client says", "message", fmt.Sprintf(format, args...))
+	l.log.Debug("ZooKeeper client", "message", fmt.Sprintf(format, args...))
 }

@@ -68,7 +68,7 @@ func TestWhatIsNoZooKeeperIsToldApart(t *testing.T) {
 			}
 		}()
 		t.Run(name, func(t *testing.T) {
-			_ = dialedInVain(t, Config{Servers: []string{ln.Addr().String()}}, "is it a ZooKeeper?")
+			_ = dialedInVain(t, Config{Servers: []string{ln.Addr().String()}}, "is it a ZooKeeper server?")
 		})
 	}
 }

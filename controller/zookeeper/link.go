@@ -86,7 +86,7 @@ func (l *link) checkLength() error {
 		least, most = minGrant, maxGrant
 	}
 	if l.left < least || l.left > most {
-		return fmt.Errorf("%s sent an answer of %d bytes, want %d to %d: is it a ZooKeeper?", l.RemoteAddr(), l.left, least, most)
+		return fmt.Errorf("%s sent an answer of %d bytes, expected %d to %d: is it a ZooKeeper server?", l.RemoteAddr(), l.left, least, most)
 	}
 	return nil
 }

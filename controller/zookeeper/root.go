@@ -22,7 +22,7 @@ func (c *Conn) Make(node string) error {
 	if err == nil || errors.Is(err, zk.ErrNodeExists) {
 		return nil
 	}
-	return fmt.Errorf("zookeeper: make node %s: %w", node, err)
+	return fmt.Errorf("zookeeper: create node %s: %w", node, err)
 }
 
 // proveRoot makes the root, and proves by a write that it is ours to write to:
@@ -32,7 +32,7 @@ func (c *Conn) proveRoot() error {
 	data, stat, err := c.Get(c.config.Root)
 	switch {
 	case errors.Is(err, zk.ErrNoNode) && c.config.Existing:
-		return fmt.Errorf("zookeeper: %w: node %s: nothing is kept there", ErrNoRoot, c.config.Root)
+		return fmt.Errorf("zookeeper: %w: node %s: no state is stored there", ErrNoRoot, c.config.Root)
 	case errors.Is(err, zk.ErrNoNode):
 		if err := c.Make(c.config.Root); err != nil {
 			return c.explain(err)
@@ -65,7 +65,7 @@ func (c *Conn) refuseOpenRoot() error {
 		return c.explain(fmt.Errorf("zookeeper: read the ACL of node %s: %w", c.config.Root, err))
 	}
 	if slices.ContainsFunc(acl, func(a zk.ACL) bool { return a.Scheme == "world" && a.Perms&^zk.PermRead != 0 }) {
-		return fmt.Errorf("%w: node %s may be written by everybody, made without a credential: give it, and all in it, to Pacer's (zkCli.sh: addauth …, then setAcl -R %s auth::cdrwa), or choose another root",
+		return fmt.Errorf("%w: node %s was created without a credential, and everyone may write it: give it and all nodes below it to Pacer's user (zkCli.sh: addauth …, then setAcl -R %s auth::cdrwa), or choose another root",
 			ErrNotAllowed, c.config.Root, c.config.Root)
 	}
 	return nil
@@ -76,13 +76,13 @@ func (c *Conn) explain(err error) error {
 	a := c.config.Auth
 	switch {
 	case errors.Is(err, zk.ErrInvalidACL) && a.Certificate:
-		return fmt.Errorf("%w: the server has not taken the certificate for anybody: does it ask for one (ssl.clientAuth)? %w", ErrNotAllowed, err)
+		return fmt.Errorf("%w: the server does not authenticate the certificate: does it request one (ssl.clientAuth)? %w", ErrNotAllowed, err)
 	case !errors.Is(err, zk.ErrNoAuth):
 		return err
 	case a.Certificate:
-		return fmt.Errorf("%w: node %s belongs to somebody else than the certificate's subject: %w", ErrNotAllowed, c.config.Root, err)
+		return fmt.Errorf("%w: node %s does not belong to the certificate's subject: %w", ErrNotAllowed, c.config.Root, err)
 	case a.User != "":
-		return fmt.Errorf("%w: user %q with the password that is configured may not write node %s: is the password right, and was the node made with it? %w", ErrNotAllowed, a.User, c.config.Root, err)
+		return fmt.Errorf("%w: user %q with the configured password may not write node %s: is the password right, and was the node created with it? %w", ErrNotAllowed, a.User, c.config.Root, err)
 	}
-	return fmt.Errorf("%w: node %s may not be written without a credential: configure one (zookeeper.auth), or choose another root: %w", ErrNotAllowed, c.config.Root, err)
+	return fmt.Errorf("%w: node %s cannot be written without a credential: set zookeeper.auth, or choose another root: %w", ErrNotAllowed, c.config.Root, err)
 }

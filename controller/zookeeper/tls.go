@@ -22,7 +22,7 @@ type TLS struct {
 func (t TLS) config(log *slog.Logger) (*tls.Config, error) {
 	if !t.Enabled {
 		if t.Files != (clienttls.Files{}) {
-			return nil, errors.New("zookeeper tls: it is described but not enabled")
+			return nil, errors.New("zookeeper tls: configured but not enabled")
 		}
 		return nil, nil
 	}
@@ -31,7 +31,7 @@ func (t TLS) config(log *slog.Logger) (*tls.Config, error) {
 		return nil, fmt.Errorf("zookeeper tls: %w", err)
 	}
 	if t.Insecure {
-		log.Warn("certificates of ZooKeeper are not verified: anybody on the way can read and change what is sent")
+		log.Warn("ZooKeeper's certificates are not verified: anyone in between can read and change the traffic")
 	}
 	return c, nil
 }

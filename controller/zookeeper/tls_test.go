@@ -37,7 +37,7 @@ func TestTLS(t *testing.T) {
 		_ = dialedInVain(t, c, "certificate")
 	})
 	t.Run("without TLS there is no session", func(t *testing.T) {
-		_ = dialedInVain(t, base, "EOF", "reset", "is it a ZooKeeper?")
+		_ = dialedInVain(t, base, "EOF", "reset", "is it a ZooKeeper server?")
 	})
 	t.Run("nodes belong to the certificate", func(t *testing.T) {
 		c := base

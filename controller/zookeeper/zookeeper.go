@@ -92,7 +92,7 @@ func (c Config) complete() (Config, error) {
 		return c, err
 	}
 	if c.SessionTimeout < time.Millisecond || c.SessionTimeout > time.Hour {
-		return c, fmt.Errorf("zookeeper: session timeout %s: want one between 1ms and 1h", c.SessionTimeout)
+		return c, fmt.Errorf("zookeeper: session timeout %s: expected 1ms to 1h", c.SessionTimeout)
 	}
 	return c, c.Auth.check(c.TLS)
 }
@@ -100,13 +100,13 @@ func (c Config) complete() (Config, error) {
 func (a Auth) check(t TLS) error {
 	switch {
 	case (a.User == "") != (a.Password == nil):
-		return errors.New("zookeeper auth: user and password are only of use together")
+		return errors.New("zookeeper auth: user and password must be set together")
 	case strings.Contains(a.User, ":"):
-		return errors.New("zookeeper auth: the user must not have a colon in it")
+		return errors.New("zookeeper auth: the user must not contain a colon")
 	case a.Certificate && a.User != "":
-		return errors.New("zookeeper auth: user and password, and certificate exclude each other: give one")
+		return errors.New("zookeeper auth: user and password, and certificate are mutually exclusive: keep one")
 	case a.Certificate && t.CertFile == "":
-		return errors.New("zookeeper auth: certificate needs the certificate and key of tls")
+		return errors.New("zookeeper auth: certificate requires the certificate and key of tls")
 	}
 	return nil
 }
@@ -114,17 +114,17 @@ func (a Auth) check(t TLS) error {
 // ServerAddress completes host or host:port to host:port.
 func ServerAddress(s string) (string, error) {
 	if strings.ContainsAny(s, "/ \t\r\n") || s == "" {
-		return "", fmt.Errorf("zookeeper: server %q: want host:port; the node to work under is root", s)
+		return "", fmt.Errorf("zookeeper: server %q: expected host:port; set the node to use as root", s)
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil { // no port
 		host, port = strings.Trim(s, "[]"), strconv.Itoa(zk.DefaultPort)
 		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
-			return "", fmt.Errorf("zookeeper: server %q: want host:port", s)
+			return "", fmt.Errorf("zookeeper: server %q: expected host:port", s)
 		}
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || host == "" {
-		return "", fmt.Errorf("zookeeper: server %q: want host:port with a port from 1 to 65535", s)
+		return "", fmt.Errorf("zookeeper: server %q: expected host:port with a port from 1 to 65535", s)
 	}
 	return net.JoinHostPort(host, port), nil
 }
@@ -134,14 +134,14 @@ func ServerAddress(s string) (string, error) {
 func CheckRoot(root string) error {
 	switch {
 	case !strings.HasPrefix(root, "/") || root != path.Clean(root):
-		return fmt.Errorf("zookeeper: root %q: want an absolute path such as %s", root, DefaultRoot)
+		return fmt.Errorf("zookeeper: root %q: expected an absolute path such as %s", root, DefaultRoot)
 	case root == "/" || root == "/zookeeper" || strings.HasPrefix(root, "/zookeeper/"):
-		return fmt.Errorf("zookeeper: root %q is not ours to write to: want a node of Pacer's own, such as %s", root, DefaultRoot)
+		return fmt.Errorf("zookeeper: root %q is reserved: expected a node of Pacer's own, such as %s", root, DefaultRoot)
 	}
 	for _, r := range root {
 		// What ZooKeeper refuses in a path.
 		if r <= 0x1f || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 {
-			return fmt.Errorf("zookeeper: root %q holds a character that no path of ZooKeeper may have", root)
+			return fmt.Errorf("zookeeper: root %q contains a character that ZooKeeper does not allow in paths", root)
 		}
 	}
 	return nil

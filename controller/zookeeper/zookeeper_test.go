@@ -34,7 +34,7 @@ func dialedInVain(t *testing.T, c Config, reasons ...string) error {
 			return err
 		}
 		if limit > testenv.Patience/10 {
-			t.Fatalf("%v: want one of %q", err, reasons)
+			t.Fatalf("%v: expected one of %q", err, reasons)
 		}
 	}
 }
@@ -107,19 +107,19 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		"a path in a server":    {Config{Servers: []string{"zk1:2181/pacer"}}, `server "zk1:2181/pacer"`},
 		"no port":               {Config{Servers: []string{"zk1:"}}, "with a port"},
 		"a port beyond":         {Config{Servers: []string{"zk1:70000"}}, "with a port"},
-		"a relative root":       {Config{Servers: []string{"zk1"}, Root: "pacer"}, "want an absolute path"},
-		"the root of all":       {Config{Servers: []string{"zk1"}, Root: "/"}, "not ours to write to"},
-		"ZooKeeper's own":       {Config{Servers: []string{"zk1"}, Root: "/zookeeper/config"}, "not ours to write to"},
-		"a path that goes up":   {Config{Servers: []string{"zk1"}, Root: "/pacer/../kafka"}, "want an absolute path"},
-		"a control character":   {Config{Servers: []string{"zk1"}, Root: "/pa\x01cer"}, "no path of ZooKeeper"},
-		"half a credential":     {Config{Servers: []string{"zk1"}, Auth: Auth{User: "pacer"}}, "only of use together"},
+		"a relative root":       {Config{Servers: []string{"zk1"}, Root: "pacer"}, "expected an absolute path"},
+		"the root of all":       {Config{Servers: []string{"zk1"}, Root: "/"}, "is reserved"},
+		"ZooKeeper's own":       {Config{Servers: []string{"zk1"}, Root: "/zookeeper/config"}, "is reserved"},
+		"a path that goes up":   {Config{Servers: []string{"zk1"}, Root: "/pacer/../kafka"}, "expected an absolute path"},
+		"a control character":   {Config{Servers: []string{"zk1"}, Root: "/pa\x01cer"}, "does not allow in paths"},
+		"half a credential":     {Config{Servers: []string{"zk1"}, Auth: Auth{User: "pacer"}}, "must be set together"},
 		"a colon in the user":   {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a:b", Password: password("x")}}, "colon"},
-		"no certificate":        {Config{Servers: []string{"zk1"}, Auth: Auth{Certificate: true}}, "needs the certificate"},
+		"no certificate":        {Config{Servers: []string{"zk1"}, Auth: Auth{Certificate: true}}, "requires the certificate"},
 		"TLS that is not on":    {Config{Servers: []string{"zk1"}, TLS: TLS{Files: clienttls.Files{CAFile: "/ca.pem"}}}, "not enabled"},
 		"no such authority":     {Config{Servers: []string{"zk1"}, TLS: TLS{Enabled: true, Files: clienttls.Files{CAFile: t.TempDir() + "/none"}}}, "no such file"},
 		"no readable password":  {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a", Password: func() (string, error) { return "", errors.New("file gone") }}}, "file gone"},
 		"a negative time-out":   {Config{Servers: []string{"zk1"}, SessionTimeout: -time.Second}, "session timeout"},
-		"two ways to authorize": {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a", Password: password("x"), Certificate: true}}, "exclude each other"},
+		"two ways to authorize": {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a", Password: password("x"), Certificate: true}}, "are mutually exclusive"},
 	} {
 		if _, err := Dial(t.Context(), c.config); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)

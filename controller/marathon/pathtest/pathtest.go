@@ -210,7 +210,7 @@ func (l *Listener) stuck() (n int) {
 // AwaitStuck waits until as many sockets send their bytes in vain, or more.
 func (l *Listener) AwaitStuck(sockets int) {
 	l.t.Helper()
-	l.await(fmt.Sprintf("%d sockets that send in vain", sockets), func() bool { return l.stuck() >= sockets })
+	l.await(fmt.Sprintf("%d sockets with undelivered bytes", sockets), func() bool { return l.stuck() >= sockets })
 }
 
 // AwaitDelivered waits until no socket holds bytes: what was sent has come, or
