@@ -6,16 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -27,7 +34,8 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show everything on this machine: a git repository, the local Marathon, the controller, the page",
-		Long: "It needs git and nothing else. Ctrl-C leaves no process and no file behind but the folder that it names.\n" +
+		Long: "It needs git and nothing else; one more app runs where a Docker engine answers. Ctrl-C leaves no process and no\n" +
+			"file behind but the folder that it names.\n" +
 			"With --play it plays its three stories by itself and exits 0 only if each came true.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -37,7 +45,7 @@ func newDemo() *cobra.Command {
 			return runDemo(ctx, o)
 		},
 	}
-	cmd.Flags().StringVar(&o.folder, "folder", "", "`FOLDER` of repository, configuration and state, made if missing; empty: a new one")
+	cmd.Flags().StringVar(&o.folder, "folder", "", "`FOLDER` of repository, configuration and state: a new or empty one, or that of an earlier demo; without: a temporary one")
 	cmd.Flags().StringVar(&o.page, "listen", "127.0.0.1:9090", "`ADDRESS` of the page; another port is taken if this one is in use")
 	cmd.Flags().StringVar(&o.marathon, "marathon-listen", "127.0.0.1:8080", "`ADDRESS` of the local Marathon; likewise")
 	cmd.Flags().BoolVar(&o.play, "play", false, "play the three stories and end")
@@ -76,6 +84,7 @@ type demo struct {
 	lifecycle
 	folder  string
 	repo    *demoRepo
+	lacks   string // why an app of the demo cannot run here; "": all can
 	api     string // URL of the local Marathon
 	program *program
 	out     io.Writer
@@ -118,12 +127,46 @@ func (d *demo) makeFolder(ctx context.Context, folder string) (err error) {
 	} else if folder, err = filepath.Abs(folder); err == nil {
 		err = os.MkdirAll(folder, 0o755)
 	}
+	if err == nil {
+		err = claimFolder(folder)
+	}
 	if err != nil {
 		return fmt.Errorf("the demo needs a folder of its own: %w", err)
 	}
 	d.folder = folder
-	d.repo, err = newDemoRepo(ctx, filepath.Join(folder, "repo"))
-	return err
+	address, docker := executor.EngineAnswers(ctx)
+	if d.repo, err = newDemoRepo(ctx, filepath.Join(folder, "repo"), docker); err != nil || docker {
+		return err
+	}
+	d.lacks = "no Docker engine answers at " + address + ": the demo's app that needs one is left out"
+	if d.repo.has(dockerApp) { // of an earlier demo
+		d.lacks = "no Docker engine answers at " + address + ": " + dockerApp + " of the repository waits for one"
+	}
+	return nil
+}
+
+// demoMark begins the configuration of a demo, by which its folder is known.
+const demoMark = "# The configuration of the demo: what pacer run --config would read."
+
+// claimFolder makes a folder the demo's: an empty one, or that of an earlier demo.
+// In any other nothing is overwritten, and no repository there is deployed.
+func claimFolder(folder string) error {
+	file := filepath.Join(folder, "pacer.yaml")
+	there, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	if len(there) == 0 {
+		return os.WriteFile(file, []byte(demoMark+"\n"), 0o644)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !strings.HasPrefix(string(content), demoMark) {
+		return fmt.Errorf("%s is not empty, and no earlier demo made it: give --folder a new or empty folder, or none for a temporary one", folder)
+	}
+	return nil
 }
 
 // openLog keeps the log out of the terminal, which tells the story.
@@ -136,7 +179,8 @@ func (d *demo) openLog() (*slog.Logger, error) {
 	return newLog(config.Log{Level: "info"}, f), nil
 }
 
-const demoConfig = `# The configuration of the demo: what pacer run --config would read.
+const demoConfig = demoMark + `
+# It is written anew at each start of the demo.
 marathon: {url: %q}
 listen: %q
 stateDir: %q
@@ -175,7 +219,11 @@ func freeAddress(addr string) string {
 
 // show tells what happens until the end of ctx, or of the stories.
 func (d *demo) show(ctx context.Context, play bool) error {
-	fmt.Fprintf(d.out, "Pacer demo\n\n  page      http://%s/\n  Marathon  %s\n  folder    %s\n\n", d.program.addr, d.api, d.folder)
+	fmt.Fprintf(d.out, "Pacer demo\n\n  page      http://%s/\n  Marathon  %s\n  folder    %s\n", d.program.addr, d.api, d.folder)
+	if d.lacks != "" {
+		fmt.Fprintf(d.out, "  Docker    %s\n", d.lacks)
+	}
+	fmt.Fprintln(d.out)
 	ctx, cancel := context.WithCancel(ctx)
 	told := make(chan struct{})
 	go func() {
@@ -216,7 +264,7 @@ func (t teller) tell(ctx context.Context, status func() controller.Status) {
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
 	var revision string
-	last, problems := map[string]string{}, map[string]bool{}
+	last, problems := map[string]toldApp{}, map[string]bool{}
 	hinted := !t.hints
 	for {
 		for _, s := range status().Syncs {
@@ -236,7 +284,7 @@ func (t teller) tell(ctx context.Context, status func() controller.Status) {
 	}
 }
 
-// healthy counts the apps that run: all but the one that may wait for Docker.
+// healthy counts the apps that run.
 func healthy(s controller.SyncStatus) int {
 	n := 0
 	for _, a := range s.Apps {
@@ -282,22 +330,41 @@ func notUpYet(a controller.AppStatus) bool {
 	return false
 }
 
-func (t teller) tellApps(s controller.SyncStatus, last map[string]string) {
+// toldApp is what was told of an app.
+type toldApp struct {
+	said  string
+	lived bool // Marathon had it
+}
+
+func (t teller) tellApps(s controller.SyncStatus, last map[string]toldApp) {
 	now := map[string]bool{}
 	for _, a := range s.Apps {
 		now[a.ID] = true
 		said := fmt.Sprintf("%s %s  %s: %s", sign(a), a.ID, stands(a), fares(a))
-		if last[a.ID] != said {
+		if last[a.ID].said != said {
 			t.line("  %s", said)
 		}
-		last[a.ID] = said
+		last[a.ID] = toldApp{said, last[a.ID].lived || lives(a)}
 	}
-	for id := range last {
-		if !now[id] {
-			t.line("  - %s  deleted", id)
-			delete(last, id)
+	for _, id := range slices.Sorted(maps.Keys(last)) {
+		if now[id] {
+			continue
 		}
+		if last[id].lived {
+			t.line("  - %s  deleted", id)
+		} else {
+			t.line("  - %s  no longer defined; it was never created", id)
+		}
+		delete(last, id)
 	}
+}
+
+// lives reports whether Marathon has an app or group.
+func lives(a controller.AppStatus) bool {
+	if a.Kind == manifests.KindGroup {
+		return a.Action != plan.Create
+	}
+	return a.Health != "" && a.Health != controller.HealthMissing
 }
 
 // tellProblems tells the problems in manifests that are new, and returns all.
@@ -334,9 +401,9 @@ func (t teller) hint() {
 Try, in another terminal:
   cd %s
   # scale: the first task is kept
-  sed -i 's/instances: 1/instances: 3/' web.yaml && git commit -am 'Run three'
-  # restart, one after the other
-  sed -i 's/Hello from git/Good morning/' web.yaml && git commit -am 'Be polite'
+  sed -i.bak 's/instances: 1/instances: 3/' web.yaml && git commit -am 'Run three'
+  # restart: new tasks start, and when they are healthy the old ones stop
+  sed -i.bak 's/Hello from git/Good morning/' web.yaml && git commit -am 'Be polite'
   # roll back
   git revert --no-edit HEAD
 Ctrl-C ends it.

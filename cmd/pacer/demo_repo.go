@@ -21,8 +21,13 @@ type demoRepo struct {
 	dir string
 }
 
-// newDemoRepo makes the repository with one commit that holds the demo's apps.
-func newDemoRepo(ctx context.Context, dir string) (*demoRepo, error) {
+// dockerApp is the file of the demo's app that needs a Docker engine.
+const dockerApp = "demoapp.json"
+
+// newDemoRepo makes the repository with one commit that holds the demo's apps, the
+// one for a Docker engine among them only with docker: without, its rollout would
+// hang, and be superseded by each commit.
+func newDemoRepo(ctx context.Context, dir string, docker bool) (*demoRepo, error) {
 	if _, err := exec.LookPath("git"); err != nil {
 		return nil, fmt.Errorf("the demo needs git: install it (apt-get install git) and start again: %w", err)
 	}
@@ -40,13 +45,20 @@ func newDemoRepo(ctx context.Context, dir string) (*demoRepo, error) {
 	if err := os.CopyFS(dir, files); err != nil {
 		return nil, fmt.Errorf("write the demo's manifests: %w", err)
 	}
+	message := "Run the echo app, a web app and a Docker app"
+	if !docker {
+		message = "Run the echo app and a web app"
+		if err := os.Remove(filepath.Join(dir, dockerApp)); err != nil {
+			return nil, err
+		}
+	}
 	if err := repo.git(ctx, "init", "--quiet", "--initial-branch=main"); err != nil {
 		return nil, err
 	}
 	if err := repo.identify(ctx); err != nil {
 		return nil, err
 	}
-	return repo, repo.commit(ctx, "Run the echo app, a web app and a Docker app")
+	return repo, repo.commit(ctx, message)
 }
 
 // identify gives the repository an author of its own, so that a commit works on
@@ -74,6 +86,12 @@ func (r *demoRepo) git(ctx context.Context, args ...string) error {
 		return fmt.Errorf("git %s in %s: %w: %s", strings.Join(args, " "), r.dir, err, strings.TrimSpace(output.String()))
 	}
 	return nil
+}
+
+// has reports whether a file is in the work tree.
+func (r *demoRepo) has(file string) bool {
+	_, err := os.Stat(filepath.Join(r.dir, file))
+	return err == nil
 }
 
 func (r *demoRepo) commit(ctx context.Context, message string) error {

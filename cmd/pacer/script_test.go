@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,8 @@ func TestMain(m *testing.M) {
 //	tasks ID             prints the ids of an app's tasks
 //	inside FOLDER        prints the command lines of the processes that run in a
 //	                     folder; fails if there are none, or with ! if there are any
+//	documented FILE CMD  compares the last output with what a page of the
+//	                     repository shows after the command; see documentedLine
 //
 // -update rewrites the outputs that the scripts compare with.
 func TestScripts(t *testing.T) {
@@ -62,14 +65,15 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"marathon":  startMarathon,
-			"deaf":      startDeaf,
-			"await":     await,
-			"zookeeper": startZooKeeper,
-			"session":   holdSession,
-			"put":       putApp,
-			"tasks":     printTasks,
-			"inside":    printInside,
+			"marathon":   startMarathon,
+			"deaf":       startDeaf,
+			"await":      await,
+			"zookeeper":  startZooKeeper,
+			"session":    holdSession,
+			"put":        putApp,
+			"tasks":      printTasks,
+			"inside":     printInside,
+			"documented": compareDocumented,
 		},
 	})
 }
@@ -225,4 +229,35 @@ func printTasks(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, err = ts.Stdout().Write(out.Bytes())
 	ts.Check(err)
+}
+
+// compareDocumented fails where the output lacks a line that the docs show of it.
+func compareDocumented(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: documented FILE COMMAND")
+	}
+	page, err := os.ReadFile(filepath.Join("../..", args[0]))
+	ts.Check(err)
+	_, shown, found := strings.Cut(string(page), "\n    $ "+args[1]+"\n")
+	if !found {
+		ts.Fatalf("%s does not show %q", args[0], args[1])
+	}
+	output := ts.ReadFile("stdout")
+	for line := range strings.Lines(shown) {
+		line, shown := strings.CutPrefix(line, "    ")
+		if !shown || strings.HasPrefix(line, "$ ") {
+			return
+		}
+		if !documentedLine(line).MatchString(output) {
+			ts.Fatalf("%s shows this line of %q, which is not in its output: %s", args[0], args[1], line)
+		}
+	}
+}
+
+// documentedLine matches a line of the docs in an output: numbers may be others, and
+// what the docs leave out with … may be anything.
+func documentedLine(line string) *regexp.Regexp {
+	quoted := regexp.QuoteMeta(strings.TrimSpace(line))
+	quoted = regexp.MustCompile(`\d+`).ReplaceAllString(quoted, `\d+`)
+	return regexp.MustCompile(`(?m)^\s*` + strings.ReplaceAll(quoted, "…", ".*") + `$`)
 }

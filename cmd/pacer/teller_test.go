@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
 )
@@ -52,6 +53,29 @@ func TestTellerPraisesOnlyWhatRuns(t *testing.T) {
 	} {
 		if got := sign(a) + " " + stands(a) + ": " + fares(a); got != want {
 			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+}
+
+// TestTellerKnowsWhatWasThere: what Marathon never had is not told to be deleted.
+func TestTellerKnowsWhatWasThere(t *testing.T) {
+	var out strings.Builder
+	teller := teller{out: &out}
+	last := map[string]toldApp{}
+	app := func(id string, h controller.Health, action plan.Action) controller.AppStatus {
+		return controller.AppStatus{ID: id, Kind: manifests.KindApp, State: controller.OutOfSync, Health: h, Action: action, Reason: "r"}
+	}
+	group := controller.AppStatus{ID: "/demo/group", Kind: manifests.KindGroup, State: controller.OutOfSync, Action: plan.Delete, Reason: "r"}
+	teller.tellApps(controller.SyncStatus{Apps: []controller.AppStatus{
+		app("/demo/blocked", controller.HealthMissing, plan.Create), app("/demo/was", controller.HealthHealthy, ""), group,
+	}}, last)
+	teller.tellApps(controller.SyncStatus{Apps: []controller.AppStatus{app("/demo/was", controller.HealthMissing, plan.Delete)}}, last)
+	teller.tellApps(controller.SyncStatus{Apps: []controller.AppStatus{app("/demo/new", controller.HealthMissing, plan.Create)}}, last)
+	teller.tellApps(controller.SyncStatus{}, last)
+	told := regexp.MustCompile(`(?m)^.*  - `).ReplaceAllString(out.String(), "- ")
+	for _, want := range []string{"- /demo/blocked  no longer defined; it was never created\n", "- /demo/group  deleted\n", "- /demo/was  deleted\n", "- /demo/new  no longer defined; it was never created\n"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("told %q, which lacks %q", told, want)
 		}
 	}
 }

@@ -80,11 +80,29 @@ func (e *noEngineError) Error() string {
 
 func (e *noEngineError) Unwrap() error { return e.cause }
 
-func (e *engine) ask(ctx context.Context) error {
+// EngineAnswers asks the machine's Docker engine, at DOCKER_HOST or where it usually
+// listens, whether it is there, and returns the address that it asked.
+func EngineAnswers(ctx context.Context) (address string, answers bool) {
+	e := newEngine("", "", slog.New(slog.DiscardHandler))
+	if e.broken != nil {
+		return e.address, false
+	}
+	defer e.client.Close() //nolint:errcheck // ends idle connections and never fails
+	return e.address, e.ping(ctx) == nil
+}
+
+func (e *engine) ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if _, err := e.client.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
 		return &noEngineError{e.address, err}
+	}
+	return nil
+}
+
+func (e *engine) ask(ctx context.Context) error {
+	if err := e.ping(ctx); err != nil {
+		return err
 	}
 	if e.swept {
 		return nil
