@@ -48,10 +48,10 @@ func NewGit(o GitOptions) (*Git, error) {
 	if damage != nil {
 		w.Log.Warn("local clone cannot be used and is fetched anew", "source", g.String(), "folder", g.clone.dir, "error", damage)
 	}
-	if w.Auth.InsecureIgnoreHostKey || w.Auth.InsecureSkipVerify {
+	if w.Auth.InsecureSkipVerify {
 		w.Log.Warn("server is NOT verified: whoever is between decides what is deployed", "source", g.String())
 	}
-	if u.Scheme == schemeHTTP && w.Auth.Password.isSet() {
+	if u.Scheme == schemeHTTP && w.Auth.Password.IsSet() {
 		w.Log.Warn("password is sent over http, readable for whoever is between", "source", g.String())
 	}
 	return g, nil

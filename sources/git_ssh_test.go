@@ -15,6 +15,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
+	"github.com/pacer-gitops/pacer/secret"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -90,7 +91,7 @@ func TestSSHKeyWithPassphrase(t *testing.T) {
 	if _, _, err := sshCredentials(Auth{Key: key, Passphrase: secretFile(t, canary+"\n")}); err != nil {
 		t.Errorf("right passphrase: %v", err)
 	}
-	for name, passphrase := range map[string]Secret{"none": {}, "wrong": secretFile(t, "wrong")} {
+	for name, passphrase := range map[string]secret.Ref{"none": {}, "wrong": secretFile(t, "wrong")} {
 		if _, _, err := sshCredentials(Auth{Key: key, Passphrase: passphrase}); err == nil || !strings.Contains(err.Error(), "passphrase") {
 			t.Errorf("%s: got %v", name, err)
 		}

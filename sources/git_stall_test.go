@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pacer-gitops/pacer/secret"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -74,7 +75,7 @@ func TestServerThatHangsInTheMiddleOfAPack(t *testing.T) {
 	stuck := hangingUploadPack(t, repo, 3000)
 	for name, o := range map[string]GitOptions{
 		"http": {URL: server.Repo, AllowHTTP: true},
-		"ssh":  {URL: sshd.Repo, Auth: Auth{Key: Secret{File: sshd.KeyFile}, KnownHosts: sshd.KnownHosts}},
+		"ssh":  {URL: sshd.Repo, Auth: Auth{Key: secret.Ref{File: sshd.KeyFile}, KnownHosts: sshd.KnownHosts}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o.Timeout = time.Hour
@@ -229,7 +230,7 @@ func TestRepositoryOfAnotherHash(t *testing.T) {
 		return map[string]GitOptions{
 			"http": {URL: repo.Serve(t, gittest.HTTP{}).Repo, AllowHTTP: true},
 			"file": {URL: "file://" + repo.Bare, AllowLocal: true},
-			"ssh":  {URL: sshd.Repo, Auth: Auth{Key: Secret{File: sshd.KeyFile}, KnownHosts: sshd.KnownHosts}},
+			"ssh":  {URL: sshd.Repo, Auth: Auth{Key: secret.Ref{File: sshd.KeyFile}, KnownHosts: sshd.KnownHosts}},
 		}
 	}
 	for _, empty := range []bool{true, false} {

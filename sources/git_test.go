@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacer-gitops/pacer/secret"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -72,9 +73,9 @@ func writeFile(t testing.TB, path, content string) string {
 	return path
 }
 
-func secretFile(t testing.TB, content string) Secret {
+func secretFile(t testing.TB, content string) secret.Ref {
 	t.Helper()
-	return Secret{File: writeFile(t, filepath.Join(t.TempDir(), "secret"), content)}
+	return secret.Ref{File: writeFile(t, filepath.Join(t.TempDir(), "secret"), content)}
 }
 
 // transports are the ways to the same repository; each must behave alike.
@@ -91,7 +92,7 @@ func transports(t *testing.T, run func(t *testing.T, repo *gittest.Repo, o GitOp
 		},
 		"ssh": func(t *testing.T, r *gittest.Repo) GitOptions {
 			s := r.ServeSSH(t)
-			return GitOptions{URL: s.Repo, Auth: Auth{Key: Secret{File: s.KeyFile}, KnownHosts: s.KnownHosts}}
+			return GitOptions{URL: s.Repo, Auth: Auth{Key: secret.Ref{File: s.KeyFile}, KnownHosts: s.KnownHosts}}
 		},
 		"file": func(t *testing.T, r *gittest.Repo) GitOptions {
 			return GitOptions{URL: "file://" + r.Bare, AllowLocal: true}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pacer-gitops/pacer/secret"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -154,10 +155,10 @@ func TestGitOptionsThatCannotBeMeant(t *testing.T) {
 		"is not a range":         {URL: "https://host/repo", Semver: "newest"},
 		"not a name that git":    {URL: "https://host/repo", Branch: "a..b"},
 		"without //path":         {URL: "https://host/repo//sub"},
-		"works with ssh URLs":    {URL: "https://host/repo", Auth: Auth{Key: Secret{File: "k"}}},
-		"does not work over ssh": {URL: "ssh://git@host/repo", Auth: Auth{Password: Secret{File: "k"}}},
+		"works with ssh URLs":    {URL: "https://host/repo", Auth: Auth{Key: secret.Ref{File: "k"}}},
+		"does not work over ssh": {URL: "ssh://git@host/repo", Auth: Auth{Password: secret.Ref{File: "k"}}},
 		"user stands in the URL": {URL: "git@host:repo", Auth: Auth{Username: "ada"}},
-		"takes none":             {URL: "file:///repo", AllowLocal: true, Auth: Auth{Username: "ada", Password: Secret{File: "k"}}},
+		"takes none":             {URL: "file:///repo", AllowLocal: true, Auth: Auth{Username: "ada", Password: secret.Ref{File: "k"}}},
 		"holds a password":       {URL: "https://ada:" + canary + "@host/repo"},
 		"URL of a repository":    {URL: "./dir"},
 	} {

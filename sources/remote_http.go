@@ -98,10 +98,10 @@ func newHTTPSession(u *url.URL, a Auth, credentials transport.AuthMethod) (*http
 
 // httpCredentials returns a nil interface where none are given.
 func httpCredentials(a Auth) (transport.AuthMethod, []string, error) {
-	if !a.Password.isSet() {
+	if !a.Password.IsSet() {
 		return nil, nil, nil
 	}
-	password, err := a.Password.read()
+	password, err := a.Password.Read()
 	if err != nil {
 		return nil, nil, fmt.Errorf("auth: password: %w", err)
 	}

@@ -66,9 +66,7 @@ func sshConfig(u *url.URL, a Auth) (*ssh.ClientConfig, []string, error) {
 	if u.User != nil {
 		config.User = u.User.Username()
 	}
-	if a.InsecureIgnoreHostKey {
-		config.HostKeyCallback = ssh.InsecureIgnoreHostKey() //nolint:gosec // an explicit, logged option
-	} else if err := trustKnownHosts(config, a.KnownHosts, sshAddress(u)); err != nil {
+	if err := trustKnownHosts(config, a.KnownHosts, sshAddress(u)); err != nil {
 		return nil, nil, err
 	}
 	method, secrets, err := sshCredentials(a)
@@ -98,15 +96,15 @@ func trustKnownHosts(config *ssh.ClientConfig, file, address string) error {
 }
 
 func sshCredentials(a Auth) (ssh.AuthMethod, []string, error) {
-	if !a.Key.isSet() {
+	if !a.Key.IsSet() {
 		method, err := agentKeys()
 		return method, nil, err
 	}
-	key, err := a.Key.read()
+	key, err := a.Key.Read()
 	if err != nil {
 		return nil, nil, fmt.Errorf("auth: key: %w", err)
 	}
-	passphrase, err := a.Passphrase.read()
+	passphrase, err := a.Passphrase.Read()
 	if err != nil {
 		return nil, nil, fmt.Errorf("auth: passphrase: %w", err)
 	}

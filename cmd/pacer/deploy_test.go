@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 const (
@@ -133,10 +134,10 @@ func TestDeployConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, secret := range []config.Secret{c.ZooKeeper.Auth.Password, c.Web.Tokens.Read, c.Web.Tokens.Act} {
-		folder, name := filepath.Split(secret.File)
+	for _, ref := range []secret.Ref{c.ZooKeeper.Auth.Password, c.Web.Tokens.Read, c.Web.Tokens.Act} {
+		folder, name := filepath.Split(ref.File)
 		if !strings.Contains(string(unit), "\nLoadCredential="+name+":") {
-			t.Errorf("pacer.service gives no file %s", secret.File)
+			t.Errorf("pacer.service gives no file %s", ref.File)
 		}
 		if !strings.Contains(string(app), `"`+filepath.Clean(folder)+`"`) {
 			t.Errorf("pacer.json gives no folder %s", folder)

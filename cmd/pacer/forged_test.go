@@ -24,6 +24,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 	"github.com/pacer-gitops/pacer/internal/testenv"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // The tokens of the replicas in these tests.
@@ -146,7 +147,7 @@ func TestAForgedLeaderGetsNoToken(t *testing.T) {
 			evil := newRecorder(t)
 			connection := zookeeper.Config{Servers: e.Addresses(), Root: c.root}
 			if withAuth {
-				connection.Auth = zookeeper.Auth{User: "pacer", Password: func() (string, error) { return "correct-horse", nil }}
+				connection.Auth = zookeeper.Auth{User: "pacer", Password: secret.Value("correct-horse")}
 			}
 			operator, err := zookeeper.Dial(t.Context(), connection)
 			if err != nil {

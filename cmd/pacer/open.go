@@ -8,6 +8,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/web"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // admit refuses a configuration that lets strangers act, at the start and where it
@@ -30,8 +31,8 @@ func (p *program) admit(c *config.Config) error {
 //	elsewhere     no                act       act         act
 //	elsewhere     no                both      either      act
 func (p *program) pageTokens(c *config.Config) web.Tokens {
-	t := web.Tokens{Read: marathonSecret(c.Web.Tokens.Read), Act: marathonSecret(c.Web.Tokens.Act)}
-	if t.Read == nil && c.ListensElsewhere() && !p.insecureOpen {
+	t := web.Tokens(c.Web.Tokens)
+	if !t.Read.IsSet() && c.ListensElsewhere() && !p.insecureOpen {
 		t.Read = t.Act
 	}
 	return t
@@ -39,7 +40,7 @@ func (p *program) pageTokens(c *config.Config) web.Tokens {
 
 // callersSecrets are the secrets by which callers of the page prove who they are,
 // by their keys.
-func callersSecrets(c *config.Config) map[string]config.Secret {
+func callersSecrets(c *config.Config) map[string]secret.Ref {
 	if c.Listen == "" {
 		return nil // nobody can call
 	}
@@ -48,8 +49,8 @@ func callersSecrets(c *config.Config) map[string]config.Secret {
 	return all
 }
 
-func webhooksOf(c *config.Config) map[string]config.Secret {
-	all := map[string]config.Secret{}
+func webhooksOf(c *config.Config) map[string]secret.Ref {
+	all := map[string]secret.Ref{}
 	for name, s := range c.Sources {
 		if s.Git != nil {
 			all["sources."+name+".git.webhook.secret"] = s.Git.Webhook.Secret
@@ -61,14 +62,14 @@ func webhooksOf(c *config.Config) map[string]config.Secret {
 // unreadable returns an error for each secret that cannot be read now, less those
 // that are named as before. What Pacer itself proves who it is with is read within
 // seconds and told then; these would only be found out by the first caller.
-func unreadable(secrets, before map[string]config.Secret) error {
+func unreadable(secrets, before map[string]secret.Ref) error {
 	var errs []error
 	for _, key := range slices.Sorted(maps.Keys(secrets)) {
-		secret := secrets[key]
-		if !secret.IsSet() || secret == before[key] {
+		ref := secrets[key]
+		if !ref.IsSet() || ref == before[key] {
 			continue
 		}
-		if _, err := marathonSecret(secret)(); err != nil {
+		if _, err := ref.Read(); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w: nobody could prove who they are by it", key, err))
 		}
 	}

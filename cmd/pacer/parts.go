@@ -51,10 +51,7 @@ func (w visibleJSON) Write(line []byte) (int, error) {
 func newMarathon(c config.Marathon, log *slog.Logger, wrap func(http.RoundTripper) http.RoundTripper, lease func() (marathon.Lease, error)) (*marathon.Client, error) {
 	return marathon.New(marathon.Options{
 		URLs: c.URL,
-		Auth: marathon.Auth{
-			User: c.Auth.User, Password: marathonSecret(c.Auth.Password),
-			Bearer: marathonSecret(c.Auth.Bearer), Token: marathonSecret(c.Auth.Token),
-		},
+		Auth: marathon.Auth(c.Auth),
 		TLS: clienttls.Files{
 			CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
 			ServerName: c.TLS.ServerName, Insecure: c.TLS.InsecureSkipVerify,
@@ -66,16 +63,6 @@ func newMarathon(c config.Marathon, log *slog.Logger, wrap func(http.RoundTrippe
 		Lease:     lease,
 		Log:       log,
 	})
-}
-
-func marathonSecret(s config.Secret) marathon.Secret {
-	switch {
-	case s.File != "":
-		return marathon.SecretFile(s.File)
-	case s.Env != "":
-		return marathon.SecretEnv(s.Env)
-	}
-	return nil
 }
 
 // newSource opens a source; dir is the folder of a repository's clone, empty
@@ -90,14 +77,9 @@ func newSource(c config.Source, dir, state string, log *slog.Logger) (sources.So
 }
 
 func gitOptions(g config.Git, dir string, log *slog.Logger) sources.GitOptions {
-	secret := func(s config.Secret) sources.Secret { return sources.Secret{File: s.File, Env: s.Env} }
 	return sources.GitOptions{
 		URL: g.URL, Branch: g.Branch, Tag: g.Tag, Commit: g.Commit, Semver: g.Semver, Ref: g.Ref,
-		Auth: sources.Auth{
-			Username: g.Auth.Username, Password: secret(g.Auth.Password), Bearer: g.Auth.Bearer,
-			Key: secret(g.Auth.Key), Passphrase: secret(g.Auth.Passphrase), KnownHosts: g.Auth.KnownHosts,
-			CAFile: g.Auth.CAFile, InsecureSkipVerify: g.Auth.InsecureSkipVerify,
-		},
+		Auth:      sources.Auth(g.Auth),
 		Dir:       dir,
 		AllowHTTP: g.AllowHTTP,
 		// A file URL in a configuration is somebody's explicit wish.

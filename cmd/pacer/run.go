@@ -31,6 +31,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/web"
+	"github.com/pacer-gitops/pacer/secret"
 	"github.com/pacer-gitops/pacer/sources"
 )
 
@@ -296,13 +297,13 @@ func pageNames(c *config.Config) origin.Names {
 
 // webhookSecret is where the secret of a source's webhook stands now; nil: it has
 // none.
-func (p *program) webhookSecret(source string) func() (string, error) {
+func (p *program) webhookSecret(source string) secret.Ref {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if git := p.config.Sources[source].Git; git != nil {
-		return marathonSecret(git.Webhook.Secret)
+		return git.Webhook.Secret
 	}
-	return nil
+	return secret.Ref{}
 }
 
 // openSources opens the sources of c that are not yet in opened.

@@ -234,7 +234,7 @@ func openFolder(folder string, use use) (store.Records, error) {
 func zookeeperConfig(c config.ZooKeeper, log *slog.Logger) zookeeper.Config {
 	return zookeeper.Config{
 		Servers: c.Servers, Root: c.Root, SessionTimeout: time.Duration(c.SessionTimeout),
-		Auth: zookeeper.Auth{User: c.Auth.User, Password: marathonSecret(c.Auth.Password), Certificate: c.Auth.Certificate},
+		Auth: zookeeper.Auth(c.Auth),
 		TLS: zookeeper.TLS{
 			Enabled: c.TLS.Enabled,
 			Files: clienttls.Files{

@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // Duration is written as Go writes durations: 90s, 10m, 1h30m.
@@ -55,33 +56,8 @@ func (l *List) UnmarshalYAML(n *yaml.Node) error {
 	return nil
 }
 
-// Secret says where a secret stands. The secret itself never stands in a
-// configuration, where it would be copied, shown and committed.
-type Secret struct {
-	File string
-	Env  string
-}
-
-// IsSet tells whether a place is given.
-func (s Secret) IsSet() bool { return s.File != "" || s.Env != "" }
-
-// UnmarshalYAML reads {file: path}, {env: NAME}, or the same as text, file:path
-// or env:NAME.
-func (s *Secret) UnmarshalYAML(n *yaml.Node) error {
-	const want = "a secret must not be in the configuration: write {file: PATH} or {env: NAME} (as a flag file:PATH or env:NAME)"
-	fields := map[string]string{}
-	if n.Kind == yaml.ScalarNode {
-		kind, place, _ := strings.Cut(n.Value, ":")
-		fields[kind] = place
-	} else if n.Decode(&fields) != nil {
-		return fmt.Errorf("%s", want)
-	}
-	s.File, s.Env = fields["file"], fields["env"]
-	if len(fields) != 1 || !s.IsSet() {
-		return fmt.Errorf("%s", want)
-	}
-	return nil
-}
+// Secret says where a secret stands: it is never in the configuration itself.
+type Secret = secret.Ref
 
 // Instances says who owns the count of instances.
 type Instances plan.Instances

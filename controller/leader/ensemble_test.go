@@ -19,6 +19,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 	"github.com/pacer-gitops/pacer/internal/testenv"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // These tests stand for election in a real ensemble.
@@ -196,7 +197,7 @@ func TestAnotherTimeoutThanConfiguredIsRefused(t *testing.T) {
 
 func TestNodesBelongToTheCredential(t *testing.T) {
 	c := config(t, zktest.Shared(t))
-	c.Auth = zookeeper.Auth{User: "pacer", Password: func() (string, error) { return "secret", nil }}
+	c.Auth = zookeeper.Auth{User: "pacer", Password: secret.Value("secret")}
 	all := inLine(t, c, 2)
 	stranger, _, err := zk.Connect(c.Servers, 5*time.Second, zk.WithLogInfo(false))
 	if err != nil {

@@ -12,10 +12,11 @@ import (
 	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 func digest(password string) zookeeper.Auth {
-	return zookeeper.Auth{User: "pacer", Password: func() (string, error) { return password, nil }}
+	return zookeeper.Auth{User: "pacer", Password: secret.Value(password)}
 }
 
 // joinedAs opens a session that has its node in line, and the name of that.

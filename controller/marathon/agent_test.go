@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // TestAgentsThatAreNone: what Marathon calls the host of a task is pasted into a
@@ -57,7 +59,7 @@ func TestWhatIsAskedOfAgents(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
 	var redirect atomic.Pointer[string]
-	secret := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		if r.Header.Get("Authorization") != "" {
 			t.Error("a credential was sent to an agent")
@@ -68,11 +70,11 @@ func TestWhatIsAskedOfAgents(t *testing.T) {
 		}
 		_ = json.NewEncoder(w).Encode(map[string]any{"data": "secret", "offset": 6})
 	}))
-	t.Cleanup(secret.Close)
-	_, p, _ := net.SplitHostPort(secret.Listener.Addr().String())
+	t.Cleanup(agent.Close)
+	_, p, _ := net.SplitHostPort(agent.Listener.Addr().String())
 	port, _ := strconv.Atoi(p)
 	client := func(urls ...string) *Client {
-		c := newClient(t, Options{URLs: urls, AgentPort: port, Auth: Auth{Bearer: SecretValue("hunter2")}})
+		c := newClient(t, Options{URLs: urls, AgentPort: port, Auth: Auth{Bearer: secret.Value("hunter2")}})
 		c.home.Store(&sandboxes{framework: "fw"})
 		return c
 	}
@@ -87,7 +89,7 @@ func TestWhatIsAskedOfAgents(t *testing.T) {
 	if text, err := beside.Stderr(t.Context(), TaskFailure{TaskID: "a.1", Host: "127.0.0.1"}); err != nil || text != "secret" {
 		t.Errorf("beside a Marathon on this machine: %q, %v", text, err)
 	}
-	to := secret.URL + "/secret"
+	to := agent.URL + "/secret"
 	redirect.Store(&to)
 	if text, err := beside.Stderr(t.Context(), TaskFailure{TaskID: "a.1", Host: "127.0.0.1"}); err == nil || strings.Contains(text, "secret") {
 		t.Errorf("a redirect of an agent was followed: %q", text)

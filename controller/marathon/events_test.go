@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 func TestEventsOfRecordings(t *testing.T) {
@@ -142,7 +144,7 @@ func TestEventsFollowToAConfiguredLeader(t *testing.T) {
 	standby := newFake(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, leader.URL+r.URL.RequestURI(), http.StatusFound)
 	})
-	s, err := newClient(t, Options{URLs: []string{standby.URL, leader.URL}, Auth: Auth{Bearer: SecretValue("b")}}).Events(t.Context())
+	s, err := newClient(t, Options{URLs: []string{standby.URL, leader.URL}, Auth: Auth{Bearer: secret.Value("b")}}).Events(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/clienttls/tlstest"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // seer is a server that writes down with what credential it was asked.
@@ -85,7 +86,7 @@ func TestRedirectsKeepCredentials(t *testing.T) {
 				first := newSeer(t, c.from, func(w http.ResponseWriter, r *http.Request) {
 					http.Redirect(w, r, target+r.URL.RequestURI(), code)
 				})
-				o := Options{URLs: []string{first.URL}, Auth: Auth{Bearer: SecretValue("sesame")}}
+				o := Options{URLs: []string{first.URL}, Auth: Auth{Bearer: secret.Value("sesame")}}
 				if c.configured {
 					o.URLs = append(o.URLs, second.URL)
 				}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // agent serves one file as a Mesos agent does.
@@ -44,7 +46,7 @@ func TestStderrOfATask(t *testing.T) {
 	t.Cleanup(master.Close)
 	host, port := agent(t, "/frameworks/fw-0000/executors/web.1/runs/latest/stderr", strings.Repeat("x", 9000)+"end")
 	client := func(port int) *Client {
-		c, err := New(Options{URLs: []string{master.URL}, AgentPort: port, Auth: Auth{Bearer: SecretValue("hunter2")}})
+		c, err := New(Options{URLs: []string{master.URL}, AgentPort: port, Auth: Auth{Bearer: secret.Value("hunter2")}})
 		if err != nil {
 			t.Fatal(err)
 		}

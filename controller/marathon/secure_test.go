@@ -15,6 +15,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/clienttls/tlstest"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // A Marathon with a certificate of a company's own authority that asks its
@@ -92,9 +93,9 @@ func TestCompressedAnswers(t *testing.T) {
 func TestEachWayToProveWhoAsks(t *testing.T) {
 	t.Parallel()
 	for want, auth := range map[string]Auth{
-		"Basic cGFjZXI6c2VzYW1l": {User: "pacer", Password: SecretValue("sesame")},
-		"Bearer sesame":          {Bearer: SecretValue("sesame")},
-		"token=sesame":           {Token: SecretValue("sesame")},
+		"Basic cGFjZXI6c2VzYW1l": {User: "pacer", Password: secret.Value("sesame")},
+		"Bearer sesame":          {Bearer: secret.Value("sesame")},
+		"token=sesame":           {Token: secret.Value("sesame")},
 	} {
 		s := newFake(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/json")

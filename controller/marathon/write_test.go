@@ -18,6 +18,7 @@ import (
 	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 func TestWritesOfRecordings(t *testing.T) {
@@ -242,7 +243,7 @@ func TestCredentialsStayAtHome(t *testing.T) {
 	f := newFake(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, thief.URL+r.URL.Path, http.StatusTemporaryRedirect)
 	})
-	c := newClient(t, Options{URLs: []string{f.URL}, Auth: Auth{User: "u", Password: SecretValue("canary")}})
+	c := newClient(t, Options{URLs: []string{f.URL}, Auth: Auth{User: "u", Password: secret.Value("canary")}})
 	_, err := c.Apps(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "not among the configured URLs") || strings.Contains(err.Error(), "canary") {
 		t.Errorf("redirect: %v", err)
@@ -262,7 +263,7 @@ func TestSecretsAreReadAgain(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
 	f := newFake(t, answers(t, map[string]step{"GET /v2/deployments": says(200, "[]")}))
-	c := newClient(t, Options{URLs: []string{f.URL}, Auth: Auth{Token: SecretFile(file)}})
+	c := newClient(t, Options{URLs: []string{f.URL}, Auth: Auth{Token: secret.Ref{File: file}}})
 	if _, err := c.Deployments(t.Context()); err == nil {
 		t.Error("a missing secret was no error")
 	}
@@ -278,21 +279,21 @@ func TestSecretsAreReadAgain(t *testing.T) {
 	if len(got) != 2 || got[0].Authorization != "token=one" || got[1].Authorization != "token=two" {
 		t.Errorf("sent %+v", got)
 	}
-	if s := fmt.Sprintf("%v %+v", SecretValue("canary"), Auth{Bearer: SecretValue("canary")}); strings.Contains(s, "canary") {
+	if s := fmt.Sprintf("%v %+v", secret.Value("canary"), Auth{Bearer: secret.Value("canary")}); strings.Contains(s, "canary") {
 		t.Errorf("a secret prints as %s", s)
 	}
 }
 
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
-	secret := SecretValue("x")
+	x := secret.Value("x")
 	for name, o := range map[string]Options{
 		"no URL":       {},
 		"no scheme":    {URLs: []string{"localhost:8080"}},
 		"other scheme": {URLs: []string{"ftp://localhost"}},
 		"userinfo":     {URLs: []string{"http://user:canary@localhost"}},
 		"bad URL":      {URLs: []string{"http://user:canary@local host:%zz"}},
-		"two ways":     {URLs: []string{"http://h"}, Auth: Auth{Bearer: secret, Token: secret}},
+		"two ways":     {URLs: []string{"http://h"}, Auth: Auth{Bearer: x, Token: x}},
 		"user alone":   {URLs: []string{"http://h"}, Auth: Auth{User: "u"}},
 		"missing CA":   {URLs: []string{"https://h"}, TLS: clienttls.Files{CAFile: "/nonexistent/ca.pem"}},
 		"cert alone":   {URLs: []string{"https://h"}, TLS: clienttls.Files{CertFile: "/nonexistent/c.pem"}},

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 func openZooKeeper(t *testing.T, o *ZooKeeperOptions) *ZooKeeper {
@@ -430,8 +433,11 @@ func TestUsersAreThoseWithASession(t *testing.T) {
 func TestNodesBelongToTheCredentialAndARotatedOneIsTakenUp(t *testing.T) {
 	e := zktest.Shared(t)
 	o := inZooKeeper(t, e)
-	now := "old"
-	o.Connection.Auth = zookeeper.Auth{User: "pacer", Password: func() (string, error) { return now, nil }}
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Connection.Auth = zookeeper.Auth{User: "pacer", Password: secret.Ref{File: password}}
 	z := openZooKeeper(t, o)
 	saved(t, z, "shop", wide())
 	c := dial(t, e, o)
@@ -451,16 +457,18 @@ func TestNodesBelongToTheCredentialAndARotatedOneIsTakenUp(t *testing.T) {
 	if err := z.Save(t.Context(), "shop", sample(1)); !errors.Is(err, zookeeper.ErrNotAllowed) {
 		t.Errorf("with the old password: %v", err)
 	}
-	now = "new"
+	if err := os.WriteFile(password, []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	saved(t, z, "shop", sample(2))
 	holds(t, z, "shop", sample(2))
 }
 
 func TestAWrongCredentialIsToldAtOnce(t *testing.T) {
 	o := inZooKeeper(t, zktest.Shared(t))
-	o.Connection.Auth = zookeeper.Auth{User: "pacer", Password: func() (string, error) { return "right", nil }}
+	o.Connection.Auth = zookeeper.Auth{User: "pacer", Password: secret.Value("right")}
 	openZooKeeper(t, o)
-	o.Connection.Auth.Password = func() (string, error) { return "hunter2", nil }
+	o.Connection.Auth.Password = secret.Value("hunter2")
 	_, err := OpenZooKeeper(t.Context(), *o)
 	if !errors.Is(err, zookeeper.ErrNotAllowed) || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v", err)

@@ -17,6 +17,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon/pathtest"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // replica is one that leads or follows, with tokens. It is asked at its URL.
@@ -128,7 +129,7 @@ func TestAWebhookReachesTheLeaderToo(t *testing.T) {
 	var looked []string
 	hooks := func(who string) Webhooks {
 		return Webhooks{
-			Secret: func(string) func() (string, error) { return token("key") },
+			Secret: func(string) secret.Ref { return token("key") },
 			Look:   func(source string, _ store.Asked) error { looked = append(looked, who+" "+source); return nil },
 		}
 	}
@@ -176,7 +177,7 @@ func TestNoSecretGoesToALeaderThatIsNotProved(t *testing.T) {
 				o.Tokens = Tokens{}
 			}
 			looked := 0
-			o.Webhooks = Webhooks{Secret: func(string) func() (string, error) { return token("key") }, Look: func(string, store.Asked) error { looked++; return nil }}
+			o.Webhooks = Webhooks{Secret: func(string) secret.Ref { return token("key") }, Look: func(string, store.Asked) error { looked++; return nil }}
 			o.remake()
 			code, said := post(t, follower.URL+c.path, "do", "{}", c.header...)
 			if len(arrived) > 0 != c.arrives {

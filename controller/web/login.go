@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // Tokens are what callers must prove themselves with, as a bearer token or, for
@@ -15,15 +17,15 @@ import (
 // anew for every request, so that a changed one holds at once.
 type Tokens struct {
 	// Read lets see; nil: everybody may.
-	Read func() (string, error)
+	Read secret.Ref
 	// Act lets see and act; nil: whoever may see may act.
-	Act func() (string, error)
+	Act secret.Ref
 }
 
-func (t Tokens) any() bool { return t.Read != nil || t.Act != nil }
+func (t Tokens) any() bool { return t.Read.IsSet() || t.Act.IsSet() }
 
 // guard tells whether a token is needed to act, or to see.
-func (t Tokens) guard(act bool) bool { return t.Read != nil || act && t.Act != nil }
+func (t Tokens) guard(act bool) bool { return t.Read.IsSet() || act && t.Act.IsSet() }
 
 // login lets through who may use a route, and asks all others for a token.
 func (s *site) login(r Route, next http.Handler) http.Handler {
@@ -61,12 +63,12 @@ func (s *site) login(r Route, next http.Handler) http.Handler {
 //	act       Act           Act
 //	act       Read alone    Read
 func (t Tokens) allow(act bool, token string) (bool, error) {
-	if !act && t.Read == nil {
+	if !act && !t.Read.IsSet() {
 		return true, nil
 	}
 	ok := false
 	for _, accepted := range t.named() {
-		if accepted.name == "read" && act && t.Act != nil {
+		if accepted.name == "read" && act && t.Act.IsSet() {
 			continue
 		}
 		want, err := accepted.value()
@@ -81,12 +83,12 @@ func (t Tokens) allow(act bool, token string) (bool, error) {
 // namedToken is a token that is configured.
 type namedToken struct {
 	name string // as in web.tokens
-	read func() (string, error)
+	ref  secret.Ref
 }
 
 // value reads the token anew.
 func (t namedToken) value() (string, error) {
-	v, err := t.read()
+	v, err := t.ref.Read()
 	if err != nil {
 		return "", fmt.Errorf("web.tokens.%s cannot be read: %w", t.name, err)
 	}
@@ -96,7 +98,7 @@ func (t namedToken) value() (string, error) {
 // named lists the tokens that are configured.
 func (t Tokens) named() (all []namedToken) {
 	for _, n := range []namedToken{{"act", t.Act}, {"read", t.Read}} {
-		if n.read != nil {
+		if n.ref.IsSet() {
 			all = append(all, n)
 		}
 	}

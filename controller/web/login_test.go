@@ -2,17 +2,19 @@ package web
 
 import (
 	"bytes"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
-func token(s string) func() (string, error) { return func() (string, error) { return s, nil } }
+func token(s string) secret.Ref { return secret.Value(s) }
 
 // A walk over the route table without and with each token.
 func TestTokensOnEveryRoute(t *testing.T) {
@@ -47,7 +49,7 @@ func TestTokensOnEveryRoute(t *testing.T) {
 					h.ServeHTTP(w, r)
 					want := route.Open || strings.Contains(allowed, "see") && !route.Action || strings.Contains(allowed, "act")
 					refused := http.StatusUnauthorized
-					if strings.Contains(allowed, "see") && given == "r" && tokens.Read != nil {
+					if strings.Contains(allowed, "see") && given == "r" && tokens.Read.IsSet() {
 						refused = http.StatusForbidden // it is a right token, for something else
 					}
 					if got := w.Code != refused; got != want {
@@ -64,7 +66,7 @@ func TestTokensOnEveryRoute(t *testing.T) {
 
 func TestTokensThatCannotBeReadLetNobodyIn(t *testing.T) {
 	o, _ := testOptions(t, sampleStatus())
-	o.Tokens.Read = func() (string, error) { return "", errors.New("open /run/secrets/read: no such file") }
+	o.Tokens.Read = secret.Ref{File: "/run/secrets/read"}
 	var log bytes.Buffer
 	o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	w := get(t, New(o), "/")
@@ -77,20 +79,22 @@ func TestTokensThatCannotBeReadLetNobodyIn(t *testing.T) {
 // does. It is logged once, however often readiness is asked for.
 func TestReadinessTellsOfTokensThatCannotBeRead(t *testing.T) {
 	o, _ := testOptions(t, controller.Status{Running: true, Syncs: []controller.SyncStatus{calmSync()}})
-	gone := errors.New("secret: open /run/secrets/act: no such file")
-	o.Tokens.Act = func() (string, error) { return "a", gone }
+	file := filepath.Join(t.TempDir(), "act")
+	o.Tokens.Act = secret.Ref{File: file}
 	var log bytes.Buffer
 	o.Log = slog.New(slog.NewTextHandler(&log, nil))
 	h := New(o)
 	for range 3 {
-		if w := get(t, h, "/readyz"); w.Code != 503 || w.Body.String() != "not ready\nweb.tokens.act cannot be read: secret: open /run/secrets/act: no such file\n" {
+		if w := get(t, h, "/readyz"); w.Code != 503 || w.Body.String() != "not ready\nweb.tokens.act cannot be read: secret: open "+file+": no such file or directory\n" {
 			t.Errorf("answered %d %q", w.Code, w.Body)
 		}
 	}
 	if n := strings.Count(log.String(), "web.tokens.act cannot be read"); n != 1 {
 		t.Errorf("logged %d times: %s", n, log.String())
 	}
-	gone = nil
+	if err := os.WriteFile(file, []byte("a"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if w := get(t, h, "/readyz"); w.Code != 200 {
 		t.Errorf("answered %d %q with the token back", w.Code, w.Body)
 	}

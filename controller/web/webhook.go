@@ -18,6 +18,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // Webhooks is how forges tell that a source may have moved. Zero: none may.
@@ -25,7 +26,7 @@ type Webhooks struct {
 	// Secret gives the secret that the webhook of a source is signed with, anew
 	// for each request; nil: the source has none, and whoever calls is told that
 	// there is nothing here.
-	Secret func(source string) func() (string, error)
+	Secret func(source string) secret.Ref
 	// Look asks for a look at a source soon. controller.ErrNoSource answers 404.
 	Look func(source string, by store.Asked) error
 }
@@ -164,14 +165,14 @@ var (
 )
 
 func (s *site) takeWebhook(source string, r *http.Request) (int, error) {
-	var secret func() (string, error)
+	var signed secret.Ref
 	if s.Webhooks.Secret != nil {
-		secret = s.Webhooks.Secret(source)
+		signed = s.Webhooks.Secret(source)
 	}
-	if secret == nil {
+	if !signed.IsSet() {
 		return http.StatusNotFound, errNoWebhook
 	}
-	key, err := secret()
+	key, err := signed.Read()
 	if err != nil || key == "" { // unknown is not empty: nobody is believed
 		s.Log.Error("the secret of a webhook cannot be read, so none is believed", "source", source, "error", err)
 		return http.StatusServiceUnavailable, errNoSecret

@@ -6,7 +6,6 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 // hookSite is a site whose source shop has a webhook, and what was looked at.
@@ -27,18 +27,18 @@ func hookSite(t *testing.T) (http.Handler, *[]string) {
 	t.Helper()
 	o, _ := testOptions(t, sampleStatus())
 	looked := &[]string{}
-	o.Tokens = Tokens{Act: func() (string, error) { return "token", nil }} // forges have none
+	o.Tokens = Tokens{Act: token("token")} // forges have none
 	o.Webhooks = Webhooks{
-		Secret: func(source string) func() (string, error) {
+		Secret: func(source string) secret.Ref {
 			switch source {
 			case "shop", "gone":
-				return func() (string, error) { return "sesame", nil }
+				return token("sesame")
 			case "blank":
-				return func() (string, error) { return "", nil }
+				return token("")
 			case "lost":
-				return func() (string, error) { return "", errors.New("no such file") }
+				return secret.Ref{File: "/run/secrets/webhook"}
 			}
-			return nil
+			return secret.Ref{}
 		},
 		Look: func(source string, by store.Asked) error {
 			if source == "gone" {

@@ -87,7 +87,7 @@ func (c *Conn) credential() ([]byte, error) {
 		// auth stands for whoever the server took the connection's certificate for.
 		c.acl = zk.AuthACL(zk.PermAll)
 	case a.User != "":
-		password, err := a.Password()
+		password, err := a.Password.Read()
 		if err != nil {
 			return nil, fmt.Errorf("zookeeper auth: %w", err)
 		}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 const (
@@ -58,16 +60,16 @@ type Config struct {
 // made. The zero value tells nothing, and everybody may read and write the nodes.
 type Auth struct {
 	User string // with Password: ZooKeeper's scheme digest
-	// Password gives the present password. It is called by each Dial, so that a
-	// rotated one is used by the next session.
-	Password func() (string, error)
+	// Password is read by each Dial, so that a rotated one is used by the next
+	// session.
+	Password secret.Ref
 	// Certificate: the nodes belong to the subject of TLS.CertFile (ZooKeeper's
 	// scheme x509), which must be the same for all replicas.
 	Certificate bool
 }
 
 // IsSet tells whether nodes are to belong to somebody.
-func (a Auth) IsSet() bool { return a.User != "" || a.Password != nil || a.Certificate }
+func (a Auth) IsSet() bool { return a.User != "" || a.Password.IsSet() || a.Certificate }
 
 // complete fills in the defaults, or tells what is wrong.
 func (c Config) complete() (Config, error) {
@@ -99,7 +101,7 @@ func (c Config) complete() (Config, error) {
 
 func (a Auth) check(t TLS) error {
 	switch {
-	case (a.User == "") != (a.Password == nil):
+	case (a.User == "") == a.Password.IsSet():
 		return errors.New("zookeeper auth: user and password must be set together")
 	case strings.Contains(a.User, ":"):
 		return errors.New("zookeeper auth: the user must not contain a colon")

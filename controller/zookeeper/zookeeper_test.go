@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 	"github.com/pacer-gitops/pacer/internal/testenv"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 func TestMain(m *testing.M) { os.Exit(zktest.Main(m)) }
@@ -74,7 +76,7 @@ func try(t *testing.T, c Config) (*Conn, error) {
 	return conn, err
 }
 
-func password(p string) func() (string, error) { return func() (string, error) { return p, nil } }
+func password(p string) secret.Ref { return secret.Value(p) }
 
 func TestDialGrantsASessionAndMakesTheRoot(t *testing.T) {
 	c := config(t, zktest.Shared(t))
@@ -117,7 +119,7 @@ func TestWhatCannotBeIsRefused(t *testing.T) {
 		"no certificate":        {Config{Servers: []string{"zk1"}, Auth: Auth{Certificate: true}}, "requires the certificate"},
 		"TLS that is not on":    {Config{Servers: []string{"zk1"}, TLS: TLS{Files: clienttls.Files{CAFile: "/ca.pem"}}}, "not enabled"},
 		"no such authority":     {Config{Servers: []string{"zk1"}, TLS: TLS{Enabled: true, Files: clienttls.Files{CAFile: t.TempDir() + "/none"}}}, "no such file"},
-		"no readable password":  {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a", Password: func() (string, error) { return "", errors.New("file gone") }}}, "file gone"},
+		"no readable password":  {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a", Password: secret.Ref{Env: "PACER_TEST_UNSET_VARIABLE"}}}, "is not set"},
 		"a negative time-out":   {Config{Servers: []string{"zk1"}, SessionTimeout: -time.Second}, "session timeout"},
 		"two ways to authorize": {Config{Servers: []string{"zk1"}, Auth: Auth{User: "a", Password: password("x"), Certificate: true}}, "are mutually exclusive"},
 	} {
@@ -177,13 +179,18 @@ func TestTheRootOfSomebodyElseIsNotChanged(t *testing.T) {
 
 func TestARotatedPasswordIsReadByTheNextSession(t *testing.T) {
 	c := config(t, zktest.Shared(t))
-	now := "old"
-	c.Auth = Auth{User: "pacer", Password: func() (string, error) { return now, nil }}
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.Auth = Auth{User: "pacer", Password: secret.Ref{File: file}}
 	conn := dialed(t, c)
 	if _, err := conn.SetACL(c.Root, zk.DigestACL(zk.PermAll, "pacer", "new"), -1); err != nil {
 		t.Fatal(err)
 	}
-	now = "new"
+	if err := os.WriteFile(file, []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	dialed(t, c)
 }
 
