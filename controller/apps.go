@@ -2,18 +2,22 @@ package controller
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // showPlan shows what the pass knows now.
 func (p *pass) showPlan() {
-	apps, state := p.apps(), &p.y.memory.state
+	state := &p.y.memory.state
+	maps.DeleteFunc(p.y.tried, func(id string, _ attempt) bool { _, pending := p.files[id]; return !pending })
+	apps := p.apps()
 	p.c.metrics.stands(p.y.spec.Name, tallyOf(apps), state)
-	p.y.keepReasons(apps, p.revision.ID)
+	p.y.keepReasons(apps)
 	for i := range apps {
 		if apps[i].Said != "" {
 			apps[i].recount(p.state)
@@ -89,16 +93,24 @@ func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) App
 	if failure, ok := p.y.memory.state.Failed[item.ID]; ok {
 		f.failure = &failure
 	}
-	_, f.rollout = p.y.memory.state.Rollouts[item.ID]
+	var rollout store.Rollout
+	rollout, f.rollout = p.y.memory.state.Rollouts[item.ID]
+	f.revert = rollout.Revert
 	a.State, a.Condition, a.Reason = stateOf(f)
 	var reason string
 	a.Health, a.Instances, reason = p.fares(item)
-	a.Health = given(a.Health, a)
+	stopped := p.y.memory.state.Stopped()
+	if a.Health = given(a.Health, a, stopped); stopped && a.Condition == InRollout && a.Health != HealthProgressing {
+		a.Condition = "" // Marathon has brought it to its end, and Pacer watches nothing
+	}
 	a.Instances.Wanted, a.Counted = p.wantedOf(item, change, a.Instances)
 	if change != nil {
 		a.Action, a.Approvable = change.Action, change.Blocked != nil && change.Approvable
 	}
 	a.Waiting = p.y.waits[item.ID]
+	if last, tried := p.y.tried[item.ID]; tried && change != nil && change.Blocked == nil && change.Hash == last.hash {
+		a.Reason = afterAttempt(a.Reason, last.reason)
+	}
 	if a.Reason == "" {
 		a.Reason = reason
 	}

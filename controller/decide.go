@@ -265,19 +265,25 @@ type facts struct {
 	change  *plan.Change // what is pending; nil: nothing
 	failure *plan.Failure
 	rollout bool // one that Pacer began is under way
+	revert  bool // and puts the last healthy definition back
 }
 
 // stateOf judges the state and condition of an app, and says why:
 //
-//	broken   change      failure                       rollout   state         condition
-//	yes                                                          unknown       broken manifest
-//	no       held back   of the same                             out of sync   failed
-//	no       held back   otherwise                               out of sync   blocked
-//	no       some                                                out of sync   none
-//	no       none        the last healthy one is back            out of sync   failed
-//	no       none        otherwise                               synced        failed
-//	no       none        none                          yes       synced        rollout
-//	no       none        none                          no        synced        none
+//	broken   change      failure                       rollout    state         condition
+//	yes                                                           unknown       broken manifest
+//	no       held back   of the same                              out of sync   failed
+//	no       held back   otherwise                                out of sync   blocked
+//	no       a revert                                             out of sync   failed
+//	no       some                                                 out of sync   none
+//	no       none        some                          a revert   out of sync   failed
+//	no       none        the last healthy one is back             out of sync   failed
+//	no       none        otherwise                                synced        failed
+//	no       none        none                          yes        synced        rollout
+//	no       none        none                          no         synced        none
+//
+// What git defines has failed from then on, whether the last healthy definition is
+// yet to be put back, on its way or back.
 func stateOf(f facts) (AppState, Condition, string) {
 	switch {
 	case f.broken != "":
@@ -286,9 +292,11 @@ func stateOf(f facts) (AppState, Condition, string) {
 		return OutOfSync, Failed, f.failure.Words()
 	case f.change != nil && f.change.Blocked != nil:
 		return OutOfSync, Blocked, *f.change.Blocked
+	case f.change != nil && f.change.Revert:
+		return OutOfSync, Failed, f.change.Reason
 	case f.change != nil:
 		return OutOfSync, "", f.change.Reason
-	case f.failure != nil && f.failure.Restored:
+	case f.failure != nil && (f.failure.Restored || f.revert):
 		return OutOfSync, Failed, f.failure.Words()
 	case f.failure != nil:
 		return Synced, Failed, f.failure.Words()
@@ -301,21 +309,30 @@ func stateOf(f facts) (AppState, Condition, string) {
 // showOutcome changes what is shown of an app by what is told of its change.
 // Wanted is what the change asks for, where that is known.
 func showOutcome(a *AppStatus, o apply.Outcome, wanted *Instances) {
-	a.Action, a.Reason, a.Said, a.Condition = o.Action, o.Reason, o.Counts, ""
 	if !o.Began.IsZero() {
 		a.Waiting = time.Time{}
 	}
+	if o.Result == apply.Superseded || o.Result == apply.Unknown {
+		return // the next pass finds out: till then it is as it was
+	}
+	before := *a
+	a.Action, a.Reason, a.Said, a.Condition = o.Action, o.Reason, o.Counts, ""
 	if a.State = OutOfSync; o.Deployment != "" && o.Action != plan.Delete && !o.Revert {
 		a.State = Synced // Marathon has the definition, whatever becomes of its tasks
 	}
 	switch o.Result {
 	case "":
-		a.Condition = InRollout
 		if o.Status != nil { // else the reason would say other counts than are shown beside it
 			a.Instances.Running, a.Instances.Healthy = o.Status.Running, o.Status.Healthy
 		}
-		if o.Deployment != "" && a.Kind != manifests.KindGroup {
-			a.Health = HealthProgressing
+		switch {
+		case o.Revert: // what git defines stays failed
+			if a.Condition = Failed; o.Reason == "" {
+				a.Reason, a.Said = before.Reason, before.Said
+			}
+		case !o.Began.IsZero():
+			a.Condition = InRollout
+			a.Health = given(a.Health, *a, false)
 		}
 	case apply.Applied:
 		a.Action = ""
@@ -335,38 +352,78 @@ func showOutcome(a *AppStatus, o apply.Outcome, wanted *Instances) {
 			}
 		}
 	case apply.Failed:
+		if isTransient(o) {
+			a.State, a.Reason, a.Said = OutOfSync, afterAttempt("", o.Reason), ""
+			break
+		}
 		a.Condition = Failed
-		a.Health = given(a.Health, *a)
+		a.Health = given(a.Health, *a, false)
 	case apply.Blocked:
 		a.Condition = Blocked
-	default: // the next pass finds out
 	}
 }
 
+// isTransient reports whether a change is tried again as it is.
+func isTransient(o apply.Outcome) bool {
+	return o.Result == apply.Unknown || o.Result == apply.Failed && (o.Transient || o.Hash == "")
+}
+
+// attempt is one to make a change that is made again.
+type attempt struct {
+	hash   string // of the change
+	reason string // why it failed
+}
+
+// afterAttempt is the reason of a change that is pending, of which an attempt has
+// failed.
+func afterAttempt(reason, failure string) string {
+	said := "the last attempt failed: " + failure
+	if reason != "" {
+		said = reason + "; " + said
+	}
+	return said
+}
+
 // given is the health of an app in Marathon's eyes, corrected by what is known of
-// its rollout: Marathon never gives one up, Pacer does after its deadline.
-func given(h Health, a AppStatus) Health {
-	if h == HealthProgressing && a.State == Synced && a.Condition == Failed {
+// its rollout. Marathon never gives one up, Pacer does after its deadline; and
+// Marathon takes one for done as soon as its tasks run, Pacer when they have stayed
+// up, unless the sync is stopped. Else an app whose tasks crash again and again in
+// its rollout would be progressing, healthy and degraded in turn.
+func given(h Health, a AppStatus, stopped bool) Health {
+	switch {
+	case h == HealthProgressing && a.State == Synced && a.Condition == Failed:
 		return HealthDegraded
+	case a.Condition == InRollout && !stopped && (h == HealthHealthy || h == HealthDegraded):
+		return HealthProgressing
 	}
 	return h
 }
 
 // recorded adds an entry to a history, newest first. A pass that failed as the
 // one before did, and changed nothing, only moves the end of that one: else a
-// night without Marathon would push out all that ever happened.
+// night without Marathon, or with one that takes no write, would push out all that
+// ever happened.
 func recorded(history []store.Entry, e *store.Entry) ([]store.Entry, bool) {
 	if e == nil {
 		return history, false
 	}
-	if len(history) > 0 && len(e.Changes) == 0 {
-		if last := history[0]; e.Result == string(PassFailed) && last.Result == e.Result && last.Message == e.Message && last.Revision == e.Revision && len(last.Changes) == 0 {
-			history = append([]store.Entry(nil), history...)
-			history[0].Ended = e.Ended
-			return history, true
-		}
+	if len(history) > 0 && repeats(history[0], *e) {
+		history = append([]store.Entry(nil), history...)
+		history[0].Ended, history[0].Repeated = e.Ended, history[0].Repeated+1
+		return history, true
 	}
 	return cut(append([]store.Entry{*e}, history...)), true
+}
+
+// repeats reports whether two entries are of the same failure, of which nothing
+// came.
+func repeats(a, b store.Entry) bool {
+	same := func(x, y store.Done) bool {
+		return x.ID == y.ID && x.Action == y.Action && x.Outcome == y.Outcome && x.Reason == y.Reason
+	}
+	return b.Result == string(PassFailed) && a.Result == b.Result && a.Revision == b.Revision && a.Message == b.Message &&
+		a.More == b.More && slices.EqualFunc(a.Changes, b.Changes, same) &&
+		!slices.ContainsFunc(b.Changes, func(d store.Done) bool { return d.Outcome == string(apply.Applied) })
 }
 
 func cut(history []store.Entry) []store.Entry {

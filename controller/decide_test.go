@@ -226,6 +226,14 @@ func TestRecorded(t *testing.T) {
 	outage := store.Entry{Revision: "r", Result: "failed", Message: "Marathon is away", Ended: time.Unix(1, 0)}
 	longer := outage
 	longer.Ended = time.Unix(9, 0)
+	repeated := longer
+	repeated.Repeated = 1
+	refused := func(seconds float64, id, outcome string) store.Entry {
+		return store.Entry{Revision: "r", Result: "failed", Changes: []store.Done{{ID: id, Outcome: outcome, Reason: "500: boom", Seconds: seconds}}}
+	}
+	first, again, other, partly := refused(30, "/a", "failed"), refused(31, "/a", "failed"), refused(30, "/b", "failed"), refused(30, "/a", "applied")
+	twice := first
+	twice.Repeated = 1
 	done := store.Entry{Revision: "r", Result: "applied", Changes: []store.Done{{ID: "/a"}}}
 	tests := map[string]struct {
 		history []store.Entry
@@ -235,7 +243,10 @@ func TestRecorded(t *testing.T) {
 		"nothing to record":      {[]store.Entry{done}, nil, []store.Entry{done}},
 		"the first":              {nil, &done, []store.Entry{done}},
 		"newest first":           {[]store.Entry{done}, &outage, []store.Entry{outage, done}},
-		"the same failure again": {[]store.Entry{outage, done}, &longer, []store.Entry{longer, done}},
+		"the same failure again": {[]store.Entry{outage, done}, &longer, []store.Entry{repeated, done}},
+		"the same write refused": {[]store.Entry{first, done}, &again, []store.Entry{twice, done}},
+		"another write refused":  {[]store.Entry{first, done}, &other, []store.Entry{other, first, done}},
+		"one of it was taken":    {[]store.Entry{partly, done}, &partly, []store.Entry{partly, partly, done}},
 		"the same change again":  {[]store.Entry{done}, &done, []store.Entry{done, done}},
 	}
 	for name, test := range tests {

@@ -121,7 +121,7 @@ func (y *syncer) refresh(state marathon.State, began time.Time) {
 		wanted := a.Instances.Wanted
 		var reason string
 		a.Health, a.Instances, reason = y.cluster.fares(state, a.ID, a.Kind, time.Now())
-		a.Health = given(a.Health, *a)
+		a.Health = given(a.Health, *a, y.view.Suspended)
 		if a.Counted || a.Health == HealthMissing {
 			a.Instances.Wanted = wanted
 		}

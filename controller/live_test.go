@@ -70,28 +70,25 @@ func TestNothingIsReadAtRestButByPasses(t *testing.T) {
 	})
 }
 
-// A pass that looks at everything again knows not yet why a rollout hangs: what
-// was said of it stays, unless it is another revision's.
+// A pass that looks at everything again, be it for another revision, knows not yet
+// why a rollout hangs: what was said of it stays.
 func TestWhyARolloutHangsIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	const why = "0 of 1 running: all offers refused"
 	for name, test := range map[string]struct {
 		before, after Condition
-		revision      string
 		said, want    string
 	}{
-		"it goes on":       {InRollout, InRollout, "r1", "", why},
-		"something else":   {InRollout, InRollout, "r1", "another reason", "another reason"},
-		"another revision": {InRollout, InRollout, "r2", "", ""},
-		"it is up":         {InRollout, "", "r1", "", ""},
-		"it begins":        {"", InRollout, "r1", "", ""},
+		"it goes on":     {InRollout, InRollout, "", why},
+		"something else": {InRollout, InRollout, "another reason", "another reason"},
+		"it is up":       {InRollout, "", "", ""},
+		"it begins":      {"", InRollout, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}), &cluster{})
 			y.showApps([]AppStatus{{ID: "/shop/a", Condition: test.before, Reason: why}}, time.Now())
-			y.view.PlannedRevision = "r1"
 			apps := []AppStatus{{ID: "/shop/a", Condition: test.after, Reason: test.said}, {ID: "/shop/new", Condition: InRollout}}
-			y.keepReasons(apps, test.revision)
+			y.keepReasons(apps)
 			if apps[0].Reason != test.want || apps[1].Reason != "" {
 				t.Errorf("said %q and %q, want %q and nothing", apps[0].Reason, apps[1].Reason, test.want)
 			}

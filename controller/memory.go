@@ -277,6 +277,7 @@ func (p *pass) progress(k *keeper, o apply.Outcome) {
 			p.wrote = true
 		}
 		p.tellNoHealthy(o)
+		p.noteAttempt(k.ctx, o)
 		if !o.Began.IsZero() {
 			delete(p.y.waits, o.ID)
 		}
@@ -298,6 +299,17 @@ func (p *pass) progress(k *keeper, o apply.Outcome) {
 			p.c.passAgain(p.y)
 		}
 		p.c.metrics.changes.WithLabelValues(p.y.spec.Name, string(o.Action), string(o.Result)).Inc()
+	}
+}
+
+// noteAttempt notes that an attempt to make a change failed which is made again,
+// until it is taken.
+func (p *pass) noteAttempt(ctx context.Context, o apply.Outcome) {
+	switch {
+	case isTransient(o) && ctx.Err() == nil:
+		p.y.tried[o.ID] = attempt{o.Hash, o.Reason}
+	case o.Deployment != "" || o.Result == apply.Applied:
+		delete(p.y.tried, o.ID)
 	}
 }
 

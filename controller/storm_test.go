@@ -176,8 +176,9 @@ type storm struct {
 	ours   map[string]bool // deployments of Pacer, ever
 	doubts map[string]bool // ids of writes of which Pacer knows no answer
 
-	still map[string]string        // the tasks that nothing may restart
-	plot  func(*http.Request) flaw // not nil: decides instead of flaws
+	still  map[string]string        // the tasks that nothing may restart
+	plot   func(*http.Request) flaw // not nil: decides instead of flaws
+	adjust func(*Sync)              // not nil: changes the sync of processes that begin
 
 	mu     sync.Mutex
 	wrong  []string
@@ -311,11 +312,14 @@ func (s *storm) begin() {
 		}
 		return a
 	}}))
+	sync := Sync{Name: "all", Source: "git", Deadline: stormDeadline, Policy: plan.Policy{Scope: "/", Prune: plan.PruneOn, Adopt: true}}
+	if s.adjust != nil {
+		s.adjust(&sync)
+	}
 	l.Controller, err = New(Options{
-		Log:     log,
-		Sources: map[string]Source{"git": {Source: s.repo, Interval: testInterval}},
-		Syncs: []Sync{{Name: "all", Source: "git", Deadline: stormDeadline,
-			Policy: plan.Policy{Scope: "/", Prune: plan.PruneOn, Adopt: true}}},
+		Log:      log,
+		Sources:  map[string]Source{"git": {Source: s.repo, Interval: testInterval}},
+		Syncs:    []Sync{sync},
 		Marathon: l.client, Applier: apply.New(l.client, apply.Options{MaxInFlight: 3, Log: log}), Store: mortal{s.shelf, isDead}, Resync: testResync,
 		Metrics: prometheus.NewRegistry(),
 		Events: func(ctx context.Context) (EventStream, error) {
@@ -340,6 +344,16 @@ func (s *storm) begin() {
 		}
 	}()
 	s.life = l
+}
+
+// app is what the process says of an app.
+func (l *life) app(id string) AppStatus {
+	for _, a := range l.Status().Syncs[0].Apps {
+		if a.ID == id {
+			return a
+		}
+	}
+	return AppStatus{}
 }
 
 // end stops the process, in good order if it lives.

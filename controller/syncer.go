@@ -29,14 +29,15 @@ type syncer struct {
 
 	// memory is used by the pass alone, of which there is one at a time.
 	memory    memory
-	fights    map[string]fight // id → its drift that was put back
-	gone      goneIDs          // of the inventory: see examine
-	kept      string           // the revision that was last found worth keeping, and is kept
-	pinned    *recalled        // what a rollback asks for, once it was read
-	waits     waits            // since when changes wait, also of the pass alone
-	known     plan.Known       // what was found equal, also of the pass alone
-	looked    *term            // of which a pass has read everything
-	following bool             // the last pass saw the leader at work
+	fights    map[string]fight   // id → its drift that was put back
+	gone      goneIDs            // of the inventory: see examine
+	kept      string             // the revision that was last found worth keeping, and is kept
+	pinned    *recalled          // what a rollback asks for, once it was read
+	waits     waits              // since when changes wait, also of the pass alone
+	tried     map[string]attempt // id → the last of what is tried again, likewise
+	known     plan.Known         // what was found equal, also of the pass alone
+	looked    *term              // of which a pass has read everything
+	following bool               // the last pass saw the leader at work
 
 	mu       sync.Mutex
 	view     SyncStatus
@@ -88,7 +89,7 @@ type memory struct {
 
 func newSyncer(spec Sync, w *watcher, m *cluster) *syncer {
 	return &syncer{
-		spec: spec, watcher: w, cluster: m, reader: manifests.NewReader(), fights: map[string]fight{}, waits: waits{}, gone: goneIDs{},
+		spec: spec, watcher: w, cluster: m, reader: manifests.NewReader(), fights: map[string]fight{}, waits: waits{}, tried: map[string]attempt{}, gone: goneIDs{},
 		stands: map[string]store.Stand{}, authors: map[string]string{}, pace: rate.NewLimiter(rate.Every(passBreath), passBurst),
 		view: SyncStatus{Name: spec.Name, Source: w.source.Source.String(), Path: spec.Path, Scope: spec.Policy.Scope, Marathon: spec.Marathon},
 	}
@@ -229,14 +230,13 @@ func (y *syncer) show(change func(*SyncStatus)) {
 	change(&y.view)
 }
 
-// keepReasons takes over what was said of rollouts that go on: why they hang is
-// found out anew only after a while. Of another revision nothing is taken over.
-func (y *syncer) keepReasons(apps []AppStatus, revision string) {
+// keepReasons takes over what was said of rollouts that continue: why they hang is
+// found out again only after a while, which with a commit every few seconds would
+// be never. A revision that changes an app makes its change pending first, of which
+// nothing is taken over.
+func (y *syncer) keepReasons(apps []AppStatus) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.view.PlannedRevision != revision {
-		return
-	}
 	for i := range apps {
 		row, known := y.rows[apps[i].ID]
 		if a := &apps[i]; known && a.Condition == InRollout && a.Reason == "" && y.view.Apps[row].Condition == InRollout {

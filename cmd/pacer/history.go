@@ -80,6 +80,9 @@ func entryNotes(e store.Entry) []string {
 	switch word := e.Lasted(); {
 	case word == "since":
 		notes = append(notes, "since "+e.Began.UTC().Format(time.RFC3339))
+		if e.Repeated > 0 {
+			notes = append(notes, fmt.Sprintf("%d times", e.Repeated+1))
+		}
 	case word != "":
 		notes = append(notes, word+" "+seconds(e.Ended.Sub(e.Began).Seconds()))
 	}

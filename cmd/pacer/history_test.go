@@ -33,9 +33,8 @@ func TestPrintEntry(t *testing.T) {
 		"nothing was changed": {with(directory, func(e *store.Entry) { e.Began, e.Result = ended.Add(-time.Minute), "unchanged" }),
 			"2026-03-02T12:00:00Z  unchanged  sha256:01234567\n"},
 		"a failure, for long": {with(commit, func(e *store.Entry) {
-			e.Began, e.Result, e.Message = ended.Add(-time.Hour), "failed", "Marathon cannot be read"
-		}),
-			"2026-03-02T12:00:00Z  failed     3f9c2a71 Run one (Ada, since 2026-03-02T11:00:00Z)\n    Marathon cannot be read\n"},
+			e.Began, e.Result, e.Message, e.Repeated = ended.Add(-time.Hour), "failed", "Marathon cannot be read", 11
+		}), "2026-03-02T12:00:00Z  failed     3f9c2a71 Run one (Ada, since 2026-03-02T11:00:00Z, 12 times)\n    Marathon cannot be read\n"},
 		"given up": {with(commit, func(e *store.Entry) {
 			e.Began, e.Result, e.Asked = ended.Add(-2*time.Minute), "superseded", store.Asked{By: store.AskedByPoll}
 			e.Changes = append([]store.Done{{ID: "/shop/api", Action: plan.Scale, Outcome: "superseded", Reason: "superseded by a newer revision"}}, create...)

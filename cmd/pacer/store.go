@@ -296,7 +296,7 @@ func printState(w io.Writer, sync string, s store.State) {
 	if s.Inventory != nil {
 		inventory = fmt.Sprintf("%d ids", len(s.Inventory))
 	}
-	line("%s: inventory %s, history %d passes", sync, inventory, len(s.History))
+	line("%s: inventory %s, history %d entries", sync, inventory, len(s.History))
 	if s.Suspended {
 		line("  suspended%s", suspension(s.Suspension))
 	}
@@ -307,7 +307,7 @@ func printState(w io.Writer, sync string, s store.State) {
 		line("  rolled back to %s", controller.ShortRevision(s.Pin.ID))
 	}
 	if s.Newest != nil {
-		line("  newest revision applied: %s %s", controller.ShortRevision(s.Newest.ID), s.Newest.Subject)
+		line("  newest revision applied: %s", strings.TrimSpace(controller.ShortRevision(s.Newest.ID)+" "+s.Newest.Subject))
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Approved)) {
 		line("  approved: %s, for revision %s", id, controller.ShortRevision(s.Approved[id]))

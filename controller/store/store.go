@@ -163,7 +163,9 @@ type Entry struct {
 	Changes []Done       `json:"changes,omitempty"` // at most MaxChanges, those that did not succeed first
 	More    int          `json:"more,omitempty"`    // changes that are not listed, all in Summary
 	Message string       `json:"message,omitempty"`
-	Asked   Asked        `json:"asked,omitzero"` // who or what it was begun for
+	// Repeated is how often the same failure followed, up to Ended; zero: never.
+	Repeated int   `json:"repeated,omitempty"`
+	Asked    Asked `json:"asked,omitzero"` // who or what it was begun for
 }
 
 // Lasted says what the time from Began to Ended of an entry is: "took" of changes
@@ -172,7 +174,7 @@ type Entry struct {
 func (e Entry) Lasted() string {
 	took := e.Ended.Sub(e.Began)
 	switch failed := e.Result == "failed"; {
-	case len(e.Changes) == 0 && failed && took >= time.Second:
+	case e.Repeated > 0, len(e.Changes) == 0 && failed && took >= time.Second:
 		return "since"
 	case len(e.Changes) == 0, took <= 0:
 		return ""

@@ -319,6 +319,14 @@ func newAppView(a controller.AppStatus, now time.Time) appView {
 	return v
 }
 
+// Times is how often a failure came in all, if more than once.
+func (v entryView) Times() int {
+	if v.Repeated == 0 {
+		return 0
+	}
+	return v.Repeated + 1
+}
+
 // Differs tells whether there is something that a diff would show.
 func (v appView) Differs() bool { return v.State == controller.OutOfSync }
 
