@@ -12,16 +12,18 @@ import (
 )
 
 // Files say how a server is verified and what it is shown. The zero value trusts
-// what the system trusts and shows nothing.
+// what the system trusts and shows nothing. The tags are those of an option in the
+// configuration.
 type Files struct {
-	CAFile     string // PEM; empty: the system's
-	CertFile   string // PEM, of the client; with KeyFile
-	KeyFile    string
-	ServerName string // expected in the certificate; empty: the host that is dialled
-	// Insecure: any certificate will do. Everybody on the way can then read and
-	// change what is sent.
-	Insecure bool
+	CAFile     string `yaml:"caFile" kind:"path" flag:"ca-file" env:"PACER_CA_FILE" jsonschema_description:"PEM file of the CAs that the certificate of Marathon, or of ZooKeeper, is verified with; empty: the system's"`
+	CertFile   string `yaml:"certFile" kind:"path" jsonschema_description:"PEM certificate of Pacer; requires keyFile"`
+	KeyFile    string `yaml:"keyFile" kind:"path" jsonschema_description:"PEM key of certFile"`
+	ServerName string `yaml:"serverName" jsonschema_description:"expected name in the server's certificate; empty: the host that is dialed"`
+	Insecure   bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"accept any certificate; insecure: anyone in between can read and change everything"`
 }
+
+// Paired reports whether there are both of certificate and key, or neither.
+func (f Files) Paired() bool { return (f.CertFile == "") == (f.KeyFile == "") }
 
 // Config reads the files. The client's pair is read again for each handshake, so
 // that a renewed one is used at once.
@@ -40,7 +42,7 @@ func (f Files) Config() (*tls.Config, error) {
 			return nil, fmt.Errorf("CA file %s contains no PEM certificate", f.CAFile)
 		}
 	}
-	if (f.CertFile == "") != (f.KeyFile == "") {
+	if !f.Paired() {
 		return nil, errors.New("certificate and key must be set together")
 	}
 	if f.CertFile == "" {

@@ -33,7 +33,7 @@ var imports = map[string][]string{
 	"controller/leader":          {"controller/zookeeper", "internal/wait"},
 	"controller/zookeeper":       {"clienttls", "internal/wait", "secret"},
 	"controller/store":           {"manifests", "controller/plan", "controller/zookeeper", "meter", "internal/wait"},
-	"controller/config":          {"manifests", "sources", "controller/plan", "controller/zookeeper", "controller/origin", "secret"},
+	"controller/config":          {"clienttls", "manifests", "sources", "controller/plan", "controller/zookeeper", "controller/origin", "secret"},
 	"controller/local/executor":  {},
 	"controller/local/state":     {"manifests", "controller/local/executor"},
 	"controller/local/scheduler": {"manifests", "controller/local/executor", "controller/local/state", "internal/wait"},

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
@@ -50,12 +49,9 @@ func (w visibleJSON) Write(line []byte) (int, error) {
 // need a lease; nil: they are always allowed.
 func newMarathon(c config.Marathon, log *slog.Logger, wrap func(http.RoundTripper) http.RoundTripper, lease func() (marathon.Lease, error)) (*marathon.Client, error) {
 	return marathon.New(marathon.Options{
-		URLs: c.URL,
-		Auth: marathon.Auth(c.Auth),
-		TLS: clienttls.Files{
-			CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
-			ServerName: c.TLS.ServerName, Insecure: c.TLS.InsecureSkipVerify,
-		},
+		URLs:      c.URL,
+		Auth:      marathon.Auth(c.Auth),
+		TLS:       c.TLS,
 		Timeout:   time.Duration(c.Timeout),
 		AgentPort: cmp.Or(c.AgentPort, -1),
 		UserAgent: "pacer/" + versionString(),

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/store"
@@ -235,14 +234,8 @@ func zookeeperConfig(c config.ZooKeeper, log *slog.Logger) zookeeper.Config {
 	return zookeeper.Config{
 		Servers: c.Servers, Root: c.Root, SessionTimeout: time.Duration(c.SessionTimeout),
 		Auth: zookeeper.Auth(c.Auth),
-		TLS: zookeeper.TLS{
-			Enabled: c.TLS.Enabled,
-			Files: clienttls.Files{
-				CAFile: c.TLS.CAFile, CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile,
-				ServerName: c.TLS.ServerName, Insecure: c.TLS.InsecureSkipVerify,
-			},
-		},
-		Log: log,
+		TLS:  c.TLS,
+		Log:  log,
 	}
 }
 

@@ -61,6 +61,7 @@ func (m Marathon) check(d *decoder, key string) {
 		d.failAt(key+".agentPort", "expected a port from 0 to 65535")
 	}
 	m.Auth.check(d, key+".auth")
+	checkTLS(d, key+".tls", m.TLS)
 }
 
 func checkMarathonURL(d *decoder, key, raw string) {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/plan"
 )
 
@@ -52,12 +53,12 @@ type WebTokens struct {
 
 // Marathon is one Marathon cluster.
 type Marathon struct {
-	URL       List         `yaml:"url" flag:"marathon" env:"PACER_MARATHON" jsonschema:"required" jsonschema_description:"URLs of the Marathon instances of one cluster; the next one is used where one fails"`
-	Auth      MarathonAuth `yaml:"auth" jsonschema_description:"Pacer's credentials: user and password, bearer, or token"`
-	TLS       TLS          `yaml:"tls" jsonschema_description:"settings for https"`
-	Timeout   Duration     `yaml:"timeout" jsonschema:"default=1m" jsonschema_description:"timeout of one request, including its answer"`
-	Resync    Duration     `yaml:"resync" jsonschema:"default=5m" jsonschema_description:"interval of the full read; between two, Pacer relies on Marathon's events"`
-	AgentPort int          `yaml:"agentPort" jsonschema:"default=5051,minimum=0,maximum=65535" jsonschema_description:"port of the Mesos agents, from which Pacer reads the last output lines of a failed task, without credentials; 0: never"`
+	URL       List            `yaml:"url" flag:"marathon" env:"PACER_MARATHON" jsonschema:"required" jsonschema_description:"URLs of the Marathon instances of one cluster; the next one is used where one fails"`
+	Auth      MarathonAuth    `yaml:"auth" jsonschema_description:"Pacer's credentials: user and password, bearer, or token"`
+	TLS       clienttls.Files `yaml:"tls" jsonschema_description:"settings for https"`
+	Timeout   Duration        `yaml:"timeout" jsonschema:"default=1m" jsonschema_description:"timeout of one request, including its answer"`
+	Resync    Duration        `yaml:"resync" jsonschema:"default=5m" jsonschema_description:"interval of the full read; between two, Pacer relies on Marathon's events"`
+	AgentPort int             `yaml:"agentPort" jsonschema:"default=5051,minimum=0,maximum=65535" jsonschema_description:"port of the Mesos agents, from which Pacer reads the last output lines of a failed task, without credentials; 0: never"`
 }
 
 // Address is the URLs, for people: without what may be a secret in them.
@@ -79,15 +80,6 @@ type MarathonAuth struct {
 	Password Secret `yaml:"password" flag:"marathon-password" env:"PACER_MARATHON_PASSWORD_FROM" jsonschema_description:"password of basic authentication"`
 	Bearer   Secret `yaml:"bearer" flag:"marathon-bearer" env:"PACER_MARATHON_BEARER_FROM" jsonschema_description:"bearer token"`
 	Token    Secret `yaml:"token" flag:"marathon-token" env:"PACER_MARATHON_TOKEN_FROM" jsonschema_description:"DC/OS token (Authorization: token=…)"`
-}
-
-// TLS is how https is spoken to Marathon.
-type TLS struct {
-	CAFile             string `yaml:"caFile" kind:"path" flag:"ca-file" env:"PACER_CA_FILE" jsonschema_description:"PEM file of the CAs that Marathon's certificate is verified with; empty: the system's"`
-	CertFile           string `yaml:"certFile" kind:"path" jsonschema_description:"PEM certificate of Pacer"`
-	KeyFile            string `yaml:"keyFile" kind:"path" jsonschema_description:"PEM key of certFile"`
-	ServerName         string `yaml:"serverName" jsonschema_description:"expected name in Marathon's certificate; empty: the host of the URL"`
-	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"accept any certificate; insecure: anyone in between can read and change everything"`
 }
 
 // Log is what is logged.

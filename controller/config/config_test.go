@@ -11,6 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/pacer-gitops/pacer/clienttls"
+	"github.com/pacer-gitops/pacer/controller/zookeeper"
 )
 
 var update = flag.Bool("update", false, "rewrite the generated docs")
@@ -95,7 +98,7 @@ func TestZooKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := ZooKeeper{Servers: List{"zk1:2181", "zk2:2181", "zk3"}, Root: "/teams/pacer", SessionTimeout: Duration(6 * time.Second),
-		Auth: ZooKeeperAuth{User: "pacer", Password: Secret{File: "/run/zookeeper"}}, TLS: ZooKeeperTLS{Enabled: true, CAFile: "/etc/zk.pem"}}
+		Auth: ZooKeeperAuth{User: "pacer", Password: Secret{File: "/run/zookeeper"}}, TLS: zookeeper.TLS{Enabled: true, Files: clienttls.Files{CAFile: "/etc/zk.pem"}}}
 	if diff := cmp.Diff(want, c.ZooKeeper, cmpopts.EquateComparable(Secret{})); diff != "" || c.ZooKeeper.IsShort() {
 		t.Errorf("short: %v\n%s", c.ZooKeeper.IsShort(), diff)
 	}
@@ -171,6 +174,9 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 				"pacer.yaml:3:69: zookeeper.sessionTimeout: expected 1s to 10m: a server grants 2 to 20 of its ticks\n" +
 				"pacer.yaml:3:82: zookeeper.auth: user and password, and certificate are mutually exclusive: keep one\n" +
 				"pacer.yaml:3:117: zookeeper.tls: configured but not enabled: set enabled: true"},
+		"half a certificate for Marathon": {
+			"marathon: {url: http://m:8080, tls: {keyFile: /k}}\nsources: {a: {directory: {path: .}}}\nsyncs: {a: {source: a}}",
+			"pacer.yaml:1:37: marathon.tls: certFile and keyFile must be set together"},
 		"half a credential for ZooKeeper": {
 			ok + "zookeeper: {servers: zk1, auth: {user: u}, tls: {enabled: true, certFile: /c}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:3:33: zookeeper.auth: user and password must be set together\npacer.yaml:3:49: zookeeper.tls: certFile and keyFile must be set together"},

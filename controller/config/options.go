@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +30,7 @@ func Options() []Option { return optionsOf(reflect.TypeFor[Config](), "") }
 
 func optionsOf(t reflect.Type, prefix string) []Option {
 	var all []Option
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for _, f := range fields(t) {
 		o := Option{
 			Key: join(prefix, f.Tag.Get("yaml")), Flag: f.Tag.Get("flag"), Env: f.Tag.Get("env"),
 			Doc: f.Tag.Get("jsonschema_description"), Type: optionType(f),
@@ -38,7 +38,7 @@ func optionsOf(t reflect.Type, prefix string) []Option {
 		if d := tagValues(f, "default"); len(d) > 0 {
 			o.Default = d[0]
 		}
-		if strings.HasPrefix(prefix, "marathons.") { // flags and environment name the one without a name
+		if strings.HasPrefix(prefix, "marathons.") || prefix == "zookeeper.tls" { // flags and environment name the one Marathon without a name
 			o.Flag, o.Env = "", ""
 		}
 		inner, key := f.Type, o.Key
@@ -102,9 +102,9 @@ func tagValues(f reflect.StructField, word string) []string {
 }
 
 func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
-	for i := range t.NumField() {
-		if t.Field(i).Tag.Get("yaml") == key {
-			return t.Field(i), true
+	for _, f := range fields(t) {
+		if f.Tag.Get("yaml") == key {
+			return f, true
 		}
 	}
 	return reflect.StructField{}, false
@@ -112,10 +112,15 @@ func fieldOf(t reflect.Type, key string) (reflect.StructField, bool) {
 
 func keysOf(t reflect.Type) []string {
 	var keys []string
-	for i := range t.NumField() {
-		keys = append(keys, t.Field(i).Tag.Get("yaml"))
+	for _, f := range fields(t) {
+		keys = append(keys, f.Tag.Get("yaml"))
 	}
 	return keys
+}
+
+// fields lists the options of a struct, with those of structs that it embeds.
+func fields(t reflect.Type) []reflect.StructField {
+	return slices.DeleteFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool { return f.Anonymous })
 }
 
 // fill gives every member of a struct that is zero the default of its tag. It

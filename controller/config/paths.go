@@ -32,13 +32,12 @@ func (d *decoder) startPaths(v reflect.Value, key, folder string) {
 	case v.Type() == reflect.TypeFor[Secret]():
 		d.startPath(v.FieldByName("File"), key, folder)
 	case v.Kind() == reflect.Struct:
-		for i := range v.NumField() {
-			f := v.Type().Field(i)
-			at := join(key, f.Tag.Get("yaml"))
+		for _, f := range fields(v.Type()) {
+			at, inner := join(key, f.Tag.Get("yaml")), v.FieldByIndex(f.Index)
 			if isPath(f) {
-				d.startPath(v.Field(i), at, folder)
+				d.startPath(inner, at, folder)
 			} else {
-				d.startPaths(v.Field(i), at, folder)
+				d.startPaths(inner, at, folder)
 			}
 		}
 	}

@@ -35,8 +35,8 @@ func differing(key string, a, b reflect.Value) (keys []string) {
 	case reflect.DeepEqual(a.Interface(), b.Interface()):
 		return nil
 	case t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(unmarshaler):
-		for i := range t.NumField() {
-			keys = append(keys, differing(join(key, t.Field(i).Tag.Get("yaml")), a.Field(i), b.Field(i))...)
+		for _, f := range fields(t) {
+			keys = append(keys, differing(join(key, f.Tag.Get("yaml")), a.FieldByIndex(f.Index), b.FieldByIndex(f.Index))...)
 		}
 	case t.Kind() == reflect.Map && t.Elem().Kind() == reflect.Struct:
 		for _, name := range names(a, b) {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pacer-gitops/pacer/clienttls"
 )
 
 // Whatever a configuration changes, what is in force afterwards is the new value
@@ -45,8 +47,8 @@ func TestReloadedKeepsWhatNeedsARestart(t *testing.T) {
 			t.Errorf("%s: in force is\n%+v, want\n%+v", c.text, *inForce, want)
 		}
 	}
-	a := Marathon{URL: List{"http://a"}, TLS: TLS{CAFile: "/a"}}
-	b := Marathon{URL: List{"http://a"}, TLS: TLS{CAFile: "/b"}, Timeout: 1}
+	a := Marathon{URL: List{"http://a"}, TLS: clienttls.Files{CAFile: "/a"}}
+	b := Marathon{URL: List{"http://a"}, TLS: clienttls.Files{CAFile: "/b"}, Timeout: 1}
 	_, keys := (&Config{Marathons: map[string]Marathon{"x": a, "gone": a}}).Reloaded(&Config{Marathons: map[string]Marathon{"x": b}})
 	if want := []string{"marathons.gone", "marathons.x.timeout", "marathons.x.tls.caFile"}; !slices.Equal(keys, want) {
 		t.Errorf("%q, want %q", keys, want)

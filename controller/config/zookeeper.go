@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 )
 
@@ -14,7 +15,7 @@ type ZooKeeper struct {
 	Root           string        `yaml:"root" jsonschema:"default=/pacer" jsonschema_description:"root node of all data of Pacer"`
 	SessionTimeout Duration      `yaml:"sessionTimeout" jsonschema:"default=10s" jsonschema_description:"session timeout; failover takes at most this plus one tick; at least 4 x tickTime and within the limits of the servers"`
 	Auth           ZooKeeperAuth `yaml:"auth" jsonschema_description:"Pacer's credentials, which also own its nodes; required where a server is on another machine"`
-	TLS            ZooKeeperTLS  `yaml:"tls" jsonschema_description:"settings for TLS"`
+	TLS            zookeeper.TLS `yaml:"tls" jsonschema_description:"settings for TLS"`
 }
 
 // ZooKeeperAuth is user and password (scheme digest) or the certificate of tls
@@ -23,16 +24,6 @@ type ZooKeeperAuth struct {
 	User        string `yaml:"user" jsonschema_description:"user of the digest scheme"`
 	Password    Secret `yaml:"password" jsonschema_description:"password of the digest scheme"`
 	Certificate bool   `yaml:"certificate" jsonschema:"default=false" jsonschema_description:"the subject of tls.certFile owns the nodes (x509 scheme); it must be the same on all replicas"`
-}
-
-// ZooKeeperTLS is how the connection to ZooKeeper is protected.
-type ZooKeeperTLS struct {
-	Enabled            bool   `yaml:"enabled" jsonschema:"default=false" jsonschema_description:"use TLS"`
-	CAFile             string `yaml:"caFile" kind:"path" jsonschema_description:"PEM file of the CAs that the servers' certificates are verified with; empty: the system's"`
-	CertFile           string `yaml:"certFile" kind:"path" jsonschema_description:"PEM certificate of Pacer"`
-	KeyFile            string `yaml:"keyFile" kind:"path" jsonschema_description:"PEM key of certFile"`
-	ServerName         string `yaml:"serverName" jsonschema_description:"expected name in the servers' certificates; empty: the host of each"`
-	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"accept any certificate; insecure: anyone in between can read and change everything"`
 }
 
 // IsSet tells whether there is an ensemble.
@@ -65,10 +56,10 @@ func (z ZooKeeper) check(d *decoder) {
 		d.failAt("zookeeper.sessionTimeout", "expected 1s to 10m: a server grants 2 to 20 of its ticks")
 	}
 	z.Auth.check(d, z.TLS)
-	z.TLS.check(d)
+	checkZooKeeperTLS(d, z.TLS)
 }
 
-func (a ZooKeeperAuth) check(d *decoder, t ZooKeeperTLS) {
+func (a ZooKeeperAuth) check(d *decoder, t zookeeper.TLS) {
 	digest := a.User != "" || a.Password.IsSet()
 	switch {
 	case digest && a.Certificate:
@@ -80,12 +71,17 @@ func (a ZooKeeperAuth) check(d *decoder, t ZooKeeperTLS) {
 	}
 }
 
-func (t ZooKeeperTLS) check(d *decoder) {
-	switch {
-	case !t.Enabled && t != ZooKeeperTLS{}:
+func checkZooKeeperTLS(d *decoder, t zookeeper.TLS) {
+	if !t.Enabled && t != (zookeeper.TLS{}) {
 		d.failAt("zookeeper.tls", "configured but not enabled: set enabled: true")
-	case (t.CertFile == "") != (t.KeyFile == ""):
-		d.failAt("zookeeper.tls", "certFile and keyFile must be set together")
+		return
+	}
+	checkTLS(d, "zookeeper.tls", t.Files)
+}
+
+func checkTLS(d *decoder, key string, f clienttls.Files) {
+	if !f.Paired() {
+		d.failAt(key, "certFile and keyFile must be set together")
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // TLS is how the connection is protected. The zero value: not at all.
 type TLS struct {
-	Enabled bool
+	Enabled bool `yaml:"enabled" jsonschema:"default=false" jsonschema_description:"use TLS"`
 	clienttls.Files
 }
 
