@@ -42,7 +42,7 @@ func attempt(ctx context.Context, name string, turn chan struct{}, log *slog.Log
 	case err := <-done:
 		return s, err
 	case <-time.After(attemptGrace):
-		return nil, fmt.Errorf("%s: %w; what was begun has not ended %s later", name, context.Cause(ctx), attemptGrace)
+		return nil, fmt.Errorf("%s: %w; the attempt had still not ended %s later", name, context.Cause(ctx), attemptGrace)
 	}
 }
 

@@ -38,15 +38,15 @@ func (a Auth) check(scheme string) error {
 	isSSH := scheme == schemeSSH
 	switch {
 	case a.Password.IsSet() && isSSH:
-		return errors.New("auth: a password or token does not work over ssh: give key, the ssh private key")
+		return errors.New("auth: a password or token does not work over ssh: set key, the ssh private key")
 	case a.Key.IsSet() && !isSSH:
-		return errors.New("auth: an ssh key works with ssh URLs only: give password, a password or token")
+		return errors.New("auth: an ssh key works with ssh URLs only: set password, a password or token")
 	case a.Username != "" && isSSH:
-		return errors.New("auth: over ssh the user stands in the URL (ssh://git@host/path): leave username away")
+		return errors.New("auth: over ssh the user is part of the URL (ssh://git@host/path): remove username")
 	case a.Username != "" && !a.Password.IsSet():
-		return errors.New("auth: username without password: give password too")
+		return errors.New("auth: username without password: set password, too")
 	case a.Bearer && !a.Password.IsSet():
-		return errors.New("auth: bearer without a token: give password, which holds it")
+		return errors.New("auth: bearer without a token: set password to the token")
 	case a.Passphrase.IsSet() && !a.Key.IsSet():
 		return errors.New("auth: passphrase without key")
 	}

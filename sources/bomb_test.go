@@ -224,7 +224,7 @@ func TestChainOfDeltasThatIsTooLong(t *testing.T) {
 			t.Parallel()
 			server, _ := bombed(t, chained(c.size, c.deltas)...)
 			m := measure(t, GitOptions{URL: server.Repo})
-			if !m.Limit || !strings.Contains(m.Error, "build on each other") {
+			if !m.Limit || !strings.Contains(m.Error, "chains of") {
 				t.Errorf("got %q", m.Error)
 			}
 			m.wantBelow(t, 64)

@@ -60,11 +60,11 @@ func openClone(dir string, key cloneKey) (_ *clone, damage error, err error) {
 	c := &clone{dir: dir}
 	if dir == "" {
 		if c.dir, err = os.MkdirTemp("", "pacer-git-"); err != nil {
-			return nil, nil, fmt.Errorf("make a temporary folder for the clone: %w", err)
+			return nil, nil, fmt.Errorf("create a temporary folder for the clone: %w", err)
 		}
 		c.temporary = true
 	} else if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("make the folder of the clone: %w", err)
+		return nil, nil, fmt.Errorf("create the folder of the clone: %w", err)
 	}
 	if c.lock, err = lockFolder(c.dir); err != nil {
 		return nil, nil, err
@@ -86,7 +86,7 @@ func lockFolder(dir string) (*flock.Flock, error) {
 		return nil, fmt.Errorf("lock the folder of the clone %s: %w", dir, err)
 	case !taken:
 		holder, _ := os.ReadFile(lock.Path()) // for the message only
-		return nil, fmt.Errorf("the clone in %s is %w by process %s: give each its own folder, or stop that one",
+		return nil, fmt.Errorf("the clone in %s is %w by process %s: use another folder, or stop that process",
 			dir, ErrInUse, cmp.Or(strings.TrimSpace(string(holder)), "unknown"))
 	}
 	if err := os.WriteFile(lock.Path(), []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
@@ -148,7 +148,7 @@ func (c *clone) begin(key cloneKey) (*generation, error) {
 func (c *clone) finish(g *generation) error {
 	path := c.path(c.number + 1)
 	if err := g.moveTo(path); err != nil {
-		return fmt.Errorf("put the new clone in place: %w", err)
+		return fmt.Errorf("move the new clone into place: %w", err)
 	}
 	c.number++
 	c.use(g)

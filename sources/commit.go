@@ -26,7 +26,7 @@ type opener func(hash plumbing.Hash, limit int64) (*gitpack.Object, error)
 // seldom wise.
 const maxTags = 10
 
-var errTags = fmt.Errorf("more than %d tags point to each other", maxTags)
+var errTags = fmt.Errorf("a chain of more than %d tags", maxTags)
 
 // peel finds the commit that a hash is, or that an annotated tag points to.
 func peel(hash plumbing.Hash, open opener) (*object.Commit, error) {

@@ -127,7 +127,7 @@ func (d *Directory) Close() error {
 	case d.turn <- struct{}{}:
 		defer func() { <-d.turn }()
 	case <-time.After(closeGrace):
-		return fmt.Errorf("directory %s: close: it is still read after %s", d.options.Path, closeGrace)
+		return fmt.Errorf("directory %s: close: a read has not ended after %s", d.options.Path, closeGrace)
 	}
 	if d.closed {
 		return nil

@@ -87,11 +87,11 @@ func newGeneration(path string, key cloneKey) (*generation, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(filepath.Join(path, packFiles), 0o700); err != nil {
-		return nil, fmt.Errorf("make a folder for the clone: %w", err)
+		return nil, fmt.Errorf("create a folder for the clone: %w", err)
 	}
 	g := &generation{path: path, state: generationState{Key: key}, bases: newBases()}
 	if err := g.repository().Init(); err != nil {
-		return nil, fmt.Errorf("make an empty repository: %w", err)
+		return nil, fmt.Errorf("create an empty repository: %w", err)
 	}
 	head := plumbing.NewSymbolicReference(plumbing.HEAD, fetchedRef)
 	return g, g.repository().SetReference(head)
@@ -117,7 +117,7 @@ func openGeneration(path string, key cloneKey) (*generation, error) {
 		return nil, fmt.Errorf("read its state: %w", err)
 	}
 	if g.state.Key != key {
-		return nil, errors.New("it was fetched for another URL or another limit")
+		return nil, errors.New("it was fetched from another URL or with another limit")
 	}
 	if err := g.removeStray(); err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ func (g *generation) adopt(ctx context.Context, want request, answer answer, sto
 	if !slices.Contains(next.Packs, stored.Name) { // else what came is here already
 		pack, err := gitpack.Open(g.packPath(stored.Name), g.bases)
 		if err != nil {
-			return fmt.Errorf("read what was fetched: %w", err)
+			return fmt.Errorf("read the fetched objects: %w", err)
 		}
 		next.Packs = append(slices.Clone(next.Packs), stored.Name)
 		next.Bytes += stored.Size
@@ -278,7 +278,7 @@ func (g *generation) note(next *generationState, head plumbing.Hash, answer answ
 		writeState(filepath.Join(g.path, stateFile), next),
 	)
 	if err != nil {
-		return fmt.Errorf("note what was fetched: %w", err)
+		return fmt.Errorf("record the fetched revision: %w", err)
 	}
 	return nil
 }
@@ -365,7 +365,7 @@ func readWhole(hash plumbing.Hash, limit int64, open opener) (plumbing.ObjectTyp
 	return o.Kind, content, err
 }
 
-var errDamaged = errors.New("its content is not what its hash says")
+var errDamaged = errors.New("its content does not match its hash")
 
 // commit finds a commit, or the one that a tag points to. What is here is here
 // whole: packs count when all that they were asked for has come.

@@ -46,13 +46,13 @@ func NewGit(o GitOptions) (*Git, error) {
 		return nil, fmt.Errorf("git source %s: %w", g, err)
 	}
 	if damage != nil {
-		w.Log.Warn("local clone cannot be used and is fetched anew", "source", g.String(), "folder", g.clone.dir, "error", damage)
+		w.Log.Warn("local clone cannot be used; fetching it again", "source", g.String(), "folder", g.clone.dir, "error", damage)
 	}
 	if w.Auth.InsecureSkipVerify {
-		w.Log.Warn("server is NOT verified: whoever is between decides what is deployed", "source", g.String())
+		w.Log.Warn("server is NOT verified: anyone in between can decide what is deployed", "source", g.String())
 	}
 	if u.Scheme == schemeHTTP && w.Auth.Password.IsSet() {
-		w.Log.Warn("password is sent over http, readable for whoever is between", "source", g.String())
+		w.Log.Warn("password is sent over http, readable by anyone in between", "source", g.String())
 	}
 	return g, nil
 }
@@ -136,7 +136,7 @@ func (g *Git) dropDamaged() bool {
 	}
 	err := g.clone.current.damaged()
 	if err != nil {
-		g.wanted.Log.Warn("local clone cannot be used further and is fetched anew", "source", g.String(), "folder", g.clone.dir, "error", err)
+		g.wanted.Log.Warn("local clone is no longer usable; fetching it again", "source", g.String(), "folder", g.clone.dir, "error", err)
 		g.clone.current = nil
 	}
 	return err != nil
@@ -207,14 +207,14 @@ func (g *Git) fetchCommit(ctx context.Context, r remote, a *advert) (target, err
 	plumbing.HashesSort(wants)
 	wants = slices.Compact(wants)
 	if len(wants) == 0 {
-		return target{}, fmt.Errorf("commit %s is %w, which has no branch and no tag", found.hash, ErrNoRef)
+		return target{}, fmt.Errorf("commit %s is %w, which has no branches and no tags", found.hash, ErrNoRef)
 	}
 	g.clone.current = nil // shallow commits would hide what is behind them
 	if err := g.fetch(ctx, r, request{wants: wants, history: true}); err != nil {
 		return target{}, err
 	}
 	if !g.has(found.hash) {
-		return target{}, fmt.Errorf("commit %s is %w: it is in no branch and no tag", found.hash, ErrNoRef)
+		return target{}, fmt.Errorf("commit %s is %w: no branch or tag contains it", found.hash, ErrNoRef)
 	}
 	return found, nil
 }

@@ -243,9 +243,9 @@ func TestGitSSHServerMustBeKnown(t *testing.T) {
 	wrong := writeFile(t, filepath.Join(t.TempDir(), "wrong"), gittest.KnownHostsLine(server.Address, other))
 	empty := writeFile(t, filepath.Join(t.TempDir(), "empty"), "")
 	for file, want := range map[string]string{
-		wrong:                                 "another key than known_hosts holds (line 1",
+		wrong:                                 "another key than known_hosts has (line 1",
 		empty:                                 "not in known_hosts",
-		filepath.Join(t.TempDir(), "missing"): "known_hosts cannot be read",
+		filepath.Join(t.TempDir(), "missing"): "cannot read known_hosts",
 	} {
 		g := openGit(t, GitOptions{URL: server.Repo, Auth: Auth{Key: secret.Ref{File: server.KeyFile}, KnownHosts: file}})
 		if err := fails(t, g, ErrHostKey); !strings.Contains(err.Error(), want) {
@@ -266,7 +266,7 @@ func TestGitSSHKeyMustBeLetIn(t *testing.T) {
 	}
 	garbage := secretFile(t, canary)
 	_, err = openGit(t, GitOptions{URL: server.Repo, Auth: Auth{Key: garbage, KnownHosts: server.KnownHosts}}).Snapshot(t.Context())
-	if err == nil || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "ssh key cannot be read") {
+	if err == nil || strings.Contains(err.Error(), canary) || !strings.Contains(err.Error(), "cannot read the ssh key") {
 		t.Errorf("got %v", err)
 	}
 }

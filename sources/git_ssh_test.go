@@ -65,7 +65,7 @@ func TestGitSSHAgent(t *testing.T) {
 	server := repo.ServeSSH(t)
 	o := GitOptions{URL: server.Repo, Auth: Auth{KnownHosts: server.KnownHosts}}
 	t.Setenv("SSH_AUTH_SOCK", "")
-	if err := fails(t, openGit(t, o), ErrAuth); !strings.Contains(err.Error(), "give auth's key") {
+	if err := fails(t, openGit(t, o), ErrAuth); !strings.Contains(err.Error(), "set auth.key") {
 		t.Errorf("without an agent: %v", err)
 	}
 	t.Setenv("SSH_AUTH_SOCK", serveAgent(t, server.KeyFile))

@@ -244,7 +244,7 @@ func TestRepositoryOfAnotherHash(t *testing.T) {
 				continue // git does not say
 			}
 			_, err := openGit(t, o).Snapshot(t.Context())
-			if err == nil || !strings.Contains(err.Error(), "objects are named by SHA256") || strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' }) {
+			if err == nil || !strings.Contains(err.Error(), "object format is SHA256") || strings.ContainsFunc(err.Error(), func(r rune) bool { return r < ' ' }) {
 				t.Errorf("%s, empty %t: got %v", name, empty, err)
 			}
 		}

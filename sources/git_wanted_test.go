@@ -148,19 +148,19 @@ func TestGitFetchesOneCommitWithoutHistory(t *testing.T) {
 func TestGitOptionsThatCannotBeMeant(t *testing.T) {
 	t.Parallel()
 	for want, o := range map[string]GitOptions{
-		"allow http explicitly":  {URL: "http://host/repo"},
-		"allowed explicitly":     {URL: "file:///repo"},
-		"exclude each other":     {URL: "https://host/repo", Branch: "main", Tag: "v1"},
-		"all 40 hexadecimal":     {URL: "https://host/repo", Commit: "abc"},
-		"is not a range":         {URL: "https://host/repo", Semver: "newest"},
-		"not a name that git":    {URL: "https://host/repo", Branch: "a..b"},
-		"without //path":         {URL: "https://host/repo//sub"},
-		"works with ssh URLs":    {URL: "https://host/repo", Auth: Auth{Key: secret.Ref{File: "k"}}},
-		"does not work over ssh": {URL: "ssh://git@host/repo", Auth: Auth{Password: secret.Ref{File: "k"}}},
-		"user stands in the URL": {URL: "git@host:repo", Auth: Auth{Username: "ada"}},
-		"takes none":             {URL: "file:///repo", AllowLocal: true, Auth: Auth{Username: "ada", Password: secret.Ref{File: "k"}}},
-		"holds a password":       {URL: "https://ada:" + canary + "@host/repo"},
-		"URL of a repository":    {URL: "./dir"},
+		"allow http explicitly":                {URL: "http://host/repo"},
+		"allowed explicitly":                   {URL: "file:///repo"},
+		"are mutually exclusive":               {URL: "https://host/repo", Branch: "main", Tag: "v1"},
+		"all 40 hexadecimal":                   {URL: "https://host/repo", Commit: "abc"},
+		"is not a range":                       {URL: "https://host/repo", Semver: "newest"},
+		"not a valid git name":                 {URL: "https://host/repo", Branch: "a..b"},
+		"without //path":                       {URL: "https://host/repo//sub"},
+		"works with ssh URLs":                  {URL: "https://host/repo", Auth: Auth{Key: secret.Ref{File: "k"}}},
+		"does not work over ssh":               {URL: "ssh://git@host/repo", Auth: Auth{Password: secret.Ref{File: "k"}}},
+		"user is part of the URL":              {URL: "git@host:repo", Auth: Auth{Username: "ada"}},
+		"not supported for a local repository": {URL: "file:///repo", AllowLocal: true, Auth: Auth{Username: "ada", Password: secret.Ref{File: "k"}}},
+		"contains a password":                  {URL: "https://ada:" + canary + "@host/repo"},
+		"URL of a repository":                  {URL: "./dir"},
 	} {
 		g, err := NewGit(o)
 		if err == nil {

@@ -35,7 +35,7 @@ func (o *gitObjects) folder(id string) (*folder, error) {
 		return nil, err
 	}
 	if o.bytes += int64(len(content)); o.bytes > maxFolders {
-		return nil, fmt.Errorf("%w: the folders that are read have more than %d bytes together", ErrLimit, maxFolders)
+		return nil, fmt.Errorf("%w: the folders have more than %d bytes together", ErrLimit, maxFolders)
 	}
 	f, err := parseTree(content, o.limits.Files)
 	if err != nil {
@@ -72,7 +72,7 @@ type treeEntry struct {
 	hash       plumbing.Hash
 }
 
-var errTree = errors.New("is malformed: it is cut off")
+var errTree = errors.New("is malformed: truncated")
 
 // treeEntries are those of a tree object: for each the mode, a space, the name, a
 // NUL and the hash as 20 bytes. The last comes with an error where the object is cut
@@ -107,7 +107,7 @@ func parseTree(content []byte, limit int) (*folder, error) {
 		case err != nil:
 			return nil, err
 		case len(entries)+len(refused) == limit:
-			return nil, fmt.Errorf("%w: has more than the %d entries that may be listed", ErrLimit, limit)
+			return nil, fmt.Errorf("%w: has more than %d entries", ErrLimit, limit)
 		case reason != "":
 			refused = append(refused, RefusedEntry{Name: printable(e.name), Reason: reason})
 		default:
@@ -124,7 +124,7 @@ func parseTree(content []byte, limit int) (*folder, error) {
 
 // spoilt is the error of an object that was fetched and cannot be read.
 func (o *gitObjects) spoilt(hash plumbing.Hash, err error) error {
-	err = fmt.Errorf("the local clone %s is damaged (object %s): it is fetched anew at the next look: %w", o.generation.path, hash, err)
+	err = fmt.Errorf("the local clone %s is damaged (object %s): the next fetch replaces it: %w", o.generation.path, hash, err)
 	o.generation.spoil(err)
 	return err
 }
@@ -148,7 +148,7 @@ func (o *gitObjects) read(kind plumbing.ObjectType, hash plumbing.Hash) ([]byte,
 	case err != nil:
 		return nil, o.spoilt(hash, err)
 	case found != kind:
-		return nil, fmt.Errorf("object %s is a %s where its folder says %s: it was pushed so", hash, found, kind)
+		return nil, fmt.Errorf("object %s is a %s and its folder says %s: it was pushed like that", hash, found, kind)
 	}
 	return content, nil
 }
@@ -156,7 +156,7 @@ func (o *gitObjects) read(kind plumbing.ObjectType, hash plumbing.Hash) ([]byte,
 // leftOut is the error of a blob that is not here. It was left on the server
 // for its size: every pack was checked, so that no other reason remains.
 func (o *gitObjects) leftOut() error {
-	return fmt.Errorf("%w: the file has more than the %d bytes that may be read, and was not fetched", ErrLimit, o.limits.FileBytes)
+	return fmt.Errorf("%w: the file has more than %d bytes, and was not fetched", ErrLimit, o.limits.FileBytes)
 }
 
 func (o *gitObjects) file(id string) ([]byte, error) {

@@ -73,9 +73,9 @@ func TestHostileEntriesAreRefusedAndTold(t *testing.T) {
 	}{
 		"symlink":         {"120000", "link", "link", "is a symlink: not read"},
 		"submodule":       {"160000", "module", "module", "is a submodule: not read"},
-		"parent":          {"100644", "..", "..", "is not a name"},
-		"parent folder":   {"40000", "..", "..", "is not a name"},
-		"self":            {"100644", ".", ".", "is not a name"},
+		"parent":          {"100644", "..", "..", "is not a valid file name"},
+		"parent folder":   {"40000", "..", "..", "is not a valid file name"},
+		"self":            {"100644", ".", ".", "is not a valid file name"},
 		"git":             {"40000", ".git", ".git", "reserved for git"},
 		"git, other case": {"40000", ".GiT", ".GiT", "reserved for git"},
 		"slash":           {"100644", "a/b", "a/b", "slash in its name"},
@@ -83,7 +83,7 @@ func TestHostileEntriesAreRefusedAndTold(t *testing.T) {
 		"newline":         {"100644", "a\nb", `a\nb`, "control characters"},
 		"escape":          {"100644", "\x1b[2J", `\x1b[2J`, "control characters"},
 		"not UTF-8":       {"100644", "\xff", `\xff`, "not UTF-8"},
-		"twice":           {"100644", "good.yaml", "good.yaml", "stands twice"},
+		"twice":           {"100644", "good.yaml", "good.yaml", "occurs twice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -318,7 +318,7 @@ func TestEntryOfAnotherKind(t *testing.T) {
 		_, err = fs.ReadFile(s.FS, "file")
 		wantFile(t, s, "good", "x")
 	}
-	if err == nil || !strings.Contains(err.Error(), "is a tree where") {
+	if err == nil || !strings.Contains(err.Error(), "is a tree and its folder says") {
 		t.Errorf("got %v", err)
 	}
 	if again := snapshot(t, g); again != s {

@@ -90,7 +90,7 @@ func (m *meter) list(path string, entries int) error {
 		return nil
 	}
 	if m.entries+entries > m.limits.Files {
-		return fmt.Errorf("%w: %d entries here and %d before are more than the %d that may be listed",
+		return fmt.Errorf("%w: %d entries here and %d before exceed the limit of %d",
 			ErrLimit, entries, m.entries, m.limits.Files)
 	}
 	m.listed[path] = true
@@ -105,7 +105,7 @@ func (m *meter) take(path string, bytes int64) error {
 		return nil
 	}
 	if m.bytes+bytes > m.limits.TotalBytes {
-		return fmt.Errorf("%w: with its %d bytes more than the %d bytes that may be read",
+		return fmt.Errorf("%w: its %d bytes exceed the limit of %d bytes",
 			ErrLimit, bytes, m.limits.TotalBytes)
 	}
 	m.read[path] = true

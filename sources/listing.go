@@ -21,7 +21,7 @@ type listed struct {
 }
 
 // errMoved: an entry came, went or was written to while the directory was read.
-var errMoved = errors.New("it changes while it is read")
+var errMoved = errors.New("it changes during the read")
 
 // lister lists a directory with all its folders.
 type lister struct {
@@ -54,7 +54,7 @@ func (s *lister) folder(at *os.Root, l *listed, depth int) error {
 		if e.info, err = at.Lstat(name); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%s: %w: %w", e.path, errMoved, err)
 		} else if err != nil {
-			return fmt.Errorf("%s cannot be read, so nothing of the directory is known: %w", e.path, err)
+			return fmt.Errorf("cannot read %s, so the state of the directory is unknown: %w", e.path, err)
 		}
 		if e.info.IsDir() && refuseName(name) == "" {
 			if err := s.below(at, e, depth+1); err != nil {
@@ -91,7 +91,7 @@ func unreadable(at *os.Root, name string, e *listed, err error) error {
 	if now, gone := at.Lstat(name); errors.Is(err, fs.ErrNotExist) || gone != nil || now.Mode().Type() != e.info.Mode().Type() {
 		return fmt.Errorf("%s: %w: %w", e.path, errMoved, err)
 	}
-	return fmt.Errorf("%s cannot be read, so nothing of the directory is known: %w", e.path, err)
+	return fmt.Errorf("cannot read %s, so the state of the directory is unknown: %w", e.path, err)
 }
 
 // moved is the path of the first entry in which two listings of a directory differ,

@@ -64,11 +64,11 @@ func Parse(arg string) (Location, error) {
 func checkArgument(arg string) error {
 	switch {
 	case arg == "":
-		return errors.New("the source is empty: give a directory or a git URL")
+		return errors.New("the source is empty: expected a directory or a git URL")
 	case strings.HasPrefix(arg, "-"):
 		return fmt.Errorf("source %q begins with '-': for a directory of that name write ./ before it", redact(arg))
 	case !utf8.ValidString(arg) || strings.ContainsFunc(arg, unicode.IsControl):
-		return fmt.Errorf("source %q has characters that are not text", redact(arg))
+		return fmt.Errorf("source %q contains control characters or invalid UTF-8", redact(arg))
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func parseURL(arg string) (Location, error) {
 	repository, folder, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "//")
 	repository = strings.TrimSuffix(repository, "/")
 	if repository == "" || strings.HasPrefix(repository, "/") {
-		return Location{}, fmt.Errorf("source %q names no repository: want %s://…/repository", redact(arg), u.Scheme)
+		return Location{}, fmt.Errorf("source %q names no repository: expected %s://…/repository", redact(arg), u.Scheme)
 	}
 	if folder, err = cleanFolder(folder); err != nil {
 		return Location{}, fmt.Errorf("source %q: %w", redact(arg), err)
@@ -116,7 +116,7 @@ func checkURL(u *url.URL) error {
 	switch u.Scheme {
 	case schemeHTTPS, schemeHTTP, schemeSSH:
 		if u.Hostname() == "" {
-			return fmt.Errorf("it names no host: want %s://host/repository", u.Scheme)
+			return fmt.Errorf("it names no host: expected %s://host/repository", u.Scheme)
 		}
 	case schemeFile:
 		if u.Host != "" {
@@ -131,9 +131,9 @@ func checkURL(u *url.URL) error {
 	case u.Fragment != "" || strings.HasSuffix(u.String(), "#"):
 		return errors.New("'#' has no meaning here: the branch, tag or commit comes after ?ref=")
 	case strings.ContainsFunc(u.Path, unicode.IsControl) || !utf8.ValidString(u.Path):
-		return errors.New("the path has characters that are not text")
+		return errors.New("the path contains control characters or invalid UTF-8")
 	case u.Scheme != schemeFile && strings.Contains("/"+u.Path+"/", "/../"):
-		return errors.New("the path has '..'")
+		return errors.New("the path contains '..'")
 	}
 	return nil
 }
@@ -143,12 +143,12 @@ func checkUser(u *url.URL) error {
 		return nil
 	}
 	if _, has := u.User.Password(); has {
-		return errors.New("it holds a password, which others on this machine can read: give it by a file or the environment (auth, or --git-username and --git-password)")
+		return errors.New("it contains a password, which others on this machine can read: use a file or the environment (auth, or --git-username and --git-password)")
 	}
 	user := u.User.Username()
 	switch {
 	case u.Scheme != schemeSSH:
-		return errors.New("it holds a user or token, which others on this machine can read: give it by a file or the environment (auth, or --git-username and --git-password)")
+		return errors.New("it contains a user or token, which others on this machine can read: use a file or the environment (auth, or --git-username and --git-password)")
 	case user == "", strings.HasPrefix(user, "-"), strings.ContainsFunc(user, unicode.IsControl):
 		return errors.New("the user before '@' is empty or begins with '-'")
 	}
@@ -158,14 +158,14 @@ func checkUser(u *url.URL) error {
 func refOfQuery(u *url.URL) (string, error) {
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
-		return "", errors.New("what follows '?' cannot be read: want ?ref=NAME")
+		return "", errors.New("cannot parse the part after '?': expected ?ref=NAME")
 	}
 	for key, values := range query {
 		if key != "ref" {
-			return "", fmt.Errorf("%q after '?' is not known: want ?ref=NAME", key)
+			return "", fmt.Errorf("unknown %q after '?': expected ?ref=NAME", key)
 		}
 		if len(values) != 1 {
-			return "", errors.New("ref is given more than once")
+			return "", errors.New("ref occurs more than once")
 		}
 		if err := checkRef(values[0]); err != nil {
 			return "", err
@@ -182,9 +182,9 @@ func checkRef(name string) error {
 		strings.ContainsAny(name, " ~^:?*[\\") || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name)
 	switch {
 	case name == "":
-		return errors.New("ref is empty: give a branch, a tag or a commit")
+		return errors.New("ref is empty: expected a branch, a tag or a commit")
 	case bad:
-		return fmt.Errorf("ref %q is not a name that git allows", name)
+		return fmt.Errorf("ref %q is not a valid git name", name)
 	}
 	return nil
 }

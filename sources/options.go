@@ -63,7 +63,7 @@ func (o GitOptions) prepare() (wanted, *url.URL, error) {
 		return wanted{}, nil, err
 	}
 	if location.URL == "" || location.Path != "" || location.Ref != "" {
-		return wanted{}, nil, fmt.Errorf("git source %q: want the URL of a repository, without //path and ?ref=", redact(o.URL))
+		return wanted{}, nil, fmt.Errorf("git source %q: expected the URL of a repository, without //path and ?ref=", redact(o.URL))
 	}
 	o.URL = location.URL
 	u, err := url.Parse(location.URL)
@@ -80,11 +80,11 @@ func (o GitOptions) prepare() (wanted, *url.URL, error) {
 func (o GitOptions) checkScheme(u *url.URL) error {
 	switch {
 	case u.Scheme == schemeHTTP && !o.AllowHTTP:
-		return errors.New("http is open to whoever is between: use https, or allow http explicitly")
+		return errors.New("http can be read and changed in transit: use https, or allow http explicitly")
 	case u.Scheme == schemeFile && !o.AllowLocal:
-		return errors.New("repositories of this machine are read only where that is allowed explicitly")
+		return errors.New("repositories on this machine must be allowed explicitly")
 	case u.Scheme == schemeFile && o.Auth != (Auth{}):
-		return errors.New("auth: a local repository takes none")
+		return errors.New("auth: not supported for a local repository")
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func (w *wanted) checkWanted() error {
 	if w.Commit != "" {
 		given++
 		if w.Commit = strings.ToLower(w.Commit); !fullCommit.MatchString(w.Commit) {
-			return fmt.Errorf("commit %q: want all 40 hexadecimal digits, as git rev-parse prints them", w.Commit)
+			return fmt.Errorf("commit %q: expected all 40 hexadecimal digits, as git rev-parse prints them", w.Commit)
 		}
 	}
 	if w.Semver != "" {
@@ -115,7 +115,7 @@ func (w *wanted) checkWanted() error {
 		w.constraint = constraint
 	}
 	if given > 1 {
-		return errors.New("branch, tag, commit, semver and ref exclude each other: give one")
+		return errors.New("branch, tag, commit, semver and ref are mutually exclusive: keep one")
 	}
 	if w.Commit == "" && fullCommit.MatchString(w.Ref) {
 		w.Commit, w.Ref = w.Ref, ""

@@ -42,7 +42,7 @@ func (w wanted) choose(a *advert) (target, error) {
 	case w.Ref != "":
 		return a.either(w.Ref)
 	case a.head == "":
-		return target{}, fmt.Errorf("the server does not say which branch is its default: give a branch: %w", ErrNoRef)
+		return target{}, fmt.Errorf("the server does not name its default branch: set branch: %w", ErrNoRef)
 	}
 	return a.named(a.head, "default branch "+shortName(a.head))
 }
@@ -65,7 +65,7 @@ func (a *advert) either(name string) (target, error) {
 	tag, isTag := a.refs[tagPrefix+name]
 	switch {
 	case isBranch && isTag && branch != tag:
-		return target{}, fmt.Errorf("%q is both a branch and a tag: say refs/heads/%s or refs/tags/%s", name, name, name)
+		return target{}, fmt.Errorf("%q is both a branch and a tag: write refs/heads/%s or refs/tags/%s", name, name, name)
 	case isTag:
 		return target{hash: tag, ref: name}, nil
 	}
@@ -99,7 +99,7 @@ func (a *advert) version(constraint *semver.Constraints, wanted string) (target,
 		}
 	}
 	if best == nil {
-		return target{}, fmt.Errorf("no tag is a version in %q, of %d that are versions: %w", wanted, versions, ErrNoRef)
+		return target{}, fmt.Errorf("none of the %d version tags is in the range %q: %w", versions, wanted, ErrNoRef)
 	}
 	return chosen, nil
 }

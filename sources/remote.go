@@ -180,7 +180,7 @@ type stallReader struct {
 func newStallReader(next io.Reader, after time.Duration, giveUp func(error)) *stallReader {
 	r := &stallReader{next: next, after: after}
 	r.timer = time.AfterFunc(after, func() {
-		giveUp(fmt.Errorf("the git server sent nothing for %s %w, after %d bytes: the fetch was ended: check the server and the network to it", after, errStalled, r.read.Load()))
+		giveUp(fmt.Errorf("the git server sent nothing for %s %w, after %d bytes: fetch cancelled: check the server and the network", after, errStalled, r.read.Load()))
 	})
 	r.timer.Stop()
 	return r
@@ -249,7 +249,7 @@ func readableAdvert(opening []byte) error {
 		return nil
 	}
 	for _, format := range list.Get("object-format") {
-		if err := readableObjects(format, "object-format="+shown(format)+", says the server"); err != nil {
+		if err := readableObjects(format, "object-format="+shown(format)+", according to the server"); err != nil {
 			return err
 		}
 	}
@@ -274,15 +274,15 @@ func (b *beginning) Write(p []byte) (int, error) {
 func describeAny(name string, err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s did not answer in time: check that it is up and can be reached, or allow more time: %w", name, err)
+		return fmt.Errorf("%s did not answer in time: check that it is running and reachable, or allow more time: %w", name, err)
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return fmt.Errorf("%s: %w: it has no branch and no tag", name, ErrEmpty)
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return fmt.Errorf("%s: the repository was %w: check the URL, and that the credentials may read it", name, ErrNotFound)
 	case errors.Is(err, transport.ErrAuthenticationRequired):
-		return fmt.Errorf("%w for %s: check the source's auth (username and password, or --git-username and --git-password): the server wants a user and a password or token, or refused those given", ErrAuth, name)
+		return fmt.Errorf("%w for %s: check the source's auth (username and password, or --git-username and --git-password): the server requires a user and a password or token, or refused the given ones", ErrAuth, name)
 	case errors.Is(err, transport.ErrAuthorizationFailed):
-		return fmt.Errorf("%w for %s: the server knows the credentials and forbids them to read this repository", ErrAuth, name)
+		return fmt.Errorf("%w for %s: the server accepts the credentials, but does not permit them to read this repository", ErrAuth, name)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

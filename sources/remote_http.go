@@ -135,7 +135,7 @@ func sameHost(req *http.Request, via []*http.Request) error {
 		return nil
 	}
 	to := url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: req.URL.Path}
-	return fmt.Errorf("%w: it leads from %s://%s to %s: if that is right, make it the source's URL",
+	return fmt.Errorf("%w: from %s://%s to %s: if that is correct, set it as the source's URL",
 		ErrRedirect, from.Scheme, from.Host, to.String())
 }
 
@@ -179,9 +179,9 @@ func describeHTTP(name string, err error) error {
 	var invalid x509.CertificateInvalidError
 	switch {
 	case strings.Contains(err.Error(), "http redirect: "): // go-git's own refusals, which have no kind
-		return fmt.Errorf("%w: %s: if where it leads is right, make that the source's URL: %w", ErrRedirect, name, err)
+		return fmt.Errorf("%w: %s: if the target is correct, set it as the source's URL: %w", ErrRedirect, name, err)
 	case errors.As(err, &unknown):
-		return fmt.Errorf("%s: its certificate is signed by nobody known here: give the CA's certificate (auth.caFile, or --git-ca-file): %w", name, err)
+		return fmt.Errorf("%s: its certificate is signed by an unknown authority: set the CA's certificate (auth.caFile, or --git-ca-file): %w", name, err)
 	case errors.As(err, &host), errors.As(err, &invalid):
 		return fmt.Errorf("%s: its certificate is not valid for it: check the URL and the server's certificate: %w", name, err)
 	}

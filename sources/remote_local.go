@@ -42,7 +42,7 @@ func openLocal(path string) (remote, error) {
 		return r, nil
 	}
 	if info, err := os.Stat(filepath.Join(path, ".git")); err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("file://%s is a linked work tree: give the repository that it belongs to", path)
+		return nil, fmt.Errorf("file://%s is a linked work tree: use the repository that it belongs to", path)
 	}
 	return nil, r.describe(transport.ErrRepositoryNotFound)
 }

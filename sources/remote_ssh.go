@@ -87,7 +87,7 @@ func trustKnownHosts(config *ssh.ClientConfig, file, address string) error {
 	}
 	db, err := gitssh.NewKnownHostsDb(files...)
 	if err != nil {
-		return fmt.Errorf("%w: known_hosts cannot be read from %s: make it with ssh-keyscan HOST, after comparing the fingerprint: %w",
+		return fmt.Errorf("%w: cannot read known_hosts from %s: create it with ssh-keyscan HOST, after comparing the fingerprint: %w",
 			ErrHostKey, strings.Join(files, " or "), err)
 	}
 	config.HostKeyCallback = db.HostKeyCallback()
@@ -112,7 +112,7 @@ func sshCredentials(a Auth) (ssh.AuthMethod, []string, error) {
 	// Reading a key from a file takes off the line break that ends it.
 	signer, err := parseKey([]byte(key+"\n"), passphrase)
 	if err != nil {
-		return nil, secrets, fmt.Errorf("auth: the ssh key cannot be read: check the file and its passphrase (auth.passphrase, or --git-passphrase): %w", err)
+		return nil, secrets, fmt.Errorf("auth: cannot read the ssh key: check the file and its passphrase (auth.passphrase, or --git-passphrase): %w", err)
 	}
 	return ssh.PublicKeys(signer), secrets, nil
 }
@@ -128,7 +128,7 @@ func parseKey(pem []byte, passphrase string) (ssh.Signer, error) {
 func agentKeys() (ssh.AuthMethod, error) {
 	socket := os.Getenv("SSH_AUTH_SOCK")
 	if socket == "" {
-		return nil, fmt.Errorf("%w: no ssh key: give auth's key, or start an ssh agent (SSH_AUTH_SOCK is not set)", ErrAuth)
+		return nil, fmt.Errorf("%w: no ssh key: set auth.key, or start an ssh agent (SSH_AUTH_SOCK is not set)", ErrAuth)
 	}
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
@@ -317,14 +317,14 @@ func describeSSH(name string, err error) error {
 	var revoked *knownhosts.RevokedError
 	switch {
 	case errors.As(err, &revoked):
-		return fmt.Errorf("%w: %s shows a key that known_hosts revokes: do not use this server: %w", ErrHostKey, name, err)
+		return fmt.Errorf("%w: %s presents a key that known_hosts revokes: do not use this server: %w", ErrHostKey, name, err)
 	case errors.As(err, &key) && len(key.Want) > 0:
-		return fmt.Errorf("%w: %s shows another key than known_hosts holds (line %d of %s): either somebody is between, or the server's key was changed: compare fingerprints and correct that line: %w",
+		return fmt.Errorf("%w: %s presents another key than known_hosts has (line %d of %s): either someone intercepts the connection, or the server's key was changed: compare fingerprints and correct that line: %w",
 			ErrHostKey, name, key.Want[0].Line, key.Want[0].Filename, err)
 	case errors.As(err, &key):
 		return fmt.Errorf("%w: %s is not in known_hosts: add it with ssh-keyscan, after comparing the fingerprint: %w", ErrHostKey, name, err)
 	case err != nil && strings.Contains(err.Error(), "unable to authenticate"):
-		return fmt.Errorf("%w for %s: check the source's auth (key, or --git-key): the server knows none of the ssh keys given for this user: %w", ErrAuth, name, err)
+		return fmt.Errorf("%w for %s: check the source's auth (key, or --git-key): the server accepts none of the ssh keys for this user: %w", ErrAuth, name, err)
 	}
 	return describeAny(name, err)
 }

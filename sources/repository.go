@@ -202,7 +202,7 @@ func readableFormat(dir string) error {
 		return err
 	}
 	if refs := extensions.Option("refStorage"); refs != "" && refs != "files" {
-		return fmt.Errorf("its refs are stored as %s (extensions.refStorage), which is not supported: store them as files, with git refs migrate --ref-format=files", shown(refs))
+		return fmt.Errorf("its refs are stored as %s (extensions.refStorage), which is not supported: convert them with git refs migrate --ref-format=files", shown(refs))
 	}
 	return nil
 }
@@ -213,6 +213,6 @@ func readableObjects(format, where string) error {
 	if format == "" || strings.EqualFold(format, "sha1") {
 		return nil
 	}
-	return fmt.Errorf("its objects are named by %s (%s), and repositories of SHA-1 alone are supported: push to a repository made with git init --object-format=sha1",
+	return fmt.Errorf("its object format is %s (%s), and only SHA-1 repositories are supported: push to a repository created with git init --object-format=sha1",
 		shown(strings.ToUpper(format)), where)
 }

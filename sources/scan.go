@@ -48,7 +48,7 @@ func (m *memory) size(id string) (int64, error) {
 }
 
 func tooLarge(size int64, l Limits) error {
-	return fmt.Errorf("%w: the file has %d bytes, and %d may be read", ErrLimit, size, l.FileBytes)
+	return fmt.Errorf("%w: the file has %d bytes, at most %d are read", ErrLimit, size, l.FileBytes)
 }
 
 // scanOptions say which directory is read, and when it is at rest.
@@ -179,7 +179,7 @@ func (s *scan) list() (*listed, error) {
 		case errors.Is(err, fs.ErrNotExist):
 			err = fmt.Errorf("%w: it does not exist, or was removed: %w", ErrNotFound, err)
 		case isFile(s.dir): // os.OpenRoot says so in an error without a type
-			err = fmt.Errorf("it is a file: name the folder that it is in: %w", err)
+			err = fmt.Errorf("it is a file: use the folder that contains it: %w", err)
 		}
 		return nil, err
 	}

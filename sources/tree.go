@@ -51,7 +51,7 @@ func newFolder(entries []entry, refused []RefusedEntry) *folder {
 		twice := i > 0 && entries[i-1].name == e.name || i+1 < len(entries) && entries[i+1].name == e.name
 		reason := refuseName(e.name)
 		if twice && reason == "" {
-			reason = "stands twice in its folder: not read"
+			reason = "occurs twice in its folder: not read"
 		}
 		if reason != "" {
 			f.refused = append(f.refused, RefusedEntry{Name: printable(e.name), Reason: reason})
@@ -75,7 +75,7 @@ func (f *folder) find(name string) (entry, bool) {
 func refuseName(name string) string {
 	switch {
 	case name == "" || name == "." || name == "..":
-		return "is not a name of a file: not read"
+		return "is not a valid file name: not read"
 	case strings.EqualFold(name, ".git"):
 		return "is reserved for git: not read"
 	case strings.Contains(name, "/"):

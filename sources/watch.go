@@ -186,7 +186,7 @@ func (w *watcher) add(name string) {
 func (w *watcher) warn(err error) {
 	if !w.warned {
 		w.warned = true
-		w.log.Warn("directory cannot be watched in full: changes are found by polling",
+		w.log.Warn("cannot watch the whole directory: falling back to polling",
 			"directory", w.path, "poll", w.poll, "error", err)
 	}
 }

@@ -229,7 +229,7 @@ func TestLoadTellsEverythingThatIsWrong(t *testing.T) {
 		"nothing needed": {"listen: :1", "pacer.yaml: marathon.url: missing: set Marathon's URL, such as http://marathon:8080 (flag --marathon, environment variable PACER_MARATHON)\npacer.yaml: sources: missing: define at least one, such as shop: {git: {url: …}}\npacer.yaml: syncs: missing: define at least one, such as shop: {source: shop, scope: /shop}"},
 		"a password in the URL of a repository": {
 			"marathon: {url: http://m:8080}\nsources: {a: {git: {url: 'https://u:hunter2@h/r'}}}\nsyncs: {a: {source: a}}",
-			`pacer.yaml:2:26: sources.a.git.url: source "https://***@h/r": it holds a password, which others on this machine can read: give it by a file or the environment (auth, or --git-username and --git-password)`},
+			`pacer.yaml:2:26: sources.a.git.url: source "https://***@h/r": it contains a password, which others on this machine can read: use a file or the environment (auth, or --git-username and --git-password)`},
 		"git and directory": {
 			"marathon: {url: http://m:8080}\nsources: {a: {directory: {path: .}, git: {url: https://h/r}}}\nsyncs: {a: {source: a}}",
 			"pacer.yaml:2:14: sources.a: expected either git or directory"},

@@ -21,7 +21,7 @@ type head struct {
 	len  int                 // of the head itself
 }
 
-var errHead = errors.New("an object begins with a length that is none")
+var errHead = errors.New("an object begins with an invalid length")
 
 // readHead reads the head of an object: its type and the lowest four bits of its
 // size in the first byte, the others seven to a byte, each but the last with the
@@ -56,7 +56,7 @@ func readHead(r io.ByteReader) (h head, err error) {
 		}
 		return h, nil
 	}
-	return h, fmt.Errorf("it holds an object of type %d, which git does not have", h.kind)
+	return h, fmt.Errorf("it contains an object of unknown type %d", h.kind)
 }
 
 func (h *head) next(r io.ByteReader) (byte, error) {
@@ -136,7 +136,7 @@ func (i *inflater) begin() (err error) {
 	return i.out.(zlib.Resetter).Reset(i.in, nil)
 }
 
-var errSize = errors.New("an object inflates to another size than it says")
+var errSize = errors.New("an object inflates to another size than declared")
 
 // fill reads what must be all of an object.
 func (i *inflater) fill(content []byte) error {

@@ -29,7 +29,7 @@ var (
 	// ErrLimit: something is larger than Limits allow.
 	ErrLimit = errors.New("over the limit")
 	// ErrUnfit: the deltas of a pack cannot be resolved with what is here.
-	ErrUnfit = errors.New("the server's pack cannot be completed with what is here")
+	ErrUnfit = errors.New("the server's pack cannot be completed with the local objects")
 )
 
 // Limits bound what a pack may make of this machine. All must be above zero.

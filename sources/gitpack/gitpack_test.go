@@ -482,7 +482,7 @@ func TestIndexOfALongPack(t *testing.T) {
 
 // FuzzDelta: what a delta makes is what go-git makes of it.
 func FuzzDelta(f *testing.F) {
-	from := []byte("what it builds on")
+	from := []byte("its base objects")
 	f.Add(from, delta(from, []byte("what it makes")))
 	f.Add(from, append(binary.AppendUvarint([]byte{byte(len(from))}, 3), 0x91, 2, 3))
 	f.Fuzz(func(t *testing.T, base, delta []byte) {

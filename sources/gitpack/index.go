@@ -119,7 +119,7 @@ func writeIndex(to io.Writer, entries []entry, pack plumbing.Hash) error {
 	var fanout [256]uint32
 	for i := range entries {
 		if i > 0 && entries[i].hash == entries[i-1].hash {
-			return fmt.Errorf("%w: object %s stands in it more than once", ErrUnfit, entries[i].hash)
+			return fmt.Errorf("%w: object %s occurs more than once", ErrUnfit, entries[i].hash)
 		}
 		fanout[entries[i].hash[0]]++
 	}

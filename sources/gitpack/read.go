@@ -94,7 +94,7 @@ func verifyFile(path string) error {
 	}
 	body := info.Size() - sha1.Size
 	if body < 0 {
-		return fmt.Errorf("%s is cut off", filepath.Base(path))
+		return fmt.Errorf("%s is truncated", filepath.Base(path))
 	}
 	h := sha1.New() //nolint:gosec // as above
 	if _, err := io.CopyN(h, f, body); err != nil {
@@ -105,7 +105,7 @@ func verifyFile(path string) error {
 		return err
 	}
 	if !bytes.Equal(end, h.Sum(nil)) {
-		return fmt.Errorf("%s is damaged: its checksum is another", filepath.Base(path))
+		return fmt.Errorf("%s is damaged: checksum mismatch", filepath.Base(path))
 	}
 	return nil
 }
@@ -289,7 +289,7 @@ func (p *Pack) make(i *inflater, f io.ReaderAt, offset, limit int64) (kind plumb
 			return 0, nil, err
 		}
 		if sum += int64(len(content)); sum > MaxChain {
-			return 0, nil, fmt.Errorf("%w: the objects that it builds on have more than %d bytes together", ErrLimit, int64(MaxChain))
+			return 0, nil, fmt.Errorf("%w: its base objects have more than %d bytes together", ErrLimit, int64(MaxChain))
 		}
 		if at > 0 {
 			p.cache.Put(p.key(chain[at].offset), append(content, byte(kind)))
@@ -323,7 +323,7 @@ func (i *inflater) step(f io.ReaderAt, l link, base []byte, limit int64) ([]byte
 }
 
 func overLimit(size, limit int64) error {
-	return fmt.Errorf("%w: it builds on an object of %d bytes, at most %d can be held", ErrLimit, size, limit)
+	return fmt.Errorf("%w: its base object has %d bytes, at most %d can be held", ErrLimit, size, limit)
 }
 
 // chain is a delta and what it builds on, down to what is no delta, or whose content
@@ -345,7 +345,7 @@ func (p *Pack) chain(i *inflater, f io.ReaderAt, offset, limit int64) (chain []l
 			return chain, h.kind, nil, nil
 		}
 		if len(chain) > MaxDepth {
-			return nil, 0, nil, fmt.Errorf("%w: more than %d deltas build on each other", ErrLimit, MaxDepth)
+			return nil, 0, nil, fmt.Errorf("%w: a chain of more than %d deltas", ErrLimit, MaxDepth)
 		}
 		if offset, err = p.baseOf(h, offset); err != nil {
 			return nil, 0, nil, err
@@ -363,7 +363,7 @@ func (p *Pack) baseOf(h head, offset int64) (int64, error) {
 	}
 	at, found, err := p.Find(h.ref)
 	if err == nil && !found {
-		err = fmt.Errorf("object %s, which a delta builds on, is not in the pack", h.ref)
+		err = fmt.Errorf("object %s, the base of a delta, is not in the pack", h.ref)
 	}
 	return at, err
 }

@@ -168,9 +168,9 @@ func (r *resolver) base(hash plumbing.Hash) (plumbing.ObjectType, []byte, error)
 	kind, content, err := r.bases(hash, r.limits.Object)
 	switch {
 	case errors.Is(err, ErrLimit): // another pack need not build on that
-		err = fmt.Errorf("%w: it builds on object %s: %w", ErrUnfit, hash, errors.New(err.Error()))
+		err = fmt.Errorf("%w: its base object %s: %w", ErrUnfit, hash, errors.New(err.Error()))
 	case err != nil && !errors.Is(err, plumbing.ErrObjectNotFound):
-		err = fmt.Errorf("read object %s, which the pack builds on: %w", hash, err)
+		err = fmt.Errorf("read object %s, a base of the pack: %w", hash, err)
 	}
 	return kind, content, err
 }
@@ -216,7 +216,7 @@ func (r *resolver) holds(e *entry, itself bool) error {
 	if size <= r.limits.Object || itself && (e.kind == plumbing.CommitObject || e.kind == plumbing.TagObject) {
 		return nil
 	}
-	return fmt.Errorf("%w: the repository holds an object of %d bytes that is needed, at most %d can be held: a file that large does not belong beside manifests",
+	return fmt.Errorf("%w: the repository holds an object of %d bytes that is needed, at most %d can be held: keep files of that size out of the repository of manifests",
 		ErrLimit, size, r.limits.Object)
 }
 
@@ -273,7 +273,7 @@ func (r *resolver) makeAll() error {
 		}
 	}
 	if len(r.waiting) > 0 {
-		return fmt.Errorf("%w: it builds on an object that is neither in it nor here: check the repository on the server with git fsck", ErrUnfit)
+		return fmt.Errorf("%w: a base object is neither in it nor here: check the repository on the server with git fsck", ErrUnfit)
 	}
 	return nil
 }
@@ -331,7 +331,7 @@ func (r *resolver) push(at int, hash plumbing.Hash, f frame) error {
 		return nil
 	}
 	if r.held += int64(len(f.content)); r.held > 2*r.limits.Object {
-		return fmt.Errorf("%w: to make what builds on each other more than %d bytes would have to be held", ErrLimit, 2*r.limits.Object)
+		return fmt.Errorf("%w: resolving its delta chains needs more than %d bytes", ErrLimit, 2*r.limits.Object)
 	}
 	r.stack = append(r.stack, f)
 	return nil
@@ -369,7 +369,7 @@ func (r *resolver) apply(i int, on *frame) (frame, error) {
 	e := &r.entries[i]
 	f := frame{kind: on.kind, depth: on.depth + 1, chain: on.chain + e.made}
 	if f.depth > MaxDepth || f.chain > MaxChain {
-		return f, fmt.Errorf("%w: %d deltas that build on each other make %d bytes, at most %d may make %d",
+		return f, fmt.Errorf("%w: chains of %d deltas expand to %d bytes, at most %d may expand to %d",
 			ErrLimit, f.depth, f.chain, MaxDepth, int64(MaxChain))
 	}
 	delta, err := r.inflate(e, &r.delta)

@@ -137,17 +137,17 @@ func (s *scanner) header() (count int, err error) {
 		return 0, fmt.Errorf("the server sends no pack: %w", err)
 	}
 	if string(header[:4]) != "PACK" {
-		return 0, errors.New("the server sends no pack: it begins with another word")
+		return 0, errors.New("the server sends no pack: unknown signature")
 	}
 	if version := binary.BigEndian.Uint32(header[4:]); version != 2 {
 		return 0, fmt.Errorf("the server sends a pack of version %d, expected 2", version)
 	}
 	objects := int64(binary.BigEndian.Uint32(header[8:]))
 	if objects > int64(s.limits.Objects) {
-		return 0, fmt.Errorf("%w: the server sends %d objects, at most %d may be fetched at once", ErrLimit, objects, s.limits.Objects)
+		return 0, fmt.Errorf("%w: the server sends %d objects, at most %d can be fetched at once", ErrLimit, objects, s.limits.Objects)
 	}
 	if objects*minEntry > s.size {
-		return 0, fmt.Errorf("read the pack: it says that it holds %d objects, more than fit in it: %w", objects, io.ErrUnexpectedEOF)
+		return 0, fmt.Errorf("read the pack: it declares %d objects, more than fit in it: %w", objects, io.ErrUnexpectedEOF)
 	}
 	return int(objects), nil
 }
@@ -181,7 +181,7 @@ func (s *scanner) next() error {
 // count adds to what the pack inflates to.
 func (s *scanner) count(size int64) error {
 	if s.inflated += size; s.inflated > s.limits.Inflated {
-		return fmt.Errorf("%w: the server's pack of %d bytes inflates to more than %d, at object %d: the repository holds too much that is no manifest",
+		return fmt.Errorf("%w: the server's pack of %d bytes inflates to more than %d, at object %d: the repository contains too much besides manifests",
 			ErrLimit, s.size, s.limits.Inflated, len(s.entries)+1)
 	}
 	return nil
@@ -200,7 +200,7 @@ func (s *scanner) hash(e *entry) error {
 }
 
 func tooMuchKept(l Limits) error {
-	return fmt.Errorf("%w: the objects of the server's pack that are read have more than %d bytes together", ErrLimit, l.Inflated/2)
+	return fmt.Errorf("%w: the objects of the server's pack have more than %d bytes together", ErrLimit, l.Inflated/2)
 }
 
 // delta reads how large an object is that a delta makes, and what it builds on.
@@ -220,7 +220,7 @@ func (s *scanner) delta(e *entry, h head) error {
 	}
 	at, found := s.find(e.offset - h.back)
 	if !found {
-		return fmt.Errorf("read the pack: object %d is a delta of what is no object: %w", len(s.entries)+1, errDelta)
+		return fmt.Errorf("read the pack: object %d is a delta without a valid base: %w", len(s.entries)+1, errDelta)
 	}
 	e.base, e.final = int32(at), s.entries[at].final //nolint:gosec // as many as Limits.Objects
 	return s.count(made)

@@ -119,7 +119,7 @@ func (p *received) writeOutside(ctx context.Context, w *Writer) ([]entry, error)
 		}
 		kind, content, err := p.bases(o.hash, p.limits.Object)
 		if err != nil {
-			return nil, fmt.Errorf("read object %s, which the pack builds on: %w", o.hash, err)
+			return nil, fmt.Errorf("read object %s, a base of the pack: %w", o.hash, err)
 		}
 		e := entry{offset: w.at, hash: o.hash, state: hashed | kept}
 		w.crc = 0
@@ -137,7 +137,7 @@ func (p *received) writeOutside(ctx context.Context, w *Writer) ([]entry, error)
 // unfit: a pack that is too large with what it builds on may come whole.
 func (w *Writer) unfit(err error) error {
 	if errors.Is(err, ErrLimit) {
-		return fmt.Errorf("%w: with what it builds on it is larger than may be fetched", ErrUnfit)
+		return fmt.Errorf("%w: with its base objects it exceeds the limit of a fetch", ErrUnfit)
 	}
 	return err
 }
@@ -210,7 +210,7 @@ func NewWriter(to io.Writer, level int, limit int64) *Writer {
 // Write writes bytes of the pack as they are.
 func (w *Writer) Write(p []byte) (int, error) {
 	if w.left -= int64(len(p)); w.left < 0 {
-		return 0, fmt.Errorf("%w: it is larger than may be fetched", ErrLimit)
+		return 0, fmt.Errorf("%w: it exceeds the limit of a fetch", ErrLimit)
 	}
 	w.hash.Write(p) //nolint:errcheck // never fails
 	w.crc = crc32.Update(w.crc, crc32.IEEETable, p)

@@ -46,14 +46,14 @@ func findCgroups(root, owner string) *cgroups {
 	own := ownCgroup(root)
 	g := &cgroups{folder: filepath.Join(own, "pacer-"+owner)}
 	if err := os.Mkdir(g.folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return &cgroups{reason: fmt.Sprintf("the cgroup %s is not ours to divide (%v)", own, errors.Unwrap(err))}
+		return &cgroups{reason: fmt.Sprintf("the cgroup %s is not delegated to Pacer (%v)", own, errors.Unwrap(err))}
 	}
 	passedOn := filepath.Join(own, "cgroup.subtree_control")
 	if !passesOn(passedOn) {
 		_ = writeFile(passedOn, "+cpu +memory") // the kernel lets us only where no process lives beside
 	}
 	if !passesOn(passedOn) {
-		g.reason = fmt.Sprintf("the cgroup v2 %s does not pass on the controllers cpu and memory", own)
+		g.reason = fmt.Sprintf("the cgroup v2 %s does not delegate the controllers cpu and memory", own)
 		return g
 	}
 	if err := writeFile(filepath.Join(g.folder, "cgroup.subtree_control"), "+cpu +memory"); err != nil {

@@ -36,7 +36,7 @@ func TestWhatIsEnforcedIsFound(t *testing.T) {
 		"no hierarchy":         {fakeRoot(t, nil), false, "only accounted: this machine has no cgroup v2 hierarchy at "},
 		"switched off":         {"none", false, "only accounted: cgroups are switched off"},
 		"no controllers":       {fakeRoot(t, map[string]string{"cgroup.controllers": ""}), false, "only accounted: the cgroup v2 "},
-		"some controllers":     {fakeRoot(t, map[string]string{"cgroup.controllers": "cpu memory", "cgroup.subtree_control/x": ""}), false, "does not pass on the controllers cpu and memory"},
+		"some controllers":     {fakeRoot(t, map[string]string{"cgroup.controllers": "cpu memory", "cgroup.subtree_control/x": ""}), false, "does not delegate the controllers cpu and memory"},
 		"not ours to delegate": {fakeRoot(t, map[string]string{"cgroup.controllers": "cpu memory", "cgroup.subtree_control": "cpu memory"}), false, "cannot be switched on in "},
 		"all given": {fakeRoot(t, map[string]string{
 			"cgroup.controllers": "cpu memory", "cgroup.subtree_control": "cpu memory pids", "pacer-me/cgroup.subtree_control": "",

@@ -352,7 +352,7 @@ func (c *contained) stop(grace time.Duration) {
 func (c *contained) ending(result container.WaitResponse, waitErr error) ending {
 	if waitErr != nil {
 		c.engine.forget()
-		return ending{Lost, fmt.Sprintf("The Docker engine at %s no longer tells of the container: %v", c.engine.address, waitErr), -1}
+		return ending{Lost, fmt.Sprintf("The Docker engine at %s no longer reports the container: %v", c.engine.address, waitErr), -1}
 	}
 	if result.Error != nil && result.Error.Message != "" {
 		return ending{Failed, sentence(result.Error.Message), int(result.StatusCode)}

@@ -114,7 +114,7 @@ func setParameter(c *container.Config, h *container.HostConfig, key, value strin
 		return fmt.Errorf("docker parameter '%s' is not supported: supported are %s", key, strings.Join(Parameters(), ", "))
 	}
 	if err := set(c, h, value); err != nil {
-		return fmt.Errorf("docker parameter '%s' has a value that the engine would not take: %w", key, err)
+		return fmt.Errorf("docker parameter '%s' has a value that the engine would refuse: %w", key, err)
 	}
 	return nil
 }
