@@ -91,7 +91,7 @@ func (c *Controller) recordStop(sync string, s *store.State, result string, at t
 func (c *Controller) Approve(ctx context.Context, sync string, ids []string, revision string, by store.Asked) error {
 	y := c.syncer(sync)
 	if y == nil {
-		return fmt.Errorf("%w: %s", ErrNoSync, sync)
+		return c.noSync(sync)
 	}
 	if older := y.answeredOlder(revision); older != "" && len(ids) == 0 {
 		return c.approveOlder(ctx, y, older, by)
@@ -152,6 +152,13 @@ func listed(ids []string) string {
 	return strings.Join(ids, ", ")
 }
 
+// noSync is ErrNoSync for a name. The lock must not be held.
+func (c *Controller) noSync(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return NoSync(name, slices.Collect(maps.Keys(c.syncers)))
+}
+
 func (c *Controller) syncer(name string) *syncer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,7 +172,7 @@ func (c *Controller) order(ctx context.Context, name string, by store.Asked, cha
 	y := c.syncers[name]
 	if y == nil {
 		c.mu.Unlock()
-		return fmt.Errorf("%w: %s", ErrNoSync, name)
+		return c.noSync(name)
 	}
 	if c.run == nil || c.term == nil {
 		err := errNotRunning

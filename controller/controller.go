@@ -236,7 +236,7 @@ func (c *Controller) Trigger(name string, by store.Asked) error {
 	defer c.mu.Unlock()
 	y := c.syncers[name]
 	if y == nil {
-		return fmt.Errorf("%w: %s", ErrNoSync, name)
+		return NoSync(name, slices.Collect(maps.Keys(c.syncers)))
 	}
 	if c.run == nil {
 		return errNotRunning

@@ -20,7 +20,7 @@ var ErrNotPlanned = errors.New("git and Marathon were not compared yet")
 func (c *Controller) Diff(ctx context.Context, sync string, ids []string) (plan.Plan, error) {
 	y := c.syncer(sync)
 	if y == nil {
-		return plan.Plan{}, fmt.Errorf("%w: %s", ErrNoSync, sync)
+		return plan.Plan{}, c.noSync(sync)
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)

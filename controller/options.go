@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -128,7 +129,20 @@ type Options struct {
 }
 
 // ErrNoSync is returned where a sync is named that the configuration has not.
-var ErrNoSync = errors.New("no such sync")
+var ErrNoSync = errors.New("no sync is named")
+
+// NoSync is ErrNoSync for a name, with those that there are.
+func NoSync(name string, names []string) error {
+	names = slices.Sorted(slices.Values(names))
+	there := "there are: " + listed(names)
+	if len(names) == 0 {
+		there = "none is configured"
+	}
+	if strings.HasPrefix(name, "/") {
+		there += "; the ids of apps follow the name of their sync"
+	}
+	return fmt.Errorf("%w %q; %s", ErrNoSync, name, there)
+}
 
 // ErrNoSource is returned where a source is named that the configuration has not.
 var ErrNoSource = errors.New("no such source")

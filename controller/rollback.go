@@ -30,7 +30,7 @@ type Rollback struct {
 func (c *Controller) Rollback(ctx context.Context, sync string, to Rollback, by store.Asked) (store.Pin, error) {
 	y := c.syncer(sync)
 	if y == nil {
-		return store.Pin{}, fmt.Errorf("%w: %s", ErrNoSync, sync)
+		return store.Pin{}, c.noSync(sync)
 	}
 	var pin store.Pin
 	by.Verb = verbRollback

@@ -12,7 +12,7 @@ func newApprove() *cobra.Command {
 			"revision; with --revision it is refused if another one is in force by now.\n\n" +
 			"A sync that is held, since its source answers with a revision older than the one that was applied, or superseded by it, follows\n" +
 			"it back when that REVISION is approved, without ids.",
-		Args: cobra.MinimumNArgs(1),
+		Args: syncArgument(0, "approve shop /shop/cart"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.act(cmd, args[0], "approve", map[string]any{"ids": args[1:], "revision": revision})
 		},

@@ -37,7 +37,7 @@ func newDemo() *cobra.Command {
 		Long: "It needs git and nothing else; one more app runs where a Docker engine answers. Ctrl-C leaves no process and no\n" +
 			"file behind but the folder that it names.\n" +
 			"With --play it plays its three stories by itself and exits 0 only if each came true.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, end := attended(cmd.Context())
 			defer end()

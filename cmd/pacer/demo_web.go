@@ -29,7 +29,7 @@ func newDemoWeb() *cobra.Command {
 		Use:    "demo-web",
 		Short:  "The small web app of the demo",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serveDemoWeb(cmd.Context(), listen, cmd)
 		},

@@ -18,7 +18,7 @@ func newDiff() *cobra.Command {
 		Short: "Show what differs now between what a running Pacer wants and what Marathon holds",
 		Long: "It is the plan of the sync, field by field, on what Pacer read last of the source (or is rolled back to) and on what\n" +
 			"Marathon answers now; secrets do not show. With ids only these are told.",
-		Args: cobra.MinimumNArgs(1),
+		Args: syncArgument(0, "diff shop"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := s.status(cmd.Context(), args[:1]); err != nil {
 				return err // it names the syncs that there are

@@ -20,7 +20,7 @@ func newExplain() *cobra.Command {
 		Long: `FIELD is a path as in a manifest or in a message: cpus, container.docker.image,
 /healthChecks(0)/path, pod.containers.resources.cpus. Without a kind in front, an
 app's field is looked for first. Without FIELD all fields are listed.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost(1, "explain container.docker.image"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return listFields(cmd.OutOrStdout(), output)

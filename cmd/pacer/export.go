@@ -49,7 +49,7 @@ func newExport() *cobra.Command {
 		Use:   "export --out DIR",
 		Short: "Write what is live as manifests that plan to no change",
 		Long:  exportLong,
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.within(cmd.Context(), func(ctx context.Context) error { return runExport(ctx, cmd, &e) })
 		},
@@ -59,9 +59,7 @@ func newExport() *cobra.Command {
 	cmd.Flags().BoolVar(&e.keepPorts, "keep-service-ports", false, "write service ports that Marathon may have assigned, so that another Marathon has the same")
 	cmd.Flags().DurationVar(&e.timeout, "timeout", 2*time.Minute, timeoutUsage)
 	addOptions(cmd, func(o config.Option) bool { return o.Flag == "scope" || strings.HasPrefix(o.Key, "marathon.") })
-	if err := cmd.MarkFlagRequired("out"); err != nil {
-		panic(err) // the flag is there: three lines up
-	}
+	requireFlag(cmd, "out", "export --out apps --scope /shop")
 	return cmd
 }
 

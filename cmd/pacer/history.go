@@ -18,7 +18,7 @@ func newHistory() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history SYNC",
 		Short: "Show what a running Pacer changed for a sync, newest first, and what triggered it",
-		Args:  cobra.ExactArgs(1),
+		Args:  syncArgument(1, "history shop"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := s.status(cmd.Context(), args)
 			if err != nil {

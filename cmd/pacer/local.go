@@ -27,7 +27,7 @@ func newLocal() *cobra.Command {
 		Long: "It listens on loopback only: whoever reaches it runs commands as you. An address that others can reach\n" +
 			"is refused without --exposed. Web pages of other sites are refused in any case, and so are requests by another\n" +
 			"name than localhost, a loopback address, the address of this machine that they come to, and those of --host.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, end := attended(cmd.Context())
 			defer end()

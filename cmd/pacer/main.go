@@ -91,6 +91,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newDemo(), newRun(), newPlan(), newApply(), newValidate(), newRender(), newExport(), newExplain(), newStatus(), newHistory(), newDiff(), newWait(), newSync(), newSuspend(), newResume(), newRollback(), newApprove(), newStore(), newLocal(), newVersion(), newDemoWeb())
 	return root
 }

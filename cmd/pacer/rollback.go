@@ -22,7 +22,7 @@ func newRollback() *cobra.Command {
 			"they were read, from repositories and directories alike. One that is not kept is refused, and those that are are\n" +
 			"named. What the earlier revision did not have is deleted as the sync's prune policy says, so it may wait for\n" +
 			"pacer approve. A sync that is suspended too changes nothing until pacer resume.",
-		Args: cobra.RangeArgs(1, 2),
+		Args: syncArgument(2, "rollback shop 3f9c2a71"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			revision := slices.Concat(args[1:], []string{""})[0]
 			given := cmd.Flags().Changed("back")

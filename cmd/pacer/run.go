@@ -45,7 +45,7 @@ func newRun() *cobra.Command {
 			"old one in force. SIGTERM and SIGINT stop in good order.\n\n" +
 			"A page that other machines reach needs a token (web.tokens), and a ZooKeeper on other machines a\n" +
 			"credential (zookeeper.auth): it does not start without.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, overridden, err := config.LoadNoting(file, givenOptions(cmd)...)
 			if err != nil {
@@ -67,7 +67,7 @@ func newRun() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration `FILE`")
-	_ = cmd.MarkFlagRequired("config")
+	requireFlag(cmd, "config", "run --config pacer.yaml")
 	cmd.Flags().BoolVar(&insecureOpen, "insecure-open", false, "start without tokens or without ZooKeeper's credential as well: everybody on the network may act as you")
 	addOptions(cmd, func(config.Option) bool { return true })
 	return cmd

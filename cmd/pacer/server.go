@@ -2,12 +2,12 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -80,13 +80,74 @@ type refusal struct {
 
 func (e *refusal) Error() string { return e.message }
 
+// base is the URL of the running Pacer, without a slash at its end. It has no user and
+// no password, which would show in logs and lists of processes, and in errors.
+func (s *server) base() (string, error) {
+	from, given := "--server", s.url
+	if given == "" {
+		from, given = "PACER_SERVER", os.Getenv("PACER_SERVER")
+	}
+	if given == "" {
+		return defaultServer, nil
+	}
+	u, err := url.Parse(given)
+	switch {
+	case strings.Contains(given, "@"):
+		return "", fmt.Errorf("%s contains a user or password: give the URL without, and the token with --token-file or PACER_TOKEN", from)
+	case !strings.Contains(given, "://"):
+		return "", fmt.Errorf("%s: %q has no scheme: write http://%s, or https://%s", from, given, given, given)
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return "", fmt.Errorf("%s: expected an http or https URL such as %s, found %q", from, defaultServer, given)
+	case u.RawQuery != "" || u.Fragment != "":
+		return "", fmt.Errorf("%s: expected a URL without ? and #, found %q", from, given)
+	}
+	return strings.TrimRight(given, "/"), nil
+}
+
+// refused says what an answer means that is no success:
+//
+//	status   answer                    said
+//	401      of a Pacer                that a token is needed, or another one
+//	403 421 503 with a message         the message, which a Pacer gives to the first question too
+//	other    to the first question     the message and: is this a Pacer?
+//	any      with a message            the message
+//	any      without: a web page, …    the status, and that it may be no Pacer, or a proxy before one
+func (s *server) refused(asked string, resp *http.Response, body []byte, token bool) string {
+	var answer struct{ Message string }
+	_ = json.Unmarshal(body, &answer) // what is no JSON has no message
+	hint := "is this a Pacer? --server or PACER_SERVER gives its URL"
+	switch {
+	case answer.Message == "":
+		kind := ""
+		if mediaType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); mediaType == "text/html" {
+			kind = " with a web page, as a proxy or another server does"
+		}
+		return fmt.Sprintf("%s answers %s%s: %s", asked, resp.Status, kind, hint)
+	case resp.StatusCode == http.StatusUnauthorized && token:
+		return fmt.Sprintf("%s does not accept this token: give another with --token-file or PACER_TOKEN (%s)", asked, answer.Message)
+	case resp.StatusCode == http.StatusUnauthorized:
+		return fmt.Sprintf("%s needs a token: give it with --token-file or PACER_TOKEN", asked)
+	case resp.Request.Method != http.MethodGet || s.known:
+		return answer.Message
+	}
+	said := fmt.Sprintf("%s answers %s: %s", asked, resp.Status, answer.Message)
+	switch resp.StatusCode {
+	case http.StatusForbidden, http.StatusMisdirectedRequest, http.StatusServiceUnavailable:
+		return said
+	}
+	return said + ": " + hint
+}
+
 // do sends a request and decodes the answer into v, if any.
 func (s *server) do(ctx context.Context, method, path string, body, v any) error {
 	return within(ctx, s.timeout, func(ctx context.Context) error { return s.ask(ctx, method, path, body, v) })
 }
 
 func (s *server) ask(ctx context.Context, method, path string, body, v any) error {
-	base := strings.TrimSuffix(cmp.Or(s.url, os.Getenv("PACER_SERVER"), defaultServer), "/")
+	base, err := s.base()
+	if err != nil {
+		return err
+	}
 	var payload io.Reader
 	if body != nil {
 		text, err := json.Marshal(body)
@@ -97,7 +158,7 @@ func (s *server) ask(ctx context.Context, method, path string, body, v any) erro
 	}
 	req, err := http.NewRequestWithContext(ctx, method, base+path, payload)
 	if err != nil {
-		return fmt.Errorf("--server: %w", err)
+		return err // base is a URL
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Content-Type", "application/json")
@@ -122,24 +183,17 @@ func (s *server) ask(ctx context.Context, method, path string, body, v any) erro
 	if err != nil {
 		return fmt.Errorf("the answer of %s breaks off: %w", base, err)
 	}
-	if resp.StatusCode == http.StatusUnauthorized {
-		return errors.New("this Pacer wants a token, and another one if one was given: --token-file, or PACER_TOKEN")
-	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
 		return &refusal{resp.StatusCode, visible.Line(fmt.Sprintf("%s answers %s, to %q, where the token would go along, so that is not followed: if a Pacer is there, give its URL with --server or PACER_SERVER", base+path, resp.Status, to))}
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		var answer struct{ Message string }
-		if method != http.MethodGet || s.known {
-			_ = json.Unmarshal(text, &answer) // else the status has to do
-		}
-		return &refusal{resp.StatusCode, visible.Line(cmp.Or(answer.Message, base+path+" answers "+resp.Status+": is this a Pacer?"))}
+		return &refusal{resp.StatusCode, visible.Line(s.refused(base+path, resp, text, token != ""))}
 	}
 	if v == nil {
 		return nil
 	}
 	if err := json.Unmarshal(text, v); err != nil {
-		return fmt.Errorf("the answer of %s cannot be used: %w: is this a Pacer?", base, err)
+		return fmt.Errorf("the answer of %s is not one of a Pacer (%w): is this one, and no proxy before it answers?", base, err)
 	}
 	return nil
 }
@@ -176,7 +230,7 @@ func (s *server) status(ctx context.Context, names []string) (controller.Status,
 		return st, err
 	}
 	if st.Now.IsZero() {
-		return st, errors.New("the answer is not a status: is this URL a Pacer?")
+		return st, errors.New("the answer is JSON, and not the status of a Pacer: is this one? --server or PACER_SERVER gives its URL")
 	}
 	s.known = true
 	for _, name := range names {
@@ -185,7 +239,7 @@ func (s *server) status(ctx context.Context, names []string) (controller.Status,
 			for _, y := range st.Syncs {
 				known = append(known, y.Name)
 			}
-			return st, fmt.Errorf("no sync is named %q; there are: %s", name, visible.Line(strings.Join(known, ", ")))
+			return st, controller.NoSync(name, known)
 		}
 	}
 	if len(names) > 0 {
@@ -212,7 +266,7 @@ func newAction(verb, short, long string) *cobra.Command {
 		Use:   verb + " SYNC…",
 		Short: short,
 		Long:  long,
-		Args:  cobra.MinimumNArgs(1),
+		Args:  syncArgument(0, verb+" shop"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range args {
 				if err := s.act(cmd, name, verb, map[string]any{"reason": reason}); err != nil {

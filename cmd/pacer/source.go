@@ -122,7 +122,7 @@ func atMostOneSource(cmd *cobra.Command, args []string) error {
 
 func oneSource(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return errors.New("give SOURCE, a directory or a git URL")
+		return fmt.Errorf("SOURCE is missing: a directory or a git URL, as in: %s ./apps", cmd.CommandPath())
 	}
 	return atMostOneSource(cmd, args)
 }
@@ -232,7 +232,7 @@ func (o *oneShot) config(cmd *cobra.Command, args []string) (*config.Config, err
 	case o.configFile != "":
 		return loadNoting(cmd, o.configFile)
 	case len(args) == 0:
-		return nil, fmt.Errorf("give SOURCE, a directory or a git URL, or --config FILE")
+		return nil, fmt.Errorf("SOURCE is missing: a directory or a git URL, as in: %[1]s ./apps; or, for the syncs of a configuration: %[1]s --config pacer.yaml", cmd.CommandPath())
 	}
 	source, path, err := sourceOf(args[0])
 	if err != nil {

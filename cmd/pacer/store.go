@@ -31,7 +31,8 @@ func newStore() *cobra.Command {
 		Short: "Look at what outlives a process, and copy it between file and ZooKeeper",
 		Long: "It is kept in one of two places of the configuration: file, which is the folder stateDir, or zookeeper,\n" +
 			"which is the ensemble and the root under that key.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // without, a command that it lacks were no error
 	}
 	cmd.AddCommand(newStoreShow(), newStoreCopy())
 	return cmd
@@ -44,7 +45,7 @@ type storing struct {
 
 func (s *storing) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.file, "config", "", "configuration `FILE`")
-	_ = cmd.MarkFlagRequired("config")
+	requireFlag(cmd, "config", "store "+cmd.Name()+" --config pacer.yaml")
 	addOptions(cmd, func(config.Option) bool { return true })
 }
 
@@ -106,7 +107,7 @@ func newStoreCopy() *cobra.Command {
 		Long: "Stop Pacer first: it is refused while one uses either place. What is copied from stays as it is. It is\n" +
 			"refused where the target holds something already, unless --force is given; then the states of the same\n" +
 			"syncs are replaced, and others stay. Nothing is copied where one of the states cannot be read.",
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, log, err := s.load(cmd)
 			if err != nil {
@@ -123,8 +124,8 @@ func newStoreCopy() *cobra.Command {
 	cmd.Flags().StringVar(&from, "from", "", "`PLACE` to copy from: file or zookeeper")
 	cmd.Flags().StringVar(&to, "to", "", "`PLACE` to copy to: file or zookeeper")
 	cmd.Flags().BoolVar(&force, "force", false, "replace what the target holds of the same syncs")
-	_ = cmd.MarkFlagRequired("from")
-	_ = cmd.MarkFlagRequired("to")
+	requireFlag(cmd, "from", "store copy --config pacer.yaml --from file --to zookeeper")
+	requireFlag(cmd, "to", "store copy --config pacer.yaml --from file --to zookeeper")
 	return cmd
 }
 

@@ -109,7 +109,7 @@ func (s *site) action(verb string, code int, do func(context.Context, string, wi
 			"user", by.User, "via", by.Via, "token", by.Token, "remote", r.RemoteAddr, "error", err)
 		switch {
 		case err != nil:
-			s.writeJSON(w, codeOf(err), answer{sentence(err, name)})
+			s.writeJSON(w, codeOf(err), answer{err.Error()})
 		case strings.Contains(r.Header.Get("Accept"), "text/html"):
 			http.Redirect(w, r, "/", http.StatusSeeOther)
 		default:
@@ -214,11 +214,4 @@ func codeOf(err error) int {
 		return http.StatusConflict
 	}
 	return http.StatusServiceUnavailable
-}
-
-func sentence(err error, name string) string {
-	if errors.Is(err, controller.ErrNoSync) {
-		return fmt.Sprintf("no sync is named %q", name)
-	}
-	return err.Error()
 }

@@ -46,7 +46,7 @@ func (s *site) diff() http.Handler {
 			err = plan.Write(&body, p, format)
 		}
 		if err != nil {
-			s.writeJSON(w, codeOf(err), answer{sentence(err, name)})
+			s.writeJSON(w, codeOf(err), answer{err.Error()})
 			return
 		}
 		w.Header().Set("Content-Type", kinds[format])

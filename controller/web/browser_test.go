@@ -22,6 +22,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/web/browsertest"
+	"github.com/pacer-gitops/pacer/secret"
 )
 
 var screenshots = flag.String("screenshots", "", "folder to write pictures of the page to")
@@ -90,13 +91,13 @@ func (l *live) rollback(_ context.Context, name string, to controller.Rollback, 
 
 func serve(t *testing.T, l *live) string {
 	t.Helper()
-	server := httptest.NewServer(l.handler())
+	server := httptest.NewServer(l.handler(Tokens{}))
 	t.Cleanup(server.Close)
 	return server.URL
 }
 
-// handler serves the page without tokens.
-func (l *live) handler() http.Handler {
+// handler serves the page with tokens, or without.
+func (l *live) handler(tokens Tokens) http.Handler {
 	act := func(verb string, rolledBack bool) func(context.Context, string, store.Asked) error {
 		return func(_ context.Context, name string, by store.Asked) error {
 			by.Address = "" // of this machine
@@ -104,7 +105,7 @@ func (l *live) handler() http.Handler {
 		}
 	}
 	return New(Options{
-		Status: l.get, Trigger: l.trigger, Rollback: l.rollback, Version: "v1.2.3",
+		Tokens: tokens, Status: l.get, Trigger: l.trigger, Rollback: l.rollback, Version: "v1.2.3",
 		Suspend: act("suspend", false), Resume: act("resume", false), Release: act("release", false),
 		Approve: func(_ context.Context, name string, ids []string, revision string, by store.Asked) error {
 			return l.act(fmt.Sprintf("approve %s %v %.8s", name, ids, revision), true, by)
@@ -299,6 +300,26 @@ func TestBrowserKeyboard(t *testing.T) {
 	gone.Apps = gone.Apps[:2]
 	l.set(controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{gone}})
 	await(`!document.querySelector(".confirm") && document.activeElement.ariaLabel === null && document.activeElement.closest("section") !== null`)
+}
+
+// TestBrowserWithTheTokenInItsAddress: a page that was opened by http://any:TOKEN@host
+// refreshes and acts as any other, though scripts may not ask such addresses.
+func TestBrowserWithTheTokenInItsAddress(t *testing.T) {
+	ctx, complaints := browsertest.Start(t)
+	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{shopSync()}}}
+	token := secret.Value("correct-horse")
+	server := httptest.NewServer(l.handler(Tokens{Read: token, Act: token}))
+	t.Cleanup(server.Close)
+
+	browsertest.Must(t, ctx, chromedp.Navigate("http://any:correct-horse@"+strings.TrimPrefix(server.URL, "http://")))
+	browsertest.Must(t, ctx, chromedp.WaitVisible("#sync-shop"))
+	l.set(controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{shopSync(), calmSync()}})
+	browsertest.Must(t, ctx, chromedp.WaitVisible("#sync-billing"))
+	browsertest.Must(t, ctx, chromedp.Click(`[aria-label="Sync shop now"]`))
+	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[contains(text(), "the button worked")]`))
+	if said := complaints.All(); len(said) > 0 {
+		t.Errorf("the browser complains:\n%s", strings.Join(said, "\n"))
+	}
 }
 
 func TestBrowserWithoutScript(t *testing.T) {

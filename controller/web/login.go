@@ -44,7 +44,7 @@ func (s *site) login(r Route, next http.Handler) http.Handler {
 			}
 			s.Log.Log(req.Context(), level, "refused without the right token", "method", req.Method, "path", req.URL.Path, "remote", req.RemoteAddr)
 			if s.Tokens.name(given(req)) != "" { // who it is is proved, and another login is no help
-				s.writeJSON(w, http.StatusForbidden, answer{"this token lets see and not act: give the one that lets act (command line: --token-file, or PACER_TOKEN)"})
+				s.writeJSON(w, http.StatusForbidden, answer{"this token is for reading (web.tokens.read), and this is an action: give the token of web.tokens.act (command line: --token-file, or PACER_TOKEN)"})
 				return
 			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="Pacer: any user, a token as password", charset="UTF-8"`)

@@ -112,7 +112,7 @@ func TestBrowserPagesOfOtherSitesNeitherSeeNorAct(t *testing.T) {
 			browsertest.Must(t, ctx, chromedp.Navigate("http://"+net.JoinHostPort(host, port)+"/"))
 			target := pacer
 			if host == "kiosk" {
-				now.Store(l.handler())
+				now.Store(l.handler(Tokens{}))
 				target = ""
 			}
 			said := browsertest.Script[string](t, ctx, fmt.Sprintf(`(async () => {

@@ -6,6 +6,10 @@ const interval = 3000; // ms
 const live = document.getElementById("live");
 let timer;
 
+// address is that of a path here, without the token that the page's own may have: a
+// script may not ask one with it, and the browser sends it along.
+const address = path => new URL(path, location.origin);
+
 function show(lost) {
   live.hidden = false;
   live.classList.toggle("lost", lost);
@@ -90,7 +94,7 @@ function take(fresh) {
 async function refresh() {
   clearTimeout(timer);
   try {
-    const answer = await fetch(location.pathname + location.search, {signal: AbortSignal.timeout(10000)});
+    const answer = await fetch(address(location.pathname + location.search), {signal: AbortSignal.timeout(10000)});
     if (!answer.ok) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (getSelection().isCollapsed) take(fresh); // or somebody is about to copy it
@@ -107,7 +111,7 @@ document.addEventListener("submit", async (event) => {
   if (button.ariaDisabled === "true") return; // it is being sent
   button.ariaDisabled = "true"; // disabled would take the focus away
   try {
-    const answer = await fetch(form.action, {method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(35000)});
+    const answer = await fetch(address(form.getAttribute("action")), {method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(35000)});
     tell(answer.ok ? "" : (await answer.json()).message);
     const opened = answer.ok && form.closest("details"), summary = opened && opened.querySelector("summary");
     (summary || button).textContent = answer.ok ? "Asked" : "Refused";
