@@ -98,11 +98,10 @@ func (m *machine) Exec(_ context.Context, id, _ string) (int, error) {
 	return 0, nil
 }
 
-func (m *machine) Sandbox(string) string                      { return "" }
-func (m *machine) Tail(string, string, int) ([]string, error) { return nil, nil }
-func (m *machine) Ready(executor.Task) error                  { return nil }
-func (m *machine) Enforcement() string                        { return "nothing is enforced" }
-func (m *machine) Files() http.Handler                        { return http.NotFoundHandler() }
+func (m *machine) Sandbox(string) string     { return "" }
+func (m *machine) Ready(executor.Task) error { return nil }
+func (m *machine) Enforcement() string       { return "nothing is enforced" }
+func (m *machine) Files() http.Handler       { return http.NotFoundHandler() }
 
 func (m *machine) Close() error {
 	m.mu.Lock()

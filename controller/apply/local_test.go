@@ -89,7 +89,6 @@ func (m *machine) Kill(id string) {
 
 func (m *machine) Ready(executor.Task) error                         { return nil }
 func (m *machine) Sandbox(string) string                             { return "" }
-func (m *machine) Tail(string, string, int) ([]string, error)        { return nil, nil }
 func (m *machine) Enforcement() string                               { return "none" }
 func (m *machine) Files() http.Handler                               { return http.NotFoundHandler() }
 func (m *machine) Exec(context.Context, string, string) (int, error) { return 0, nil }

@@ -129,10 +129,9 @@ func (f *fake) Exec(_ context.Context, _, command string) (int, error) {
 	return exec(command)
 }
 
-func (f *fake) Sandbox(string) string                      { return "" }
-func (f *fake) Tail(string, string, int) ([]string, error) { return nil, nil }
-func (f *fake) Enforcement() string                        { return "nothing is enforced" }
-func (f *fake) Files() http.Handler                        { return http.NotFoundHandler() }
+func (f *fake) Sandbox(string) string { return "" }
+func (f *fake) Enforcement() string   { return "nothing is enforced" }
+func (f *fake) Files() http.Handler   { return http.NotFoundHandler() }
 
 func (f *fake) Ready(t executor.Task) error {
 	if f.ready == nil {

@@ -85,7 +85,7 @@ func ownCgroup(root string) string {
 	return root
 }
 
-// String is told in Executor.Enforcement.
+// String implements Executor.Enforcement.
 func (g *cgroups) String() string {
 	if g.enforce {
 		return "cpus and mem of processes are enforced by cgroup v2 in " + g.folder

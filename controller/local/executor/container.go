@@ -207,7 +207,7 @@ func (c *contained) publish(config *container.Config, host *container.HostConfig
 	return nil
 }
 
-// start is told in runner.
+// start implements runner.
 func (c *contained) start(ctx context.Context) (started, error) {
 	waiting, cancel := context.WithCancel(context.Background())
 	c.waiting = cancel
@@ -306,7 +306,7 @@ func (c *contained) endOutput() {
 	}
 }
 
-// supervise is told in runner.
+// supervise implements runner.
 func (c *contained) supervise(kill context.Context, killing func(), grace func() time.Duration) ending {
 	var result container.WaitResponse
 	var waitErr error
@@ -374,7 +374,7 @@ func (c *contained) ending(result container.WaitResponse, waitErr error) ending 
 	return end
 }
 
-// exec is told in runner.
+// exec implements runner.
 func (c *contained) exec(ctx context.Context, command string) (int, error) {
 	code, id, err := c.execWithin(ctx, command)
 	if ctx.Err() != nil {

@@ -130,8 +130,6 @@ type Executor interface {
 	// Sandbox is the folder of a task, also after it has ended and after a
 	// restart on the same folder; "" if unknown.
 	Sandbox(taskID string) string
-	// Tail returns the last n lines of a task's "stdout" or "stderr".
-	Tail(taskID, stream string, n int) ([]string, error)
 	// Ready says why a task cannot run here for want of a Docker engine; nil: it
 	// can. The engine is asked at most every few seconds.
 	Ready(Task) error

@@ -20,16 +20,16 @@ import (
 
 // extract unpacks an archive of the sandbox into the sandbox, by the end of its
 // name; of another file it does nothing, as Mesos' fetcher.
-func (m *machine) extract(ctx context.Context, root *os.Root, name string) error {
-	f, err := root.Open(name)
+func (f fetcher) extract(ctx context.Context, root *os.Root, name string) error {
+	archive, err := root.Open(name)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer archive.Close()
 	// A symlink that would lead a later entry out of the sandbox is refused by the
 	// root too; unpacker refuses it by name, so that none is left there.
-	u := &unpacker{root: root, left: m.options.FetchLimit, limit: m.options.FetchLimit}
-	if err := u.unpack(ctx, name, f); err != nil {
+	u := &unpacker{root: root, left: f.limit, limit: f.limit}
+	if err := u.unpack(ctx, name, archive); err != nil {
 		return fmt.Errorf("failed to extract %s: %w", name, err)
 	}
 	return nil

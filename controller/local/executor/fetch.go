@@ -11,10 +11,25 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
-// fetchAll brings a task's artifacts into its sandbox.
-func (m *machine) fetchAll(t *task) error {
+// fetcher brings artifacts into sandboxes.
+type fetcher struct {
+	client *http.Client
+	limit  int64 // bytes of one artifact, before and after extraction
+}
+
+func newFetcher(limit int64) fetcher {
+	// A transport of its own, so that Close can end its connections.
+	return fetcher{&http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second,
+		ResponseHeaderTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second,
+	}}, limit}
+}
+
+// all brings a task's artifacts into its sandbox.
+func (f fetcher) all(t *task) error {
 	if len(t.Fetch) == 0 {
 		return nil
 	}
@@ -24,9 +39,9 @@ func (m *machine) fetchAll(t *task) error {
 		return fmt.Errorf("failed to open the sandbox: %w", err)
 	}
 	defer root.Close()
-	for _, f := range t.Fetch {
-		if err := m.fetch(t.killed, root, f); err != nil {
-			return fmt.Errorf("failed to fetch '%s': %w", withoutSecrets(f.URI), err)
+	for _, artifact := range t.Fetch {
+		if err := f.fetch(t.killed, root, artifact); err != nil {
+			return fmt.Errorf("failed to fetch '%s': %w", withoutSecrets(artifact.URI), err)
 		}
 	}
 	return nil
@@ -42,16 +57,16 @@ func withoutSecrets(uri string) string {
 	return u.String()
 }
 
-func (m *machine) fetch(ctx context.Context, root *os.Root, f Fetch) error {
-	u, err := url.Parse(f.URI)
+func (f fetcher) fetch(ctx context.Context, root *os.Root, what Fetch) error {
+	u, err := url.Parse(what.URI)
 	if err != nil {
 		return errors.New("it is not a URI") // the parser's words repeat it with its secrets
 	}
-	name, err := destination(f, u)
+	name, err := destination(what, u)
 	if err != nil {
 		return err
 	}
-	content, err := m.open(ctx, u)
+	content, err := f.open(ctx, u)
 	if err != nil {
 		return err
 	}
@@ -60,18 +75,18 @@ func (m *machine) fetch(ctx context.Context, root *os.Root, f Fetch) error {
 		return err
 	}
 	mode := os.FileMode(0o644)
-	if f.Executable {
+	if what.Executable {
 		mode = 0o755
 	}
-	if err := m.store(root, name, content, mode); err != nil {
+	if err := f.store(root, name, content, mode); err != nil {
 		return err
 	}
 	// As Mesos: what is executable is not extracted, and what is extracted comes
 	// beside the archive's top folder, the sandbox.
-	if f.Executable || !f.Extract {
+	if what.Executable || !what.Extract {
 		return nil
 	}
-	return m.extract(ctx, root, name)
+	return f.extract(ctx, root, name)
 }
 
 // destination is the artifact's name in the sandbox.
@@ -93,12 +108,12 @@ func destination(f Fetch, u *url.URL) (string, error) {
 }
 
 // open opens an artifact where it comes from.
-func (m *machine) open(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
+func (f fetcher) open(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
 	switch {
 	case u.Scheme == "file" && (u.Host == "" || u.Host == "localhost"), u.Scheme == "" && path.IsAbs(u.Path):
 		return openFile(u.Path)
 	case u.Scheme == "http", u.Scheme == "https":
-		return m.get(ctx, u)
+		return f.get(ctx, u)
 	case u.Scheme == "":
 		return nil, errors.New("it is neither a URI nor an absolute path")
 	}
@@ -116,14 +131,14 @@ func openFile(name string) (io.ReadCloser, error) {
 	return os.Open(name)
 }
 
-func (m *machine) get(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
+func (f fetcher) get(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, errors.New("it is not a URI that can be asked for")
 	}
 	// As it is, not as a transport would unpack it: a .gz is what was asked for.
 	req.Header.Set("Accept-Encoding", "identity")
-	resp, err := m.fetcher.Do(req)
+	resp, err := f.client.Do(req)
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 		err = wrapped.Err // its words repeat the URI
 	}
@@ -137,20 +152,20 @@ func (m *machine) get(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
 	return resp.Body, nil
 }
 
-// store writes a file of the sandbox anew, within the limit.
-func (m *machine) store(root *os.Root, name string, content io.Reader, mode os.FileMode) error {
-	f, err := root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
+// store writes a file of the sandbox, within the limit.
+func (f fetcher) store(root *os.Root, name string, content io.Reader, mode os.FileMode) error {
+	file, err := root.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, mode)
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(f, io.LimitReader(content, m.options.FetchLimit+1))
-	if err == nil && n > m.options.FetchLimit {
-		err = errTooLarge(m.options.FetchLimit)
+	n, err := io.Copy(file, io.LimitReader(content, f.limit+1))
+	if err == nil && n > f.limit {
+		err = errTooLarge(f.limit)
 	}
 	if err == nil {
-		err = f.Chmod(mode) // whatever the umask, and if it was there before
+		err = file.Chmod(mode) // whatever the umask, and if it was there before
 	}
-	return errors.Join(err, f.Close())
+	return errors.Join(err, file.Close())
 }
 
 func errTooLarge(limit int64) error {

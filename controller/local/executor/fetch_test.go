@@ -283,8 +283,7 @@ func FuzzUnpack(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer root.Close()
-		m := &machine{options: Options{FetchLimit: 1 << 20}}
-		_ = m.extract(t.Context(), root, name)
+		_ = newFetcher(1<<20).extract(t.Context(), root, name)
 		found := 0
 		_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, _ error) error {
 			if path != inside && !strings.HasPrefix(path, inside+"/") {

@@ -19,19 +19,21 @@ import (
 // readMost is how much /files/read gives at once: a Mesos agent's 16 pages.
 const readMost = 64 << 10
 
-// Files is told in Executor.
-func (m *machine) Files() http.Handler {
+// fileServer is the folder of the sandboxes, served as Executor.Files says.
+type fileServer string
+
+func (f fileServer) handler() http.Handler {
 	mux := http.NewServeMux()
 	for name, serve := range map[string]func(*os.Root, string, http.ResponseWriter, *http.Request){
-		"read": m.serveRead, "browse": m.serveBrowse, "download": m.serveDownload,
+		"read": f.serveRead, "browse": f.serveBrowse, "download": f.serveDownload,
 	} {
 		mux.HandleFunc("GET /files/"+name, func(w http.ResponseWriter, r *http.Request) {
-			path, ok := m.localPath(w, r)
+			path, ok := f.localPath(w, r)
 			if !ok {
 				return
 			}
 			// A root follows no symlink out of the sandboxes.
-			root, err := os.OpenRoot(m.sandboxes)
+			root, err := os.OpenRoot(string(f))
 			if err != nil {
 				http.Error(w, "The sandboxes cannot be read.", http.StatusInternalServerError)
 				return
@@ -45,14 +47,14 @@ func (m *machine) Files() http.Handler {
 
 // localPath reads the parameter path: absolute as a task's sandbox is told, or
 // relative to the folder of the sandboxes.
-func (m *machine) localPath(w http.ResponseWriter, r *http.Request) (string, bool) {
+func (f fileServer) localPath(w http.ResponseWriter, r *http.Request) (string, bool) {
 	path := r.URL.Query().Get("path")
 	if path == "" {
 		http.Error(w, "Expecting 'path=value' in query.", http.StatusBadRequest)
 		return "", false
 	}
 	if filepath.IsAbs(path) {
-		relative, err := filepath.Rel(m.sandboxes, path)
+		relative, err := filepath.Rel(string(f), path)
 		if err != nil {
 			relative = ".."
 		}
@@ -95,7 +97,7 @@ func openServed(root *os.Root, path, verb string, w http.ResponseWriter, r *http
 
 // serveRead answers {"data": …, "offset": …}; without an offset, or with -1, no
 // data and the file's size as the offset, which is how a client begins to follow.
-func (m *machine) serveRead(root *os.Root, path string, w http.ResponseWriter, r *http.Request) {
+func (fileServer) serveRead(root *os.Root, path string, w http.ResponseWriter, r *http.Request) {
 	offset, okOffset := number(r, "offset", -1)
 	length, okLength := number(r, "length", readMost)
 	switch {
@@ -106,11 +108,11 @@ func (m *machine) serveRead(root *os.Root, path string, w http.ResponseWriter, r
 		http.Error(w, "Failed to parse length: it has to be a number from 0, or -1.", http.StatusBadRequest)
 		return
 	}
-	f, info := openServed(root, path, "read", w, r)
-	if f == nil {
+	file, info := openServed(root, path, "read", w, r)
+	if file == nil {
 		return
 	}
-	defer f.Close()
+	defer file.Close()
 	if offset == -1 {
 		answerJSON(w, map[string]any{"data": "", "offset": info.Size()})
 		return
@@ -119,7 +121,7 @@ func (m *machine) serveRead(root *os.Root, path string, w http.ResponseWriter, r
 		length = readMost
 	}
 	data := make([]byte, length)
-	n, err := f.ReadAt(data, offset)
+	n, err := file.ReadAt(data, offset)
 	if err != nil && !errors.Is(err, io.EOF) {
 		refuse(w, r, err)
 		return
@@ -161,7 +163,7 @@ type fileInfo struct {
 	UID   string  `json:"uid"`
 }
 
-func (m *machine) serveBrowse(root *os.Root, path string, w http.ResponseWriter, r *http.Request) {
+func (f fileServer) serveBrowse(root *os.Root, path string, w http.ResponseWriter, r *http.Request) {
 	entries, err := fs.ReadDir(root.FS(), filepath.ToSlash(path))
 	if err != nil {
 		if info, statErr := root.Stat(path); statErr == nil && !info.IsDir() {
@@ -174,7 +176,7 @@ func (m *machine) serveBrowse(root *os.Root, path string, w http.ResponseWriter,
 	list := []fileInfo{} // [] and not null
 	for _, entry := range entries {
 		if info, err := entry.Info(); err == nil { // else it was removed meanwhile
-			list = append(list, describe(filepath.Join(m.sandboxes, path, entry.Name()), info))
+			list = append(list, describe(filepath.Join(string(f), path, entry.Name()), info))
 		}
 	}
 	answerJSON(w, list)
@@ -198,17 +200,17 @@ func modeWords(mode fs.FileMode) string {
 
 func seconds(t time.Time) float64 { return float64(t.Unix()) }
 
-func (m *machine) serveDownload(root *os.Root, path string, w http.ResponseWriter, r *http.Request) {
-	f, info := openServed(root, path, "download", w, r)
-	if f == nil {
+func (fileServer) serveDownload(root *os.Root, path string, w http.ResponseWriter, r *http.Request) {
+	file, info := openServed(root, path, "download", w, r)
+	if file == nil {
 		return
 	}
-	defer f.Close()
+	defer file.Close()
 	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": info.Name()}))
 	// A task writes what it likes: no browser may take it for a page of ours.
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	http.ServeContent(w, r, "", info.ModTime(), f)
+	http.ServeContent(w, r, "", info.ModTime(), file)
 }
 
 func answerJSON(w http.ResponseWriter, v any) {

@@ -27,7 +27,7 @@ type machine struct {
 	lock      *flock.Flock // held on dir, so that no other executor takes our tasks for orphans
 	groups    *cgroups     // nil where there are none
 	engine    *engine
-	fetcher   *http.Client
+	fetcher   fetcher
 	log       *slog.Logger
 
 	mu     sync.Mutex
@@ -52,11 +52,7 @@ func New(o Options) (Executor, error) {
 		options: o,
 		tasks:   map[string]*task{},
 		log:     cmp.Or(o.Log, slog.Default()),
-		// A transport of our own, so that Close can end its connections.
-		fetcher: &http.Client{Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second,
-			ResponseHeaderTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second,
-		}},
+		fetcher: newFetcher(o.FetchLimit),
 	}
 	if err := m.openDir(); err != nil {
 		return nil, err
@@ -148,7 +144,7 @@ func (m *machine) closeDir() {
 	m.lock.Close()
 }
 
-// Launch is told in Executor.
+// Launch implements Executor.
 func (m *machine) Launch(t Task) error {
 	if err := check(t); err != nil {
 		return fmt.Errorf("task %q cannot be launched: %w", t.ID, err)
@@ -212,14 +208,14 @@ func (m *machine) find(taskID string) *task {
 	return m.tasks[taskID]
 }
 
-// Kill is told in Executor.
+// Kill implements Executor.
 func (m *machine) Kill(taskID string) {
 	if t := m.find(taskID); t != nil {
 		t.kill()
 	}
 }
 
-// Exec is told in Executor.
+// Exec implements Executor.
 func (m *machine) Exec(ctx context.Context, taskID, command string) (int, error) {
 	t := m.find(taskID)
 	if t == nil {
@@ -236,7 +232,7 @@ func (m *machine) Exec(ctx context.Context, taskID, command string) (int, error)
 	return r.exec(ctx, command)
 }
 
-// Ready is told in Executor.
+// Ready implements Executor.
 func (m *machine) Ready(t Task) error {
 	if t.Container == nil {
 		return nil
@@ -246,10 +242,13 @@ func (m *machine) Ready(t Task) error {
 	return m.engine.ready(ctx)
 }
 
-// Enforcement is told in Executor.
+// Files implements Executor.
+func (m *machine) Files() http.Handler { return fileServer(m.sandboxes).handler() }
+
+// Enforcement implements Executor.
 func (m *machine) Enforcement() string { return m.groups.String() }
 
-// Close is told in Executor. It is safe to call it twice.
+// Close implements Executor. It is safe to call it twice.
 func (m *machine) Close() error {
 	m.mu.Lock()
 	if m.closed {
@@ -267,7 +266,7 @@ func (m *machine) Close() error {
 	// What left its session and dropped its environment while its task was being
 	// ended would be found here, and what a task's end could not end is named.
 	err := m.endOrphans()
-	m.fetcher.CloseIdleConnections()
+	m.fetcher.client.CloseIdleConnections()
 	err = errors.Join(err, m.engine.close())
 	m.groups.close()
 	m.closeDir()

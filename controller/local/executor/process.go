@@ -28,7 +28,7 @@ type process struct {
 	family  family
 }
 
-// start is told in runner.
+// start implements runner.
 func (p *process) start(context.Context) (started, error) {
 	argv := p.task.Args
 	if p.task.Cmd != "" {
@@ -113,7 +113,7 @@ func lookPath(name, path, folder string) (string, error) {
 	return "", errors.New("no such program in its PATH")
 }
 
-// supervise is told in runner.
+// supervise implements runner.
 func (p *process) supervise(kill context.Context, killing func(), grace func() time.Duration) ending {
 	exited := make(chan error, 1)
 	go func() { exited <- p.cmd.Wait() }()
@@ -191,7 +191,7 @@ func wording(status syscall.WaitStatus) (string, int) {
 	return message, 128 + int(status.Signal())
 }
 
-// exec is told in runner. The command's output is thrown away. What it leaves in
+// exec implements runner. The command's output is thrown away. What it leaves in
 // the background stays until the task ends.
 func (p *process) exec(ctx context.Context, command string) (int, error) {
 	if err := ctx.Err(); err != nil {

@@ -1,11 +1,9 @@
 package executor
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,7 +34,7 @@ func (m *machine) makeSandbox(t *task, who *syscall.Credential) error {
 			return fmt.Errorf("failed to make the sandbox: %w", err)
 		}
 	}
-	if err := m.fetchAll(t); err != nil {
+	if err := m.fetcher.all(t); err != nil {
 		return err
 	}
 	if err := makePersistent(t.Volumes, who); err != nil {
@@ -107,7 +105,7 @@ func linkVolume(root *os.Root, v Volume) error {
 	return root.Symlink(v.Host, v.Container)
 }
 
-// Sandbox is told in Executor.
+// Sandbox implements Executor.
 func (m *machine) Sandbox(taskID string) string {
 	if t := m.find(taskID); t != nil {
 		return t.sandbox
@@ -130,32 +128,6 @@ func (m *machine) findSandbox(taskID string) string {
 	return ""
 }
 
-// Tail is told in Executor. Of a line longer than 64 KiB it gives the end.
-func (m *machine) Tail(taskID, stream string, n int) ([]string, error) {
-	if stream != "stdout" && stream != "stderr" {
-		return nil, fmt.Errorf("a task has stdout and stderr, not %q", stream)
-	}
-	sandbox := m.Sandbox(taskID)
-	if sandbox == "" {
-		return nil, fmt.Errorf("task %q has no sandbox here", taskID)
-	}
-	root, err := os.OpenRoot(sandbox) // the task may have put a symlink there
-	if err != nil {
-		return nil, fmt.Errorf("the sandbox of task %q cannot be read: %w", taskID, err)
-	}
-	defer root.Close()
-	f, err := openRegular(root, stream)
-	if err != nil {
-		return nil, fmt.Errorf("%s of task %q cannot be read: %w", stream, taskID, err)
-	}
-	defer f.Close()
-	lines, err := tail(f, n)
-	if err != nil {
-		return nil, fmt.Errorf("%s of task %q cannot be read: %w", stream, taskID, err)
-	}
-	return lines, nil
-}
-
 // openRegular opens a regular file: opening a pipe would wait for its writer.
 func openRegular(root *os.Root, name string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
@@ -171,28 +143,6 @@ func openRegular(root *os.Root, name string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
-}
-
-func tail(f *os.File, n int) ([]string, error) {
-	const most = 64 << 10
-	info, err := f.Stat()
-	if err != nil || n <= 0 {
-		return nil, err
-	}
-	from := max(0, info.Size()-most)
-	data, err := io.ReadAll(io.NewSectionReader(f, from, most))
-	if err != nil {
-		return nil, err
-	}
-	data = bytes.TrimSuffix(data, []byte("\n"))
-	if len(data) == 0 {
-		return nil, nil
-	}
-	lines := strings.Split(string(data), "\n")
-	if from > 0 && len(lines) > 1 {
-		lines = lines[1:] // the first is cut
-	}
-	return lines[max(0, len(lines)-n):], nil
 }
 
 // collectAll removes the sandboxes that earlier runs left and nobody keeps.

@@ -59,9 +59,8 @@ func (a *accounted) Exec(_ context.Context, id, _ string) (int, error) {
 	return 0, fmt.Errorf("task %s is only accounted: nothing can run in it", id)
 }
 
-func (a *accounted) Sandbox(string) string                      { return "" }
-func (a *accounted) Tail(string, string, int) ([]string, error) { return nil, nil }
-func (a *accounted) Ready(executor.Task) error                  { return nil }
-func (a *accounted) Enforcement() string                        { return "nothing is enforced: tasks are only accounted" }
-func (a *accounted) Files() http.Handler                        { return http.NotFoundHandler() }
-func (a *accounted) Close() error                               { return nil }
+func (a *accounted) Sandbox(string) string     { return "" }
+func (a *accounted) Ready(executor.Task) error { return nil }
+func (a *accounted) Enforcement() string       { return "nothing is enforced: tasks are only accounted" }
+func (a *accounted) Files() http.Handler       { return http.NotFoundHandler() }
+func (a *accounted) Close() error              { return nil }

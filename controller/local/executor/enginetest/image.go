@@ -8,18 +8,18 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 
 	"github.com/moby/moby/client"
 )
@@ -87,30 +87,17 @@ func makeLayer() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	contents := map[string][]byte{"/web": server}
+	image := fstest.MapFS{"web": {Data: server, Mode: 0o755}}
 	for to, from := range files {
-		if contents[to], err = os.ReadFile(from); err != nil {
-			return nil, err
-		}
-	}
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, folder := range folders(files) {
-		if err := w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(folder, "/") + "/", Mode: 0o755, Typeflag: tar.TypeDir}); err != nil {
-			return nil, err
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(contents)) {
-		data := contents[name]
-		err := w.WriteHeader(&tar.Header{Name: strings.TrimPrefix(name, "/"), Size: int64(len(data)), Mode: 0o755, Typeflag: tar.TypeReg})
-		if err == nil {
-			_, err = w.Write(data)
-		}
+		data, err := os.ReadFile(from)
 		if err != nil {
 			return nil, err
 		}
+		image[strings.TrimPrefix(to, "/")] = &fstest.MapFile{Data: data, Mode: 0o755}
 	}
-	err = w.Close()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	err = errors.Join(w.AddFS(image), w.Close())
 	return b.Bytes(), err
 }
 
@@ -136,18 +123,6 @@ func withLibraries(programs []string) (map[string]string, error) {
 		}
 	}
 	return files, nil
-}
-
-// folders are those of all files, parents first. Without them the engine would
-// make some that only root can pass.
-func folders(files map[string]string) []string {
-	all := map[string]bool{}
-	for file := range files {
-		for dir := filepath.Dir(file); dir != "/"; dir = filepath.Dir(dir) {
-			all[dir] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(all))
 }
 
 func buildWeb() ([]byte, error) {
