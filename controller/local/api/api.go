@@ -34,10 +34,13 @@ func New(s *scheduler.Scheduler, o Options) *API {
 // scheduler.
 type call struct {
 	*http.Request
-	*scheduler.Scheduler
+	views
 	api  *API
 	body body // of an endpoint that takes one
 }
+
+// views are what answers show of a Marathon.
+type views struct{ *scheduler.Scheduler }
 
 // handler serves a call.
 type handler func(*call) (*reply, error)
@@ -105,7 +108,7 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *API) call(w http.ResponseWriter, r *http.Request, e endpoint) (out *reply, err error) {
-	c := &call{Request: r, Scheduler: a.scheduler, api: a}
+	c := &call{Request: r, views: views{a.scheduler}, api: a}
 	if e.takesBody {
 		if c.body, err = readBody(w, r); err != nil {
 			return nil, err

@@ -96,14 +96,14 @@ func (e embeds) and(other embeds) embeds {
 }
 
 // appView is an app with the parts that were asked for.
-func (c *call) appView(s *state.RunSpec, e embeds) json.RawMessage {
+func (m views) appView(s *state.RunSpec, e embeds) json.RawMessage {
 	if e == (embeds{}) {
 		return s.Definition()
 	}
 	var v run
-	is := c.Instances.Of(s.ID)
+	is := m.Instances.Of(s.ID)
 	if e.deployments {
-		v.Deployments = c.Deployments.Of(s.ID)
+		v.Deployments = m.Deployments.Of(s.ID)
 	}
 	if e == usual && len(v.Deployments)+len(is) == 0 {
 		return idle(s.Definition())
@@ -112,16 +112,16 @@ func (c *call) appView(s *state.RunSpec, e embeds) json.RawMessage {
 		v.runCounts = new(runCounts(countsOf(is)))
 	}
 	if e.tasks {
-		v.Tasks = c.taskViews(is, false)
+		v.Tasks = m.taskViews(is, false)
 	}
 	if e.failure {
-		v.LastTaskFailure = c.Instances.LastFailure(s.ID)
+		v.LastTaskFailure = m.Instances.LastFailure(s.ID)
 	}
 	if e.stats {
 		v.TaskStats = statisticsOf(s, is)
 	}
 	if e.readiness {
-		v.Readiness = c.readinessViews(s.ID)
+		v.Readiness = m.readinessViews(s.ID)
 	}
 	return extend(s.Definition(), v)
 }
@@ -136,11 +136,11 @@ func idle(definition json.RawMessage) json.RawMessage {
 }
 
 // readinessViews are the readiness checks of a run spec that is deployed.
-func (c *call) readinessViews(id string) []any {
+func (m views) readinessViews(id string) []any {
 	views := []any{}
-	for _, i := range c.Instances.Of(id) {
+	for _, i := range m.Instances.Of(id) {
 		r := i.Readiness
-		if r == nil || !r.Seen || len(c.Deployments.Of(id)) == 0 {
+		if r == nil || !r.Seen || len(m.Deployments.Of(id)) == 0 {
 			continue
 		}
 		v := map[string]any{"name": r.Name, "taskId": r.TaskID, "ready": r.Ready}

@@ -43,7 +43,7 @@ func deleteDeployment(c *call, id string) (*reply, error) {
 	return c.write(c.Deployments.Rollback(active[at]))
 }
 
-func (c *call) deploymentView(dep *scheduler.Deployment) map[string]any {
+func (m views) deploymentView(dep *scheduler.Deployment) map[string]any {
 	apps, pods := []string{}, []string{}
 	for _, id := range slices.Sorted(maps.Keys(dep.Affected)) {
 		if s := dep.Spec(id); s != nil && s.Pod != nil {
@@ -58,7 +58,7 @@ func (c *call) deploymentView(dep *scheduler.Deployment) map[string]any {
 	}
 	current := []running{}
 	for _, a := range dep.CurrentActions() {
-		current = append(current, running{a, c.readinessViews(a.ID())})
+		current = append(current, running{a, m.readinessViews(a.ID())})
 	}
 	return map[string]any{
 		"id": dep.ID, "version": dep.Version, "steps": dep.Steps, "affectedApps": apps, "affectedPods": pods,
@@ -98,8 +98,8 @@ func listQueue(c *call) (*reply, error) {
 	return ok(inDoubles(map[string]any{"queue": items}))
 }
 
-func (c *call) queueItem(s *state.RunSpec, n int, lastOffers bool) map[string]any {
-	o := c.Queue[s.ID]
+func (m views) queueItem(s *state.RunSpec, n int, lastOffers bool) map[string]any {
+	o := m.Queue[s.ID]
 	summary := map[string]any{
 		"processedOffersCount": o.Processed, "unusedOffersCount": o.Unused,
 		"rejectSummaryLastOffers": o.LastRejects(), "rejectSummaryLaunchAttempt": o.Rejects(),
@@ -111,7 +111,7 @@ func (c *call) queueItem(s *state.RunSpec, n int, lastOffers bool) map[string]an
 		summary["lastUsedOfferAt"] = o.LastUsed
 	}
 	item := map[string]any{
-		"count": n, "role": s.Role(), "since": o.Since, "processedOffersSummary": summary, "delay": c.delayView(s),
+		"count": n, "role": s.Role(), "since": o.Since, "processedOffersSummary": summary, "delay": m.delayView(s),
 	}
 	if o.WaitsFor != "" {
 		item["waitsFor"] = o.WaitsFor
@@ -122,25 +122,25 @@ func (c *call) queueItem(s *state.RunSpec, n int, lastOffers bool) map[string]an
 	}
 	item[key] = s.Definition()
 	if lastOffers {
-		item["lastUnusedOffers"] = c.lastOffers(o)
+		item["lastUnusedOffers"] = m.lastOffers(o)
 	}
 	return item
 }
 
 // delayView is how long launches are held back, in whole seconds. Source:
 // Marathon's LaunchStats.
-func (c *call) delayView(s *state.RunSpec) map[string]any {
-	left, delayed := c.Limiter.Left(s, time.Now())
+func (m views) delayView(s *state.RunSpec) map[string]any {
+	left, delayed := m.Limiter.Left(s, time.Now())
 	seconds := int(left / time.Second)
 	return map[string]any{"timeLeftSeconds": max(0, seconds), "overdue": !delayed || seconds < 0}
 }
 
 // lastOffers is the agent's last offer, if it was declined.
-func (c *call) lastOffers(o *state.OfferStatistics) []map[string]any {
+func (m views) lastOffers(o *state.OfferStatistics) []map[string]any {
 	if o.Last == "" {
 		return []map[string]any{}
 	}
-	a, free := c.Agent, c.Agent.Free()
+	a, free := m.Agent, m.Agent.Free()
 	scalar := func(name string, v float64) map[string]any {
 		return map[string]any{"name": name, "scalar": math.Round(v*1000) / 1000, "role": "*"}
 	}

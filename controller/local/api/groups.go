@@ -80,7 +80,7 @@ type groupView struct {
 }
 
 // groupView is the tree from a group down, made in one pass over the root group.
-func (c *call) groupView(root *state.RootGroup, id string, e groupEmbeds) *groupView {
+func (m views) groupView(root *state.RootGroup, id string, e groupEmbeds) *groupView {
 	views := map[string]*groupView{}
 	for _, g := range slices.Sorted(maps.Keys(root.Groups)) {
 		if !manifests.Within(g, id) {
@@ -102,9 +102,9 @@ func (c *call) groupView(root *state.RootGroup, id string, e groupEmbeds) *group
 		switch {
 		case v == nil:
 		case s.Pod != nil && e.pods:
-			v.Pods = append(v.Pods, inDoubles(c.podStatus(s, s.Definition())))
+			v.Pods = append(v.Pods, inDoubles(m.podStatus(s, s.Definition())))
 		case s.App != nil && e.apps:
-			v.Apps = append(v.Apps, c.appView(s, e.app))
+			v.Apps = append(v.Apps, m.appView(s, e.app))
 		}
 	}
 	return views[id]

@@ -12,9 +12,9 @@ import (
 )
 
 // address is where clients reach this Marathon.
-func (c *call) address() string { return cmp.Or(c.api.options.Address, c.Host) }
+func address(c *call) string { return cmp.Or(c.api.options.Address, c.Host) }
 
-func readLeader(c *call) (*reply, error) { return ok(map[string]string{"leader": c.address()}) }
+func readLeader(c *call) (*reply, error) { return ok(map[string]string{"leader": address(c)}) }
 
 // readPlugins is /v2/plugins: there are none.
 func readPlugins(*call) (*reply, error) { return ok(map[string]any{"plugins": []any{}}) }
@@ -79,7 +79,7 @@ func readInfo(c *call) (*reply, error) {
 		"local_port_min": o.LocalPortMin, "mesos_bridge_name": o.BridgeName, "mesos_role": o.MesosRole, "new_group_enforce_role": enforce,
 	})
 	maps.Copy(info, map[string]any{
-		"version": o.Version, "leader": c.address(), "frameworkId": strings.TrimSuffix(c.Agent.ID, "-S0") + "-0000",
+		"version": o.Version, "leader": address(c), "frameworkId": strings.TrimSuffix(c.Agent.ID, "-S0") + "-0000",
 	})
 	return ok(info)
 }

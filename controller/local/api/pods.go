@@ -67,7 +67,7 @@ func getPod(c *call, id string) (*reply, error) {
 	return nil, missing(`{"message": "pod with %s does not exist"}`, id) // JSON inside a string, as Marathon has it
 }
 
-func (c *call) pods() []*state.RunSpec {
+func pods(c *call) []*state.RunSpec {
 	var pods []*state.RunSpec
 	for _, id := range c.Versions.Root.IDs() {
 		if s := c.Versions.Root.Pod(id); s != nil {
@@ -79,7 +79,7 @@ func (c *call) pods() []*state.RunSpec {
 
 func listPods(c *call) (*reply, error) {
 	all := []json.RawMessage{}
-	for _, s := range c.pods() {
+	for _, s := range pods(c) {
 		all = append(all, s.Definition())
 	}
 	return ok(all)
@@ -87,7 +87,7 @@ func listPods(c *call) (*reply, error) {
 
 func listPodStatus(c *call) (*reply, error) {
 	all := []podStatus{}
-	for _, s := range c.pods() {
+	for _, s := range pods(c) {
 		all = append(all, c.podStatus(s, s.Slim()))
 	}
 	return ok(all)
@@ -259,7 +259,7 @@ type agentView struct {
 	Attributes []any  `json:"attributes"`
 }
 
-func (c *call) instanceView(i *state.Instance) instanceView {
+func (m views) instanceView(i *state.Instance) instanceView {
 	v := instanceView{ID: i.ID, Version: i.Spec.Version, Lost: i.Spec.Pod.Scheduling.UnreachableStrategy}
 	v.State.Condition, v.State.Since, v.State.Goal, v.State.Healthy = i.Condition, i.Since, "Running", i.Health()
 	if i.Decommissioned {
@@ -267,7 +267,7 @@ func (c *call) instanceView(i *state.Instance) instanceView {
 	}
 	if i.Current() != nil {
 		v.State.ActiveSince = new(i.ActiveSince())
-		v.Agent = &agentView{c.Agent.Hostname, c.Agent.ID, []any{}}
+		v.Agent = &agentView{m.Agent.Hostname, m.Agent.ID, []any{}}
 	}
 	return v
 }

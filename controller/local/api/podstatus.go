@@ -82,15 +82,15 @@ const (
 	podTerminal = "TERMINAL"
 )
 
-func (c *call) podStatus(s *state.RunSpec, definition json.RawMessage) podStatus {
+func (m views) podStatus(s *state.RunSpec, definition json.RawMessage) podStatus {
 	now := state.At(time.Now())
 	v := podStatus{ID: s.ID, Spec: definition, Instances: []podInstance{}, Terminated: []any{}, LastUpdated: now}
 	stable := 0
-	for _, i := range c.Instances.Of(s.ID) {
+	for _, i := range m.Instances.Of(s.ID) {
 		if len(i.Shown()) == 0 {
 			continue // it has never been anywhere
 		}
-		view := c.podInstance(i)
+		view := m.podInstance(i)
 		v.Instances = append(v.Instances, view)
 		if i.Since.After(v.Since.Time) {
 			v.Since = i.Since
@@ -98,14 +98,14 @@ func (c *call) podStatus(s *state.RunSpec, definition json.RawMessage) podStatus
 		if view.Status == podStable {
 			stable++
 		}
-		v.Terminated = append(v.Terminated, c.terminations(i)...)
+		v.Terminated = append(v.Terminated, m.terminations(i)...)
 	}
 	if len(v.Instances) == 0 {
 		v.Since = now
 	}
 	v.LastChanged = v.Since
 	switch {
-	case c.Versions.Root.Specs[s.ID] == nil:
+	case m.Versions.Root.Specs[s.ID] == nil:
 		v.Status = podTerminal
 	case stable >= s.Instances():
 		v.Status = podStable
@@ -116,8 +116,8 @@ func (c *call) podStatus(s *state.RunSpec, definition json.RawMessage) podStatus
 }
 
 // terminations are the last failure of a pod, if this instance had it.
-func (c *call) terminations(i *state.Instance) []any {
-	f := c.Instances.LastFailure(i.Spec.ID)
+func (m views) terminations(i *state.Instance) []any {
+	f := m.Instances.LastFailure(i.Spec.ID)
 	for _, t := range i.Shown() {
 		if f != nil && t.ID == f.TaskID {
 			return []any{map[string]any{"instanceID": i.ID, "startedAt": begun(t), "terminatedAt": f.Timestamp, "message": f.Message,
@@ -135,13 +135,13 @@ func begun(t *state.Task) state.Timestamp {
 	return t.StartedAt
 }
 
-func (c *call) podInstance(i *state.Instance) podInstance {
+func (m views) podInstance(i *state.Instance) podInstance {
 	p := i.Spec.Pod
 	// What the executor has by default, whatever the pod says: so does Marathon.
 	own := manifests.DefaultExecutorResources()
 	v := podInstance{
 		ID: i.ID, Status: podInstanceStatus(i), Since: i.Since, Conditions: []any{}, Networks: []podNetwork{}, Containers: []podContainer{},
-		Resources: state.Resources{CPUs: *own.CPUs, Mem: *own.Mem, Disk: *own.Disk}, Host: c.Agent.Hostname, AgentID: c.Agent.ID,
+		Resources: state.Resources{CPUs: *own.CPUs, Mem: *own.Mem, Disk: *own.Disk}, Host: m.Agent.Hostname, AgentID: m.Agent.ID,
 		Reference: fmt.Sprintf("/v2/pods%s::versions/%s", i.Spec.ID, i.Spec.Version), Volumes: []volumeView{},
 		LastUpdated: i.Since, LastChanged: i.Since, Role: i.Spec.Role(),
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 	"regexp"
 	"slices"
@@ -20,108 +19,50 @@ type term struct {
 	values        []string
 }
 
-// What a label query is made of. Source: Marathon's LabelSelectorParsers.
+// What a label query is made of. Source: Marathon's LabelSelectorParsers. Unlike
+// those of Kubernetes a label that is missing fulfils no term, and any character
+// may stand in a label or value behind a backslash.
 var (
-	wordForm     = regexp.MustCompile(`^(?:\\.|[-A-Za-z0-9_.])+`)
-	escapeForm   = regexp.MustCompile(`\\(.)`)
-	operatorForm = regexp.MustCompile(`^(?:==|!=|in|notin)`)
+	blank    = `[ \t\r\n\f\v]`
+	word     = `(?:\\.|[-A-Za-z0-9_.])+`
+	words    = `(?:` + word + blank + `*(?:,` + blank + `*` + word + blank + `*)*)?`
+	termForm = regexp.MustCompile(`^` + blank + `*(` + word + `)(?:` +
+		blank + `*(==|!=)` + blank + `*(` + word + `)|` +
+		blank + `+(in|notin)` + blank + `*\(` + blank + `*(` + words + `)\))?` + blank + `*(,|$)`)
+	wordForm   = regexp.MustCompile(word)
+	escapeForm = regexp.MustCompile(`\\(.)`)
 )
 
 // parseSelector reads Marathon's label selectors: k, k==v, k!=v, k in (a,b),
-// k notin (a,b), joined by commas. A backslash stands before any other character
-// than letters, digits and -_. of a label or value.
+// k notin (a,b), joined by commas.
 func parseSelector(text string) (selector, error) {
-	p := &selectorParser{rest: text}
-	s, err := p.selector()
-	if err != nil {
-		return nil, state.Refuse(http.StatusUnprocessableEntity, "Can not parse label selector %s. Reason: %v", text, err)
-	}
-	return s, nil
-}
-
-type selectorParser struct{ rest string }
-
-// next skips blanks and takes what a form matches; "": nothing.
-func (p *selectorParser) next(form *regexp.Regexp) string {
-	p.rest = strings.TrimLeft(p.rest, " \t\r\n\f\v")
-	found := form.FindString(p.rest)
-	p.rest = p.rest[len(found):]
-	return found
-}
-
-// skip takes a mark, if it is the next.
-func (p *selectorParser) skip(mark string) bool {
-	p.rest = strings.TrimLeft(p.rest, " \t\r\n\f\v")
-	rest, found := strings.CutPrefix(p.rest, mark)
-	p.rest = rest
-	return found
-}
-
-func (p *selectorParser) word() (string, error) {
-	w := p.next(wordForm)
-	if w == "" {
-		return "", errors.New(`string matching regex '(\\.|[-A-Za-z0-9_.])+' expected but '` + p.rest + `' found`)
-	}
-	return escapeForm.ReplaceAllString(w, "$1"), nil
-}
-
-func (p *selectorParser) selector() (selector, error) {
-	var s selector
-	if p.skip(""); p.rest == "" {
+	if strings.Trim(text, " \t\r\n\f\v") == "" {
 		return nil, nil
 	}
-	for {
-		t, err := p.term()
-		if err != nil {
-			return nil, err
+	var s selector
+	for rest, more := text, true; more; {
+		found := termForm.FindStringSubmatch(rest)
+		if found == nil {
+			return nil, state.Refuse(http.StatusUnprocessableEntity,
+				"Can not parse label selector %s. Reason: expected k, k==v, k!=v, k in (a,b) or k notin (a,b), found '%s'", text, rest)
+		}
+		t := term{key: unescape(found[1]), operator: found[4]}
+		switch found[2] {
+		case "==":
+			t.operator = "in"
+		case "!=":
+			t.operator = "notin"
+		}
+		for _, w := range wordForm.FindAllString(found[3]+found[5], -1) {
+			t.values = append(t.values, unescape(w))
 		}
 		s = append(s, t)
-		if !p.skip(",") {
-			break
-		}
-	}
-	if p.rest != "" {
-		return nil, errors.New("end of input expected but '" + p.rest + "' found")
+		rest, more = rest[len(found[0]):], found[6] == ","
 	}
 	return s, nil
 }
 
-func (p *selectorParser) term() (term, error) {
-	key, err := p.word()
-	if err != nil {
-		return term{}, err
-	}
-	t := term{key: key}
-	switch operator := p.next(operatorForm); operator {
-	case "==", "!=":
-		value, err := p.word()
-		t.operator, t.values = map[string]string{"==": "in", "!=": "notin"}[operator], []string{value}
-		return t, err
-	case "in", "notin":
-		t.operator = operator
-		t.values, err = p.set()
-	}
-	return t, err
-}
-
-// set is (a, b, …), which may be empty.
-func (p *selectorParser) set() ([]string, error) {
-	if !p.skip("(") {
-		return nil, errors.New("'(' expected but '" + p.rest + "' found")
-	}
-	var values []string
-	for !p.skip(")") {
-		if len(values) > 0 && !p.skip(",") {
-			return nil, errors.New("')' expected but '" + p.rest + "' found")
-		}
-		v, err := p.word()
-		if err != nil {
-			return nil, err
-		}
-		values = append(values, v)
-	}
-	return values, nil
-}
+func unescape(word string) string { return escapeForm.ReplaceAllString(word, "$1") }
 
 func (s selector) matches(labels map[string]string) bool {
 	for _, t := range s {

@@ -248,21 +248,21 @@ type healthView struct {
 	InstanceID   string           `json:"instanceId"`
 }
 
-func (c *call) taskViews(is []*state.Instance, withServicePorts bool) []taskView {
+func (m views) taskViews(is []*state.Instance, withServicePorts bool) []taskView {
 	views := []taskView{}
 	for _, i := range is {
 		for _, t := range i.Shown() {
-			views = append(views, c.taskView(t, withServicePorts))
+			views = append(views, m.taskView(t, withServicePorts))
 		}
 	}
 	return views
 }
 
-func (c *call) taskView(t *state.Task, withServicePorts bool) taskView {
+func (m views) taskView(t *state.Task, withServicePorts bool) taskView {
 	s := t.Instance.Spec
 	v := taskView{
-		AppID: s.ID, Health: []healthView{}, Host: c.Agent.Hostname, ID: t.ID, IPs: state.Addresses(t.IPs), Ports: []int{},
-		ServicePorts: []int{}, SlaveID: c.Agent.ID, State: string(t.State), LocalVolumes: []volumeView{}, Role: s.Role(),
+		AppID: s.ID, Health: []healthView{}, Host: m.Agent.Hostname, ID: t.ID, IPs: state.Addresses(t.IPs), Ports: []int{},
+		ServicePorts: []int{}, SlaveID: m.Agent.ID, State: string(t.State), LocalVolumes: []volumeView{}, Role: s.Role(),
 	}
 	if !t.Over() { // of one that ended Marathon says less
 		v.Ports, v.StagedAt, v.StartedAt, v.Version = t.Ports, orNil(t.StagedAt), orNil(t.StartedAt), &s.Version
