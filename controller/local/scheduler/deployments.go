@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"errors"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -15,14 +14,10 @@ import (
 // Deployments carry writes out: step by step, a step when the one before it is
 // done.
 type Deployments struct {
-	loop      *loop
-	events    *Events
-	versions  *state.Versions
+	*base
 	instances *Instances
-	health    *Health
+	driver    *driver
 	storage   *storage
-	limiter   state.RateLimiter
-	log       *slog.Logger
 	cluster   manifests.Cluster
 	most      int // --max_running_deployments
 
@@ -44,13 +39,6 @@ type Deployment struct {
 	restarts map[string]state.RestartBounds // by id, from when their step began
 	scales   map[string]*scaling            // by id, from when their step began
 	kill     map[string][]*state.Instance   // those that a client wants gone, by id
-}
-
-// scaling is a change of a count alone.
-type scaling struct {
-	going  []*state.Instance        // those that have to go first
-	before map[*state.Instance]bool // nil while they go; then what there is, which is not waited for
-	add    int                      // instances that come and are waited for
 }
 
 func newDeployment(id string, version state.Timestamp, steps []state.Step) *Deployment {
@@ -105,7 +93,7 @@ func (d *Deployments) Of(id string) []state.Ref {
 
 // Draft begins the next root group.
 func (d *Deployments) Draft() *state.Draft {
-	return d.versions.Draft(d.versions.Next(time.Now()), d.cluster)
+	return d.Versions.Draft(d.Versions.Next(time.Now()), d.cluster)
 }
 
 // Write makes the next root group, locks what it changes, commits it and begins
@@ -113,8 +101,8 @@ func (d *Deployments) Draft() *state.Draft {
 func (d *Deployments) Write(e Edit) (*Deployment, error) {
 	dep, err := d.write(e)
 	if refused := (*state.Refusal)(nil); errors.As(err, &refused) {
-		d.events.Publish("group_change_failed", func() map[string]any {
-			return map[string]any{"groupId": e.Group, "version": d.versions.Last, "reason": refused.Message}
+		d.Events.Publish("group_change_failed", func() map[string]any {
+			return map[string]any{"groupId": e.Group, "version": d.Versions.Last, "reason": refused.Message}
 		})
 	}
 	return dep, err
@@ -140,7 +128,7 @@ func (d *Deployments) write(e Edit) (*Deployment, error) {
 		return nil, err
 	}
 	dep := newDeployment(uuid.NewString(), draft.Version, draft.Steps())
-	dep.Original, dep.Target, dep.kill = d.versions.Root, draft.RootGroup, e.Kill
+	dep.Original, dep.Target, dep.kill = d.Versions.Root, draft.RootGroup, e.Kill
 	for _, s := range dep.Steps {
 		for _, a := range s.Actions {
 			dep.Affected[a.ID()] = true
@@ -152,7 +140,7 @@ func (d *Deployments) write(e Edit) (*Deployment, error) {
 	if err := d.Commit(draft); err != nil {
 		return nil, err
 	}
-	d.events.Publish("group_change_success", func() map[string]any {
+	d.Events.Publish("group_change_success", func() map[string]any {
 		return map[string]any{"groupId": e.Group, "version": dep.Version}
 	})
 	d.begin(dep)
@@ -192,7 +180,7 @@ func (d *Deployments) Commit(draft *state.Draft) error {
 	if err := d.instances.save(draft.RootGroup); err != nil {
 		return state.Refuse(500, "storing the state: %v", err)
 	}
-	for _, s := range d.versions.Commit(draft) {
+	for _, s := range d.Versions.Commit(draft) {
 		d.instances.adopt(s)
 	}
 	return nil
@@ -207,7 +195,7 @@ func (d *Deployments) begin(dep *Deployment) {
 	d.active = append(d.active, dep)
 	d.save()
 	d.advance()
-	d.loop.wakeUp()
+	d.wakeUp()
 }
 
 // advance takes each deployment as far as it goes now.
@@ -226,7 +214,7 @@ func (d *Deployments) stepForward(dep *Deployment) bool {
 	if dep.Current > 0 {
 		done := true
 		for _, a := range dep.CurrentActions() {
-			done = d.drive(dep, a) && done
+			done = d.driver.drive(dep, a) && done
 		}
 		if !done {
 			return false
@@ -241,136 +229,16 @@ func (d *Deployments) stepForward(dep *Deployment) bool {
 	dep.Current++
 	d.publishStep("deployment_info", dep)
 	for _, a := range dep.CurrentActions() {
-		d.enter(dep, a)
+		d.driver.enter(dep, a)
 	}
 	return true
-}
-
-// enter does what an action does once, when its step begins.
-func (d *Deployments) enter(dep *Deployment, a state.Action) {
-	if s := dep.Spec(a.ID()); s != nil && s.App != nil {
-		d.health.publishChecks(s)
-	}
-	s := d.versions.Root.Specs[a.ID()]
-	switch {
-	case a.Is("Stop"):
-		d.health.forgetChecks(a.ID())
-	case s == nil:
-	case a.Is("Scale"):
-		dep.scales[s.ID] = &scaling{going: d.instances.scaleDown(s, dep.kill[s.ID])}
-	case a.Is("Restart"):
-		d.enterRestart(dep, s)
-	}
-}
-
-func (d *Deployments) enterRestart(dep *Deployment, s *state.RunSpec) {
-	delete(d.limiter, s.ID) // Marathon resets the back-off, too
-	for _, i := range d.instances.outdated(s) {
-		if i.Current() == nil {
-			d.instances.decommission(i) // never launched: nothing to wait for
-		}
-	}
-	dep.restarts[s.ID] = state.BoundRestart(s, d.instances.Of(s.ID))
-	d.instances.replacing[s.ID] = true
-}
-
-// drive brings an action forward and reports whether it is done.
-func (d *Deployments) drive(dep *Deployment, a state.Action) bool {
-	s := d.versions.Root.Specs[a.ID()]
-	switch {
-	case a.Is("Stop"):
-		return d.instances.stopAll(a.ID())
-	case a.Is("Start") || s == nil:
-		return true
-	case a.Is("Scale"):
-		return d.scale(dep.scales[s.ID], s)
-	}
-	return d.restart(dep.restarts[s.ID], s)
-}
-
-// restart replaces the instances of an older configuration: one of them goes
-// for each new one that is up, and a new one comes where there is room.
-func (d *Deployments) restart(r state.RestartBounds, s *state.RunSpec) bool {
-	fresh, up := 0, 0
-	for _, i := range d.instances.active(s.ID) {
-		if !i.Outdated(s) {
-			fresh++
-			if d.ready(s, i) {
-				up++
-			}
-		}
-	}
-	old := d.instances.outdated(s)
-	state.SortForReplacement(old)
-	for len(old) > 0 && r.Old-len(old) < r.Kill+up {
-		d.instances.decommission(old[0])
-		old = old[1:]
-	}
-	all := len(d.instances.Of(s.ID)) // with what is old, until it is dead
-	if fresh > s.Instances() {
-		d.instances.scale(s)
-	}
-	d.instances.schedule(s, min(s.Instances()-fresh, r.Most-all))
-	return len(d.instances.outdated(s)) == 0 && d.reached(s)
-}
-
-// scale brings the instances of a run spec to their count, and reports whether
-// those that came are up. Those that were there are not waited for, be they well
-// or not. Source: Marathon's TaskStartActor.
-func (d *Deployments) scale(c *scaling, s *state.RunSpec) bool {
-	if c == nil {
-		return true // it came after the step began, by somebody else
-	}
-	is := d.instances.Of(s.ID)
-	if slices.ContainsFunc(c.going, func(i *state.Instance) bool { return slices.Contains(is, i) }) {
-		return false
-	}
-	if c.before == nil {
-		c.before = map[*state.Instance]bool{}
-		for _, i := range is {
-			c.before[i] = true
-		}
-		c.add = max(0, s.Instances()-len(is))
-		d.instances.schedule(s, c.add)
-	}
-	active, up := d.instances.active(s.ID), 0
-	for _, i := range active {
-		if !c.before[i] && d.ready(s, i) {
-			up++
-		}
-	}
-	if up < c.add {
-		d.instances.schedule(s, s.Instances()-len(active)) // what was lost on the way
-	}
-	return up >= c.add
-}
-
-// reached reports whether a run spec has its count of instances, each up, and
-// none that still dies.
-func (d *Deployments) reached(s *state.RunSpec) bool {
-	is := d.instances.Of(s.ID)
-	return len(is) == s.Instances() &&
-		!slices.ContainsFunc(is, func(i *state.Instance) bool { return i.Decommissioned || !d.ready(s, i) })
-}
-
-// ready reports whether an instance counts as up in a deployment: running, healthy
-// and past its readiness check.
-func (d *Deployments) ready(s *state.RunSpec, i *state.Instance) bool {
-	if i.Condition != state.Running || !i.ConsideredHealthy() {
-		return false
-	}
-	if s.App == nil || len(s.App.ReadinessChecks) == 0 || i.Ready {
-		return true
-	}
-	d.health.checkReadiness(s, i)
-	return false
 }
 
 // Cancel stops a deployment where it is; no definition changes.
 func (d *Deployments) Cancel(dep *Deployment) {
 	d.drop(dep)
 	d.publishFailed(dep, "The upgrade has been cancelled")
-	d.loop.wakeUp()
+	d.wakeUp()
 }
 
 // drop takes a deployment off the list.
@@ -394,26 +262,26 @@ func (d *Deployments) Rollback(dep *Deployment) Edit {
 // LockForeign begins a deployment that stands for somebody else's and locks a run
 // spec until it is cancelled.
 func (d *Deployments) LockForeign(s *state.RunSpec) *Deployment {
-	dep := newDeployment(uuid.NewString(), d.versions.Next(time.Now()), []state.Step{{Actions: []state.Action{s.Action("Restart")}}})
-	dep.Current, dep.Affected[s.ID], dep.Foreign, dep.Original, dep.Target = 1, true, true, d.versions.Root, d.versions.Root
+	dep := newDeployment(uuid.NewString(), d.Versions.Next(time.Now()), []state.Step{{Actions: []state.Action{s.Action("Restart")}}})
+	dep.Current, dep.Affected[s.ID], dep.Foreign, dep.Original, dep.Target = 1, true, true, d.Versions.Root, d.Versions.Root
 	d.active = append(d.active, dep)
 	return dep
 }
 
 func (d *Deployments) succeed(dep *Deployment) {
-	d.events.Publish("deployment_success", func() map[string]any {
+	d.Events.Publish("deployment_success", func() map[string]any {
 		return map[string]any{"id": dep.ID, "plan": dep.plan()}
 	})
 }
 
 func (d *Deployments) publishFailed(dep *Deployment, reason string) {
-	d.events.Publish("deployment_failed", func() map[string]any {
+	d.Events.Publish("deployment_failed", func() map[string]any {
 		return map[string]any{"id": dep.ID, "plan": dep.plan(), "reason": reason}
 	})
 }
 
 func (d *Deployments) publishStep(event string, dep *Deployment) {
-	d.events.Publish(event, func() map[string]any {
+	d.Events.Publish(event, func() map[string]any {
 		return map[string]any{"plan": dep.plan(), "currentStep": dep.Steps[dep.Current-1]}
 	})
 }

@@ -8,10 +8,11 @@
 //
 // Each part uses those below it and none above:
 //
-//	Scheduler     takes reports, keeps counts
-//	Deployments   carry writes out, step by step: create, scale, restart, stop
-//	Health        probes tasks, ends unhealthy ones, asks for readiness
-//	launcher      matches what waits with the agent's offers, builds the tasks
-//	Instances     schedules and ends instances and tasks, follows their states
-//	Agent, Events, runner, storage: what is free; who listens; the executor; the data folder
+//	Scheduler    takes reports, keeps counts
+//	Deployments  make the next root group of a write, lock, go from step to step
+//	driver       carries out the actions of a step: start, stop, scale, restart
+//	Health       probes tasks, ends unhealthy ones, asks for readiness
+//	launcher     matches what waits with the agent's offers, builds the tasks
+//	Instances    schedules and ends instances and tasks, follows their states
+//	base         versions, launch queue, back-off, agent, events, runner, loop
 package scheduler

@@ -18,11 +18,9 @@ type Events struct {
 
 // Stream is one client of /v2/events.
 type Stream struct {
-	Events <-chan []byte   // as they are sent
-	Lost   <-chan struct{} // closed when the client is dropped
-	types  []string        // none: all
-	events chan []byte
-	lost   chan struct{}
+	Events chan []byte   // as they are sent
+	Lost   chan struct{} // closed when the client is dropped
+	types  []string      // none: all
 }
 
 // streamBuffer is --event_stream_max_outstanding_messages: a client that is
@@ -31,8 +29,7 @@ const streamBuffer = 1024
 
 // Subscribe begins a stream of events of some types; none: all.
 func (e *Events) Subscribe(types []string) *Stream {
-	s := &Stream{types: types, events: make(chan []byte, streamBuffer), lost: make(chan struct{})}
-	s.Events, s.Lost = s.events, s.lost
+	s := &Stream{types: types, Events: make(chan []byte, streamBuffer), Lost: make(chan struct{})}
 	e.streams[s] = true
 	return s
 }
@@ -41,7 +38,7 @@ func (e *Events) Subscribe(types []string) *Stream {
 func (e *Events) Drop(s *Stream) {
 	if e.streams[s] {
 		delete(e.streams, s)
-		close(s.lost)
+		close(s.Lost)
 	}
 }
 
@@ -72,7 +69,7 @@ func (e *Events) Publish(event string, payload func() map[string]any) {
 			text = fmt.Appendf(nil, "event: %s\r\ndata: %s\r\n\r\n", event, data)
 		}
 		select {
-		case s.events <- text:
+		case s.Events <- text:
 		default:
 			e.Drop(s)
 		}

@@ -21,11 +21,8 @@ import (
 // Health probes tasks beside the loop and takes the results under the lock. It
 // ends tasks that are unhealthy.
 type Health struct {
-	loop      *loop
-	events    *Events
+	*base
 	instances *Instances
-	agent     *Agent
-	runner    *runner
 	prober    Prober
 
 	published map[string][]string // the health checks of each app of which an event was published
@@ -49,7 +46,7 @@ func (h *Health) publishChecks(s *state.RunSpec) {
 			continue
 		}
 		h.published[s.ID] = append(h.published[s.ID], key)
-		h.events.Publish("add_health_check_event", func() map[string]any {
+		h.Events.Publish("add_health_check_event", func() map[string]any {
 			return map[string]any{"appId": s.ID, "version": s.Version, "healthCheck": c}
 		})
 	}
@@ -58,7 +55,7 @@ func (h *Health) publishChecks(s *state.RunSpec) {
 // forgetChecks publishes that no version of an app is checked any more.
 func (h *Health) forgetChecks(id string) {
 	for range h.published[id] {
-		h.events.Publish("remove_health_check_event", func() map[string]any { return map[string]any{"appId": id} })
+		h.Events.Publish("remove_health_check_event", func() map[string]any { return map[string]any{"appId": id} })
 	}
 	delete(h.published, id)
 }
@@ -67,7 +64,7 @@ func (h *Health) forgetChecks(id string) {
 func (h *Health) probing(t *state.Task) context.Context {
 	p, found := h.probes[t]
 	if !found {
-		p.ctx, p.stop = context.WithCancel(h.loop.ctx)
+		p.ctx, p.stop = context.WithCancel(h.ctx)
 		h.probes[t] = p
 	}
 	return p.ctx
@@ -89,18 +86,18 @@ func (h *Health) watch(t *state.Task) {
 	for n, c := range checksOf(t) {
 		t.Health = append(t.Health, &state.Health{})
 		ctx := h.probing(t)
-		h.loop.beside(func() { h.probe(ctx, t, n, c) })
+		h.beside(func() { h.probe(ctx, t, n, c) })
 	}
 }
 
 // probe asks a task again and again.
 func (h *Health) probe(ctx context.Context, t *state.Task, n int, c check) {
 	for pause := c.delay; wait.Sleep(ctx, pause) == nil; pause = max(c.interval, time.Millisecond) {
-		err := c.probe(ctx, h.prober, h.runner, h.agent.Hostname, t.ID)
+		err := c.probe(ctx, h.prober, h.runner, h.Agent.Hostname, t.ID)
 		if ctx.Err() != nil {
 			return
 		}
-		h.loop.report(func() { h.probed(t, t.Health[n], c, err) })
+		h.report(func() { h.probed(t, t.Health[n], c, err) })
 	}
 }
 
@@ -128,7 +125,7 @@ func (h *Health) probed(t *state.Task, found *state.Health, c check, err error) 
 			return
 		}
 	default:
-		h.events.Publish("failed_health_check_event", func() map[string]any {
+		h.Events.Publish("failed_health_check_event", func() map[string]any {
 			return map[string]any{"appId": i.Spec.ID, "taskId": i.ID, "healthCheck": c.definition}
 		})
 		tooMany := c.maxFailures > 0 && found.Failures >= c.maxFailures
@@ -140,12 +137,12 @@ func (h *Health) probed(t *state.Task, found *state.Health, c check, err error) 
 	}
 	found.Seen = true
 	if was != found.Alive {
-		h.events.Publish("health_status_changed_event", func() map[string]any {
+		h.Events.Publish("health_status_changed_event", func() map[string]any {
 			return map[string]any{"appId": i.Spec.ID, "instanceId": i.ID, "version": i.Spec.Version, "alive": found.Alive}
 		})
 	}
 	h.publish(i)
-	h.loop.wakeUp()
+	h.wakeUp()
 }
 
 func (h *Health) publish(i *state.Instance) {
@@ -157,7 +154,7 @@ func (h *Health) publish(i *state.Instance) {
 	if i.Spec.Pod != nil {
 		i.Since = state.At(time.Now()) // health is part of the state of what Mesos checks
 	}
-	h.events.Publish("instance_health_changed_event", func() map[string]any {
+	h.Events.Publish("instance_health_changed_event", func() map[string]any {
 		return map[string]any{"instanceId": i.ID, "runSpecId": i.Spec.ID, "healthy": now, "runSpecVersion": i.Spec.Version}
 	})
 }
@@ -169,9 +166,9 @@ func (h *Health) killUnhealthy(t *state.Task, found *state.Health) {
 		return
 	}
 	h.instances.noteFailure(t, executor.Killed, "Task was killed since health check failed. Reason: "+found.LastCause)
-	h.events.Publish("unhealthy_instance_kill_event", func() map[string]any {
+	h.Events.Publish("unhealthy_instance_kill_event", func() map[string]any {
 		return map[string]any{"appId": i.Spec.ID, "taskId": t.ID, "instanceId": i.ID, "version": i.Spec.Version,
-			"reason": found.LastCause, "host": h.agent.Hostname, "slaveId": h.agent.ID}
+			"reason": found.LastCause, "host": h.Agent.Hostname, "slaveId": h.Agent.ID}
 	})
 	h.instances.killTasks(i)
 }
@@ -190,10 +187,10 @@ func (h *Health) checkReadiness(s *state.RunSpec, i *state.Instance) {
 		switch {
 		case p.noHost:
 		case p.name == *c.PortName && len(ports) > 0:
-			host := net.JoinHostPort(h.agent.Hostname, strconv.Itoa(ports[0]))
+			host := net.JoinHostPort(h.Agent.Hostname, strconv.Itoa(ports[0]))
 			address := fmt.Sprintf("%s://%s%s", strings.ToLower(*c.Protocol), host, *c.Path)
 			ctx := h.probing(t)
-			h.loop.beside(func() { h.readiness(ctx, i, r, c, address) })
+			h.beside(func() { h.readiness(ctx, i, r, c, address) })
 			return
 		default:
 			ports = ports[min(1, len(ports)):]
@@ -209,7 +206,7 @@ func (h *Health) readiness(ctx context.Context, i *state.Instance, r *state.Read
 		response, err := h.prober.Get(asked, address)
 		cancel()
 		ready := err == nil && slices.Contains(c.HTTPStatusCodesForReady, response.Status)
-		h.loop.report(func() {
+		h.report(func() {
 			if i.Readiness != r {
 				return
 			}

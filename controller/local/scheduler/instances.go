@@ -1,9 +1,6 @@
 package scheduler
 
 import (
-	"iter"
-	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,59 +14,19 @@ import (
 // Instances schedules and ends instances and their tasks, and follows the states
 // that the executor reports.
 type Instances struct {
-	loop     *loop
-	events   *Events
-	versions *state.Versions
-	agent    *Agent
-	runner   *runner
-	storage  *storage
-	limiter  state.RateLimiter
-	queue    state.LaunchQueue
-	log      *slog.Logger
-	killing  bool // the feature task_killing is on
+	*base
+	tracker
+	volumes *volumes
+	killing bool // the feature task_killing is on
 
-	byID      map[string][]*state.Instance // of each run spec, oldest first
-	parked    map[string][]*state.Instance // of resident run specs: no task, but volumes
-	tasks     map[string]*state.Task       // that are not over
+	tasks     map[string]*state.Task // that are not over
 	failures  map[string]*state.TaskFailure
 	replacing map[string]bool // run specs that a deployment restarts now
-	unsaved   bool            // a resident instance came or went
 }
-
-// All are the instances of each run spec, in no order. Some of those are deleted
-// and still end.
-func (is *Instances) All() iter.Seq2[string, []*state.Instance] { return maps.All(is.byID) }
-
-// Of are the instances of a run spec, oldest first.
-func (is *Instances) Of(id string) []*state.Instance { return is.byID[id] }
 
 // LastFailure is the last way in which a task of a run spec ended badly; nil: none
 // did.
 func (is *Instances) LastFailure(id string) *state.TaskFailure { return is.failures[id] }
-
-// Waiting are the instances of a run spec that wait for a launch.
-func (is *Instances) Waiting(id string) []*state.Instance {
-	return where(is.byID[id], (*state.Instance).Waits)
-}
-
-// active are the instances of a run spec that are to run.
-func (is *Instances) active(id string) []*state.Instance {
-	return where(is.byID[id], func(i *state.Instance) bool { return !i.Decommissioned })
-}
-
-func (is *Instances) outdated(s *state.RunSpec) []*state.Instance {
-	return where(is.byID[s.ID], func(i *state.Instance) bool { return i.Outdated(s) })
-}
-
-func where(is []*state.Instance, which func(*state.Instance) bool) []*state.Instance {
-	var found []*state.Instance
-	for _, i := range is {
-		if which(i) {
-			found = append(found, i)
-		}
-	}
-	return found
-}
 
 // scale schedules or ends instances until a run spec has its count.
 func (is *Instances) scale(s *state.RunSpec) {
@@ -101,51 +58,29 @@ func (is *Instances) scaleDown(s *state.RunSpec, first []*state.Instance) []*sta
 // schedule adds n instances that wait for an offer.
 func (is *Instances) schedule(s *state.RunSpec, n int) {
 	for range n {
-		i := is.unpark(s)
+		i := is.volumes.unpark(s)
 		if i == nil {
 			i = &state.Instance{
 				ID:   strings.ReplaceAll(strings.TrimPrefix(s.ID, "/"), "/", "_") + ".instance-" + uuid.NewString(),
 				Spec: s,
 			}
 		}
-		is.byID[s.ID] = append(is.byID[s.ID], i)
+		is.tracker[s.ID] = append(is.tracker[s.ID], i)
 		is.become(i, state.Scheduled)
-		is.queue.Add(s.ID, time.Now())
+		is.Queue.Add(s.ID, time.Now())
 	}
 	if n > 0 {
-		is.loop.wakeUp()
+		is.wakeUp()
 	}
 }
 
 // adopt gives waiting instances of the same configuration its newest version.
 func (is *Instances) adopt(s *state.RunSpec) {
-	for _, i := range is.byID[s.ID] {
+	for _, i := range is.tracker[s.ID] {
 		if i.Current() == nil && i.Spec.Generation == s.Generation {
 			i.Spec = s
 		}
 	}
-}
-
-// park keeps an instance without a task for its volumes; the next one that is
-// scheduled for the same run spec takes its place.
-func (is *Instances) park(i *state.Instance) {
-	i.Tasks = nil
-	is.parked[i.Spec.ID] = append(is.parked[i.Spec.ID], i)
-	is.unsaved = true
-}
-
-// unpark is a new instance with the volumes of a parked one; nil: there is none.
-func (is *Instances) unpark(s *state.RunSpec) *state.Instance {
-	if !s.Resident() {
-		return nil
-	}
-	is.unsaved = true
-	parked := is.parked[s.ID]
-	if len(parked) == 0 {
-		return nil
-	}
-	is.parked[s.ID] = parked[1:]
-	return &state.Instance{ID: parked[0].ID, Incarnation: parked[0].Incarnation, Spec: s}
 }
 
 // become changes and publishes the condition of an instance.
@@ -153,16 +88,16 @@ func (is *Instances) become(i *state.Instance, c state.Condition) {
 	i.Condition, i.Since = c, state.At(time.Now())
 	switch c {
 	case state.Provisioned, state.Staging, state.Starting, state.Running:
-		is.limiter.Progressed(i.Spec, time.Now())
+		is.Limiter.Progressed(i.Spec, time.Now())
 	}
 	is.publish(i)
 }
 
 func (is *Instances) publish(i *state.Instance) {
-	is.events.Publish("instance_changed_event", func() map[string]any {
+	is.Events.Publish("instance_changed_event", func() map[string]any {
 		var agent, host any
 		if len(i.Shown()) > 0 {
-			agent, host = is.agent.ID, is.agent.Hostname
+			agent, host = is.Agent.ID, is.Agent.Hostname
 		}
 		return map[string]any{
 			"instanceId": i.ID, "condition": i.Condition, "runSpecId": i.Spec.ID,
@@ -183,7 +118,7 @@ func (is *Instances) Kill(victims []*state.Instance, wipe bool) {
 			is.killTasks(i)
 		}
 	}
-	is.loop.wakeUp()
+	is.wakeUp()
 }
 
 // decommission ends an instance for good.
@@ -225,47 +160,37 @@ func (is *Instances) showKilling(t *state.Task) {
 // the run spec still has them.
 func (is *Instances) remove(i *state.Instance) {
 	id := i.Spec.ID
-	is.byID[id] = slices.DeleteFunc(is.byID[id], func(o *state.Instance) bool { return o == i })
-	if i.Spec.Resident() && is.versions.Root.Specs[id] != nil && !i.Wiped {
-		is.park(i)
+	is.tracker[id] = slices.DeleteFunc(is.tracker[id], func(o *state.Instance) bool { return o == i })
+	if i.Spec.Resident() && is.Versions.Root.Specs[id] != nil && !i.Wiped {
+		is.volumes.park(i)
 	} else {
-		is.removeVolumes(i)
+		is.volumes.remove(i)
 	}
-	is.loop.wakeUp()
-}
-
-func (is *Instances) removeVolumes(i *state.Instance) {
-	is.unsaved = is.unsaved || i.Spec.Resident()
-	if err := is.storage.removeVolumes(i); err != nil {
-		is.log.Error("a volume could not be removed", "instance", i.ID, "error", err)
-	}
+	is.wakeUp()
 }
 
 // stopAll ends all instances of a run spec and reports whether all are gone.
 func (is *Instances) stopAll(id string) bool {
-	for _, i := range slices.Clone(is.byID[id]) {
+	for _, i := range slices.Clone(is.tracker[id]) {
 		is.decommission(i)
 	}
-	if len(is.byID[id]) > 0 {
+	if len(is.tracker[id]) > 0 {
 		return false
 	}
-	delete(is.byID, id)
-	delete(is.limiter, id)
-	delete(is.queue, id)
+	delete(is.tracker, id)
+	delete(is.Limiter, id)
+	delete(is.Queue, id)
 	delete(is.failures, id)
-	is.versions.Forget(id)
-	for _, i := range is.parked[id] {
-		is.removeVolumes(i)
-	}
-	delete(is.parked, id)
-	is.events.Publish("app_terminated_event", func() map[string]any { return map[string]any{"appId": id} })
+	is.Versions.Forget(id)
+	is.volumes.forget(id)
+	is.Events.Publish("app_terminated_event", func() map[string]any { return map[string]any{"appId": id} })
 	return true
 }
 
 // launched takes the tasks of an instance that were handed an offer.
 func (is *Instances) launched(i *state.Instance) {
 	for _, t := range i.Tasks {
-		is.agent.take(t)
+		is.Agent.take(t)
 		is.tasks[t.ID] = t
 	}
 }
@@ -301,23 +226,23 @@ func (is *Instances) update(u executor.Update) *state.Task {
 
 func (is *Instances) publishStatus(t *state.Task, message string) {
 	i := t.Instance
-	is.events.Publish("status_update_event", func() map[string]any {
+	is.Events.Publish("status_update_event", func() map[string]any {
 		return map[string]any{
-			"slaveId": is.agent.ID, "taskId": t.ID, "taskStatus": t.State, "message": message, "appId": i.Spec.ID,
-			"host": is.agent.Hostname, "ipAddresses": state.Addresses(t.IPs), "ports": t.Ports, "version": i.Spec.Version,
+			"slaveId": is.Agent.ID, "taskId": t.ID, "taskStatus": t.State, "message": message, "appId": i.Spec.ID,
+			"host": is.Agent.Hostname, "ipAddresses": state.Addresses(t.IPs), "ports": t.Ports, "version": i.Spec.Version,
 		}
 	})
 }
 
 // over gives back what a task held and notes how it ended.
 func (is *Instances) over(t *state.Task, u executor.Update) {
-	is.agent.giveBack(t)
+	is.Agent.giveBack(t)
 	delete(is.tasks, t.ID)
 	if u.State == executor.Failed || u.State == executor.Lost {
 		is.noteFailure(t, u.State, u.Message)
 	}
 	if u.State != executor.Killed && !t.Killing {
-		is.limiter.Failed(t.Instance.Spec, time.Now())
+		is.Limiter.Failed(t.Instance.Spec, time.Now())
 		is.killTasks(t.Instance) // the containers of a pod end together
 	}
 }
@@ -326,8 +251,8 @@ func (is *Instances) over(t *state.Task, u executor.Update) {
 func (is *Instances) noteFailure(t *state.Task, s executor.State, message string) {
 	spec := t.Instance.Spec
 	is.failures[spec.ID] = &state.TaskFailure{
-		AppID: spec.ID, Host: is.agent.Hostname, Message: message, State: string(s),
-		TaskID: t.ID, Timestamp: state.At(time.Now()), Version: spec.Version, SlaveID: is.agent.ID,
+		AppID: spec.ID, Host: is.Agent.Hostname, Message: message, State: string(s),
+		TaskID: t.ID, Timestamp: state.At(time.Now()), Version: spec.Version, SlaveID: is.Agent.ID,
 	}
 }
 
@@ -342,67 +267,51 @@ func (is *Instances) settle(i *state.Instance) {
 		return
 	}
 	i.Readiness, i.Healthy = nil, nil
-	s := is.versions.Root.Specs[i.Spec.ID]
+	s := is.Versions.Root.Specs[i.Spec.ID]
 	if i.Decommissioned || s == nil || is.replacing[s.ID] && i.Spec.Generation != s.Generation {
 		i.Decommissioned = true
 		is.remove(i)
 		return
 	}
 	i.Tasks, i.Past, i.Spec, i.Ready = nil, i.Tasks, s, false
-	is.queue.Add(s.ID, time.Now())
-}
-
-// residents are the instances of a run spec that have persistent volumes.
-func (is *Instances) residents(s *state.RunSpec) []storedInstance {
-	if !s.Resident() {
-		return nil
-	}
-	var all []storedInstance
-	for _, i := range slices.Concat(is.byID[s.ID], is.parked[s.ID]) {
-		all = append(all, storedInstance{i.ID, i.Incarnation})
-	}
-	return all
+	is.Queue.Add(s.ID, time.Now())
 }
 
 // restore brings back what was stored beside the root group.
 func (is *Instances) restore(st storedState) {
-	for id := range is.versions.Root.Specs {
-		is.byID[id] = nil // keepCounts schedules them
+	for id := range is.Versions.Root.Specs {
+		is.tracker[id] = nil // keepCounts schedules them
 	}
-	for _, stored := range st.Specs {
-		is.parkStored(is.versions.Root.Specs[stored.id()], stored.Residents)
+	for _, one := range st.Specs {
+		is.volumes.restore(is.Versions.Root.Specs[one.ID], one.Residents)
 	}
 }
 
-// parkStored brings back the instances of a run spec that have persistent volumes.
-func (is *Instances) parkStored(s *state.RunSpec, residents []storedInstance) {
-	for _, i := range residents {
-		is.parked[s.ID] = append(is.parked[s.ID], &state.Instance{ID: i.ID, Incarnation: i.Incarnation, Spec: s})
-	}
+// stored is a run spec with the instances that have volumes.
+func (is *Instances) stored(s *state.RunSpec) storedSpec {
+	return storedSpec{s, is.volumes.stored(s, is.Of(s.ID))}
 }
 
 // save stores a root group, with the instances that have volumes.
 func (is *Instances) save(r *state.RootGroup) error {
-	if is.storage.lock == nil {
+	if is.volumes.storage.lock == nil {
 		return nil
 	}
-	st := storedState{Format: storedFormat, Version: r.Version, AgentID: is.agent.ID, Groups: storeGroups(r)}
+	st := storedState{Format: storedFormat, Version: r.Version, AgentID: is.Agent.ID, Groups: r.Groups}
 	for _, id := range r.Under("/") {
-		one := storeSpec(r.Specs[id])
-		one.Residents = is.residents(r.Specs[id])
-		st.Specs = append(st.Specs, one)
+		st.Specs = append(st.Specs, is.stored(r.Specs[id]))
 	}
-	return is.storage.write(stateFile, st)
+	return is.volumes.storage.write(stateFile, st)
 }
 
-// saveResidents stores the state if an instance with volumes came or went: who
+// saveVolumes stores the state if an instance with volumes came or went: who
 // starts on the folder next must find its volumes.
-func (is *Instances) saveResidents() {
-	if !is.unsaved {
+func (is *Instances) saveVolumes() {
+	if !is.volumes.unsaved {
 		return
 	}
-	is.unsaved = false
-	if err := is.save(is.versions.Root); err != nil {
+	is.volumes.unsaved = false
+	if err := is.save(is.Versions.Root); err != nil {
 		is.log.Error("storing the state failed", "error", err)
 	}
 }

@@ -12,14 +12,9 @@ import (
 
 // launcher gives the agent's offers to the instances that wait.
 type launcher struct {
-	loop      *loop
-	versions  *state.Versions
+	*base
 	instances *Instances
-	agent     *Agent
-	runner    *runner
 	builder   taskBuilder
-	limiter   state.RateLimiter
-	queue     state.LaunchQueue
 	engine    engine
 }
 
@@ -30,8 +25,8 @@ const reoffer = 2 * time.Second
 // launch gives offers to all that wait, and returns when to offer again.
 func (l *launcher) launch() time.Duration {
 	again := time.Hour
-	for _, id := range slices.Sorted(maps.Keys(l.queue)) {
-		s := l.versions.Root.Specs[id]
+	for _, id := range slices.Sorted(maps.Keys(l.Queue)) {
+		s := l.Versions.Root.Specs[id]
 		if s == nil {
 			continue
 		}
@@ -43,10 +38,10 @@ func (l *launcher) launch() time.Duration {
 }
 
 func (l *launcher) launchSpec(s *state.RunSpec, waiting []*state.Instance) time.Duration {
-	if left, delayed := l.limiter.Left(s, time.Now()); delayed && left > 0 {
+	if left, delayed := l.Limiter.Left(s, time.Now()); delayed && left > 0 {
 		return left
 	}
-	o, offer := l.queue[s.ID], l.agent.offer+1
+	o, offer := l.Queue[s.ID], l.Agent.offer+1
 	if o.Tried == offer && o.WaitsFor == "" && o.Last != state.InsufficientPorts {
 		return time.Hour // nothing has changed since this was declined
 	}
@@ -70,8 +65,8 @@ func (l *launcher) match(i *state.Instance, o *state.OfferStatistics) bool {
 	}
 	o.Processed++
 	o.WaitsFor = ""
-	declined := l.agent.Declined(i.Spec, what.total, l.agent.Free(), l.running(i.Spec.ID))
-	if declined == "" && !l.agent.choosePorts(what) {
+	declined := l.Agent.Declined(i.Spec, what.total, l.Agent.Free(), l.running(i.Spec.ID))
+	if declined == "" && !l.Agent.choosePorts(what) {
 		declined = state.InsufficientPorts
 	}
 	switch {
@@ -121,11 +116,11 @@ func (l *launcher) waitsFor(what *launch) (why string, known bool) {
 	}
 	e.asking = true
 	task := what.tasks[n].task
-	l.loop.beside(func() {
+	l.beside(func() {
 		err := l.runner.Ready(task)
-		l.loop.report(func() {
+		l.report(func() {
 			*e = engine{answered: time.Now(), err: err}
-			l.agent.offersMore()
+			l.Agent.offersMore()
 		})
 	})
 	return "", false

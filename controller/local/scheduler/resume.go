@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/pacer-gitops/pacer/controller/local/state"
@@ -9,7 +11,7 @@ import (
 // save stores the deployments that run. One that stands for somebody else's ends
 // with the process.
 func (d *Deployments) save() {
-	if d.storage.lock == nil || d.loop.ctx.Err() != nil {
+	if d.storage.lock == nil || d.ctx.Err() != nil {
 		return
 	}
 	st := storedDeployments{Format: storedFormat, Deployments: []storedDeployment{}}
@@ -25,20 +27,18 @@ func (d *Deployments) save() {
 
 func (d *Deployments) stored(dep *Deployment) storedDeployment {
 	st := storedDeployment{
-		ID: dep.ID, Version: dep.Version, Steps: dep.Steps, OriginalVersion: dep.Original.Version,
-		OriginalGroups: storeGroups(dep.Original), TargetGroups: storeGroups(dep.Target),
+		ID: dep.ID, Version: dep.Version, Steps: dep.Steps, Affected: slices.Sorted(maps.Keys(dep.Affected)),
+		OriginalVersion: dep.Original.Version, OriginalGroups: dep.Original.Groups, TargetGroups: dep.Target.Groups,
 	}
-	for id := range dep.Affected {
-		st.Affected = append(st.Affected, id)
+	for _, id := range st.Affected {
 		if s := dep.Original.Specs[id]; s != nil {
-			one := storeSpec(s)
-			if d.versions.Root.Specs[id] == nil { // else the state has them
-				one.Residents = d.instances.residents(s)
+			one := storedSpec{RunSpec: s}
+			if d.Versions.Root.Specs[id] == nil { // else the state has its instances
+				one = d.instances.stored(s)
 			}
 			st.OriginalSpecs = append(st.OriginalSpecs, one)
 		}
 	}
-	slices.Sort(st.Affected)
 	return st
 }
 
@@ -51,27 +51,41 @@ func (d *Deployments) resume() error {
 		return err
 	}
 	for _, stored := range st.Deployments {
-		dep := newDeployment(stored.ID, stored.Version, stored.Steps)
-		dep.Target = &state.RootGroup{Version: stored.Version, Groups: restoreGroups(stored.TargetGroups, nil), Specs: map[string]*state.RunSpec{}}
-		dep.Original = &state.RootGroup{Version: stored.OriginalVersion, Groups: restoreGroups(stored.OriginalGroups, dep.Target.Groups), Specs: map[string]*state.RunSpec{}}
-		for _, one := range stored.OriginalSpecs {
-			s := one.spec(d.versions.Root.Cluster(d.cluster))
-			s.Generation = d.versions.NextGeneration()
-			dep.Original.Specs[s.ID] = s
-			d.instances.parkStored(s, one.Residents) // whose volumes go with the step that stops it
+		if err := d.resumeOne(stored); err != nil {
+			return err
 		}
-		for _, id := range stored.Affected {
-			dep.Affected[id] = true
-			s := d.versions.Root.Specs[id]
-			if s == nil {
-				continue
-			}
-			dep.Target.Specs[id] = s
-			if was := dep.Original.Specs[id]; was != nil {
-				d.instances.schedule(s, min(s.Instances(), was.Instances()))
-			}
-		}
-		d.active = append(d.active, dep)
 	}
+	return nil
+}
+
+func (d *Deployments) resumeOne(stored storedDeployment) error {
+	dep := newDeployment(stored.ID, stored.Version, stored.Steps)
+	dep.Target = &state.RootGroup{Version: stored.Version, Groups: stored.TargetGroups, Specs: map[string]*state.RunSpec{}}
+	dep.Original = &state.RootGroup{Version: stored.OriginalVersion, Groups: stored.OriginalGroups, Specs: map[string]*state.RunSpec{}}
+	for id, g := range dep.Original.Groups { // by its value a rollback knows what a deployment has changed
+		if same := dep.Target.Groups[id]; same != nil && reflect.DeepEqual(g, same) {
+			dep.Original.Groups[id] = same
+		}
+	}
+	if err := restoreSpecs(dep.Original, stored.OriginalSpecs, d.Versions.Root.Cluster(d.cluster)); err != nil {
+		return err
+	}
+	for _, one := range stored.OriginalSpecs {
+		s := dep.Original.Specs[one.ID]
+		s.Generation = d.Versions.NextGeneration()
+		d.instances.volumes.restore(s, one.Residents) // which go with the step that stops it
+	}
+	for _, id := range stored.Affected {
+		dep.Affected[id] = true
+		s := d.Versions.Root.Specs[id]
+		if s == nil {
+			continue
+		}
+		dep.Target.Specs[id] = s
+		if was := dep.Original.Specs[id]; was != nil {
+			d.instances.schedule(s, min(s.Instances(), was.Instances()))
+		}
+	}
+	d.active = append(d.active, dep)
 	return nil
 }

@@ -28,17 +28,25 @@ type Options struct {
 	Log                   *slog.Logger
 }
 
+// base is what all parts use: the lock, what is known, who listens, what runs
+// tasks.
+type base struct {
+	*loop
+	Versions *state.Versions
+	Queue    state.LaunchQueue
+	Limiter  state.RateLimiter
+	Events   *Events
+	Agent    *Agent
+	runner   *runner
+	log      *slog.Logger
+}
+
 // Scheduler owns what a Marathon knows and runs. Do, Done, Close and the methods
 // of Executor may be called by anyone; all else, that of its parts too, from
 // within Do.
 type Scheduler struct {
-	*loop
+	*base
 	Executor    executor.Executor
-	Versions    *state.Versions
-	Queue       state.LaunchQueue
-	Limiter     state.RateLimiter
-	Events      *Events
-	Agent       *Agent
 	Instances   *Instances
 	Deployments *Deployments
 
@@ -50,71 +58,63 @@ type Scheduler struct {
 
 // New starts a Scheduler, with what the data folder holds.
 func New(o Options) (*Scheduler, error) {
-	agentID := uuid.NewString() + "-S0"
-	root, st := state.NewRootGroup(state.At(time.Now())), storedState{}
-	folder := temporaryStorage(agentID)
-	if o.Data != "" {
-		var err error
-		if folder, err = openStorage(o.Data); err != nil {
-			return nil, err
-		}
-		found, err := folder.read(stateFile, &st, &st.Format)
-		if err != nil {
-			return nil, errors.Join(err, folder.close())
-		}
-		if found {
-			agentID, root = st.AgentID, st.rootGroup(o.Cluster)
-		}
+	folder, err := openStorage(o.Data)
+	if err != nil {
+		return nil, err
 	}
-	s := assemble(o, state.NewVersions(root), newAgent(o.Agent, agentID), folder)
-	if err := s.start(o, st); err != nil {
-		s.close()
+	s, err := start(o, folder)
+	if err != nil {
 		return nil, errors.Join(err, folder.close())
 	}
 	return s, nil
 }
 
-// assemble joins the parts, each with those that it uses.
-func assemble(o Options, versions *state.Versions, agent *Agent, folder *storage) *Scheduler {
-	s := &Scheduler{
-		loop: newLoop(), Versions: versions, Queue: state.LaunchQueue{}, Limiter: state.RateLimiter{}, Agent: agent,
-		Events: &Events{streams: map[*Stream]bool{}, log: o.Log}, storage: folder, counted: time.Now(),
+func start(o Options, folder *storage) (*Scheduler, error) {
+	st := storedState{Version: state.At(time.Now()), AgentID: uuid.NewString() + "-S0"}
+	if _, err := folder.read(stateFile, &st, &st.Format); err != nil {
+		return nil, err
 	}
-	run := &runner{loop: s.loop, report: s.reportUpdate}
+	root, err := st.restore(o.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	s := assemble(o, root, st.AgentID, folder)
+	s.Instances.restore(st)
+	if err := s.Deployments.resume(); err != nil {
+		return nil, err
+	}
+	if s.Executor, err = o.Executor(s.reportUpdate); err != nil {
+		return nil, fmt.Errorf("local Marathon: starting the executor: %w", err)
+	}
+	s.runner.Executor = s.Executor
+	s.work.Go(func() { s.run(s.round) })
+	s.wakeUp()
+	return s, nil
+}
+
+// assemble joins the parts, each with those that it uses.
+func assemble(o Options, root *state.RootGroup, agentID string, folder *storage) *Scheduler {
+	b := &base{
+		loop: newLoop(), Versions: state.NewVersions(root), Queue: state.LaunchQueue{}, Limiter: state.RateLimiter{},
+		Events: &Events{streams: map[*Stream]bool{}, log: o.Log}, Agent: newAgent(o.Agent, agentID), log: o.Log,
+	}
+	s := &Scheduler{base: b, storage: folder, counted: time.Now()}
+	b.runner = &runner{loop: b.loop, report: s.reportUpdate}
 	s.Instances = &Instances{
-		loop: s.loop, events: s.Events, versions: versions, agent: agent, runner: run, storage: folder, limiter: s.Limiter, queue: s.Queue, log: o.Log,
-		killing: slices.Contains(o.Cluster.Features, "task_killing"), byID: map[string][]*state.Instance{}, parked: map[string][]*state.Instance{}, tasks: map[string]*state.Task{},
+		base: b, volumes: &volumes{storage: folder, log: o.Log, parked: map[string][]*state.Instance{}},
+		killing: slices.Contains(o.Cluster.Features, "task_killing"), tracker: tracker{}, tasks: map[string]*state.Task{},
 		failures: map[string]*state.TaskFailure{}, replacing: map[string]bool{},
 	}
-	s.launcher = &launcher{
-		loop: s.loop, versions: versions, instances: s.Instances, agent: agent, runner: run,
-		builder: taskBuilder{agent.Hostname, folder}, limiter: s.Limiter, queue: s.Queue,
-	}
+	s.launcher = &launcher{base: b, instances: s.Instances, builder: taskBuilder{b.Agent.Hostname, folder}}
 	s.health = &Health{
-		loop: s.loop, events: s.Events, instances: s.Instances, agent: agent, runner: run, prober: cmp.Or[Prober](o.Prober, network{}),
+		base: b, instances: s.Instances, prober: cmp.Or[Prober](o.Prober, network{}),
 		published: map[string][]string{}, probes: map[*state.Task]probes{},
 	}
 	s.Deployments = &Deployments{
-		loop: s.loop, events: s.Events, versions: versions, instances: s.Instances, health: s.health, storage: folder, limiter: s.Limiter,
-		log: o.Log, cluster: o.Cluster, most: o.MaxRunningDeployments,
+		base: b, instances: s.Instances, storage: folder, driver: &driver{b, s.Instances, s.health},
+		cluster: o.Cluster, most: o.MaxRunningDeployments,
 	}
 	return s
-}
-
-// start resumes what ran before and begins to run.
-func (s *Scheduler) start(o Options, st storedState) error {
-	s.Instances.restore(st)
-	if err := s.Deployments.resume(); err != nil {
-		return err
-	}
-	e, err := o.Executor(s.reportUpdate)
-	if err != nil {
-		return fmt.Errorf("local Marathon: starting the executor: %w", err)
-	}
-	s.Executor, s.Instances.runner.Executor = e, e
-	s.work.Go(func() { s.run(s.round) })
-	s.wakeUp()
-	return nil
 }
 
 // Done is closed when the Scheduler is closed.
@@ -143,7 +143,7 @@ func (s *Scheduler) round() time.Duration {
 		again = s.launcher.launch()
 		s.Deployments.advance() // what was not launched for want of a task is done
 	}
-	s.Instances.saveResidents()
+	s.Instances.saveVolumes()
 	return again
 }
 

@@ -2,19 +2,15 @@ package scheduler
 
 import (
 	"bytes"
-	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
-	"strings"
 
 	"github.com/gofrs/flock"
+	"github.com/google/uuid"
 
 	"github.com/pacer-gitops/pacer/controller/local/state"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -36,7 +32,11 @@ const (
 	lockFile        = "lock"
 )
 
+// openStorage opens a data folder, made if it is missing; empty: a temporary one.
 func openStorage(path string) (*storage, error) {
+	if path == "" {
+		return &storage{path: filepath.Join(os.TempDir(), "pacer-local-"+uuid.NewString())}, nil
+	}
 	path, err := filepath.Abs(path) // tasks, which run elsewhere, get paths in it
 	if err != nil {
 		return nil, fmt.Errorf("local Marathon: naming the data folder: %w", err)
@@ -55,11 +55,6 @@ func openStorage(path string) (*storage, error) {
 	return &storage{path, lock}, nil
 }
 
-// temporaryStorage keeps the volumes of one process.
-func temporaryStorage(agentID string) *storage {
-	return &storage{path: filepath.Join(os.TempDir(), "pacer-local-"+strings.TrimSuffix(agentID, "-S0"))}
-}
-
 // close gives the folder back, or removes it where it is temporary.
 func (s *storage) close() error {
 	if s.lock == nil {
@@ -68,51 +63,20 @@ func (s *storage) close() error {
 	return s.lock.Close()
 }
 
-// volume is where a volume of an instance lies. Its name is a hash: ids and
-// container paths may hold anything.
-func (s *storage) volume(i *state.Instance, name string) string {
-	sum := sha256.Sum256([]byte(i.ID + "\x00" + name))
-	return filepath.Join(s.path, volumesFolder, hex.EncodeToString(sum[:16]))
-}
-
-// removeVolumes removes the volumes of an instance that is gone for good.
-func (s *storage) removeVolumes(i *state.Instance) error {
-	var errs []error
-	for _, v := range i.Spec.PersistentVolumes() {
-		errs = append(errs, os.RemoveAll(s.volume(i, cmp.Or(v.ContainerPath, v.Name))))
-	}
-	if i.Spec.Pod != nil {
-		for _, v := range i.Spec.Pod.Volumes {
-			errs = append(errs, os.RemoveAll(s.volume(i, v.Name)))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 const storedFormat = 1
 
 // storedState is the state file.
 type storedState struct {
-	Format  int                    `json:"format"`
-	Version state.Timestamp        `json:"version"`
-	AgentID string                 `json:"agentId"`
-	Groups  map[string]storedGroup `json:"groups"`
-	Specs   []storedSpec           `json:"specs"`
-}
-
-type storedGroup struct {
-	Dependencies []string `json:"dependencies,omitempty"`
-	EnforceRole  *bool    `json:"enforceRole,omitempty"`
+	Format  int                     `json:"format"`
+	Version state.Timestamp         `json:"version"`
+	AgentID string                  `json:"agentId"`
+	Groups  map[string]*state.Group `json:"groups"`
+	Specs   []storedSpec            `json:"specs"`
 }
 
 type storedSpec struct {
-	App      *manifests.App  `json:"app,omitempty"`
-	Pod      *manifests.Pod  `json:"pod,omitempty"`
-	Version  state.Timestamp `json:"version"`
-	ScaledAt state.Timestamp `json:"lastScalingAt"`
-	ConfigAt state.Timestamp `json:"lastConfigChangeAt"`
-	// Residents are the instances that have persistent volumes.
-	Residents []storedInstance `json:"residents,omitempty"`
+	*state.RunSpec
+	Residents []storedInstance `json:"residents,omitempty"` // those that have persistent volumes
 }
 
 type storedInstance struct {
@@ -132,60 +96,35 @@ type storedDeployment struct {
 	Steps    []state.Step    `json:"steps"`
 	Affected []string        `json:"affected"`
 	// What a rollback goes back to: the groups, and what was of the affected ids.
-	OriginalVersion state.Timestamp        `json:"originalVersion"`
-	OriginalGroups  map[string]storedGroup `json:"originalGroups"`
-	OriginalSpecs   []storedSpec           `json:"originalSpecs"`
-	TargetGroups    map[string]storedGroup `json:"targetGroups"`
+	OriginalVersion state.Timestamp         `json:"originalVersion"`
+	OriginalGroups  map[string]*state.Group `json:"originalGroups"`
+	OriginalSpecs   []storedSpec            `json:"originalSpecs"`
+	TargetGroups    map[string]*state.Group `json:"targetGroups"`
 }
 
-func storeSpec(s *state.RunSpec) storedSpec {
-	return storedSpec{App: s.App, Pod: s.Pod, Version: s.Version, ScaledAt: s.ScaledAt, ConfigAt: s.ConfigAt}
-}
-
-// spec brings it into normal form again: somebody may have edited the file.
-func (s storedSpec) spec(c *manifests.Cluster) *state.RunSpec {
-	spec := &state.RunSpec{ID: s.id(), App: s.App, Pod: s.Pod, Version: s.Version, ScaledAt: s.ScaledAt, ConfigAt: s.ConfigAt}
-	return spec.Normalised(spec, c)
-}
-
-func (s storedSpec) id() string {
-	if s.App != nil {
-		return s.App.ID
-	}
-	return s.Pod.ID
-}
-
-func (st storedState) rootGroup(base manifests.Cluster) *state.RootGroup {
+// restore is the root group that was stored.
+func (st storedState) restore(base manifests.Cluster) (*state.RootGroup, error) {
 	r := state.NewRootGroup(st.Version)
-	maps.Copy(r.Groups, restoreGroups(st.Groups, nil))
-	cluster := r.Cluster(base)
-	for _, stored := range st.Specs {
-		s := stored.spec(cluster)
-		r.Specs[s.ID] = s
-	}
-	return r
+	maps.Copy(r.Groups, st.Groups)
+	return r, restoreSpecs(r, st.Specs, r.Cluster(base))
 }
 
-func storeGroups(r *state.RootGroup) map[string]storedGroup {
-	all := map[string]storedGroup{}
-	for id, g := range r.Groups {
-		all[id] = storedGroup{g.Dependencies, g.EnforceRole}
-	}
-	return all
-}
-
-// restoreGroups are stored groups; those that are as in like are the same values,
-// by which a rollback knows what a deployment has changed.
-func restoreGroups(stored map[string]storedGroup, like map[string]*state.Group) map[string]*state.Group {
-	groups := map[string]*state.Group{}
-	for id, g := range stored {
-		one := &state.Group{Dependencies: g.Dependencies, EnforceRole: g.EnforceRole}
-		if same := like[id]; same != nil && reflect.DeepEqual(one, same) {
-			one = same
+// restoreSpecs puts stored run specs into a root group. It brings them into normal
+// form again: somebody may have edited the file.
+func restoreSpecs(r *state.RootGroup, stored []storedSpec, c *manifests.Cluster) error {
+	for _, one := range stored {
+		s := one.RunSpec
+		switch {
+		case s != nil && s.App != nil:
+			s.ID = s.App.ID
+		case s != nil && s.Pod != nil:
+			s.ID = s.Pod.ID
+		default:
+			return errors.New("local Marathon: the stored state has a run spec that is neither an app nor a pod")
 		}
-		groups[id] = one
+		r.Specs[s.ID] = s.Normalised(s, c)
 	}
-	return groups
+	return nil
 }
 
 // write writes a file of the folder, whole or not at all: by a new one in place of

@@ -144,7 +144,7 @@ func (d *Draft) Finish() error {
 	for i, s := range d.puts {
 		normal[i] = s.Normalised(d.live(s.ID), d.cluster)
 	}
-	d.assignPorts(normal)
+	assignPorts(normal, d.old, d.cluster)
 	for _, s := range normal {
 		if err := d.place(s); err != nil {
 			return err
@@ -175,7 +175,7 @@ func (d *Draft) place(s *RunSpec) error {
 	effect := manifests.EffectRestart
 	if live != nil {
 		if (live.App == nil) != (s.App == nil) {
-			return d.sharedID(s.ID)
+			return sharedID(d.RootGroup, s.ID)
 		}
 		compared := compare(live, s)
 		if err := Refused(compared.Refused, "", Invalid); err != nil {
@@ -226,7 +226,7 @@ func (d *Draft) check() error {
 			if s.Pod != nil {
 				kind = "Pods"
 			}
-			return InvalidAt(d.groupPath(manifests.ParentID(id)), "Groups and %s may not have the same identifier.", kind)
+			return InvalidAt(groupPath(d.RootGroup, manifests.ParentID(id)), "Groups and %s may not have the same identifier.", kind)
 		}
 	}
 	all := 0
@@ -244,10 +244,10 @@ func (d *Draft) check() error {
 
 // sharedID is the answer to an app and a pod of one id. Marathon repeats it for
 // each group that they are in.
-func (d *Draft) sharedID(id string) error {
+func sharedID(r *RootGroup, id string) error {
 	var details []Detail
 	for g := manifests.ParentID(id); ; g = manifests.ParentID(g) {
-		details = append(details, Detail{d.groupPath(g), []string{"Applications and Pods may not share the same id"}})
+		details = append(details, Detail{groupPath(r, g), []string{"Applications and Pods may not share the same id"}})
 		if g == "/" {
 			return Invalid(details...)
 		}
@@ -257,20 +257,20 @@ func (d *Draft) sharedID(id string) error {
 // groupPath is where a group stands in what is said of the root group: by a
 // number, here that in the order of ids, in Marathon that in the order of a hash
 // map.
-func (d *Draft) groupPath(id string) string {
+func groupPath(r *RootGroup, id string) string {
 	if id == "/" {
 		return "/"
 	}
-	n, _ := slices.BinarySearch(slices.Sorted(maps.Keys(d.Groups)), id)
+	n, _ := slices.BinarySearch(slices.Sorted(maps.Keys(r.Groups)), id)
 	return fmt.Sprintf("/groups(%d)", n-1) // the root is not among them
 }
 
-// assignPorts gives each zero service port the lowest number of the range that
-// no app of the old or the new root group has.
-func (d *Draft) assignPorts(normal []*RunSpec) {
+// assignPorts gives each zero service port the lowest number of the cluster's
+// range that no app of the old root group or the new run specs has.
+func assignPorts(specs []*RunSpec, old *RootGroup, c *manifests.Cluster) {
 	var used map[int]bool
-	next := d.cluster.LocalPortMin
-	for _, s := range normal {
+	next := c.LocalPortMin
+	for _, s := range specs {
 		if s.App == nil {
 			continue
 		}
@@ -280,9 +280,9 @@ func (d *Draft) assignPorts(normal []*RunSpec) {
 				continue
 			}
 			if used == nil {
-				used = d.usedPorts(normal)
+				used = usedPorts(slices.AppendSeq(slices.Clone(specs), maps.Values(old.Specs)))
 			}
-			for used[next] && next < d.cluster.LocalPortMax {
+			for used[next] && next < c.LocalPortMax {
 				next++
 			}
 			used[next] = true
@@ -292,13 +292,10 @@ func (d *Draft) assignPorts(normal []*RunSpec) {
 	}
 }
 
-func (d *Draft) usedPorts(normal []*RunSpec) map[int]bool {
+func usedPorts(specs []*RunSpec) map[int]bool {
 	used := map[int]bool{}
-	for _, specs := range [][]*RunSpec{slices.Collect(maps.Values(d.old.Specs)), normal} {
-		for _, s := range specs {
-			if s.App == nil {
-				continue
-			}
+	for _, s := range specs {
+		if s.App != nil {
 			for _, p := range manifests.ServicePorts(s.App) {
 				used[ptr.Deref(p, 0)] = true
 			}

@@ -16,10 +16,11 @@ type RootGroup struct {
 	sorted []string // the ids of Specs, once they were asked for
 }
 
-// Group is what only a group has. Its members are found by their ids.
+// Group is what only a group has; its members are found by their ids. The tags
+// are those of the state file.
 type Group struct {
-	Dependencies []string
-	EnforceRole  *bool // only top-level groups
+	Dependencies []string `json:"dependencies,omitempty"`
+	EnforceRole  *bool    `json:"enforceRole,omitempty"` // only top-level groups
 }
 
 // NewRootGroup is the root group of an empty Marathon.

@@ -13,16 +13,16 @@ import (
 )
 
 // RunSpec is one version of an app or a pod. It is in normal form, so that every
-// default is filled in, and does not change.
+// default is filled in, and does not change. The tags are those of the state file.
 type RunSpec struct {
-	ID  string
-	App *manifests.App // exactly one of App and Pod is set
-	Pod *manifests.Pod
+	ID  string         `json:"-"`
+	App *manifests.App `json:"app,omitempty"` // exactly one of App and Pod is set
+	Pod *manifests.Pod `json:"pod,omitempty"`
 
-	Version    Timestamp
-	ScaledAt   Timestamp
-	ConfigAt   Timestamp
-	Generation int // moves whenever tasks must be replaced; versions may repeat
+	Version    Timestamp `json:"version"`
+	ScaledAt   Timestamp `json:"lastScalingAt"`
+	ConfigAt   Timestamp `json:"lastConfigChangeAt"`
+	Generation int       `json:"-"` // moves whenever tasks must be replaced; versions may repeat
 
 	json json.RawMessage // what Definition returns, made once
 }
