@@ -38,7 +38,7 @@ func (c *Controller) Suspend(ctx context.Context, sync string, by store.Asked) e
 		if s.Suspended && by.Reason == "" {
 			return nil
 		}
-		at := c.now()
+		at := time.Now()
 		c.recordStop(sync, s, resultSuspended, at, by)
 		if s.Suspension != nil {
 			at = s.Suspension.At
@@ -55,7 +55,7 @@ func (c *Controller) Resume(ctx context.Context, sync string, by store.Asked) er
 		if !s.Stopped() {
 			return nil
 		}
-		at := c.now()
+		at := time.Now()
 		c.recordStop(sync, s, resultResumed, at, by)
 		s.Suspended, s.Suspension = false, nil
 		s.Loss = s.Loss.Resume(at)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
@@ -26,7 +27,7 @@ func (p *pass) showPlan() {
 	p.y.showApps(apps, p.read)
 	note := unreadableNote(p.desired)
 	p.y.show(func(s *SyncStatus) {
-		s.Planned, s.PlannedRevision = p.c.now(), p.revision.ID
+		s.Planned, s.PlannedRevision = time.Now(), p.revision.ID
 		s.Problems, s.Summary = p.plan.Problems, p.plan.Summary
 		s.remembers(state)
 		s.Notes = slices.DeleteFunc(s.Notes, func(n string) bool { return n == note })
@@ -120,7 +121,7 @@ func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) App
 // fares tells how an app or a pod fares in Marathon, or what git wants of one
 // that Marathon does not have.
 func (p *pass) fares(item *manifests.Item) (Health, Instances, string) {
-	health, i, reason := p.y.cluster.fares(p.state, item.ID, item.Kind, p.c.now())
+	health, i, reason := p.y.cluster.fares(p.state, item.ID, item.Kind, time.Now())
 	if health == HealthMissing {
 		i = wants(item)
 		i.Target = 0

@@ -73,8 +73,8 @@ func (c *Controller) reached(m *cluster, state marathon.State, err error) {
 		m.status.Error = err.Error()
 		return
 	}
-	m.restarts.saw(state, c.now())
-	m.status = MarathonStatus{Version: state.Cluster.Version, Reached: c.now()}
+	m.restarts.saw(state, time.Now())
+	m.status = MarathonStatus{Version: state.Cluster.Version, Reached: time.Now()}
 }
 
 // hearing notes whether a cluster's events are heard. The metric tells whether

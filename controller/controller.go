@@ -24,7 +24,6 @@ import (
 // several goroutines.
 type Controller struct {
 	log      *slog.Logger
-	now      func() time.Time
 	clusters map[string]*cluster // by name; the one that has none is ""
 	store    store.Store
 	archive  store.Archive // nil: there is none, and no rollback
@@ -70,15 +69,12 @@ func New(o Options) (*Controller, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	m, err := newMetrics(o.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("controller: cannot register metrics: %w", err)
 	}
 	c := &Controller{
-		log: o.Log, now: o.Now, clusters: clusters, store: o.Store, archive: o.Archive,
+		log: o.Log, clusters: clusters, store: o.Store, archive: o.Archive,
 		metrics: m, diffs: make(chan struct{}, 1),
 		slots:      make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
 		leadership: o.Leadership, peers: o.Peers, requestTimeout: o.RequestTimeout,
@@ -283,7 +279,7 @@ func (c *Controller) Status() Status {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{Now: c.now(), Running: c.run != nil, Reload: c.reload, RestartNeeded: slices.Clone(c.options.RestartNeeded), Leader: leads, Store: c.probed.get(), Syncs: []SyncStatus{}}
+	s := Status{Now: time.Now(), Running: c.run != nil, Reload: c.reload, RestartNeeded: slices.Clone(c.options.RestartNeeded), Leader: leads, Store: c.probed.get(), Syncs: []SyncStatus{}}
 	s.Marathon, s.Marathons = c.marathons()
 	for _, name := range slices.Sorted(maps.Keys(c.syncers)) {
 		s.Syncs = append(s.Syncs, c.syncers[name].status())

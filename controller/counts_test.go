@@ -132,7 +132,7 @@ func TestDriftedPodShowsWhatGitWants(t *testing.T) {
 		return &manifests.Pod{ID: "/shop/p", Scaling: &manifests.Scaling{Kind: "fixed", Instances: &n}}
 	}
 	y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}), &cluster{})
-	p := &pass{c: &Controller{now: time.Now}, y: y, state: marathon.State{Pods: map[string]marathon.Pod{
+	p := &pass{c: &Controller{}, y: y, state: marathon.State{Pods: map[string]marathon.Pod{
 		"/shop/p": {Definition: scaled(3), Status: marathon.Status{Running: 3}},
 	}}}
 	item := &manifests.Item{ID: "/shop/p", Kind: manifests.KindPod, Pod: scaled(5)}

@@ -223,7 +223,7 @@ func (p *pass) advance() bool {
 	if p.term == nil || p.pin != nil || p.from.hold != nil || !p.from.writes || !memory.loaded || memory.state.Stopped() {
 		return false
 	}
-	n, next := memory.state.Newest, p.y.newestOf(p.revision, p.c.now())
+	n, next := memory.state.Newest, p.y.newestOf(p.revision, time.Now())
 	if n != nil && n.ID == next.ID && n.Source == next.Source && n.Scope == next.Scope {
 		if n.Location == next.Location || !p.term.sure { // by the mirror of another replica
 			return false
@@ -258,7 +258,7 @@ func (c *Controller) approveOlder(ctx context.Context, y *syncer, id string, by 
 		if seen == nil || seen.Revision.ID != id {
 			return fmt.Errorf("%w: the source does not answer with revision %s any more", ErrConflict, ShortRevision(id))
 		}
-		next := y.newestOf(seen.Revision, c.now())
+		next := y.newestOf(seen.Revision, time.Now())
 		next.Returned = true
 		s.Newest = s.Newest.Supersede(next)
 		return nil

@@ -48,7 +48,7 @@ func (p *pass) lose(ctx context.Context, state store.State, loss error) (store.S
 	was := state.ID
 	state.Inventory, state.Approved, state.ID = nil, nil, ""
 	state.Replace(was)
-	state.Loss = &store.Loss{At: p.c.now(), Why: loss.Error()}
+	state.Loss = &store.Loss{At: time.Now(), Why: loss.Error()}
 	if p.term != nil {
 		follows := "it only reports until it is resumed"
 		if p.y.spec.ResumeAfterLoss {
@@ -90,7 +90,7 @@ func (p *pass) own(state *store.State) bool {
 		state.ID, news = uuid.NewString(), state.Inventory != nil || state.Loss != nil
 	}
 	if p.y.spec.ResumeAfterLoss && state.Loss.Reports() {
-		state.Loss, news = state.Loss.Resume(p.c.now()), true
+		state.Loss, news = state.Loss.Resume(time.Now()), true
 	}
 	return news
 }
@@ -105,7 +105,7 @@ func (p *pass) lossNotes() []string {
 	case loss.Reports():
 		return []string{fmt.Sprintf("State was lost at %s, so nothing is created, changed or deleted until the sync is resumed: see what differs by pacer diff %s, then pacer resume %s. %s",
 			at(loss.At), p.y.spec.Name, p.y.spec.Name, loss.Why)}
-	case p.c.now().Sub(loss.Resumed) < noteLossFor:
+	case time.Now().Sub(loss.Resumed) < noteLossFor:
 		return []string{fmt.Sprintf("State was lost at %s, and the sync resumed at %s: what git dropped before then no longer counts as its own. %s",
 			at(loss.At), at(loss.Resumed), loss.Why)}
 	}
@@ -116,7 +116,7 @@ func (p *pass) lossNotes() []string {
 // empty: it may.
 func (p *pass) lossHold() string {
 	loss := p.y.memory.state.Loss
-	if loss == nil || !loss.Reports() && p.c.now().Sub(loss.Resumed) >= exclusiveAfterLoss {
+	if loss == nil || !loss.Reports() && time.Now().Sub(loss.Resumed) >= exclusiveAfterLoss {
 		return ""
 	}
 	why := "state was lost at " + loss.At.UTC().Format(time.RFC3339)

@@ -125,7 +125,6 @@ type Options struct {
 	// Concurrency bounds how many passes read and plan side by side; waiting
 	// for rollouts takes no place. Zero: as many as there are processors.
 	Concurrency int
-	Now         func() time.Time // nil: time.Now
 }
 
 // ErrNoSync is returned where a sync is named that the configuration has not.

@@ -60,7 +60,7 @@ type pass struct {
 func (c *Controller) pass(y *syncer) passEnd {
 	ctx, cancel, seen, asked := y.begin()
 	defer cancel(nil)
-	p := &pass{c: c, y: y, term: c.enter(), began: c.now(), asked: asked, older: map[string]bool{}}
+	p := &pass{c: c, y: y, term: c.enter(), began: time.Now(), asked: asked, older: map[string]bool{}}
 	defer p.term.bind(cancel)()
 	end := p.run(ctx, seen)
 	p.finish(ctx, end)
@@ -264,7 +264,7 @@ func (p *pass) compute() {
 	}
 	p.holdFights()
 	if p.term != nil && !p.y.memory.state.Stopped() {
-		p.y.waits.note(p.plan, p.c.now())
+		p.y.waits.note(p.plan, time.Now())
 	}
 }
 
@@ -280,7 +280,7 @@ func (p *pass) work() bool {
 func (p *pass) rollouts() map[string]apply.Rollout {
 	state := &p.y.memory.state
 	all := carried(state.Rollouts)
-	half := apply.HalfDone(p.state, p.c.now())
+	half := apply.HalfDone(p.state, time.Now())
 	for id, r := range half {
 		_, mine := state.Inventory[id]
 		_, failed := state.Failed[id]
@@ -400,7 +400,7 @@ func (p *pass) cutShort(ctx context.Context, err error) passEnd {
 // finish notes how the pass ended: in the history if it changed something or
 // failed, in the store, the status, the metrics and the log.
 func (p *pass) finish(ctx context.Context, end passEnd) {
-	last := PassStatus{Began: p.began, Ended: p.c.now(), Revision: p.revision.ID, Result: end.result}
+	last := PassStatus{Began: p.began, Ended: time.Now(), Revision: p.revision.ID, Result: end.result}
 	if end.err != nil {
 		last.Error = end.err.Error()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -42,7 +43,7 @@ func (c *Controller) Rollback(ctx context.Context, sync string, to Rollback, by 
 		if _, err := c.recall(ctx, y.spec, k); err != nil {
 			return fmt.Errorf("%w: there is no way back to %s: %w; these are kept: %s", ErrConflict, ShortRevision(k.ID), err, listedKept(s.Kept))
 		}
-		pin = store.Pin{Kept: k, By: by, At: c.now()}
+		pin = store.Pin{Kept: k, By: by, At: time.Now()}
 		s.Pin = &pin
 		return nil
 	})

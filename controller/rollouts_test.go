@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,7 +19,7 @@ func TestHalfDoneIsWatched(t *testing.T) {
 	t.Parallel()
 	half := marathon.App{Status: marathon.Status{Running: 1, Outdated: 1}}
 	driven := marathon.App{Status: marathon.Status{Running: 1, Outdated: 1, Deployments: []string{"d"}}}
-	p := &pass{c: &Controller{now: time.Now}, y: &syncer{}}
+	p := &pass{c: &Controller{}, y: &syncer{}}
 	p.state.Apps = map[string]marathon.App{
 		"/half": half, "/theirs": half, "/failed": half, "/driven": driven, "/noted": half,
 		"/up": {Status: marathon.Status{Running: 1}}, "/unread": {Status: marathon.Status{Running: 1, Outdated: -1}},

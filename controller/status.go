@@ -126,11 +126,6 @@ const (
 	PassStopped     PassResult = "stopped"     // cut off by the end of the process, or of its lease
 )
 
-// PassResults lists every result of a pass.
-func PassResults() []PassResult {
-	return []PassResult{PassUnchanged, PassApplied, PassProgressing, PassFailed, PassSuperseded, PassStopped}
-}
-
 // PassStatus is the last pass of a sync that ended.
 type PassStatus struct {
 	Began    time.Time  `json:"began"`

@@ -42,15 +42,6 @@ var (
 	podPhantoms = []string{"/executorResources", "/scheduling/killSelection", "/scheduling/unreachableStrategy", "/legacySharedCgroups"}
 )
 
-// IsPhantom reports whether a change at the JSON pointer path touches no task
-// and does not outlive Marathon's leader.
-func IsPhantom(k Kind, path string) bool {
-	if k == KindPod {
-		return isAt(path, podPhantoms)
-	}
-	return isAt(path, appPhantoms)
-}
-
 func isAt(path string, places []string) bool {
 	return slices.ContainsFunc(places, func(p string) bool {
 		return path == p || strings.HasPrefix(path, p+"/")

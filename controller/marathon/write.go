@@ -247,13 +247,3 @@ func (c *Client) CancelDeployment(ctx context.Context, id string) error {
 	_, err := c.write(ctx, http.MethodDelete, "/v2/deployments/"+url.PathEscape(id), forced(true), nil)
 	return err
 }
-
-// ResetDelay ends the back-off of an app or pod that failed too often.
-func (c *Client) ResetDelay(ctx context.Context, id string) error {
-	path, err := idPath("/v2/queue", id)
-	if err != nil {
-		return err
-	}
-	_, err = c.write(ctx, http.MethodDelete, path+"/delay", nil, nil)
-	return err
-}
