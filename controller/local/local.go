@@ -42,7 +42,7 @@ type Options struct {
 	// Failures opens /local/failures, by which tests ask for failures of the
 	// API itself. Labels that begin with "local." work without it.
 	Failures bool
-	// Log receives what went wrong that no client is told; nil: slog.Default().
+	// Log receives the errors that no answer reports; nil: slog.Default().
 	Log *slog.Logger
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// readApp turns a part of a body into a checked app. base is what relative ids
-// stand in; prefix is where the app stands in the body.
+// readApp turns a part of a body into a checked app. base is the group that
+// relative ids lie in; prefix is the app's place in the body.
 func readApp(tree any, base, prefix string, c *manifests.Cluster) (*manifests.App, error) {
 	a, err := decode(tree, prefix, manifests.DecodeApp)
 	if err != nil {

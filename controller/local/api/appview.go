@@ -35,7 +35,7 @@ func countsOf(is []*state.Instance) counts {
 	return c
 }
 
-// run is what an app is printed with beside its definition.
+// run is what an answer adds to the definition of an app.
 type run struct {
 	*runCounts
 	Deployments     []state.Ref           `json:"deployments,omitzero"`

@@ -18,7 +18,7 @@ import (
 //	POST   /local/failures          a failure for the next request that fits
 //	DELETE /local/failures          no more of them
 //	POST   /local/failures/streams  all event streams are dropped
-//	POST   /local/failures/lock     {"id": "/app"}: a deployment of somebody else locks the app
+//	POST   /local/failures/lock     {"id": "/app"}: another client's deployment locks the app
 //	DELETE /local/failures/lock     it is over
 const FailuresPath = "/local/failures"
 

@@ -24,7 +24,7 @@ func checkGroup(o map[string]any, id string) error {
 	return state.Refused(vs, "", state.InvalidJSON)
 }
 
-// readGroup reads a group update. prefix is where it stands in the body.
+// readGroup reads a group update. prefix is its place in the body.
 func (c *call) readGroup(o map[string]any, id, prefix string) (*state.GroupUpdate, error) {
 	u := &state.GroupUpdate{ID: id}
 	_, u.HasID = present(o, "id")

@@ -28,7 +28,7 @@ func podsEndpoint(r *http.Request, rest string) endpoint {
 	return methods{http.MethodGet: on(withID(getPod, id)), http.MethodPut: withBody(withID(putPod, id)), http.MethodDelete: on(withID(deletePod, id))}.of(r)
 }
 
-// aboutPod is what stands behind :: in the path.
+// aboutPod is what follows :: in the path.
 func aboutPod(r *http.Request, id string, all bool, about string) endpoint {
 	if instance, isOne := strings.CutPrefix(about, "instances/"); isOne {
 		return methods{http.MethodDelete: on(func(c *call) (*reply, error) { return killInstance(c, id, instance) })}.of(r)

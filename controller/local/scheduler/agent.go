@@ -14,13 +14,13 @@ type Agent struct {
 	ID    string
 	used  state.Resources
 	ports map[int]bool // host ports of tasks
-	next  int          // where freePort goes on; see there
+	next  int          // where freePort continues; see there
 	offer int          // moves when there is more to offer
 }
 
 func newAgent(a state.Agent, id string) *Agent {
 	// Two of them on one machine must not offer the same ports in the same order:
-	// between an offer and the task's own bind nobody holds the port.
+	// between an offer and the task's own bind the port is not held.
 	return &Agent{Agent: a, ID: id, ports: map[int]bool{}, next: rand.IntN(a.PortMax - a.PortMin + 1)}
 }
 

@@ -32,7 +32,7 @@ type Deployment struct {
 	Steps    []state.Step
 	Current  int             // 1-based; 0: not begun
 	Affected map[string]bool // ids with an action: they are locked
-	Foreign  bool            // stands for somebody else's: never finishes
+	Foreign  bool            // stands for another client's: never finishes
 
 	Original, Target *state.RootGroup
 
@@ -149,8 +149,8 @@ func (d *Deployments) write(e Edit) (*Deployment, error) {
 
 const lockedMessage = "App is locked by one or more deployments. Override with the option '?force=true'. View details at '/v2/deployments/<DEPLOYMENT_ID>'."
 
-// lock refuses a deployment that another one stands in the way of, or cancels
-// those if it is forced.
+// lock refuses a deployment that others conflict with, or cancels those if it is
+// forced.
 func (d *Deployments) lock(dep *Deployment, force bool) error {
 	var conflicts []*Deployment
 	for _, other := range d.active {
@@ -259,7 +259,7 @@ func (d *Deployments) Rollback(dep *Deployment) Edit {
 	}}
 }
 
-// LockForeign begins a deployment that stands for somebody else's and locks a run
+// LockForeign begins a deployment that stands for another client's and locks a run
 // spec until it is cancelled.
 func (d *Deployments) LockForeign(s *state.RunSpec) *Deployment {
 	dep := newDeployment(uuid.NewString(), d.Versions.Next(time.Now()), []state.Step{{Actions: []state.Action{s.Action("Restart")}}})

@@ -94,7 +94,7 @@ func (d *driver) restart(r state.RestartBounds, s *state.RunSpec) bool {
 // or not. Source: Marathon's TaskStartActor.
 func (d *driver) scale(c *scaling, s *state.RunSpec) bool {
 	if c == nil {
-		return true // it came after the step began, by somebody else
+		return true // it came after the step began, by another write
 	}
 	is := d.instances.Of(s.ID)
 	if slices.ContainsFunc(c.going, func(i *state.Instance) bool { return slices.Contains(is, i) }) {

@@ -18,7 +18,7 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// Health probes tasks beside the loop and takes the results under the lock. It
+// Health probes tasks in the background and takes the results under the lock. It
 // ends tasks that are unhealthy.
 type Health struct {
 	*base
@@ -86,7 +86,7 @@ func (h *Health) watch(t *state.Task) {
 	for n, c := range checksOf(t) {
 		t.Health = append(t.Health, &state.Health{})
 		ctx := h.probing(t)
-		h.beside(func() { h.probe(ctx, t, n, c) })
+		h.background(func() { h.probe(ctx, t, n, c) })
 	}
 }
 
@@ -190,7 +190,7 @@ func (h *Health) checkReadiness(s *state.RunSpec, i *state.Instance) {
 			host := net.JoinHostPort(h.Agent.Hostname, strconv.Itoa(ports[0]))
 			address := fmt.Sprintf("%s://%s%s", strings.ToLower(*c.Protocol), host, *c.Path)
 			ctx := h.probing(t)
-			h.beside(func() { h.readiness(ctx, i, r, c, address) })
+			h.background(func() { h.readiness(ctx, i, r, c, address) })
 			return
 		default:
 			ports = ports[min(1, len(ports)):]

@@ -34,8 +34,8 @@ func (is *Instances) scale(s *state.RunSpec) {
 	is.schedule(s, s.Instances()-len(is.active(s.ID)))
 }
 
-// scaleDown ends instances until no more than the count are left beside those of
-// first, which end in any case. It returns those that it ends.
+// scaleDown ends instances until no more than the count are left; those of first end
+// in any case. It returns those that it ends.
 func (is *Instances) scaleDown(s *state.RunSpec, first []*state.Instance) []*state.Instance {
 	var rest, going []*state.Instance
 	for _, i := range is.active(s.ID) {
@@ -147,7 +147,7 @@ func (is *Instances) killTasks(i *state.Instance) {
 }
 
 // showKilling shows a task as TASK_KILLING until it has ended: with the feature
-// task_killing Marathon does, without it the task goes on running for all to see.
+// task_killing Marathon does, without it the task is shown as running until then.
 func (is *Instances) showKilling(t *state.Task) {
 	if is.killing && !t.Over() {
 		t.State, t.StateAt = executor.Killing, state.At(time.Now())
@@ -277,7 +277,7 @@ func (is *Instances) settle(i *state.Instance) {
 	is.Queue.Add(s.ID, time.Now())
 }
 
-// restore brings back what was stored beside the root group.
+// restore brings back what was stored with the root group.
 func (is *Instances) restore(st storedState) {
 	for id := range is.Versions.Root.Specs {
 		is.tracker[id] = nil // keepCounts schedules them

@@ -19,7 +19,7 @@ type launcher struct {
 }
 
 // reoffer is how often the same offer is made again to what waits for something
-// that nobody reports, such as a container engine or a free port.
+// whose coming is not reported, such as a container engine or a free port.
 const reoffer = 2 * time.Second
 
 // launch gives offers to all that wait, and returns when to offer again.
@@ -87,7 +87,7 @@ func (l *launcher) running(id string) int {
 	return len(where(l.instances.active(id), func(i *state.Instance) bool { return i.Current() != nil }))
 }
 
-// engine is what was last heard of whether containers can be run.
+// engine is the last answer of whether containers can be run.
 type engine struct {
 	asking   bool
 	answered time.Time
@@ -99,7 +99,7 @@ const engineAnswerCounts = time.Second
 
 // waitsFor says what the machine lacks for the tasks of a launch; "": nothing. It
 // is not known while the engine, which may take seconds, is being asked: that is
-// done beside the loop, which is woken by the answer.
+// done in the background, and the answer wakes the loop.
 func (l *launcher) waitsFor(what *launch) (why string, known bool) {
 	e := &l.engine
 	n := slices.IndexFunc(what.tasks, func(t taskLaunch) bool { return t.task.Container != nil })
@@ -116,7 +116,7 @@ func (l *launcher) waitsFor(what *launch) (why string, known bool) {
 	}
 	e.asking = true
 	task := what.tasks[n].task
-	l.beside(func() {
+	l.background(func() {
 		err := l.runner.Ready(task)
 		l.report(func() {
 			*e = engine{answered: time.Now(), err: err}
@@ -133,7 +133,7 @@ func (l *launcher) launchInstance(i *state.Instance, what *launch) {
 		i.Tasks = append(i.Tasks, newTask(i, &what.tasks[n]))
 	}
 	l.instances.launched(i)
-	for n, t := range i.Tasks { // each may be told the ports of all
+	for n, t := range i.Tasks { // whose environment may have the ports of all
 		l.builder.complete(t, &what.tasks[n])
 	}
 	l.instances.become(i, state.Provisioned)

@@ -54,8 +54,9 @@ func (l *loop) takeReports() []func() {
 	return reports
 }
 
-// beside runs f beside the loop, unless it is closed: close waits for f.
-func (l *loop) beside(f func()) {
+// background runs f in a goroutine of its own, unless the loop is closed: close
+// waits for f.
+func (l *loop) background(f func()) {
 	if l.ctx.Err() == nil {
 		l.work.Go(f)
 	}
@@ -63,7 +64,7 @@ func (l *loop) beside(f func()) {
 
 // after calls f later, without the lock, unless the loop is closed before.
 func (l *loop) after(delay time.Duration, f func()) {
-	l.beside(func() {
+	l.background(func() {
 		if wait.Sleep(l.ctx, delay) == nil {
 			f()
 		}
@@ -91,7 +92,8 @@ func (l *loop) run(round func() time.Duration) {
 	}
 }
 
-// close ends the loop and all beside it. It reports whether it was open.
+// close ends the loop and what runs in the background. It reports whether the loop
+// was open.
 func (l *loop) close() (open bool) {
 	l.Do(func() {
 		open = l.ctx.Err() == nil

@@ -51,7 +51,7 @@ func (network) Dial(ctx context.Context, address string) error {
 	return conn.Close()
 }
 
-// Get asks once. Of the body only the beginning is read: nobody may read it.
+// Get asks once. It reads the beginning of the body, which is rarely asked for.
 func (network) Get(ctx context.Context, address string) (Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {

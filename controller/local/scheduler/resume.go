@@ -8,8 +8,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/local/state"
 )
 
-// save stores the deployments that run. One that stands for somebody else's ends
-// with the process.
+// save stores the deployments that run. A foreign one ends with the process.
 func (d *Deployments) save() {
 	if d.storage.lock == nil || d.ctx.Err() != nil {
 		return

@@ -23,7 +23,7 @@ type runner struct {
 	report func(executor.Update)
 }
 
-func (r *runner) tell(t *state.Task, s executor.State, message string) {
+func (r *runner) reportState(t *state.Task, s executor.State, message string) {
 	r.report(executor.Update{TaskID: t.ID, State: s, Message: message, Timestamp: time.Now()})
 }
 
@@ -35,15 +35,15 @@ func (r *runner) launch(t *state.Task, what executor.Task) {
 		return
 	case labels[LabelFailAtOnce] == "true":
 		t.Simulated = true
-		r.tell(t, executor.Starting, "")
-		r.tell(t, executor.Failed, "the label "+LabelFailAtOnce+" says so")
+		r.reportState(t, executor.Starting, "")
+		r.reportState(t, executor.Failed, "the label "+LabelFailAtOnce+" says so")
 		return
 	}
 	if wait := t.Instance.Spec.LabelSeconds(LabelFailAfter); wait > 0 {
 		r.loop.after(wait, func() { r.loop.report(func() { r.fail(t) }) })
 	}
 	if err := r.Launch(what); err != nil {
-		r.tell(t, executor.Failed, err.Error())
+		r.reportState(t, executor.Failed, err.Error())
 	}
 }
 
@@ -59,7 +59,7 @@ func (r *runner) fail(t *state.Task) {
 func (r *runner) kill(t *state.Task) {
 	kill := func() { r.Kill(t.ID) }
 	if t.Simulated {
-		kill = func() { r.tell(t, executor.Killed, "") }
+		kill = func() { r.reportState(t, executor.Killed, "") }
 	}
 	if wait := t.Instance.Spec.LabelSeconds(LabelSlowToDie); wait > 0 {
 		r.loop.after(wait, kill)

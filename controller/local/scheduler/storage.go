@@ -42,7 +42,7 @@ func openStorage(path string) (*storage, error) {
 		return nil, fmt.Errorf("local Marathon: naming the data folder: %w", err)
 	}
 	// Tasks of other users pass through it to their volumes and sandboxes; what
-	// lies in it for nobody else has its own mode.
+	// is private in it has its own mode.
 	if err := os.MkdirAll(path, 0o711); err != nil {
 		return nil, fmt.Errorf("local Marathon: making the data folder: %w", err)
 	}
@@ -110,7 +110,7 @@ func (st storedState) restore(base manifests.Cluster) (*state.RootGroup, error) 
 }
 
 // restoreSpecs puts stored run specs into a root group. It brings them into normal
-// form again: somebody may have edited the file.
+// form again: the file may have been edited.
 func restoreSpecs(r *state.RootGroup, stored []storedSpec, c *manifests.Cluster) error {
 	for _, one := range stored {
 		s := one.RunSpec

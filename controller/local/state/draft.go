@@ -254,9 +254,8 @@ func sharedID(r *RootGroup, id string) error {
 	}
 }
 
-// groupPath is where a group stands in what is said of the root group: by a
-// number, here that in the order of ids, in Marathon that in the order of a hash
-// map.
+// groupPath is the path of a group in a refusal of the root group: by a number,
+// here that in the order of ids, in Marathon that in the order of a hash map.
 func groupPath(r *RootGroup, id string) string {
 	if id == "/" {
 		return "/"

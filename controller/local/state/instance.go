@@ -104,8 +104,8 @@ func (i *Instance) Current() *Task {
 	return i.Tasks[0]
 }
 
-// Shown are the tasks that Marathon shows of an instance: those of before where
-// the next ones wait.
+// Shown are the tasks that Marathon shows of an instance: the past ones where the
+// next ones wait.
 func (i *Instance) Shown() []*Task { return slices.Concat(i.Past, i.Tasks) }
 
 // Waits reports whether the instance waits for a launch.

@@ -87,8 +87,7 @@ type Agent struct {
 func (a Agent) Resources() Resources { return Resources{a.CPUs, a.Mem, a.Disk, a.GPUs} }
 
 // Declined is the stage at which an offer of what is free does not do for one
-// more task of s beside those that are there; "": it does. Ports are not
-// considered.
+// more task of s, of which there are some; "": it does. Ports are not considered.
 func (a Agent) Declined(s *RunSpec, ask, free Resources, there int) string {
 	switch {
 	case len(s.acceptedRoles()) > 0 && !slices.Contains(s.acceptedRoles(), "*"):

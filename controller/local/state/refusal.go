@@ -52,8 +52,8 @@ func InvalidAt(path, format string, args ...any) *Refusal {
 	return Invalid(Detail{path, []string{fmt.Sprintf(format, args...)}})
 }
 
-// Refused is what Marathon answers to violations of a definition that stands at
-// prefix in the body; nil if it takes the definition. Violations of Pacer's own
+// Refused is what Marathon answers to violations of a definition, whose place in
+// the body is prefix; nil if it takes the definition. Violations of Pacer's own
 // rules (Status 0) do not count here. invalid words those of status 422.
 func Refused(vs []manifests.Violation, prefix string, invalid func(...Detail) *Refusal) error {
 	var details []Detail
