@@ -53,7 +53,8 @@ func TestMain(m *testing.M) {
 //	inside FOLDER        prints the command lines of the processes that run in a
 //	                     folder; fails if there are none, or with ! if there are any
 //	documented FILE CMD  compares the last output with what a page of the
-//	                     repository shows after the command; see documentedLine
+//	                     repository shows after the command, at one place at
+//	                     least; see documentedLine
 //
 // -update rewrites the outputs that the scripts compare with.
 func TestScripts(t *testing.T) {
@@ -89,6 +90,12 @@ func setupScript(env *testscript.Env) error {
 	}
 	env.Defer(func() { _ = port.Release() })
 	env.Setenv("PORT", fmt.Sprint(port.Number)) // a script's Pacer must have a known address
+	marathon, err := testenv.NewPort()
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { _ = marathon.Release() })
+	env.Setenv("MARATHON_PORT", fmt.Sprint(marathon.Number)) // and so must a local Marathon that is its own process
 	env.Values[scriptTest{}] = env.T()
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -238,26 +245,42 @@ func compareDocumented(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	page, err := os.ReadFile(filepath.Join("../..", args[0]))
 	ts.Check(err)
-	_, shown, found := strings.Cut(string(page), "\n    $ "+args[1]+"\n")
-	if !found {
-		ts.Fatalf("%s does not show %q", args[0], args[1])
-	}
-	output := ts.ReadFile("stdout")
-	for line := range strings.Lines(shown) {
-		line, shown := strings.CutPrefix(line, "    ")
-		if !shown || strings.HasPrefix(line, "$ ") {
+	places := strings.Split(string(page), "\n    $ "+args[1]+"\n")[1:]
+	lacks := fmt.Sprintf("%s does not show %q", args[0], args[1])
+	for _, shown := range places {
+		line := undocumented(shown, ts.ReadFile("stdout"))
+		if line == "" {
 			return
 		}
+		lacks = fmt.Sprintf("%s shows this line of %q, which is not in its output: %s", args[0], args[1], line)
+	}
+	ts.Fatalf("%s", lacks)
+}
+
+// undocumented is the first line that a page shows of an output, up to its next command
+// or text, which is not there; empty: all are.
+func undocumented(shown, output string) string {
+	for line := range strings.Lines(shown) {
+		line, code := strings.CutPrefix(line, "    ")
+		if !code && strings.TrimSpace(line) != "" || strings.HasPrefix(line, "$ ") {
+			return ""
+		}
 		if !documentedLine(line).MatchString(output) {
-			ts.Fatalf("%s shows this line of %q, which is not in its output: %s", args[0], args[1], line)
+			return line
 		}
 	}
+	return ""
 }
 
 // documentedLine matches a line of the docs in an output: numbers may be others, and
 // what the docs leave out with … may be anything.
 func documentedLine(line string) *regexp.Regexp {
 	quoted := regexp.QuoteMeta(strings.TrimSpace(line))
-	quoted = regexp.MustCompile(`\d+`).ReplaceAllString(quoted, `\d+`)
+	quoted = regexp.MustCompile(`\b([0-9a-f]{8}\b|\d+)`).ReplaceAllStringFunc(quoted, func(number string) string {
+		if len(number) == 8 {
+			return `[0-9a-f]{8}` // a revision
+		}
+		return `\d+`
+	})
 	return regexp.MustCompile(`(?m)^\s*` + strings.ReplaceAll(quoted, "…", ".*") + `$`)
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/pacer-gitops/pacer/clienttls"
@@ -88,6 +89,10 @@ func checkTLS(d *decoder, key string, f clienttls.Files) {
 // checkAdvertise refuses what other replicas could not ask.
 func checkAdvertise(d *decoder, raw string) {
 	if raw == "" {
+		return
+	}
+	if strings.Contains(raw, "$") {
+		d.failAt("advertise", "variables are not expanded here; where Pacer is a task of Marathon, leave advertise out: http, HOST and PORT0 of the task are the default")
 		return
 	}
 	u, err := url.Parse(raw)
