@@ -138,7 +138,7 @@ func TestStateOf(t *testing.T) {
 		"equal":                     {facts{}, Synced, "", ""},
 		"equal, our rollout":        {facts{rollout: true}, Synced, InRollout, ""},
 		"equal, its rollout failed": {facts{failure: failed, rollout: true}, Synced, Failed, "exit code 127"},
-		"put back":                  {facts{failure: restored}, OutOfSync, Failed, "exit code 127; the last healthy definition is back in place"},
+		"put back":                  {facts{failure: restored}, OutOfSync, Failed, "exit code 127; reverted to the last healthy definition"},
 		"pending":                   {facts{change: pending}, OutOfSync, "", "image differs"},
 		"pending, older one failed": {facts{change: pending, failure: older}, OutOfSync, "", "image differs"},
 		"held back":                 {facts{change: held}, OutOfSync, Blocked, "wait for pacer approve"},

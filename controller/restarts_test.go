@@ -79,7 +79,7 @@ func TestUnsteady(t *testing.T) {
 		want string
 	}{
 		"no failure":                       {nil, 0, ""},
-		"of an older configuration":        {[]marathon.Status{older}, time.Second, ""},
+		"of an older version":              {[]marathon.Status{older}, time.Second, ""},
 		"one, just now":                    {[]marathon.Status{fail(0)}, time.Second, "restarted, last: exit code 1"},
 		"one, a moment ago":                {[]marathon.Status{fail(0)}, 6 * time.Second, ""},
 		"two":                              {[]marathon.Status{fail(0), fail(10 * time.Second)}, 40 * time.Second, "restarted 2 times in 5 min, last: exit code 1"},

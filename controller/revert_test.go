@@ -33,7 +33,7 @@ func TestFailedDefinitionIsRevertedOnceAndTold(t *testing.T) {
 		after(time.Minute)
 		g.runs("/shop/a=v1 /shop/b=v2")
 		a := g.app("/shop/a")
-		if a.Condition != Failed || a.Health != HealthHealthy || !strings.Contains(a.Reason, "exit code 127: not found; the last healthy definition is back in place") {
+		if a.Condition != Failed || a.Health != HealthHealthy || !strings.Contains(a.Reason, "exit code 127: not found; reverted to the last healthy definition") {
 			t.Errorf("app a: %+v", a)
 		}
 		history := g.sync("shop").History
@@ -81,7 +81,7 @@ func TestRevertToWhatWasSupersededBeforeItWasProven(t *testing.T) {
 				g.repo.push(files("/shop/a", "bad"))
 				after(time.Minute)
 				g.runs("/shop/a=v1")
-				if a := g.app("/shop/a"); a.Condition != Failed || !strings.Contains(a.Reason, "the last healthy definition is back in place") {
+				if a := g.app("/shop/a"); a.Condition != Failed || !strings.Contains(a.Reason, "reverted to the last healthy definition") {
 					t.Errorf("app a: %+v", a)
 				}
 			})
@@ -114,7 +114,7 @@ func TestWhereThereIsNothingToRevertToItIsTold(t *testing.T) {
 		g.start()
 		defer g.stop()
 		after(time.Minute)
-		if a := g.app("/shop/a"); a.Condition != Failed || !strings.HasSuffix(a.Reason, "there is nothing to revert to: no definition of it was seen running and healthy") {
+		if a := g.app("/shop/a"); a.Condition != Failed || !strings.HasSuffix(a.Reason, "nothing to revert to: no definition of it was ever seen running and healthy") {
 			t.Errorf("app a: %+v", a)
 		}
 	})
@@ -186,7 +186,7 @@ func TestWhereARevertEnds(t *testing.T) {
 		if n := g.world.writes("/shop/b"); n != tried {
 			t.Errorf("b was written %d times more", n-tried)
 		}
-		if b := g.app("/shop/b"); b.Condition != Failed || !strings.Contains(b.Reason, "putting the last healthy definition back failed too: exit code 127") {
+		if b := g.app("/shop/b"); b.Condition != Failed || !strings.Contains(b.Reason, "the revert to the last healthy definition failed, too: exit code 127") {
 			t.Errorf("app b: %+v", b)
 		}
 	})

@@ -65,7 +65,7 @@ func TestRevertOnTheLocalMarathon(t *testing.T) {
 	s.push(map[string]string{"web.json": nowhere})
 	eventually(t, "the revert", func() (bool, string) {
 		a := c.Status().Syncs[0].Apps[0]
-		return a.Condition == Failed && a.Health == HealthHealthy && strings.Contains(a.Reason, "the last healthy definition is back in place"), fmt.Sprintf("%+v", a)
+		return a.Condition == Failed && a.Health == HealthHealthy && strings.Contains(a.Reason, "reverted to the last healthy definition"), fmt.Sprintf("%+v", a)
 	})
 	if live, err := s.client.App(t.Context(), "/shop/web"); err != nil || !strings.HasSuffix(*live.Definition.Cmd, "exec sleep 1000") {
 		t.Errorf("live: %+v, %v", live.Definition, err)
@@ -75,7 +75,7 @@ func TestRevertOnTheLocalMarathon(t *testing.T) {
 	}
 	s.looked(c)
 	history := c.Status().Syncs[0].History
-	if len(history) != 3 || history[0].Changes[0].Outcome != "applied" || !strings.Contains(history[0].Changes[0].Reason, "the last healthy one was put back") {
+	if len(history) != 3 || history[0].Changes[0].Outcome != "applied" || !strings.Contains(history[0].Changes[0].Reason, "reverted to the last healthy one") {
 		t.Errorf("history: %+v", history)
 	}
 	stop()

@@ -709,7 +709,7 @@ func (s *storm) amiss() []string {
 		states[a.ID] = a
 	}
 	kept := func(id string) bool { // what is new may take its place, and does not come up
-		return states[id].Condition == Blocked && strings.Contains(states[id].Reason, "may be its new form") && slices.ContainsFunc(sortedIDs(s.git), s.hopeless)
+		return states[id].Condition == Blocked && strings.Contains(states[id].Reason, "may replace it") && slices.ContainsFunc(sortedIDs(s.git), s.hopeless)
 	}
 	for _, id := range sortedIDs(s.git) {
 		w, state := s.git[id], states[id]

@@ -48,7 +48,7 @@ func TestTellerPraisesOnlyWhatRuns(t *testing.T) {
 		"… progressing: no engine answers":     {State: controller.Synced, Health: controller.HealthProgressing, Reason: "no engine answers"},
 		"… degraded: 0 of 1 running":           {State: controller.Synced, Health: controller.HealthDegraded, Instances: controller.Instances{Wanted: 1, Target: 1}},
 		"… rollout: 0 of 1 running":            {State: controller.Synced, Condition: controller.InRollout, Instances: controller.Instances{Wanted: 1, Target: 1}},
-		"✘ failed: not up within 10m":          {State: controller.Synced, Condition: controller.Failed, Health: controller.HealthDegraded, Reason: "not up within 10m"},
+		"✘ failed: not converged within 10m":   {State: controller.Synced, Condition: controller.Failed, Health: controller.HealthDegraded, Reason: "not converged within 10m"},
 		"~ out of sync: only instances differ": {State: controller.OutOfSync, Health: controller.HealthHealthy, Reason: "only instances differ"},
 	} {
 		if got := sign(a) + " " + stands(a) + ": " + fares(a); got != want {

@@ -95,8 +95,6 @@ func around(text string, at []int) string {
 var toConvert = map[string]string{
 	"cmd/pacer":                       "to be converted",
 	"controller":                      "to be converted",
-	"controller/apply":                "to be converted",
-	"controller/plan":                 "to be converted",
 	"controller/web":                  "to be converted",
 	"controller/web/assets/page.html": "to be converted",
 	"controller/web/assets/page.js":   "to be converted",

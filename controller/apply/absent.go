@@ -87,5 +87,5 @@ func (r *run) lacking(items []*item, shown map[string]bool) error {
 	if len(found) == 0 {
 		return nil
 	}
-	return fmt.Errorf("Marathon's list of apps lacks %s, which Marathon has: nothing is created by that list", strings.Join(found[:min(len(found), 3)], ", "))
+	return fmt.Errorf("Marathon's list of apps lacks %s, which Marathon has: nothing is created based on that list", strings.Join(found[:min(len(found), 3)], ", "))
 }

@@ -199,11 +199,11 @@ func TestHangingIsExplainedAndHoldsUpOnlyItsOwn(t *testing.T) {
 		want(t, got, map[string]Result{"/shop/basket": Failed, "/web": Blocked, "/free": Applied, "/crash": Failed, "/b": Blocked, "/on/b": Blocked,
 			"/shop/cart": Blocked, "/other/old": Applied})
 		for id, words := range map[string]string{
-			"/shop/basket": "not up within 2m0s: 0 of 3 running: 57 of 57 offers refused, all for cpus: requires 99999",
+			"/shop/basket": "not converged within 2m0s: 0 of 3 running: 57 of 57 offers refused, all for cpus: requires 99999",
 			"/crash":       "exit code 127: the command is not found",
-			"/web":         "held back by /shop/basket, which it depends on and which is failed",
-			"/on/b":        "held back by /b, which it depends on and which is blocked: not approved",
-			"/shop/cart":   "blocked by /shop/basket, which may be its new form",
+			"/web":         "blocked by /shop/basket, which it depends on and which is failed",
+			"/on/b":        "blocked by /b, which it depends on and which is blocked: not approved",
+			"/shop/cart":   "kept: /shop/basket, which may replace it",
 		} {
 			if r := reason(got, id); !strings.Contains(r, words) {
 				t.Errorf("%s: %s\nwant …%s…", id, r, words)
@@ -460,7 +460,7 @@ func TestSomebodyElseChangesIt(t *testing.T) {
 				time.AfterFunc(5*time.Second, func() { interfere(c) })
 				got := New(c, Options{}).Apply(t.Context(), planOf(change(plan.Update, appOf("/a", "two", 1))), Request{})
 				want(t, got, map[string]Result{"/a": Failed})
-				if !got[0].Transient || !strings.Contains(reason(got, "/a"), "somebody else") || c.called("PUT /a") != 1 {
+				if !got[0].Transient || !strings.Contains(reason(got, "/a"), "another client") || c.called("PUT /a") != 1 {
 					t.Errorf("reason %q, calls %v", reason(got, "/a"), c.calls)
 				}
 			})
@@ -532,9 +532,9 @@ func TestRefusals(t *testing.T) {
 	}{
 		"422": {&marathon.Error{Status: 422, Sent: true, Message: "Object is not valid", Details: []marathon.Detail{{Path: "/cmd", Errors: []string{"bad"}}}},
 			Failed, false, "Marathon refused the definition: Object is not valid; /cmd: bad"},
-		"403":    {&marathon.Error{Status: 403, Sent: true, Message: "Not Authorized"}, Failed, false, "give the user of Pacer the right to it"},
+		"403":    {&marathon.Error{Status: 403, Sent: true, Message: "Not Authorized"}, Failed, false, "grant Pacer's user this permission"},
 		"401":    {&marathon.Error{Status: 401, Sent: true}, Failed, true, "check user and password"},
-		"hidden": {&marathon.Error{Status: 409, Sent: true, Message: "An app with id [/a] already exists."}, Blocked, false, "may not see"},
+		"hidden": {&marathon.Error{Status: 409, Sent: true, Message: "An app with id [/a] already exists."}, Blocked, false, "no permission to view"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, func(t *testing.T, c *cluster) {
@@ -723,7 +723,7 @@ func TestCutOff(t *testing.T) {
 		if got[0].Deployment == "" || noted == "" || c.writes["/b"] != 0 {
 			t.Errorf("%+v, noted %q, writes %v", got, noted, c.writes)
 		}
-		if a, b := reason(got, "/a"), reason(got, "/b"); a != "interrupted: Pacer was stopped" || b != a+", not begun" {
+		if a, b := reason(got, "/a"), reason(got, "/b"); a != "interrupted: Pacer was stopped" || b != a+", not started" {
 			t.Errorf("told %q and %q", a, b)
 		}
 	})
@@ -772,7 +772,7 @@ func TestWhatIsKnownOutlivesAnInterruption(t *testing.T) {
 				if said := reason(got, "/hang"); !strings.HasPrefix(said, c.said+hang) {
 					t.Errorf("/hang: %s", said)
 				}
-				if said := reason(got, "/dependent"); c.cause != nil && said != strings.TrimSuffix(c.said, "; ")+", not begun; waits for /crash" {
+				if said := reason(got, "/dependent"); c.cause != nil && said != strings.TrimSuffix(c.said, "; ")+", not started; waits for /crash" {
 					t.Errorf("/dependent: %s", said)
 				}
 				if said := reason(got, "/live"); c.after == 8*time.Second && !strings.HasPrefix(said, c.said+"1 of 1 running, not yet for the settling time of 5s") && said != "" {
@@ -979,7 +979,7 @@ func TestTooManyTasksAreWaitedOut(t *testing.T) {
 		if took := got[0].Ended.Sub(begin); took < 4*time.Minute || c.writes["/a"] != 1 || len(a.tasks) != 4 {
 			t.Errorf("applied after %s, %d writes, %d tasks", took, c.writes["/a"], len(a.tasks))
 		}
-		if said != "5 of 4 running: 1 too many, which Marathon ends by itself" {
+		if said != "5 of 4 running: 1 surplus, which Marathon will kill" {
 			t.Errorf("said %q", said)
 		}
 	})

@@ -47,13 +47,13 @@ func ownDeployments(ids []string, all []marathon.Deployment) []string {
 func converged(s marathon.Status, instances int, checked bool) (bool, string) {
 	switch {
 	case len(s.Deployments) > 0:
-		return false, fmt.Sprintf("%d of %d running, deployment %s is under way", s.Running, instances, s.Deployments[0])
+		return false, fmt.Sprintf("%d of %d running, deployment %s is in progress", s.Running, instances, s.Deployments[0])
 	case s.Running != instances:
 		return false, fmt.Sprintf("%d of %d running", s.Running, instances)
 	case s.Outdated > 0:
-		return false, fmt.Sprintf("%d of %d running are of an older configuration", s.Outdated, s.Running)
+		return false, fmt.Sprintf("%d of %d running are of an older version", s.Outdated, s.Running)
 	case s.Outdated < 0:
-		return false, "whether tasks of an older configuration run is not known"
+		return false, "cannot tell whether tasks of an older version are running"
 	case checked && s.Healthy != instances:
 		return false, fmt.Sprintf("%d of %d running, %d healthy", s.Running, instances, s.Healthy)
 	}

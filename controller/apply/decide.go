@@ -73,9 +73,9 @@ func advice(err error) string {
 	case marathon.KindUnauthorised:
 		return fmt.Sprintf("Marathon does not accept the credentials: %s: check user and password, or whether the token has expired", e.Words())
 	case marathon.KindForbidden:
-		return fmt.Sprintf("Marathon does not allow it: %s: give the user of Pacer the right to it", e.Words())
+		return fmt.Sprintf("Marathon denies it: %s: grant Pacer's user this permission", e.Words())
 	case marathon.KindTooMany:
-		return fmt.Sprintf("Marathon runs as many deployments as it may: %s", e.Words())
+		return fmt.Sprintf("Marathon's limit of running deployments is reached: %s", e.Words())
 	case marathon.KindUnknown:
 		if e.Status > 0 {
 			return fmt.Sprintf("Marathon answered %d: %s", e.Status, e.Words())

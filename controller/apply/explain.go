@@ -23,7 +23,7 @@ func (a *Applier) Explain(ctx context.Context, id string) string {
 		if marathon.KindOf(err) == marathon.KindNotFound {
 			return "Marathon does not have it"
 		}
-		return "why is not known: " + err.Error()
+		return "cause unknown: " + err.Error()
 	}
 	if ok, _ := l.converged(nil); ok {
 		return ""
@@ -71,10 +71,10 @@ func (a *Applier) evidence(ctx context.Context) evidence {
 	}
 	var err error
 	if e.queue, err = a.m.Queue(ctx); err != nil {
-		a.options.Log.Debug("queue not read", "error", err)
+		a.options.Log.Debug("cannot read the queue", "error", err)
 	}
 	if e.deployments, err = a.m.Deployments(ctx); err != nil {
-		a.options.Log.Debug("deployments not read", "error", err)
+		a.options.Log.Debug("cannot read deployments", "error", err)
 	}
 	return e
 }
@@ -144,7 +144,7 @@ func joined(texts ...string) string {
 func Counts(s marathon.Status, instances int, checked bool) string {
 	text := fmt.Sprintf("%d of %d running", s.Running, instances)
 	if s.Outdated > 0 {
-		text += fmt.Sprintf(" (%d of an older configuration)", s.Outdated)
+		text += fmt.Sprintf(" (%d of an older version)", s.Outdated)
 	}
 	if checked {
 		text += fmt.Sprintf(", %d healthy", s.Healthy)
@@ -160,10 +160,10 @@ var exitStatus = regexp.MustCompile(`(?i)^(?:command|container|task)? ?exited wi
 
 // exitHints say what an exit code nearly always means.
 var exitHints = map[int]string{
-	126: "the command cannot be executed",
+	126: "the command is not executable",
 	127: "the command is not found",
-	137: "it was killed: out of memory, as a rule",
-	139: "it crashed by a segmentation fault",
+	137: "killed (usually out of memory)",
+	139: "crashed with a segmentation fault",
 }
 
 // failure tells how the last task ended, if that was a task of the present
@@ -344,14 +344,14 @@ func (e evidence) turn(id string) string {
 		if len(others) > 3 {
 			others = append(others[:3], fmt.Sprintf("and %d more", len(d.CurrentActions)-3))
 		}
-		return fmt.Sprintf("it waits its turn: deployment %s is at step %d of %d: %s", d.ID, d.CurrentStep, d.TotalSteps, strings.Join(others, ", "))
+		return fmt.Sprintf("waiting for earlier steps: deployment %s is at step %d of %d: %s", d.ID, d.CurrentStep, d.TotalSteps, strings.Join(others, ", "))
 	}
 	return ""
 }
 
 func tooMany(s marathon.Status, n int) string {
 	if s.Running > n && s.Outdated == 0 {
-		return fmt.Sprintf("%d too many, which Marathon ends by itself", s.Running-n)
+		return fmt.Sprintf("%d surplus, which Marathon will kill", s.Running-n)
 	}
 	return ""
 }

@@ -243,7 +243,7 @@ func (s *syncer) check(rt *rapid.T, desired map[string]*manifests.App) {
 		}
 		for _, task := range a.tasks {
 			if task.version.Before(a.config) {
-				rt.Errorf("%s still runs a task of an older configuration; calls %v", id, c.calls)
+				rt.Errorf("%s still runs a task of an older version; calls %v", id, c.calls)
 			}
 		}
 	}

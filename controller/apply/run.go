@@ -212,7 +212,7 @@ func (r *run) stop() {
 	for _, it := range r.items {
 		said[it] = reason
 		if it.phase != begun {
-			said[it] += ", not begun"
+			said[it] += ", not started"
 		}
 		if known := r.known(it); known != "" && !r.handedOver {
 			said[it] += "; " + known
@@ -232,7 +232,7 @@ func (r *run) known(it *item) string {
 	case it.phase == waiting:
 		return waitsFor(it)
 	case it.phase == begun && it.uncertain:
-		return "whether Marathon took it is not known: " + advice(it.err)
+		return "unknown whether Marathon accepted it: " + advice(it.err)
 	case it.phase == begun && !it.settledSince.IsZero():
 		return fmt.Sprintf("%d of %d running, not yet for the settling time of %s", it.live.status().Running, it.live.instances(), r.settle(it))
 	case it.outcome.Reason != "" || it.phase != begun || it.live.missing() && it.was.missing():
@@ -438,7 +438,7 @@ func unfinished(it *item) bool { return it.phase != done }
 func heldBy(it *item) string {
 	for _, n := range it.needs {
 		if n.phase == done && n.outcome.Result != Applied {
-			return fmt.Sprintf("held back by %s, which it depends on and which is %s: %s", n.id(), n.outcome.Result, n.outcome.Reason)
+			return fmt.Sprintf("blocked by %s, which it depends on and which is %s: %s", n.id(), n.outcome.Result, n.outcome.Reason)
 		}
 	}
 	return ""
@@ -474,7 +474,7 @@ func (r *run) linkDeletes() {
 	r.deletesLinked = true
 	for _, it := range deletes {
 		if c := replaced(it, r.byID); c != nil {
-			r.finish(it, Blocked, fmt.Sprintf("blocked by %s, which may be its new form and is %s: this keeps running until that is up", c.id(), c.outcome.Result))
+			r.finish(it, Blocked, fmt.Sprintf("kept: %s, which may replace it, is %s; it is deleted once that is healthy", c.id(), c.outcome.Result))
 		}
 	}
 	linkDeletes(deletes)
@@ -483,7 +483,7 @@ func (r *run) linkDeletes() {
 // finish ends an item.
 func (r *run) finish(it *item, result Result, reason string) {
 	if it.change.Revert && result == Applied {
-		reason = "git's definition failed, so the last healthy one was put back"
+		reason = "git's definition failed; reverted to the last healthy one"
 	}
 	it.phase = done
 	it.outcome.Result, it.outcome.Reason, it.outcome.Ended = result, reason, time.Now()

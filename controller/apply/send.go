@@ -129,7 +129,7 @@ func (r *run) create(ctx context.Context, it *item) (marathon.Receipt, error) {
 }
 
 func noDefinition(id string) error {
-	return fmt.Errorf("the plan has no definition for %s: plan again", id)
+	return fmt.Errorf("the plan has no definition for %s: run plan again", id)
 }
 
 // taken does what the answer to a write asks for.
@@ -160,7 +160,7 @@ func (r *run) taken(it *item, receipt marathon.Receipt, err error) {
 		it.tries = r.pauses - 1
 		if r.again(it); it.phase == done {
 			for _, other := range r.ofPhase(ready, r.pausedUntil) {
-				r.finish(other, it.outcome.Result, it.outcome.Reason+", not begun")
+				r.finish(other, it.outcome.Result, it.outcome.Reason+", not started")
 			}
 		}
 	case giveUp:
@@ -184,7 +184,7 @@ func (r *run) began(it *item, receipt marathon.Receipt) {
 	it.explainedAt = time.Now()
 	r.delay = firstDelay
 	r.mine(receipt.Deployment)
-	r.options.Log.Info("change begun", "id", it.id(), "action", it.change.Action, "deployment", receipt.Deployment)
+	r.options.Log.Info("change started", "id", it.id(), "action", it.change.Action, "deployment", receipt.Deployment)
 	r.req.Progress(it.outcome)
 }
 
@@ -256,7 +256,7 @@ func (r *run) unlock(it *item) {
 		for _, d := range foreign {
 			names = append(names, fmt.Sprintf("%s (of %s)", d.ID, strings.Join(d.Affected(), ", ")))
 		}
-		r.tell(it, "waits for a deployment that Pacer did not begin: "+strings.Join(names, "; ")+
+		r.tell(it, "waits for a deployment that Pacer did not start: "+strings.Join(names, "; ")+
 			": let it end, or cancel it: DELETE /v2/deployments/"+foreign[0].ID+"?force=true")
 		r.overdue(it, Blocked)
 		return

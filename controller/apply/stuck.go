@@ -224,7 +224,7 @@ func stopping(was live, deployment string, since time.Time) string {
 	}
 	slices.Sort(hosts)
 	hosts = slices.DeleteFunc(slices.Compact(hosts), func(h string) bool { return h == "" })
-	text := fmt.Sprintf("stopping since %s: deployment %s is under way", timeOfDay(since), deployment)
+	text := fmt.Sprintf("stopping since %s: deployment %s is in progress", timeOfDay(since), deployment)
 	if was.missing() {
 		return text
 	}

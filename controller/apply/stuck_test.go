@@ -63,7 +63,7 @@ func TestWhatHangsIsNamedOnTheLocalMarathon(t *testing.T) {
 		t.Errorf("%s is explained by %q, expected %s", id, last[id], missing[id])
 	}
 
-	words := regexp.MustCompile(`^stopping since \d\d:\d\d:\d\d UTC: deployment [0-9a-f-]+ is under way, the task that ran before, on 127.0.0.1, has not ended \(taskKillGracePeriodSeconds 30\)$`)
+	words := regexp.MustCompile(`^stopping since \d\d:\d\d:\d\d UTC: deployment [0-9a-f-]+ is in progress, the task that ran before, on 127.0.0.1, has not ended \(taskKillGracePeriodSeconds 30\)$`)
 	ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	removal := plan.Plan{Changes: []plan.Change{{ID: "/gone", Kind: manifests.KindApp, Action: plan.Delete}}}

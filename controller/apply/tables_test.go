@@ -30,13 +30,13 @@ func TestConverged(t *testing.T) {
 		"one short":                   {plain, marathon.Status{Running: 1, Staged: 1}, "1 of 2 running"},
 		"one too many":                {plain, marathon.Status{Running: 3}, "3 of 2 running"},
 		"no deployment is not enough": {plain, marathon.Status{}, "0 of 2 running"},
-		"deployment":                  {plain, marathon.Status{Running: 2, Deployments: []string{"d"}}, "2 of 2 running, deployment d is under way"},
+		"deployment":                  {plain, marathon.Status{Running: 2, Deployments: []string{"d"}}, "2 of 2 running, deployment d is in progress"},
 		"deployment of several":       {plain, marathon.Status{Running: 2, Deployments: []string{"array"}}, ""},
-		"two deployments":             {plain, marathon.Status{Running: 2, Deployments: []string{"array", "d"}}, "2 of 2 running, deployment d is under way"},
-		"of several, with readiness":  {ready, marathon.Status{Running: 2, Deployments: []string{"array"}}, "2 of 2 running, deployment array is under way"},
+		"two deployments":             {plain, marathon.Status{Running: 2, Deployments: []string{"array", "d"}}, "2 of 2 running, deployment d is in progress"},
+		"of several, with readiness":  {ready, marathon.Status{Running: 2, Deployments: []string{"array"}}, "2 of 2 running, deployment array is in progress"},
 		"of several, one short":       {plain, marathon.Status{Running: 1, Deployments: []string{"array"}}, "1 of 2 running"},
-		"old task":                    {plain, marathon.Status{Running: 2, Outdated: 1}, "1 of 2 running are of an older configuration"},
-		"tasks not read":              {plain, marathon.Status{Running: 2, Outdated: -1}, "whether tasks of an older configuration run is not known"},
+		"old task":                    {plain, marathon.Status{Running: 2, Outdated: 1}, "1 of 2 running are of an older version"},
+		"tasks not read":              {plain, marathon.Status{Running: 2, Outdated: -1}, "cannot tell whether tasks of an older version are running"},
 		"healthy":                     {asked, marathon.Status{Running: 2, Healthy: 2}, ""},
 		"not healthy":                 {asked, marathon.Status{Running: 2, Healthy: 1, Unhealthy: 1}, "2 of 2 running, 1 healthy"},
 		"not checked":                 {plain, marathon.Status{Running: 2, Healthy: 0}, ""},
@@ -154,7 +154,7 @@ func TestExplanations(t *testing.T) {
 			"2 of 2 running, 1 healthy: /health has not passed yet for 1 (grace period 300 s)"},
 		"readiness": {image, marathon.Status{Running: 2}, nil, evidence{deployments: []marathon.Deployment{readiness}}, "2 of 2 running: readiness check warm answers 503"},
 		"turn": {image, marathon.Status{}, nil, evidence{deployments: []marathon.Deployment{turn}},
-			"0 of 2 running: it waits its turn: deployment d is at step 2 of 3: ScaleApplication /db"},
+			"0 of 2 running: waiting for earlier steps: deployment d is at step 2 of 3: ScaleApplication /db"},
 		"pulling": {image, marathon.Status{Staged: 1}, nil, evidence{}, "0 of 2 running: 1 staging: fetching image nginx:1"},
 		"staging": {image, marathon.Status{Staged: 1}, []marathon.Task{task("t1", "h1", "TASK_STAGING")}, evidence{queue: []marathon.QueueItem{taken}},
 			"0 of 2 running: staging since 00:00:48 UTC on h1: fetching image nginx:1"},
@@ -166,7 +166,7 @@ func TestExplanations(t *testing.T) {
 			"0 of 2 running: 57 of 57 offers refused, all for cpus: requires 99999; staging since 00:00:48 UTC on h1"},
 		"offers taken, nothing staged": {image, marathon.Status{}, nil, evidence{queue: []marathon.QueueItem{taken}}, "0 of 2 running: offers are being accepted"},
 		"one does not end": {graceful, marathon.Status{Running: 2, Outdated: 1}, []marathon.Task{task("t1", "h1", "TASK_RUNNING"), task("t2", "h2", "TASK_KILLING")}, evidence{},
-			"2 of 2 running (1 of an older configuration): the task is being killed since at least 00:00:40 UTC on h2 and has not ended (taskKillGracePeriodSeconds 60)"},
+			"2 of 2 running (1 of an older version): the task is being killed since at least 00:00:40 UTC on h2 and has not ended (taskKillGracePeriodSeconds 60)"},
 		"several do not end": {image, marathon.Status{Running: 1}, []marathon.Task{task("t3", "h1", "TASK_KILLING"), task("t2", "h2", "TASK_KILLING")}, evidence{},
 			"1 of 2 running: 2 tasks are being killed and have not ended, the first since at least 00:00:40 UTC on h2 (no taskKillGracePeriodSeconds)"},
 		"unreachable": {image, marathon.Status{Running: 1}, []marathon.Task{task("t2", "h2", "TASK_UNREACHABLE")}, evidence{queue: []marathon.QueueItem{taken}},
@@ -175,8 +175,8 @@ func TestExplanations(t *testing.T) {
 			"1 of 2 running: the task is unreachable since at least 00:00:41 UTC on h2: Marathon starts another after 300 s and gives it up after 600 s (unreachableStrategy)"},
 		"unreachable, waited for": {waiting(&manifests.UnreachableStrategy{Disabled: true}), marathon.Status{}, []marathon.Task{task("t2", "h2", "TASK_UNREACHABLE"), task("t4", "h3", "TASK_UNREACHABLE")}, evidence{},
 			"0 of 2 running: 2 tasks are unreachable, the first since at least 00:00:41 UTC on h2: Marathon waits for them and starts no other (unreachableStrategy disabled)"},
-		"too many": {image, marathon.Status{Running: 3}, nil, evidence{}, "3 of 2 running: 1 too many, which Marathon ends by itself"},
-		"old ones": {image, marathon.Status{Running: 2, Outdated: 2}, nil, evidence{}, "2 of 2 running (2 of an older configuration)"},
+		"too many": {image, marathon.Status{Running: 3}, nil, evidence{}, "3 of 2 running: 1 surplus, which Marathon will kill"},
+		"old ones": {image, marathon.Status{Running: 2, Outdated: 2}, nil, evidence{}, "2 of 2 running (2 of an older version)"},
 	} {
 		c.evidence.now = now
 		c.evidence.seen = &sightings{first: map[string]time.Time{"t2 TASK_KILLING": now.Add(-20 * time.Second), "t2 TASK_UNREACHABLE": now.Add(-19 * time.Second)}}
@@ -201,7 +201,7 @@ func TestExplain(t *testing.T) {
 			}
 		}
 		c.unreadable = &marathon.Error{Status: 503, Message: "away", Sent: true}
-		if got := a.Explain(t.Context(), "/up"); !strings.Contains(got, "not known") {
+		if got := a.Explain(t.Context(), "/up"); !strings.Contains(got, "unknown") {
 			t.Errorf("unreadable: %q", got)
 		}
 	})

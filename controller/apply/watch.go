@@ -74,7 +74,7 @@ func (r *run) readItems(items []*item) bool {
 		}, r.readPod)
 	}
 	if r.lookErr != nil {
-		r.options.Log.Debug("look failed", "error", r.lookErr)
+		r.options.Log.Debug("cannot read Marathon", "error", r.lookErr)
 	}
 	return r.lookErr == nil
 }
@@ -210,7 +210,7 @@ func (r *run) judgeGroup(it *item) {
 	case conflict && it.unanswered:
 		r.finish(it, Applied, "")
 	case conflict:
-		r.finish(it, Blocked, "somebody else has made one of this id meanwhile: plan again")
+		r.finish(it, Blocked, "another client has created one with this id in the meantime: run plan again")
 	case it.uncertain:
 		r.again(it)
 	case !slices.ContainsFunc(r.deployments, func(d marathon.Deployment) bool { return d.ID == it.outcome.Deployment }):
@@ -236,9 +236,9 @@ func (r *run) judgeUncertain(it *item) {
 	differs, fields := it.live.differences(it.change.App, it.change.Pod, &r.req.Cluster)
 	switch {
 	case it.live.missing() && exists:
-		r.finish(it, Blocked, "Marathon says that it exists, and does not show it: it belongs to somebody whose apps the user of Pacer may not see")
+		r.finish(it, Blocked, "Marathon reports a conflict but does not return it: Pacer's user has no permission to view it")
 	case exists && differs:
-		r.finish(it, Blocked, "somebody else has made one of this id meanwhile, which differs"+inFields(fields)+": plan again")
+		r.finish(it, Blocked, "another client has created one with this id in the meantime, which differs"+inFields(fields)+": run plan again")
 	case it.live.missing() || differs:
 		r.again(it)
 	default:
@@ -283,7 +283,7 @@ func (r *run) judgeDelete(it *item) {
 		r.finish(it, Failed, fmt.Sprintf("its tasks have not ended within %s: %s", it.deadline, stopping(it.was, holding[0], it.outcome.Began)))
 	case r.late(it):
 		it.outcome.Transient = true
-		r.finish(it, Failed, "it is there still, or somebody else has made it again")
+		r.finish(it, Failed, "still present after the delete, or recreated by another client")
 	}
 }
 
@@ -342,10 +342,10 @@ func (r *run) takenOver(it *item, now time.Time) bool {
 	case now.Sub(it.differsSince) < r.doubt():
 	case it.live.missing():
 		it.outcome.Transient = true
-		r.finish(it, Failed, "somebody else has deleted it while it was rolled out")
+		r.finish(it, Failed, "during the rollout, another client deleted it")
 	default:
 		it.outcome.Transient = true
-		r.finish(it, Failed, "somebody else has changed it while it was rolled out"+inFields(fields))
+		r.finish(it, Failed, "during the rollout, another client changed it"+inFields(fields))
 	}
 	return differs || it.live.missing()
 }
@@ -404,7 +404,7 @@ func (r *run) drive(it *item, now time.Time) {
 	ctx, cancel := r.writing()
 	receipt, err := r.restart(ctx, it)
 	cancel()
-	r.options.Log.Info("rollout taken up again", "id", it.id(), "deployment", receipt.Deployment, "error", err)
+	r.options.Log.Info("rollout resumed", "id", it.id(), "deployment", receipt.Deployment, "error", err)
 	if err == nil {
 		it.drives++
 		r.began(it, receipt)
@@ -524,5 +524,5 @@ func (r *run) fullExplanation(it *item) string {
 			l = again
 		}
 	}
-	return fmt.Sprintf("not up within %s: %s", it.deadline, r.explained(r.evidence(r.ctx), it, l))
+	return fmt.Sprintf("not converged within %s: %s", it.deadline, r.explained(r.evidence(r.ctx), it, l))
 }

@@ -15,7 +15,7 @@ func (w *work) deletes() []*draft {
 	var drafts []*draft
 	for id, o := range w.in.Inventory {
 		if o.Kind != manifests.KindGroup && w.isLive(id, o.Kind) && w.gone(id) {
-			reason := "not in git any more"
+			reason := "no longer defined in git"
 			if o.File != "" {
 				reason += ", applied last from " + o.File
 			}
@@ -42,7 +42,7 @@ func (w *work) foreignDeletes() []*draft {
 	var drafts []*draft
 	add := func(id string, kind manifests.Kind) {
 		if !w.owns(id, kind) && w.gone(id) {
-			drafts = append(drafts, w.delete(id, kind, "", "not in git, and with exclusive: true the scope "+w.in.Policy.Scope+" holds nothing else"))
+			drafts = append(drafts, w.delete(id, kind, "", "not defined in git, and with exclusive: true the scope "+w.in.Policy.Scope+" contains nothing else"))
 		}
 	}
 	for id := range w.in.Live.Apps {
@@ -107,7 +107,7 @@ func (w *work) emptiedGroups(drafts []*draft) []*draft {
 	for g, empty := range emptied {
 		if empty {
 			d := &draft{live: true, Change: Change{ID: g, Kind: manifests.KindGroup, Action: Delete, Fields: []manifests.FieldDiff{}}}
-			d.Reason = "nothing is left in it"
+			d.Reason = "it is empty"
 			_, d.mine = w.in.Inventory[g]
 			w.owned[g] = cmp.Or(w.in.Inventory[g], Emptied)
 			groups = append(groups, d)

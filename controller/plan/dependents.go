@@ -29,8 +29,8 @@ func holdDependents(w *work, drafts []*draft) {
 			continue
 		}
 		if on, why := w.downBelow(d.ID, dependencies.Of(d.ID), down); on != "" {
-			d.hold(fmt.Sprintf("it depends on %s, %s: mend that first", on, why))
-			down.add(d.ID, "which is held back, too")
+			d.hold(fmt.Sprintf("it depends on %s, %s: fix that first", on, why))
+			down.add(d.ID, "which is blocked, too")
 		}
 	}
 }
@@ -137,9 +137,9 @@ func (w *work) hidden(id string, down down) string {
 	case down.there == nil || down.there[id]:
 		return ""
 	case w.brokenAbove(manifests.ParentID(id)):
-		return "which does not run and lies in a group whose manifest has an error"
+		return "which does not run and is in a group whose manifest has an error"
 	case len(files) > 0 && w.inScope(id):
-		return "which does not run and may stand in " + files[0] + ", which cannot be read"
+		return "which does not run and may be defined in " + files[0] + ", which cannot be read"
 	}
 	return ""
 }

@@ -41,10 +41,10 @@ func TestDependentsOfAFailureWait(t *testing.T) {
 		"/shop/data/q": {Hash: hash("/shop/data/q"), Reason: "no offers"},
 	}
 	held := map[string]string{
-		"/shop/api":  "it depends on /shop/db, which failed: exit code 127: mend that first",
-		"/shop/web":  "it depends on /shop/api, which is held back, too: mend that first",
-		"/shop/late": "it depends on /shop/data/q, which failed: no offers: mend that first",
-		"/shop/in/x": "it depends on /shop/web, which is held back, too: mend that first",
+		"/shop/api":  "it depends on /shop/db, which failed: exit code 127: fix that first",
+		"/shop/web":  "it depends on /shop/api, which is blocked, too: fix that first",
+		"/shop/late": "it depends on /shop/data/q, which failed: no offers: fix that first",
+		"/shop/in/x": "it depends on /shop/web, which is blocked, too: fix that first",
 	}
 	changes := map[string]Change{}
 	for _, c := range Compute(in).Changes {
@@ -103,15 +103,15 @@ func TestDependentsOfABrokenManifestWait(t *testing.T) {
 		return held
 	}
 	want := map[string]string{
-		"/shop/web":  "it depends on /shop/db, whose manifest has an error and which does not run: mend that first",
-		"/shop/next": "it depends on /shop/web, which is held back, too: mend that first",
-		"/shop/all":  "it depends on /shop/data/q, whose manifest has an error and which does not run: mend that first",
-		"/shop/deep": "it depends on /shop/lost/q, which does not run and lies in a group whose manifest has an error: mend that first",
+		"/shop/web":  "it depends on /shop/db, whose manifest has an error and which does not run: fix that first",
+		"/shop/next": "it depends on /shop/web, which is blocked, too: fix that first",
+		"/shop/all":  "it depends on /shop/data/q, whose manifest has an error and which does not run: fix that first",
+		"/shop/deep": "it depends on /shop/lost/q, which does not run and is in a group whose manifest has an error: fix that first",
 	}
 	if d := cmp.Diff(want, compute()); d != "" {
 		t.Error(d)
 	}
-	want["/shop/typo"] = "it depends on /shop/bd, which does not run and may stand in apps/bad.yaml, which cannot be read: mend that first"
+	want["/shop/typo"] = "it depends on /shop/bd, which does not run and may be defined in apps/bad.yaml, which cannot be read: fix that first"
 	if d := cmp.Diff(want, compute("apps/bad.yaml")); d != "" {
 		t.Error(d)
 	}

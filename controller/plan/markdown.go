@@ -73,7 +73,7 @@ func (r Printer) markdownChanges(b *strings.Builder, p Plan) {
 		_, words, _ := strings.Cut(headline(c), " ")
 		why := code(c.Reason)
 		if c.Blocked != nil {
-			why += "<br>held back: " + code(*c.Blocked)
+			why += "<br>blocked: " + code(*c.Blocked)
 		}
 		if o := of[outcomeKey{c.Kind, c.ID}]; o != nil {
 			why += "<br>" + code(outcomeWords(*o))

@@ -27,8 +27,8 @@ func holdDoubted(w *work, d *draft) string {
 	if d.Action != Create || !w.in.Doubted[d.ID] {
 		return ""
 	}
-	return fmt.Sprintf("%d apps and pods that this sync applied are missing from Marathon's list at once, and at most %d are created again unasked: "+
-		"pacer approve them if they are really gone, or give marathon.url another address of this Marathon, whose list is then asked too",
+	return fmt.Sprintf("%d apps and pods that this sync applied are missing from Marathon's list at once, and at most %d are recreated without approval: "+
+		"run pacer approve if they are really gone, or add another address of this Marathon to marathon.url, whose list is then compared",
 		len(w.in.Doubted), w.in.Policy.MostMissing(len(w.in.Inventory)))
 }
 
@@ -38,5 +38,5 @@ func holdDoubtedDeletes(w *work, d *draft) string {
 		return ""
 	}
 	return fmt.Sprintf("%d apps and pods that this sync applied are missing from Marathon's list at once: "+
-		"nothing is deleted by that list until they are listed again, approved, or known to be gone", len(w.in.Doubted))
+		"nothing is deleted based on that list until they are listed again, approved, or known to be gone", len(w.in.Doubted))
 }

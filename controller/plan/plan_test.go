@@ -146,9 +146,9 @@ func TestTruthTable(t *testing.T) {
 		{"only instances differ", world{git: withThree, live: withWeb, owned: []string{"/shop/web"}}, []string{"scale /shop/web"}},
 		{"differs", world{git: withWeb, live: map[string]string{"/shop/cart": cart, "/shop/web": webOther}, owned: []string{"/shop/web"}}, []string{"update (restart) /shop/web"}},
 		{"differs and is not ours", world{git: withThree, live: withWeb, owned: []string{}}, []string{
-			"scale /shop/web blocked: Marathon has this app already, and this sync did not put it there: pacer approve it, or set adopt: true"}},
+			"scale /shop/web blocked: Marathon has this app already, and this sync did not create it: run pacer approve, or set adopt: true"}},
 		{"differs, not known whether it is ours", world{git: withThree, live: withWeb}, []string{
-			"scale /shop/web blocked: Marathon has this app already, and this sync did not put it there: pacer approve it, or set adopt: true"}},
+			"scale /shop/web blocked: Marathon has this app already, and this sync did not create it: run pacer approve, or set adopt: true"}},
 		{"differs and is adopted", world{git: withThree, live: withWeb, owned: []string{}, policy: Policy{Adopt: true}}, []string{"scale /shop/web"}},
 		{"differs and is approved", world{git: withThree, live: withWeb, owned: []string{}, policy: Policy{Approved: map[string]bool{"/shop/web": true}}}, []string{"scale /shop/web"}},
 		{"another kind", world{git: map[string]string{"/shop/pod": simple("/shop/pod", "")}, pods: map[string]string{"/shop/pod": onePod}}, []string{
@@ -159,14 +159,14 @@ func TestTruthTable(t *testing.T) {
 		{"gone from git, prune off", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneOff, Approved: map[string]bool{"/shop/web": true}}}, []string{
 			"delete /shop/web blocked: prune is off: set prune: confirm or on for this sync, or delete it in Marathon"}},
 		{"gone from git, prune confirm", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneConfirm}}, []string{
-			"delete /shop/web blocked: prune: confirm asks first: pacer approve it, or put it back into git"}},
+			"delete /shop/web blocked: prune: confirm requires approval: run pacer approve, or add it to git again"}},
 		{"gone from git, confirmed", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneConfirm, Approved: map[string]bool{"/shop/web": true}}}, []string{"delete /shop/web"}},
 		{"Pacer itself, gone from git and approved", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Scope: "/", Prune: PruneOn, Self: "/shop/web", Approved: map[string]bool{"/shop/web": true}}}, []string{
-			"delete /shop/web blocked: Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"}},
+			"delete /shop/web blocked: Pacer itself runs as this app: to stop it, do that in Marathon"}},
 		{"Pacer itself, never ours", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true, Self: "/shop/web"}}, []string{
-			"delete /shop/web blocked: Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"}},
+			"delete /shop/web blocked: Pacer itself runs as this app: to stop it, do that in Marathon"}},
 		{"Pacer itself, scaled to nothing and approved", world{git: withNone, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Self: "/shop/web", Approved: map[string]bool{"/shop/web": true}}}, []string{
-			"scale /shop/web blocked: Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"}},
+			"scale /shop/web blocked: Pacer itself runs as this app: to stop it, do that in Marathon"}},
 		{"Pacer itself, scaled", world{git: withThree, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Self: "/shop/web"}}, []string{"scale /shop/web"}},
 		{"another app scaled to nothing", world{git: withNone, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Self: "/shop/cart"}}, []string{"scale /shop/web"}},
 		{"gone from both", world{git: keep, live: keep, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneOn}}, []string{}},
@@ -178,30 +178,30 @@ func TestTruthTable(t *testing.T) {
 		{"never ours, exclusive for all of Marathon", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Scope: "/", Prune: PruneOn, Exclusive: true}}, []string{}},
 		{"never ours, exclusive with prune off", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneOff, Exclusive: true}}, []string{}},
 		{"never ours, exclusive with prune confirm", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneConfirm, Exclusive: true}}, []string{
-			"delete /shop/web blocked: prune: confirm asks first: pacer approve it, or define it in git, where it never was: exclusive: true deletes what is not there"}},
+			"delete /shop/web blocked: prune: confirm requires approval: run pacer approve, or define it in git, where it never was: exclusive: true deletes everything else"}},
 		{"never ours, exclusive and confirmed", world{git: keep, live: withWeb, owned: []string{}, policy: Policy{Prune: PruneConfirm, Exclusive: true, Approved: map[string]bool{"/shop/web": true}}}, []string{"delete /shop/web"}},
 		{"persistent data that was never ours, in an exclusive scope", world{git: keep, live: map[string]string{"/shop/cart": cart, "/shop/db": persistent}, owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true}}, []string{
-			"delete /shop/db blocked: its persistent volumes, with all data in them, go with it: pacer approve it, or define it in git, where it never was: exclusive: true deletes what is not there"}},
+			"delete /shop/db blocked: its persistent volumes and all their data are deleted, too: run pacer approve, or define it in git, where it never was: exclusive: true deletes everything else"}},
 		{"more than allowed that were never ours, in an exclusive scope", world{git: keep, live: many(2), owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true, MaxDeletes: MaxDeletes{Count: 1}}}, []string{
-			"delete /shop/x0 blocked: 2 deletes at once are more than the 1 that maxDeletes allows: pacer approve them, or raise maxDeletes",
-			"delete /shop/x1 blocked: 2 deletes at once are more than the 1 that maxDeletes allows: pacer approve them, or raise maxDeletes"}},
+			"delete /shop/x0 blocked: 2 deletions at once exceed the 1 that maxDeletes allows: run pacer approve, or raise maxDeletes",
+			"delete /shop/x1 blocked: 2 deletions at once exceed the 1 that maxDeletes allows: run pacer approve, or raise maxDeletes"}},
 		{"never ours, in an exclusive scope after a loss of state", world{git: keep, live: many(1), owned: []string{}, policy: Policy{Prune: PruneOn, Exclusive: true, Approved: map[string]bool{"/shop/x0": true}}, change: func(in *Input) {
 			in.StateLost = "stored state was lost"
-		}}, []string{"delete /shop/x0 blocked: stored state was lost: what this sync has not applied is not deleted"}},
+		}}, []string{"delete /shop/x0 blocked: stored state was lost: apps that this sync has not applied are not deleted"}},
 		{"ours, after a loss of state", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneOn, Exclusive: true}, change: func(in *Input) {
 			in.StateLost = "stored state was lost"
 		}}, []string{"delete /shop/web"}},
 		{"not known whether ours", world{git: keep, live: withWeb, policy: Policy{Scope: "/", Prune: PruneOn}}, []string{}},
 		{"not known whether ours, prune on for a scope", world{git: keep, live: withWeb, policy: Policy{Prune: PruneOn}}, []string{}},
 		{"not known whether ours, in an exclusive scope", world{git: keep, live: withWeb, policy: Policy{Prune: PruneOn, Exclusive: true}}, []string{
-			"delete /shop/web blocked: it is not known what this sync has applied: nothing is deleted until the inventory is known"}},
+			"delete /shop/web blocked: the inventory of this sync is unknown: nothing is deleted until it is known"}},
 		{"ours as another kind", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneOn}, change: func(in *Input) {
 			in.Inventory["/shop/web"] = Owned{Kind: manifests.KindPod}
 		}}, []string{}},
 		{"ours as another kind, in an exclusive scope after a loss of state", world{git: keep, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Prune: PruneOn, Exclusive: true}, change: func(in *Input) {
 			in.Inventory["/shop/web"] = Owned{Kind: manifests.KindPod}
 			in.StateLost = "stored state was lost"
-		}}, []string{"delete /shop/web blocked: stored state was lost: what this sync has not applied is not deleted"}},
+		}}, []string{"delete /shop/web blocked: stored state was lost: apps that this sync has not applied are not deleted"}},
 
 		{"outside of the scope", world{
 			git:   map[string]string{"/shop/cart": cart, "/other/web": simple("/other/web", ""), "/shopping/web": simple("/shopping/web", "")},
@@ -218,28 +218,28 @@ func TestTruthTable(t *testing.T) {
 		{"an unreadable file", world{git: withThree, live: many(1), owned: []string{"/shop/x0"}, policy: Policy{Prune: PruneOn, Approved: map[string]bool{"/shop/x0": true}}, change: func(in *Input) {
 			in.Desired.Unreadable = []string{"apps/bad.json", "z"}
 		}}, []string{"create /shop/web",
-			"delete /shop/x0 blocked: apps/bad.json and 1 more cannot be read and might describe this: mend them, till then nothing is deleted"}},
+			"delete /shop/x0 blocked: apps/bad.json and 1 more cannot be read and might define this: nothing is deleted until they are fixed"}},
 		{"an empty source", world{live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Scope: "/", Prune: PruneOn, Approved: map[string]bool{"/shop/web": true}}}, []string{
-			"delete /shop/web blocked: git describes no app and no pod in /: an empty source deletes nothing; if it is meant, delete this in Marathon"}},
+			"delete /shop/web blocked: git defines no apps or pods in /: an empty source deletes nothing; if intended, delete this in Marathon"}},
 		{"a source with a group only", world{live: withWeb, owned: []string{"/shop/web"}, policy: Policy{Scope: "/", Prune: PruneOn}, change: func(in *Input) {
 			in.Desired.Items = []manifests.Item{{ID: "/shop", Kind: manifests.KindGroup, Group: &manifests.Group{ID: "/shop"}}}
 		}}, []string{
-			"delete /shop/web blocked: git describes no app and no pod in /: an empty source deletes nothing; if it is meant, delete this in Marathon"}},
+			"delete /shop/web blocked: git defines no apps or pods in /: an empty source deletes nothing; if intended, delete this in Marathon"}},
 
 		{"failed before", world{git: withThree, live: keep, owned: []string{}, change: func(in *Input) {
 			in.Failed = map[string]Failure{"/shop/web": {Hash: hash(webThree), Reason: "exit code 127"}}
 			in.Policy.Approved = map[string]bool{"/shop/web": true}
-		}}, []string{"create /shop/web blocked: this definition failed: exit code 127: change it, it is not tried again as it is"}},
+		}}, []string{"create /shop/web blocked: this definition failed: exit code 127: it is not retried until the definition changes"}},
 		{"failed before, and changed since", world{git: withWeb, live: keep, owned: []string{}, change: func(in *Input) {
 			in.Failed = map[string]Failure{"/shop/web": {Hash: hash(webThree), Reason: "exit code 127"}}
 		}}, []string{"create /shop/web"}},
 
 		{"drift of a definition, reported", world{git: withWeb, live: withThree, owned: []string{"/shop/web"}, policy: Policy{ReportDrift: true}, change: func(in *Input) {
 			in.Inventory["/shop/web"] = Owned{Kind: manifests.KindApp, Revision: "r1", Hash: hash(web)}
-		}}, []string{"scale /shop/web blocked: drift is only reported: pacer approve it to put it back, or set drift: heal"}},
+		}}, []string{"scale /shop/web blocked: drift is only reported: run pacer approve to revert it, or set drift: heal"}},
 		{"drift at a revision, reported", world{git: withWeb, live: keep, owned: []string{"/shop/web"}, policy: Policy{ReportDrift: true}, change: func(in *Input) {
 			in.Inventory["/shop/web"] = Owned{Kind: manifests.KindApp, Revision: "r2"}
-		}}, []string{"create /shop/web blocked: drift is only reported: pacer approve it to put it back, or set drift: heal"}},
+		}}, []string{"create /shop/web blocked: drift is only reported: run pacer approve to revert it, or set drift: heal"}},
 		{"a new definition is no drift", world{git: withThree, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{ReportDrift: true}, change: func(in *Input) {
 			in.Inventory["/shop/web"] = Owned{Kind: manifests.KindApp, Revision: "r1", Hash: hash(web)}
 		}}, []string{"scale /shop/web"}},
@@ -248,9 +248,9 @@ func TestTruthTable(t *testing.T) {
 		}}, []string{"scale /shop/web"}},
 
 		{"persistent data", world{git: keep, live: map[string]string{"/shop/cart": cart, "/shop/db": persistent}, owned: []string{"/shop/db"}, policy: Policy{Prune: PruneOn}}, []string{
-			"delete /shop/db blocked: its persistent volumes, with all data in them, go with it: pacer approve it, or put it back into git"}},
+			"delete /shop/db blocked: its persistent volumes and all their data are deleted, too: run pacer approve, or add it to git again"}},
 		{"persistent data that is to be confirmed anyway", world{git: keep, live: map[string]string{"/shop/cart": cart, "/shop/db": persistent}, owned: []string{"/shop/db"}, policy: Policy{Prune: PruneConfirm}}, []string{
-			"delete /shop/db blocked: its persistent volumes, with all data in them, go with it: pacer approve it, or put it back into git"}},
+			"delete /shop/db blocked: its persistent volumes and all their data are deleted, too: run pacer approve, or add it to git again"}},
 		{"persistent data, approved", world{git: keep, live: map[string]string{"/shop/cart": cart, "/shop/db": persistent}, owned: []string{"/shop/db"}, policy: Policy{Prune: PruneOn, Approved: map[string]bool{"/shop/db": true}}}, []string{"delete /shop/db"}},
 		{"what Marathon would refuse", world{git: map[string]string{"/shop/db": strings.Replace(persistent, `0.1`, `0.2`, 1)}, live: map[string]string{"/shop/db": persistent}, owned: []string{"/shop/db"}}, []string{
 			"update (restart) /shop/db blocked: Marathon would refuse this update: /app(0)/cpus: "}},
@@ -258,20 +258,20 @@ func TestTruthTable(t *testing.T) {
 		{"more is missing than is believed", world{git: withWeb, live: many(1), owned: []string{"/shop/web", "/shop/x0", "/shop/gone"}, policy: Policy{Prune: PruneOn, MaxDeletes: MaxDeletes{Count: 1}}, change: func(in *Input) {
 			in.Doubted = map[string]bool{"/shop/web": true, "/shop/gone": true}
 		}}, []string{
-			"create /shop/web blocked: 2 apps and pods that this sync applied are missing from Marathon's list at once, and at most 1 are created again unasked: pacer approve them if they are really gone, or give marathon.url another address of this Marathon, whose list is then asked too",
-			"delete /shop/x0 blocked: 2 apps and pods that this sync applied are missing from Marathon's list at once: nothing is deleted by that list until they are listed again, approved, or known to be gone"}},
+			"create /shop/web blocked: 2 apps and pods that this sync applied are missing from Marathon's list at once, and at most 1 are recreated without approval: run pacer approve if they are really gone, or add another address of this Marathon to marathon.url, whose list is then compared",
+			"delete /shop/x0 blocked: 2 apps and pods that this sync applied are missing from Marathon's list at once: nothing is deleted based on that list until they are listed again, approved, or known to be gone"}},
 		{"more is missing than is believed, approved", world{git: withWeb, live: keep, owned: []string{"/shop/web"}, policy: Policy{Approved: map[string]bool{"/shop/web": true}}, change: func(in *Input) {
 			in.Doubted = map[string]bool{"/shop/web": true}
 		}}, []string{"create /shop/web"}},
 
 		{"as many deletes as allowed", world{git: keep, live: many(2), owned: []string{"/shop/x0", "/shop/x1"}, policy: Policy{Prune: PruneOn, MaxDeletes: MaxDeletes{Count: 2}}}, []string{"delete /shop/x0", "delete /shop/x1"}},
 		{"more deletes than allowed", world{git: keep, live: many(3), owned: []string{"/shop/x0", "/shop/x1", "/shop/x2"}, policy: Policy{Prune: PruneOn, MaxDeletes: MaxDeletes{Count: 2}, Approved: map[string]bool{"/shop/x1": true}}}, []string{
-			"delete /shop/x0 blocked: 3 deletes at once are more than the 2 that maxDeletes allows: pacer approve them, or raise maxDeletes",
+			"delete /shop/x0 blocked: 3 deletions at once exceed the 2 that maxDeletes allows: run pacer approve, or raise maxDeletes",
 			"delete /shop/x1",
-			"delete /shop/x2 blocked: 3 deletes at once are more than the 2 that maxDeletes allows: pacer approve them, or raise maxDeletes"}},
+			"delete /shop/x2 blocked: 3 deletions at once exceed the 2 that maxDeletes allows: run pacer approve, or raise maxDeletes"}},
 		{"a larger share than allowed", world{git: keep, live: many(2), owned: []string{"/shop/cart", "/shop/x0", "/shop/x1"}, policy: Policy{Prune: PruneOn, MaxDeletes: MaxDeletes{Count: 5, Percent: 20}}}, []string{
-			"delete /shop/x0 blocked: 2 deletes at once are more than the 1 that maxDeletes allows: pacer approve them, or raise maxDeletes",
-			"delete /shop/x1 blocked: 2 deletes at once are more than the 1 that maxDeletes allows: pacer approve them, or raise maxDeletes"}},
+			"delete /shop/x0 blocked: 2 deletions at once exceed the 1 that maxDeletes allows: run pacer approve, or raise maxDeletes",
+			"delete /shop/x1 blocked: 2 deletions at once exceed the 1 that maxDeletes allows: run pacer approve, or raise maxDeletes"}},
 		{"a share is rounded up", world{git: keep, live: many(1), owned: []string{"/shop/cart", "/shop/x0"}, policy: Policy{Prune: PruneOn, MaxDeletes: MaxDeletes{Percent: 20}}}, []string{"delete /shop/x0"}},
 	}
 	for _, c := range cases {
@@ -595,7 +595,7 @@ func TestMetadataTouchesNoTaskAndSaysSo(t *testing.T) {
 	git := simple("/shop/web", `, "executorResources": {"cpus": 0.2, "mem": 32}`)
 	in := world{git: map[string]string{"/shop/web": git}, live: map[string]string{"/shop/web": live}, owned: []string{"/shop/web"}}.input(t)
 	p := Compute(in)
-	if len(p.Changes) != 1 || p.Changes[0].Action != Update || p.Changes[0].Restart || !strings.Contains(p.Changes[0].Reason, "Marathon forgets it with the next change of its leader") {
+	if len(p.Changes) != 1 || p.Changes[0].Action != Update || p.Changes[0].Restart || !strings.Contains(p.Changes[0].Reason, "loses it on leader failover") {
 		t.Errorf("got %+v", p.Changes)
 	}
 }

@@ -84,7 +84,7 @@ func holdSelf(w *work, d *draft) string {
 	if w.in.Policy.Self == "" || d.ID != w.in.Policy.Self || d.Action != Delete && !none {
 		return ""
 	}
-	return "Pacer itself runs as this app, and would not be there any more: to stop it, do that in Marathon"
+	return "Pacer itself runs as this app: to stop it, do that in Marathon"
 }
 
 // holdFailed: a definition whose rollout failed is not tried until it changes.
@@ -94,7 +94,7 @@ func holdFailed(w *work, d *draft) string {
 	if !failed || d.Revert || d.Action == Delete || f.Hash != d.Hash {
 		return ""
 	}
-	return "this definition failed: " + f.Words() + ": change it, it is not tried again as it is"
+	return "this definition failed: " + f.Words() + ": it is not retried until the definition changes"
 }
 
 // holdUnreadable: what stands in a file that cannot be read is not known.
@@ -104,9 +104,9 @@ func holdUnreadable(w *work, d *draft) string {
 	case d.Action != Delete || len(files) == 0:
 		return ""
 	case len(files) == 1:
-		return files[0] + " cannot be read and might describe this: mend it, till then nothing is deleted"
+		return files[0] + " cannot be read and might define this: nothing is deleted until it is fixed"
 	}
-	return fmt.Sprintf("%s and %d more cannot be read and might describe this: mend them, till then nothing is deleted", files[0], len(files)-1)
+	return fmt.Sprintf("%s and %d more cannot be read and might define this: nothing is deleted until they are fixed", files[0], len(files)-1)
 }
 
 // holdEmptySource: that git has nothing at all any more is taken for a mistake.
@@ -119,7 +119,7 @@ func holdEmptySource(w *work, d *draft) string {
 			return ""
 		}
 	}
-	return "git describes no app and no pod in " + w.in.Policy.Scope + ": an empty source deletes nothing; if it is meant, delete this in Marathon"
+	return "git defines no apps or pods in " + w.in.Policy.Scope + ": an empty source deletes nothing; if intended, delete this in Marathon"
 }
 
 // holdUnknownInventory: nothing is deleted while it is not known what is ours.
@@ -127,7 +127,7 @@ func holdUnknownInventory(w *work, d *draft) string {
 	if d.Action != Delete || w.in.Inventory != nil {
 		return ""
 	}
-	return "it is not known what this sync has applied: nothing is deleted until the inventory is known"
+	return "the inventory of this sync is unknown: nothing is deleted until it is known"
 }
 
 // holdStateLost: after a loss of state, what is not in the inventory may well be
@@ -136,7 +136,7 @@ func holdStateLost(w *work, d *draft) string {
 	if d.Action != Delete || d.mine || d.Kind == manifests.KindGroup || w.in.StateLost == "" {
 		return ""
 	}
-	return w.in.StateLost + ": what this sync has not applied is not deleted"
+	return w.in.StateLost + ": apps that this sync has not applied are not deleted"
 }
 
 func holdPruneOff(w *work, d *draft) string {
@@ -151,29 +151,29 @@ func holdAdoption(w *work, d *draft) string {
 	if w.in.Policy.Adopt || d.mine || !d.live || d.Action == Delete {
 		return ""
 	}
-	return "Marathon has this " + string(d.Kind) + " already, and this sync did not put it there: pacer approve it, or set adopt: true"
+	return "Marathon has this " + string(d.Kind) + " already, and this sync did not create it: run pacer approve, or set adopt: true"
 }
 
 func holdDrift(w *work, d *draft) string {
 	if !w.in.Policy.ReportDrift || !d.Drift {
 		return ""
 	}
-	return "drift is only reported: pacer approve it to put it back, or set drift: heal"
+	return "drift is only reported: run pacer approve to revert it, or set drift: heal"
 }
 
 // intoGit says how a delete is averted.
 func (d *draft) intoGit() string {
 	if d.mine {
-		return "put it back into git"
+		return "add it to git again"
 	}
-	return "define it in git, where it never was: exclusive: true deletes what is not there"
+	return "define it in git, where it never was: exclusive: true deletes everything else"
 }
 
 func holdPruneConfirm(w *work, d *draft) string {
 	if d.Action != Delete || w.in.Policy.Prune != PruneConfirm {
 		return ""
 	}
-	return "prune: confirm asks first: pacer approve it, or " + d.intoGit()
+	return "prune: confirm requires approval: run pacer approve, or " + d.intoGit()
 }
 
 // holdPersistent: data that is lost cannot be had back by a revert.
@@ -181,7 +181,7 @@ func holdPersistent(w *work, d *draft) string {
 	if d.Action != Delete || !d.persistent {
 		return ""
 	}
-	return "its persistent volumes, with all data in them, go with it: pacer approve it, or " + d.intoGit()
+	return "its persistent volumes and all their data are deleted, too: run pacer approve, or " + d.intoGit()
 }
 
 // holdMaxDeletes: many deletes at once are taken for a mistake. Approved ones
@@ -212,7 +212,7 @@ func holdMaxDeletes(w *work, drafts []*draft) {
 			w.held[d.ID] = batch
 		}
 		if !w.in.Policy.Approved[d.ID] {
-			d.ask(fmt.Sprintf("%d deletes at once are more than the %d that maxDeletes allows: pacer approve them, or raise maxDeletes", batch, limit))
+			d.ask(fmt.Sprintf("%d deletions at once exceed the %d that maxDeletes allows: run pacer approve, or raise maxDeletes", batch, limit))
 		}
 	}
 }

@@ -158,7 +158,7 @@ func total(p Plan) string {
 	s := p.Summary
 	line := fmt.Sprintf("Plan: %d to create, %d to update, %d to scale, %d to delete, %d unchanged", s.Create, s.Update, s.Scale, s.Delete, s.None)
 	if held := len(p.Changes) - p.Pending(); held > 0 {
-		line += fmt.Sprintf("; %d held back", held)
+		line += fmt.Sprintf("; %d blocked", held)
 	}
 	if n := len(p.NotManaged); n > 0 {
 		line += fmt.Sprintf("; %d not managed", n)

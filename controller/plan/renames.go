@@ -186,7 +186,7 @@ func holdReplaced(w *work, drafts []*draft) {
 			continue
 		}
 		if i := slices.IndexFunc(d.NewForms, func(id string) bool { return coming[id] }); i >= 0 {
-			d.ask(d.NewForms[i] + " may be its new form and is not up yet: this keeps running until that is; pacer approve it to delete it now")
+			d.ask(d.NewForms[i] + ", which may replace it, is not healthy yet: kept until then; run pacer approve to delete it now")
 		}
 	}
 }

@@ -17,11 +17,11 @@ type Healthy struct {
 func (f Failure) Words() string {
 	switch {
 	case f.Restored:
-		return f.Reason + "; the last healthy definition is back in place"
+		return f.Reason + "; reverted to the last healthy definition"
 	case f.NoHealthy:
-		return f.Reason + "; there is nothing to revert to: no definition of it was seen running and healthy"
+		return f.Reason + "; nothing to revert to: no definition of it was ever seen running and healthy"
 	case f.Unrestored != "":
-		return f.Reason + "; putting the last healthy definition back failed too: " + f.Unrestored
+		return f.Reason + "; the revert to the last healthy definition failed, too: " + f.Unrestored
 	}
 	return f.Reason
 }
@@ -75,6 +75,6 @@ func (w *work) restore(item *manifests.Item, h Healthy, f Failure, c manifests.C
 	d := w.change(item, c)
 	d.Revert, d.Hash = true, h.Hash
 	d.Drift = f.Restored // it was back, and somebody changed it since
-	d.Reason = "what git has failed (" + f.Reason + "), so the last healthy definition is put back: " + differ(c.Fields)
+	d.Reason = "git's definition failed (" + f.Reason + "), reverting to the last healthy definition: " + differ(c.Fields)
 	return d
 }

@@ -25,14 +25,14 @@ func TestLastHealthyDefinitionIsPutBack(t *testing.T) {
 		want    string // action, user that is sent, and what holds it back
 		reason  string
 	}{
-		"failed":                     {bad, Policy{Revert: true}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{Reason: "exit code 1"}), "revert good", "what git has failed (exit code 1), so the last healthy definition is put back: user differs"},
+		"failed":                     {bad, Policy{Revert: true}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{Reason: "exit code 1"}), "revert good", "git's definition failed (exit code 1), reverting to the last healthy definition: user differs"},
 		"policy is report":           {bad, Policy{}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{Reason: "exit code 1"}), "", ""},
 		"nothing ran well before":    {bad, Policy{Revert: true}, nil, failed(Failure{Reason: "exit code 1"}), "", ""},
 		"did not fail":               {bad, Policy{Revert: true}, map[string]Healthy{"/shop/web": healthy}, func(*Input, string) {}, "", ""},
-		"is back":                    {good, Policy{Revert: true}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{Reason: "exit code 1", Restored: true}), "update bad blocked: this definition failed: exit code 1; the last healthy definition is back in place: change it, it is not tried again as it is", ""},
+		"is back":                    {good, Policy{Revert: true}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{Reason: "exit code 1", Restored: true}), "update bad blocked: this definition failed: exit code 1; reverted to the last healthy definition: it is not retried until the definition changes", ""},
 		"that failed as well":        {bad, Policy{Revert: true}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{Reason: "exit code 1", Unrestored: "exit code 2"}), "", ""},
 		"is back, and somebody":      {simple("/shop/web", `, "user": "hand"`), Policy{Revert: true}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{Restored: true}), "revert good", ""},
-		"the same, only reported":    {simple("/shop/web", `, "user": "hand"`), Policy{Revert: true, ReportDrift: true}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{Restored: true}), "revert good blocked: drift is only reported: pacer approve it to put it back, or set drift: heal", ""},
+		"the same, only reported":    {simple("/shop/web", `, "user": "hand"`), Policy{Revert: true, ReportDrift: true}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{Restored: true}), "revert good blocked: drift is only reported: run pacer approve to revert it, or set drift: heal", ""},
 		"git has another since":      {bad, Policy{Revert: true}, map[string]Healthy{"/shop/web": healthy}, func(in *Input, _ string) { failed(Failure{})(in, "other") }, "", ""},
 		"an autoscaler's count":      {simple("/shop/web", `, "user": "bad", "instances": 7`), Policy{Revert: true, Instances: Instances{Live: true}}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{}), "revert good 7", ""},
 		"the count alone was at bad": {simple("/shop/web", `, "user": "good", "instances": 7`), Policy{Revert: true}, map[string]Healthy{"/shop/web": healthy}, failed(Failure{}), "revert good", ""},

@@ -60,7 +60,7 @@ func (r Printer) text(p Plan) []byte {
 // scope may be shared with many.
 const mostNotManaged = 20
 
-const notManagedWords = "live in the scope, and neither in git nor applied by this sync as far as is known: left alone"
+const notManagedWords = "live in the scope, and neither defined in git nor known to be applied by this sync: not changed"
 
 func textNotManaged(b *strings.Builder, all []NotManaged) {
 	if len(all) == 0 {
@@ -69,7 +69,7 @@ func textNotManaged(b *strings.Builder, all []NotManaged) {
 	fmt.Fprintf(b, "not managed (%s):\n", notManagedWords)
 	for i, n := range all {
 		if i == mostNotManaged {
-			fmt.Fprintf(b, "    and %d more, which the form json lists\n", len(all)-i)
+			fmt.Fprintf(b, "    and %d more, listed by -o json\n", len(all)-i)
 			break
 		}
 		b.WriteString("    " + visible.Line(n.words()) + "\n")

@@ -129,7 +129,7 @@ func (w *work) compareGroup(item *manifests.Item) *draft {
 	d := w.create(item)
 	if exists {
 		d = w.change(item, manifests.Comparison{Effect: manifests.EffectMetadata})
-		d.Reason = differ(fields) + ": no task is touched"
+		d.Reason = differ(fields) + ": no task restarts"
 	}
 	d.Fields = fields
 	d.Group = desired
@@ -165,7 +165,7 @@ func (w *work) create(item *manifests.Item) *draft {
 	d.Action = Create
 	d.Reason = "a new " + string(item.Kind)
 	if d.Drift {
-		d.Reason = "applied before, and gone from Marathon since"
+		d.Reason = "applied before, and missing from Marathon since"
 	}
 	d.Fields = masked(written(item))
 	for kind, there := range map[manifests.Kind]bool{
@@ -198,7 +198,7 @@ func (w *work) change(item *manifests.Item, c manifests.Comparison) *draft {
 	case manifests.EffectRestart:
 		d.Reason = differ(c.Fields) + ": every task is replaced"
 	default:
-		d.Reason = differ(c.Fields) + ": no task is touched, and Marathon forgets it with the next change of its leader unless something that replaces tasks changes too"
+		d.Reason = differ(c.Fields) + ": no task restarts; Marathon does not persist this field alone and loses it on leader failover"
 	}
 	if d.Drift {
 		d.Reason = "changed in Marathon since it was applied: " + d.Reason

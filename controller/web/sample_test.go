@@ -42,7 +42,7 @@ func in(c controller.Condition, a controller.AppStatus) controller.AppStatus {
 }
 
 func approvable(id string) controller.AppStatus {
-	a := in(controller.Blocked, app(id, controller.OutOfSync, controller.HealthHealthy, controller.Instances{}, "", "prune: confirm asks first"))
+	a := in(controller.Blocked, app(id, controller.OutOfSync, controller.HealthHealthy, controller.Instances{}, "", "prune: confirm requires approval"))
 	a.Action, a.Approvable = plan.Delete, true
 	return a
 }
