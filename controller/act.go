@@ -159,6 +159,17 @@ func (c *Controller) noSync(name string) error {
 	return NoSync(name, slices.Collect(maps.Keys(c.syncers)))
 }
 
+// allSyncers lists the syncs, by name.
+func (c *Controller) allSyncers() []*syncer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]*syncer, 0, len(c.syncers))
+	for _, name := range slices.Sorted(maps.Keys(c.syncers)) {
+		all = append(all, c.syncers[name])
+	}
+	return all
+}
+
 func (c *Controller) syncer(name string) *syncer {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,7 +17,6 @@ func (p *pass) showPlan() {
 	state := &p.y.memory.state
 	maps.DeleteFunc(p.y.tried, func(id string, _ attempt) bool { _, pending := p.files[id]; return !pending })
 	apps := p.apps()
-	p.c.metrics.stands(p.y.spec.Name, tallyOf(apps), state)
 	p.y.keepReasons(apps)
 	for i := range apps {
 		if apps[i].Said != "" {

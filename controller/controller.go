@@ -69,11 +69,12 @@ func New(o Options) (*Controller, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	m, err := newMetrics(o.Metrics)
+	c := &Controller{}
+	m, err := newMetrics(o.Metrics, c.allSyncers)
 	if err != nil {
 		return nil, fmt.Errorf("controller: cannot register metrics: %w", err)
 	}
-	c := &Controller{
+	*c = Controller{
 		log: o.Log, clusters: clusters, store: o.Store, archive: o.Archive,
 		metrics: m, diffs: make(chan struct{}, 1),
 		slots:      make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
@@ -396,6 +397,9 @@ func (c *Controller) startWatcher(w *watcher) {
 
 func (c *Controller) startSyncer(y *syncer) {
 	y.ctx, y.cancel = context.WithCancel(c.run.ctx)
+	y.mu.Lock()
+	y.succeeded = time.Now()
+	y.mu.Unlock()
 	ctx, queue, name := y.ctx, c.run.queue, y.spec.Name
 	interval := cmp.Or(c.options.Resync, DefaultResync)
 	y.group.Go(func() {

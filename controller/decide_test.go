@@ -373,7 +373,7 @@ type nobody struct{ leader.Ensemble }
 
 // TestDocumentedMetrics holds docs/metrics.md to what is registered, both ways.
 func TestDocumentedMetrics(t *testing.T) {
-	m, err := newMetrics(nil)
+	m, err := newMetrics(nil, func() []*syncer { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}

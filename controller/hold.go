@@ -297,7 +297,6 @@ func (p *pass) showHold() {
 	before := p.y.view.Hold
 	p.y.view.Hold = h
 	p.y.mu.Unlock()
-	p.c.metrics.held.WithLabelValues(p.y.spec.Name).Set(one(h != nil))
 	switch {
 	case h == nil && before != nil && p.term != nil:
 		p.c.log.Info("sync is no longer held", "sync", p.y.spec.Name, "revision", p.revision.ID)

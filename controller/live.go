@@ -94,7 +94,6 @@ func (c *Controller) observe(ctx context.Context, m *cluster) {
 			c.mu.Unlock()
 			for _, y := range syncers {
 				y.refresh(state, began)
-				c.showWait(y)
 			}
 		}
 		if wait.Sleep(ctx, max(liveBreath, liveShare*time.Since(began))) != nil {

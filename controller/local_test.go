@@ -274,7 +274,7 @@ func TestStoriesOnTheLocalMarathon(t *testing.T) {
 	if n := testutil.ToFloat64(c.metrics.changes.WithLabelValues("shop", "delete", "applied")); n != 1 {
 		t.Errorf("pacer_changes_total for deletions is %v, want 1", n)
 	}
-	if n := testutil.ToFloat64(c.metrics.apps.WithLabelValues("shop", "synced", "healthy")); n != 1 {
+	if n := gaugeOf(t, s.registry, "pacer_sync_apps", "sync", "shop", "state", "synced", "health", "healthy"); n != 1 {
 		t.Errorf("pacer_sync_apps for synced is %v, want 1", n)
 	}
 	if problems, err := testutil.GatherAndLint(s.registry); err != nil || len(problems) > 0 {

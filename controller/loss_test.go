@@ -11,8 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -94,7 +92,7 @@ func (g *stateful) reports() {
 	if len(y.Notes) != 1 || !strings.Contains(y.Notes[0], "pacer resume shop") {
 		g.t.Errorf("notes: %q", y.Notes)
 	}
-	if n := testutil.ToFloat64(g.metrics.stateLost.WithLabelValues("shop")); n != 1 {
+	if n := gaugeOf(g.t, g.options.Metrics, "pacer_sync_state_lost", "sync", "shop"); n != 1 {
 		g.t.Errorf("pacer_sync_state_lost is %v", n)
 	}
 }
@@ -104,7 +102,7 @@ func (g *stateful) works() {
 	if y := g.sync("shop"); y.StateLost != nil || y.Suspended {
 		g.t.Errorf("state lost: %+v, suspended: %v", y.StateLost, y.Suspended)
 	}
-	if n := testutil.ToFloat64(g.metrics.stateLost.WithLabelValues("shop")); n != 0 {
+	if n := gaugeOf(g.t, g.options.Metrics, "pacer_sync_state_lost", "sync", "shop"); n != 0 {
 		g.t.Errorf("pacer_sync_state_lost is %v", n)
 	}
 }

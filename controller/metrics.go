@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // metrics is all that the controller measures. The names stand here and in
@@ -15,19 +13,14 @@ type metrics struct {
 	passes       *prometheus.CounterVec
 	seconds      *prometheus.HistogramVec
 	changes      *prometheus.CounterVec
-	apps         *prometheus.GaugeVec
-	conditions   *prometheus.GaugeVec
-	suspended    *prometheus.GaugeVec
-	rolledBack   *prometheus.GaugeVec
-	held         *prometheus.GaugeVec
-	stateLost    *prometheus.GaugeVec
-	waiting      *prometheus.GaugeVec
 	sourceErrors *prometheus.CounterVec
-	success      *prometheus.GaugeVec
 	stream       prometheus.Gauge
+	states       []prometheus.Collector
 }
 
-func newMetrics(r prometheus.Registerer) (*metrics, error) {
+// newMetrics registers what is measured. Syncs lists the syncs of whose status
+// gauges are made.
+func newMetrics(r prometheus.Registerer, syncs func() []*syncer) (*metrics, error) {
 	m := &metrics{
 		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pacer_sync_passes_total", Help: "Passes that ended, by result.",
@@ -39,36 +32,16 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pacer_changes_total", Help: "Changes that ended, by action and result.",
 		}, []string{"sync", "action", "result"}),
-		apps: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_sync_apps", Help: "Apps, pods and groups of a sync, by state and health; groups have no health.",
-		}, []string{"sync", "state", "health"}),
-		conditions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_sync_app_conditions", Help: "Apps, pods and groups of a sync, by condition.",
-		}, []string{"sync", "condition"}),
-		suspended: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_sync_suspended", Help: "1 while a sync is suspended.",
-		}, []string{"sync"}),
-		rolledBack: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_sync_rolled_back", Help: "1 while a sync is held at an earlier revision.",
-		}, []string{"sync"}),
-		held: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_sync_held", Help: "1 while a sync is held at the newest revision that was applied, since its source answers with an older or superseded one, or none.",
-		}, []string{"sync"}),
-		stateLost: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_sync_state_lost", Help: "1 while a sync only reports, since its stored state was lost.",
-		}, []string{"sync"}),
-		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_sync_waiting_since_timestamp_seconds", Help: "Since when the change of a sync waits to be sent that has waited longest, in Unix time; 0: none waits.",
-		}, []string{"sync"}),
 		sourceErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pacer_source_errors_total", Help: "Looks at a source that failed.",
 		}, []string{"source"}),
-		success: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pacer_last_success_timestamp_seconds", Help: "When a pass of a sync last ended without failure, in Unix time.",
-		}, []string{"sync"}),
 		stream: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "pacer_marathon_event_stream_up", Help: "1 while Marathon's events are heard.",
 		}),
+	}
+	for _, g := range stateGauges {
+		g.syncs, g.desc = syncs, prometheus.NewDesc(g.name, g.help, append([]string{"sync"}, g.labels...), nil)
+		m.states = append(m.states, &g)
 	}
 	return m, register(r, m.all())
 }
@@ -86,89 +59,125 @@ func register(r prometheus.Registerer, all []prometheus.Collector) error {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return append([]prometheus.Collector{m.passes, m.seconds, m.changes, m.sourceErrors, m.success, m.stream}, m.states()...)
+	return append([]prometheus.Collector{m.passes, m.seconds, m.changes, m.sourceErrors, m.stream}, m.states...)
 }
 
-// states are the gauges that say how a sync stands.
-func (m *metrics) states() []prometheus.Collector {
-	return []prometheus.Collector{m.apps, m.conditions, m.suspended, m.rolledBack, m.held, m.stateLost, m.waiting}
+// stateGauge says of each sync what its status says, at the moment in which it is
+// asked for: the two cannot differ. Of a sync that was not compared yet it says
+// nothing.
+type stateGauge struct {
+	name, help string
+	labels     []string // beside sync
+	of         func(y *syncer, set setGauge)
+
+	desc  *prometheus.Desc
+	syncs func() []*syncer
+}
+
+// setGauge takes a value of a gauge, by its labels.
+type setGauge func(value float64, labels ...string)
+
+// oneIf is of a gauge that is 1 while something is the case.
+func oneIf(is func(s *SyncStatus) bool) func(*syncer, setGauge) {
+	return func(y *syncer, set setGauge) {
+		value := 0.0
+		if is(&y.view) {
+			value = 1
+		}
+		set(value)
+	}
+}
+
+const lastSuccess = "pacer_last_success_timestamp_seconds"
+
+var stateGauges = []stateGauge{
+	{name: "pacer_sync_apps", labels: []string{"state", "health"}, of: countApps,
+		help: "Apps, pods and groups of a sync, by state and health; groups have no health."},
+	{name: "pacer_sync_app_conditions", labels: []string{"condition"}, of: countConditions,
+		help: "Apps, pods and groups of a sync, by condition."},
+	{name: "pacer_sync_suspended", of: oneIf(func(s *SyncStatus) bool { return s.Suspended }),
+		help: "1 while a sync is suspended."},
+	{name: "pacer_sync_rolled_back", of: oneIf(func(s *SyncStatus) bool { return s.RolledBack != nil }),
+		help: "1 while a sync is held at an earlier revision."},
+	{name: "pacer_sync_held", of: oneIf(func(s *SyncStatus) bool { return s.Hold != nil }),
+		help: "1 while a sync is held at the newest revision that was applied, since its source answers with an older or superseded one, or none."},
+	{name: "pacer_sync_state_lost", of: oneIf(func(s *SyncStatus) bool { return s.StateLost != nil }),
+		help: "1 while a sync only reports, since its stored state was lost."},
+	{name: "pacer_sync_waiting_since_timestamp_seconds", of: func(y *syncer, set setGauge) { set(unixTime(oldestWait(y.view.Apps))) },
+		help: "Since when the change of a sync waits to be sent that has waited longest, in Unix time; 0: none waits."},
+	{name: lastSuccess, of: func(y *syncer, set setGauge) { set(unixTime(y.succeeded)) },
+		help: "When a reconciliation of a sync last ended without failure, or when the sync was started if none has since, in Unix time."},
+}
+
+// Describe implements prometheus.Collector.
+func (g *stateGauge) Describe(descs chan<- *prometheus.Desc) { descs <- g.desc }
+
+// Collect implements prometheus.Collector.
+func (g *stateGauge) Collect(to chan<- prometheus.Metric) {
+	for _, y := range g.syncs() {
+		var all []prometheus.Metric
+		y.mu.Lock()
+		if y.view.Last != nil || !y.view.Planned.IsZero() || g.name == lastSuccess {
+			g.of(y, func(value float64, labels ...string) {
+				all = append(all, prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, value, append([]string{y.spec.Name}, labels...)...))
+			})
+		}
+		y.mu.Unlock()
+		for _, metric := range all {
+			to <- metric
+		}
+	}
 }
 
 // ended counts a pass.
 func (m *metrics) ended(sync string, last PassStatus) {
 	m.passes.WithLabelValues(sync, string(last.Result)).Inc()
 	m.seconds.WithLabelValues(sync).Observe(last.Ended.Sub(last.Began).Seconds())
-	switch last.Result {
-	case PassApplied, PassUnchanged, PassProgressing:
-		m.success.WithLabelValues(sync).Set(float64(last.Ended.UnixMilli()) / 1000)
+}
+
+// succeeded reports whether a pass ended without failure.
+func succeeded(r PassResult) bool {
+	return r == PassApplied || r == PassUnchanged || r == PassProgressing
+}
+
+func countApps(y *syncer, set setGauge) {
+	type axes struct {
+		state  AppState
+		health Health
 	}
-}
-
-// tally is how many apps of a sync stand how.
-type tally struct {
-	apps       map[axes]int
-	conditions map[Condition]int
-	waiting    time.Time // see oldestWait
-}
-
-type axes struct {
-	state  AppState
-	health Health
-}
-
-func tallyOf(all []AppStatus) tally {
-	t := tally{map[axes]int{}, map[Condition]int{}, oldestWait(all)}
-	for i := range all {
-		t.apps[axes{all[i].State, all[i].Health}]++
-		t.conditions[all[i].Condition]++
+	n := map[axes]int{}
+	for i := range y.view.Apps {
+		n[axes{y.view.Apps[i].State, y.view.Apps[i].Health}]++
 	}
-	return t
-}
-
-// stands shows how a sync stands.
-func (m *metrics) stands(sync string, t tally, s *store.State) {
 	for _, state := range AppStates() {
 		for _, health := range append(Healths(), "") {
-			m.apps.WithLabelValues(sync, string(state), string(health)).Set(float64(t.apps[axes{state, health}]))
+			set(float64(n[axes{state, health}]), string(state), string(health))
 		}
 	}
+}
+
+func countConditions(y *syncer, set setGauge) {
+	n := map[Condition]int{}
+	for i := range y.view.Apps {
+		n[y.view.Apps[i].Condition]++
+	}
 	for _, condition := range Conditions() {
-		m.conditions.WithLabelValues(sync, string(condition)).Set(float64(t.conditions[condition]))
+		set(float64(n[condition]), string(condition))
 	}
-	m.suspended.WithLabelValues(sync).Set(one(s.Stopped()))
-	m.rolledBack.WithLabelValues(sync).Set(one(s.Pin != nil))
-	m.stateLost.WithLabelValues(sync).Set(one(s.Loss.Reports()))
-	m.waits(sync, t.waiting)
 }
 
-// waits shows since when the change waits that has waited longest.
-func (m *metrics) waits(sync string, since time.Time) {
-	at := 0.0
-	if !since.IsZero() {
-		at = float64(since.UnixMilli()) / 1000
+// unixTime is a time in seconds; 0: none.
+func unixTime(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
 	}
-	m.waiting.WithLabelValues(sync).Set(at)
+	return float64(t.UnixMilli()) / 1000
 }
 
-func one(is bool) float64 {
-	if is {
-		return 1
-	}
-	return 0
-}
-
-// forget drops the series of a sync that is gone or begins anew.
+// forget drops the counters of a sync that is gone or begins anew.
 func (m *metrics) forget(sync string) {
 	match := prometheus.Labels{"sync": sync}
 	m.passes.DeletePartialMatch(match)
 	m.seconds.DeletePartialMatch(match)
 	m.changes.DeletePartialMatch(match)
-	m.apps.DeletePartialMatch(match)
-	m.conditions.DeletePartialMatch(match)
-	m.suspended.DeletePartialMatch(match)
-	m.rolledBack.DeletePartialMatch(match)
-	m.held.DeletePartialMatch(match)
-	m.stateLost.DeletePartialMatch(match)
-	m.waiting.DeletePartialMatch(match)
-	m.success.DeletePartialMatch(match)
 }

@@ -433,10 +433,11 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	p.y.view.Running = false
 	p.y.view.Last = &last
 	p.y.view.remembers(state)
-	stand := tallyOf(p.y.view.Apps)
+	if succeeded(last.Result) {
+		p.y.succeeded = last.Ended
+	}
 	p.y.mu.Unlock()
 	p.c.metrics.ended(p.y.spec.Name, last)
-	p.c.metrics.stands(p.y.spec.Name, stand, state)
 	p.tell(ctx, before, last)
 }
 

@@ -192,11 +192,12 @@ type storm struct {
 // life is one process.
 type life struct {
 	*Controller
-	line   *line
-	client *marathon.Client
-	wires  *http.Transport
-	cancel context.CancelFunc
-	done   chan error
+	line     *line
+	client   *marathon.Client
+	wires    *http.Transport
+	registry *prometheus.Registry
+	cancel   context.CancelFunc
+	done     chan error
 }
 
 // newStorm returns a storm with what stands still in it, and a controller at rest.
@@ -283,7 +284,7 @@ const stormDeadline = 3 * time.Minute
 
 // begin starts a process.
 func (s *storm) begin() {
-	l := &life{line: newLine(s.site), done: make(chan error, 1)}
+	l := &life{line: newLine(s.site), done: make(chan error, 1), registry: prometheus.NewRegistry()}
 	dead := make(chan struct{})
 	var once sync.Once
 	l.line.spoil, l.line.written, l.line.doubted = s.spoil, s.written, s.doubt
@@ -321,7 +322,7 @@ func (s *storm) begin() {
 		Sources:  map[string]Source{"git": {Source: s.repo, Interval: testInterval}},
 		Syncs:    []Sync{sync},
 		Marathon: l.client, Applier: apply.New(l.client, apply.Options{MaxInFlight: 3, Log: log}), Store: mortal{s.shelf, isDead}, Resync: testResync,
-		Metrics: prometheus.NewRegistry(),
+		Metrics: l.registry,
 		Events: func(ctx context.Context) (EventStream, error) {
 			stream, err := l.client.Events(ctx, marathon.TriggerEvents()...)
 			if err != nil {

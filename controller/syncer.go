@@ -39,27 +39,28 @@ type syncer struct {
 	looked    *term              // of which a pass has read everything
 	following bool               // the last pass saw the leader at work
 
-	mu       sync.Mutex
-	view     SyncStatus
-	rows     map[string]int       // id → index in view.Apps
-	read     time.Time            // when the reading began that the counts in view are of
-	ended    map[string]time.Time // id → when its change ended, if after read
-	lastRead time.Time            // when the last pass that read Marathon began to
-	lastTook time.Duration        // how long that took
-	heard    time.Time            // when Marathon last said that something changed
-	due      time.Time            // when the next pass for what was heard was put off to; zero: there is none
-	pace     *rate.Limiter        // of the passes that events ask for
-	orders   []*order
-	asked    store.Asked   // who wants a pass after the next look
-	noted    store.Asked   // what the next pass is for
-	current  *current      // the pass under way
-	longest  time.Duration // the longest back-off for what failed last
-	stands   map[string]store.Stand
-	restless bool              // stands has changed since it was last copied
-	authors  map[string]string // id → the address that wrote it since Pacer did, as far as Marathon tells
-	self     string            // where Pacer's own requests come from, as Marathon sees it; empty: not known
-	storage  storage           // whether the state could be read and saved
-	planned  *plan.Input       // what the last plan was made of; what it holds does not change
+	mu        sync.Mutex
+	view      SyncStatus
+	rows      map[string]int       // id → index in view.Apps
+	read      time.Time            // when the reading began that the counts in view are of
+	ended     map[string]time.Time // id → when its change ended, if after read
+	lastRead  time.Time            // when the last pass that read Marathon began to
+	lastTook  time.Duration        // how long that took
+	heard     time.Time            // when Marathon last said that something changed
+	due       time.Time            // when the next pass for what was heard was put off to; zero: there is none
+	pace      *rate.Limiter        // of the passes that events ask for
+	orders    []*order
+	asked     store.Asked   // who wants a pass after the next look
+	noted     store.Asked   // what the next pass is for
+	current   *current      // the pass under way
+	longest   time.Duration // the longest back-off for what failed last
+	stands    map[string]store.Stand
+	restless  bool              // stands has changed since it was last copied
+	authors   map[string]string // id → the address that wrote it since Pacer did, as far as Marathon tells
+	self      string            // where Pacer's own requests come from, as Marathon sees it; empty: not known
+	succeeded time.Time         // when the last pass ended that did not fail, or it was started
+	storage   storage           // whether the state could be read and saved
+	planned   *plan.Input       // what the last plan was made of; what it holds does not change
 }
 
 // current is the pass under way.

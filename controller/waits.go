@@ -38,11 +38,3 @@ func oldestWait(apps []AppStatus) (at time.Time) {
 	}
 	return at
 }
-
-// showWait shows the oldest wait of a sync, while others of its changes are sent.
-func (c *Controller) showWait(y *syncer) {
-	y.mu.Lock()
-	at := oldestWait(y.view.Apps)
-	y.mu.Unlock()
-	c.metrics.waits(y.spec.Name, at)
-}

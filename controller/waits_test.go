@@ -6,8 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/plan"
 )
@@ -46,7 +44,7 @@ func TestSinceWhenAChangeWaits(t *testing.T) {
 		if !b.Waiting.Equal(handed["/shop/b"]) || !g.app("/shop/a").Waiting.IsZero() {
 			t.Errorf("status: a %s, b %s", g.app("/shop/a").Waiting, b.Waiting)
 		}
-		if got := testutil.ToFloat64(g.metrics.waiting.WithLabelValues("shop")); got != float64(b.Waiting.UnixMilli())/1000 {
+		if got := gaugeOf(t, g.options.Metrics, "pacer_sync_waiting_since_timestamp_seconds", "sync", "shop"); got != float64(b.Waiting.UnixMilli())/1000 {
 			t.Errorf("metric: %f", got)
 		}
 	})
