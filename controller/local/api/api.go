@@ -22,7 +22,7 @@ type API struct {
 	scheduler *scheduler.Scheduler
 	options   Options
 	started   time.Time
-	failures  failures
+	failures  []failure // that a test asked for; under the scheduler's lock
 }
 
 // New makes the API of a scheduler.

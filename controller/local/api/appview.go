@@ -39,7 +39,7 @@ func countsOf(is []*state.Instance) counts {
 type run struct {
 	*runCounts
 	Deployments     []state.Ref           `json:"deployments,omitzero"`
-	Readiness       []any                 `json:"readinessCheckResults,omitzero"`
+	Readiness       []state.Readiness     `json:"readinessCheckResults,omitzero"`
 	Tasks           []taskView            `json:"tasks,omitzero"`
 	LastTaskFailure *state.TaskFailure    `json:"lastTaskFailure,omitempty"`
 	TaskStats       map[string]statistics `json:"tasksStats,omitempty"`
@@ -136,20 +136,14 @@ func idle(definition json.RawMessage) json.RawMessage {
 }
 
 // readinessViews are the readiness checks of a run spec that is deployed.
-func (m views) readinessViews(id string) []any {
-	views := []any{}
+func (m views) readinessViews(id string) []state.Readiness {
+	found := []state.Readiness{}
 	for _, i := range m.Instances.Of(id) {
-		r := i.Readiness
-		if r == nil || !r.Seen || len(m.Deployments.Of(id)) == 0 {
-			continue
+		if r := i.Readiness; r != nil && r.Seen && len(m.Deployments.Of(id)) > 0 {
+			found = append(found, *r)
 		}
-		v := map[string]any{"name": r.Name, "taskId": r.TaskID, "ready": r.Ready}
-		if r.Response != nil {
-			v["lastResponse"] = r.Response
-		}
-		views = append(views, v)
 	}
-	return views
+	return found
 }
 
 type statistics struct {

@@ -54,7 +54,7 @@ func (m views) deploymentView(dep *scheduler.Deployment) map[string]any {
 	}
 	type running struct {
 		state.Action
-		Readiness []any `json:"readinessCheckResults"`
+		Readiness []state.Readiness `json:"readinessCheckResults"`
 	}
 	current := []running{}
 	for _, a := range dep.CurrentActions() {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/local/state"
@@ -33,39 +32,19 @@ type failure struct {
 	Times   int     `json:"times"`   // how many requests; 0: one
 }
 
-// failures are those that a test has asked for.
-type failures struct {
-	mu   sync.Mutex
-	next []failure
-}
-
-func (f *failures) add(one failure) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.next = append(f.next, one)
-}
-
-func (f *failures) clear() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.next = nil
-}
-
-// take is the failure of a request; false: it has none.
-func (f *failures) take(r *http.Request) (failure, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n := slices.IndexFunc(f.next, func(one failure) bool {
+// takeFailure is the failure of a request; nil: it has none.
+func (a *API) takeFailure(r *http.Request) *failure {
+	n := slices.IndexFunc(a.failures, func(one failure) bool {
 		return (one.Method == "" || one.Method == r.Method) && strings.HasPrefix(r.URL.Path, one.Path)
 	})
 	if n < 0 {
-		return failure{}, false
+		return nil
 	}
-	one := f.next[n]
-	if f.next[n].Times--; f.next[n].Times <= 0 {
-		f.next = slices.Delete(f.next, n, n+1)
+	one := a.failures[n]
+	if a.failures[n].Times--; a.failures[n].Times <= 0 {
+		a.failures = slices.Delete(a.failures, n, n+1)
 	}
-	return one, true
+	return &one
 }
 
 // fails serves FailuresPath and does to other requests what was asked for there.
@@ -76,8 +55,9 @@ func (a *API) fails(w http.ResponseWriter, r *http.Request) bool {
 		answer(w, r, out, err)
 		return true
 	}
-	f, some := a.failures.take(r)
-	if !some {
+	var f *failure
+	a.scheduler.Do(func() { f = a.takeFailure(r) })
+	if f == nil {
 		return false
 	}
 	select {
@@ -109,7 +89,7 @@ func failuresEndpoint(r *http.Request, rest string) endpoint {
 	}
 	switch rest {
 	case "":
-		return methods{http.MethodPost: withBody(addFailure), http.MethodDelete: done(func(c *call) { c.api.failures.clear() })}.of(r)
+		return methods{http.MethodPost: withBody(addFailure), http.MethodDelete: done(func(c *call) { c.api.failures = nil })}.of(r)
 	case "/streams":
 		return methods{http.MethodPost: done(func(c *call) { c.Events.DropAll() })}.of(r)
 	case "/lock":
@@ -141,7 +121,7 @@ func addFailure(c *call) (*reply, error) {
 	case f.Times < 0:
 		return bad("expected times from 0, which means once, found %d", f.Times)
 	}
-	c.api.failures.add(f)
+	c.api.failures = append(c.api.failures, f)
 	return &reply{status: http.StatusNoContent}, nil
 }
 

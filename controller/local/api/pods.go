@@ -222,12 +222,12 @@ func checkInstanceID(id, path string) error {
 	return state.InvalidAt(path, "must fully match regular expression '%s'", instanceIDForm)
 }
 
-func (c *call) killInstancesOf(id string, named []string) ([]instanceView, error) {
+func (c *call) killInstancesOf(id string, named []string) ([]map[string]any, error) {
 	if c.Versions.Root.Pod(id) == nil {
 		return nil, noPath(id)
 	}
 	var found []*state.Instance
-	views := []instanceView{}
+	views := []map[string]any{}
 	for _, i := range c.Instances.Of(id) {
 		if slices.Contains(named, i.ID) {
 			found = append(found, i)
@@ -239,35 +239,20 @@ func (c *call) killInstancesOf(id string, named []string) ([]instanceView, error
 }
 
 // instanceView is an instance as a kill answers it.
-type instanceView struct {
-	ID    string `json:"instanceId"`
-	State struct {
-		Condition   state.Condition  `json:"condition"`
-		Since       state.Timestamp  `json:"since"`
-		ActiveSince *state.Timestamp `json:"activeSince,omitempty"`
-		Healthy     *bool            `json:"healthy,omitempty"`
-		Goal        string           `json:"goal"`
-	} `json:"state"`
-	Agent   *agentView      `json:"agentInfo,omitempty"`
-	Version state.Timestamp `json:"runSpecVersion"`
-	Lost    any             `json:"unreachableStrategy"`
-}
-
-type agentView struct {
-	Host       string `json:"host"`
-	ID         string `json:"agentId"`
-	Attributes []any  `json:"attributes"`
-}
-
-func (m views) instanceView(i *state.Instance) instanceView {
-	v := instanceView{ID: i.ID, Version: i.Spec.Version, Lost: i.Spec.Pod.Scheduling.UnreachableStrategy}
-	v.State.Condition, v.State.Since, v.State.Goal, v.State.Healthy = i.Condition, i.Since, "Running", i.Health()
+func (m views) instanceView(i *state.Instance) map[string]any {
+	now := map[string]any{"condition": i.Condition, "since": i.Since, "goal": "Running"}
+	v := map[string]any{
+		"instanceId": i.ID, "state": now, "runSpecVersion": i.Spec.Version, "unreachableStrategy": i.Spec.Pod.Scheduling.UnreachableStrategy,
+	}
 	if i.Decommissioned {
-		v.State.Goal = "Decommissioned"
+		now["goal"] = "Decommissioned"
+	}
+	if h := i.Health(); h != nil {
+		now["healthy"] = *h
 	}
 	if i.Current() != nil {
-		v.State.ActiveSince = new(i.ActiveSince())
-		v.Agent = &agentView{m.Agent.Hostname, m.Agent.ID, []any{}}
+		now["activeSince"] = i.ActiveSince()
+		v["agentInfo"] = map[string]any{"host": m.Agent.Hostname, "agentId": m.Agent.ID, "attributes": []any{}}
 	}
 	return v
 }

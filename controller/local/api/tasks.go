@@ -217,20 +217,20 @@ func (c *call) killAndScale(victims map[string][]*state.Instance) (*reply, error
 
 // taskView is a task as GET prints it.
 type taskView struct {
-	AppID        string           `json:"appId"`
-	Health       []healthView     `json:"healthCheckResults"`
-	Host         string           `json:"host"`
-	ID           string           `json:"id"`
-	IPs          []state.Address  `json:"ipAddresses"`
-	Ports        []int            `json:"ports"`
-	ServicePorts []int            `json:"servicePorts"`
-	SlaveID      string           `json:"slaveId"`
-	State        string           `json:"state"`
-	StagedAt     *state.Timestamp `json:"stagedAt,omitempty"`
-	StartedAt    *state.Timestamp `json:"startedAt,omitempty"`
-	Version      *state.Timestamp `json:"version,omitempty"`
-	LocalVolumes []volumeView     `json:"localVolumes"`
-	Role         string           `json:"role"`
+	AppID        string          `json:"appId"`
+	Health       []healthView    `json:"healthCheckResults"`
+	Host         string          `json:"host"`
+	ID           string          `json:"id"`
+	IPs          []state.Address `json:"ipAddresses"`
+	Ports        []int           `json:"ports"`
+	ServicePorts []int           `json:"servicePorts"`
+	SlaveID      string          `json:"slaveId"`
+	State        string          `json:"state"`
+	StagedAt     state.Timestamp `json:"stagedAt,omitzero"`
+	StartedAt    state.Timestamp `json:"startedAt,omitzero"`
+	Version      state.Timestamp `json:"version,omitzero"`
+	LocalVolumes []volumeView    `json:"localVolumes"`
+	Role         string          `json:"role"`
 }
 
 type volumeView struct {
@@ -239,13 +239,8 @@ type volumeView struct {
 }
 
 type healthView struct {
-	Alive        bool             `json:"alive"`
-	Failures     int              `json:"consecutiveFailures"`
-	FirstSuccess *state.Timestamp `json:"firstSuccess,omitempty"`
-	LastFailure  *state.Timestamp `json:"lastFailure,omitempty"`
-	LastSuccess  *state.Timestamp `json:"lastSuccess,omitempty"`
-	LastCause    string           `json:"lastFailureCause,omitempty"`
-	InstanceID   string           `json:"instanceId"`
+	state.Health
+	InstanceID string `json:"instanceId"`
 }
 
 func (m views) taskViews(is []*state.Instance, withServicePorts bool) []taskView {
@@ -265,13 +260,10 @@ func (m views) taskView(t *state.Task, withServicePorts bool) taskView {
 		ServicePorts: []int{}, SlaveID: m.Agent.ID, State: string(t.State), LocalVolumes: []volumeView{}, Role: s.Role(),
 	}
 	if !t.Over() { // of one that ended Marathon says less
-		v.Ports, v.StagedAt, v.StartedAt, v.Version = t.Ports, orNil(t.StagedAt), orNil(t.StartedAt), &s.Version
+		v.Ports, v.StagedAt, v.StartedAt, v.Version = t.Ports, t.StagedAt, t.StartedAt, s.Version
 		for _, h := range t.Health {
 			if h.Seen {
-				v.Health = append(v.Health, healthView{
-					Alive: h.Alive, Failures: h.Failures, FirstSuccess: orNil(h.FirstSuccess), LastFailure: orNil(h.LastFailure),
-					LastSuccess: orNil(h.LastSuccess), LastCause: h.LastCause, InstanceID: "instance [" + t.Instance.ID + "]",
-				})
+				v.Health = append(v.Health, healthView{*h, "instance [" + t.Instance.ID + "]"})
 			}
 		}
 	}
@@ -285,12 +277,4 @@ func (m views) taskView(t *state.Task, withServicePorts bool) taskView {
 		v.LocalVolumes = append(v.LocalVolumes, volumeView{path, fmt.Sprintf("%s#%s", strings.TrimPrefix(strings.ReplaceAll(s.ID, "/", "_"), "_"), path)})
 	}
 	return v
-}
-
-// orNil is a moment that has come; nil: it has not.
-func orNil(t state.Timestamp) *state.Timestamp {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

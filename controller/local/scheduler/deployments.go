@@ -101,9 +101,7 @@ func (d *Deployments) Draft() *state.Draft {
 func (d *Deployments) Write(e Edit) (*Deployment, error) {
 	dep, err := d.write(e)
 	if refused := (*state.Refusal)(nil); errors.As(err, &refused) {
-		d.Events.Publish("group_change_failed", func() map[string]any {
-			return map[string]any{"groupId": e.Group, "version": d.Versions.Last, "reason": refused.Message}
-		})
+		d.publish("group_change_failed", map[string]any{"groupId": e.Group, "version": d.Versions.Last, "reason": refused.Message})
 	}
 	return dep, err
 }
@@ -140,9 +138,7 @@ func (d *Deployments) write(e Edit) (*Deployment, error) {
 	if err := d.Commit(draft); err != nil {
 		return nil, err
 	}
-	d.Events.Publish("group_change_success", func() map[string]any {
-		return map[string]any{"groupId": e.Group, "version": dep.Version}
-	})
+	d.publish("group_change_success", map[string]any{"groupId": e.Group, "version": dep.Version})
 	d.begin(dep)
 	return dep, nil
 }
@@ -269,19 +265,17 @@ func (d *Deployments) LockForeign(s *state.RunSpec) *Deployment {
 }
 
 func (d *Deployments) succeed(dep *Deployment) {
-	d.Events.Publish("deployment_success", func() map[string]any {
-		return map[string]any{"id": dep.ID, "plan": dep.plan()}
-	})
+	d.publish("deployment_success", map[string]any{"id": dep.ID, "plan": dep.plan()})
 }
 
 func (d *Deployments) publishFailed(dep *Deployment, reason string) {
-	d.Events.Publish("deployment_failed", func() map[string]any {
-		return map[string]any{"id": dep.ID, "plan": dep.plan(), "reason": reason}
-	})
+	d.publish("deployment_failed", map[string]any{"id": dep.ID, "plan": dep.plan(), "reason": reason})
 }
 
 func (d *Deployments) publishStep(event string, dep *Deployment) {
-	d.Events.Publish(event, func() map[string]any {
-		return map[string]any{"plan": dep.plan(), "currentStep": dep.Steps[dep.Current-1]}
-	})
+	d.publish(event, map[string]any{"plan": dep.plan(), "currentStep": dep.Steps[dep.Current-1]})
+}
+
+func (d *Deployments) publish(event string, payload map[string]any) {
+	d.Events.Publish(event, func() map[string]any { return payload })
 }

@@ -60,24 +60,25 @@ type Task struct {
 	Blame     string // why it was ended, where that counts as a failure
 }
 
-// Health is what one check of one task has found.
+// Health is what one check of one task has found, as Marathon prints it.
 type Health struct {
-	Seen         bool // a probe had a result
-	Alive        bool
-	Failures     int // in a row
-	FirstSuccess Timestamp
-	LastSuccess  Timestamp
-	LastFailure  Timestamp
-	LastCause    string
+	Seen         bool      `json:"-"` // a probe had a result
+	Alive        bool      `json:"alive"`
+	Failures     int       `json:"consecutiveFailures"` // in a row
+	FirstSuccess Timestamp `json:"firstSuccess,omitzero"`
+	LastSuccess  Timestamp `json:"lastSuccess,omitzero"`
+	LastFailure  Timestamp `json:"lastFailure,omitzero"`
+	LastCause    string    `json:"lastFailureCause,omitempty"`
 }
 
-// Readiness is what the readiness check of an instance has found.
+// Readiness is what the readiness check of an instance has found, as Marathon
+// prints it.
 type Readiness struct {
-	Name     string
-	TaskID   string
-	Seen     bool // a probe had a result
-	Ready    bool
-	Response map[string]any // the last one, as GET prints it; nil: not kept
+	Name     string         `json:"name"`
+	TaskID   string         `json:"taskId"`
+	Seen     bool           `json:"-"` // a probe had a result
+	Ready    bool           `json:"ready"`
+	Response map[string]any `json:"lastResponse,omitempty"` // nil: not kept
 }
 
 // TaskFailure is the last way in which a task of an app ended badly, as Marathon
