@@ -68,23 +68,52 @@ func TestTestScriptInstallsWhatTestsNeed(t *testing.T) {
 	}
 }
 
+// test.sh names the tests that run without the race detector: one that is renamed is to
+// be renamed there.
+func TestTestScriptNamesTestsThatAreThere(t *testing.T) {
+	script, err := os.ReadFile("../../test.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{}
+	for _, line := range regexp.MustCompile(`(?m)^plain\+?='(.*)'$`).FindAllStringSubmatch(string(script), -1) {
+		for name := range strings.SplitSeq(strings.TrimPrefix(line[1], "|"), "|") {
+			named[name] = true
+		}
+	}
+	if len(named) == 0 {
+		t.Error("test.sh names none")
+	}
+	each(t, func(_, text string) {
+		for _, name := range regexp.MustCompile(`(?m)^func (Test\w*)\(`).FindAllStringSubmatch(text, -1) {
+			delete(named, name[1])
+		}
+	})
+	for name := range named {
+		t.Errorf("test.sh names %s, which is no test", name)
+	}
+}
+
 // A test that skips itself would be green for ever where it never runs.
 func TestNoTestIsSkippedElsewhere(t *testing.T) {
 	skips := regexp.MustCompile(`\.Skip(f|Now)?\(`)
+	each(t, func(path, text string) {
+		at := skips.FindStringIndex(text)
+		if at != nil && !strings.Contains(path, "/testenv/") && strings.Contains(text, `"testing"`) {
+			t.Errorf("%s:%d skips a test: testenv.Lacks and Long do", path, 1+strings.Count(text[:at[0]], "\n"))
+		}
+	})
+}
+
+// each calls f with each Go file of the repository.
+func each(t *testing.T, f func(path, text string)) {
+	t.Helper()
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
+		if err != nil || !strings.HasSuffix(path, ".go") {
 			return err
 		}
-		if d.IsDir() && d.Name() == "testenv" {
-			return fs.SkipDir
-		}
-		if !strings.HasSuffix(path, ".go") {
-			return nil
-		}
 		text, err := os.ReadFile(path)
-		if at := skips.FindIndex(text); at != nil && strings.Contains(string(text), `"testing"`) {
-			t.Errorf("%s:%d skips a test: testenv.Lacks and Long do", path, 1+strings.Count(string(text[:at[0]]), "\n"))
-		}
+		f(filepath.ToSlash(path), string(text))
 		return err
 	})
 	if err != nil {
