@@ -772,6 +772,9 @@ func (c *cluster) deleteFirst() {
 	}
 	defer conn.Close()
 	line := c.root + "/candidates"
+	if _, err := conn.Sync(line); err != nil { // its server may be behind
+		c.t.Fatal(err)
+	}
 	names, _, err := conn.Children(line)
 	if err != nil || len(names) == 0 {
 		c.t.Fatalf("%v, %v", names, err)

@@ -48,8 +48,18 @@ func put(t *testing.T, who *zookeeper.Conn, line, id string, data []byte, flags 
 	return path.Base(made)
 }
 
+// caughtUp has a connection's server know what others wrote by now: each server answers
+// reads by itself.
+func caughtUp(t *testing.T, c *zookeeper.Conn) {
+	t.Helper()
+	if _, err := c.Sync("/"); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func trusts(t *testing.T, s Session, node string, want Trust, why string) {
 	t.Helper()
+	caughtUp(t, s.(*session).Conn)
 	who, err := s.Read(t.Context(), node)
 	if err != nil || who.Trust != want {
 		t.Errorf("%s: %+v, %v: want trust %d", why, who, err, want)
@@ -60,6 +70,7 @@ func trusts(t *testing.T, s Session, node string, want Trust, why string) {
 // written there, proves nothing by it.
 func TestAnAddressIsProvedByThePassword(t *testing.T) {
 	c := config(t, zktest.Shared(t))
+	c.SessionTimeout = longSession
 	c.Auth = digest("correct-horse")
 	line := path.Join(c.Root, candidatesNode)
 	if _, err := operator(t, c).Create(line, nil, 0, zk.WorldACL(zk.PermAll)); err != nil {
@@ -74,7 +85,9 @@ func TestAnAddressIsProvedByThePassword(t *testing.T) {
 	nobody.Auth, nobody.Root = zookeeper.Auth{}, c.Root+"-stranger"
 	stranger := operator(t, nobody)
 	id := candidate.FindStringSubmatch(honest)[1]
-	data, _, err := operator(t, c).Get(path.Join(line, honest))
+	reader := operator(t, c)
+	caughtUp(t, reader)
+	data, _, err := reader.Get(path.Join(line, honest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +119,7 @@ func TestAnAddressIsProvedByThePassword(t *testing.T) {
 	}
 
 	long := put(t, stranger, line, newID(), write(identity{Address: "http://" + strings.Repeat("x", maxAddress)}), ephemeral)
+	caughtUp(t, s.(*session).Conn)
 	if _, err := s.Read(t.Context(), long); err == nil || !strings.Contains(err.Error(), "at most 2048") {
 		t.Errorf("a long address: %v", err)
 	}
@@ -113,6 +127,7 @@ func TestAnAddressIsProvedByThePassword(t *testing.T) {
 
 func TestWithoutACredentialNothingIsProved(t *testing.T) {
 	c := config(t, zktest.Shared(t))
+	c.SessionTimeout = longSession
 	_, other := joinedAs(t, c, "http://other")
 	s, own := joinedAs(t, c, "http://own")
 	trusts(t, s, other, Unprovable, "another replica")
@@ -128,6 +143,7 @@ func TestAnAddressIsProvedByTheCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := config(t, e)
+	c.SessionTimeout = longSession
 	c.Servers, c.Auth = []string{"localhost:" + port}, zookeeper.Auth{Certificate: true}
 	c.TLS = zookeeper.TLS{Enabled: true, Files: clienttls.Files{CAFile: e.Files.CA, CertFile: e.Files.Cert, KeyFile: e.Files.Key}}
 	_, honest := joinedAs(t, c, "http://honest")

@@ -29,6 +29,7 @@ func TestReplicasTellEachOtherWhichSourcesTheyCannotRead(t *testing.T) {
 	hears(b, "[[bank]]")
 
 	operator := operator(t, c)
+	caughtUp(t, operator)
 	names, _, err := operator.Children(path.Join(c.Root, reportsNode))
 	if err != nil || len(names) != 2 {
 		t.Fatalf("%v, %v", names, err)

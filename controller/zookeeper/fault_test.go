@@ -131,6 +131,9 @@ func TestAnExpiredSessionIsOver(t *testing.T) {
 		other.Servers = append(other.Servers, s.Direct())
 	}
 	watcher := dialed(t, other)
+	if _, err := watcher.Sync(c.Root); err != nil { // its server may not know of the node yet
+		t.Fatal(err)
+	}
 	for _, s := range e.Servers() {
 		s.Proxy.Cut()
 	}
