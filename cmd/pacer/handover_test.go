@@ -66,7 +66,7 @@ func (c *cluster) applyNewest(leader *replicaProcess) int {
 // interval: whoever takes over has fetched last before the newest push.
 func TestHandOversOfProcessesWithClonesOfTheirOwnNeverGoBack(t *testing.T) {
 	t.Parallel()
-	c := newClusterOf(t, 3, shortSession, gittest.New(t))
+	c := newClusterOf(t, zktest.Shared(t), 3, shortSession, gittest.New(t))
 	zktest.Await(t, "the first revision", func() bool { return c.applied(1) })
 	rest := c.neverBack()
 	for i := range 4 {

@@ -91,17 +91,22 @@ type replicaProcess struct {
 }
 
 // newCluster is three replicas, each with a directory of its own as its source.
-func newCluster(t testing.TB, apps int, session time.Duration) *cluster {
+func newCluster(t testing.TB, e *zktest.Ensemble, apps int, session time.Duration) *cluster {
 	t.Helper()
-	return newClusterOf(t, apps, session, nil)
+	return newClusterOf(t, e, apps, session, nil)
+}
+
+// ownEnsemble is for a test that breaks the ensemble; others use zktest.Shared.
+func ownEnsemble(t testing.TB) *zktest.Ensemble {
+	t.Helper()
+	return zktest.Start(t, zktest.Options{Tick: ensembleTick, QuorumProxies: true})
 }
 
 // newClusterOf is the same of a repository, which each replica reaches by a
 // server of its own; nil: of directories.
-func newClusterOf(t testing.TB, apps int, session time.Duration, origin *gittest.Repo) *cluster {
+func newClusterOf(t testing.TB, e *zktest.Ensemble, apps int, session time.Duration, origin *gittest.Repo) *cluster {
 	t.Helper()
-	c := &cluster{t: t, session: session, apps: apps, origin: origin, root: zktest.Root(t), binary: builtPacer(t)}
-	c.ensemble = zktest.Start(t, zktest.Options{Tick: ensembleTick, QuorumProxies: true})
+	c := &cluster{t: t, session: session, apps: apps, origin: origin, root: zktest.Root(t), ensemble: e, binary: builtPacer(t)}
 	m, err := local.New(local.Options{
 		Executor: func(report func(executor.Update)) (executor.Executor, error) {
 			return executor.New(executor.Options{Update: report, Docker: "unix:///nonexistent.sock", Log: slog.New(slog.DiscardHandler)})
@@ -136,14 +141,23 @@ func newClusterOf(t testing.TB, apps int, session time.Duration, origin *gittest
 	return c
 }
 
-// builtPacer is the binary as it is shipped, but for its version.
+// builtPacer is the binary as it is shipped, but for its version: one for all tests.
 func builtPacer(t testing.TB) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "pacer")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	path, err := buildPacer()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
+}
+
+var buildPacer func() (string, error)
+
+func build(path string) (string, error) {
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
 }
 
 func (c *cluster) newReplica(i int, marathon http.Handler) *replicaProcess {
@@ -601,7 +615,7 @@ func (l *tcpLink) carry(client net.Conn, target string) {
 // TestReplicas plays each fault once, one after the other.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 10, shortSession)
+	c := newCluster(t, ownEnsemble(t), 10, shortSession)
 	c.converge()
 	fault := func(name string, play func()) {
 		if !t.Failed() {
@@ -791,7 +805,7 @@ func (c *cluster) deleteFirst() {
 // path when another replica leads: what the old leader had written must not come.
 func TestNothingOfAnOldTermLands(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 3, shortSession)
+	c := newCluster(t, zktest.Shared(t), 3, shortSession)
 	c.converge()
 	for _, end := range []struct {
 		name string
@@ -846,7 +860,7 @@ func (c *cluster) written(by *replicaProcess) (n int) {
 // app is changed once, and none is lost.
 func TestTheLeaderIsKilledWhileItChanges200Apps(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 200, shortSession)
+	c := newCluster(t, zktest.Shared(t), 200, shortSession)
 	c.converge()
 	for _, after := range []int{1, 60, 150} {
 		c.mu.Lock()
@@ -887,7 +901,7 @@ func TestTheLeaderIsKilledWhileItChanges200Apps(t *testing.T) {
 // SIGTERM, till another one may write, with a session timeout of 6 s and a tick
 // of 0.5 s: go test ./cmd/pacer -run - -bench TakeOver -benchtime 10x
 func BenchmarkTakeOver(b *testing.B) {
-	c := newCluster(b, 5, 6*time.Second)
+	c := newCluster(b, zktest.Shared(b), 5, 6*time.Second)
 	c.converge()
 	for name, signal := range map[string]syscall.Signal{"kill": syscall.SIGKILL, "term": syscall.SIGTERM} {
 		b.Run(name, func(b *testing.B) {
@@ -920,7 +934,7 @@ var (
 // its own; ./soak.sh plays many.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 5, shortSession)
+	c := newCluster(t, zktest.Shared(t), 5, shortSession)
 	c.converge()
 	rest := c.busy()
 	for n := range *soakRuns {

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,11 +32,24 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	testscript.Main(suite{m}, map[string]func(){"pacer": main})
+}
+
+// suite is all tests of this package, and what they share.
+type suite struct{ tests *testing.M }
+
+func (s suite) Run() int {
 	// Most of their time these tests wait for processes.
 	if err := flag.Set("test.parallel", "8"); err != nil { // unless the command line says otherwise
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"pacer": main})
+	folder, err := os.MkdirTemp("", "pacer-build-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(folder)
+	buildPacer = sync.OnceValues(func() (string, error) { return build(filepath.Join(folder, "pacer")) })
+	return zktest.Main(s.tests)
 }
 
 // TestScripts plays the golden scripts: each verb, each class of error, each
@@ -99,6 +113,7 @@ func setupScript(env *testscript.Env) error {
 	env.Values[scriptTest{}] = env.T()
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
+	env.Setenv("GORACE", "atexit_sleep_ms=10") // the race detector would let each of hundreds of commands end a second later
 	for _, who := range []string{"AUTHOR", "COMMITTER"} {
 		env.Setenv("GIT_"+who+"_NAME", "Ada")
 		env.Setenv("GIT_"+who+"_EMAIL", "ada@example.com")

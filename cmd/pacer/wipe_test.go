@@ -84,7 +84,7 @@ func (c *cluster) onlyReports(ends ...syscall.Signal) {
 // A wipe of ZooKeeper resumes nothing, whatever the sync was: a person does.
 func TestAWipedZooKeeperResumesNothing(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, 3, shortSession)
+	c := newCluster(t, ownEnsemble(t), 3, shortSession)
 	c.converge()
 	c.keep()
 	c.keep() // so that there is one to go back to
