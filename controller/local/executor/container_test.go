@@ -176,7 +176,7 @@ func testContainerExec(t *testing.T, e enginetest.Engine) {
 func testContainerLimits(t *testing.T, e enginetest.Engine) {
 	w := open(t, Options{Docker: e.Address})
 	task := inImage("limits", "while :; do sleep 0.1; done")
-	task.CPUs, task.Mem, task.CPULimit, task.KillGrace = 0.5, 64, 1.5, 0
+	task.CPUs, task.Mem, task.CPULimit, task.KillGrace = 0.5, 64, 0.75, 0
 	task.Container.Parameters = [][2]string{
 		{"label", "team=shop"}, {"add-host", "db:10.0.0.1"}, {"cap-add", "NET_ADMIN"}, {"ulimit", "nofile=512:1024"},
 		{"tmpfs", "/scratch:rw"}, {"shm-size", "16m"}, {"volume", "/anonymous"}, {"stop-signal", "SIGKILL"},
@@ -193,7 +193,7 @@ func testContainerLimits(t *testing.T, e enginetest.Engine) {
 		t.Fatal(err)
 	}
 	host, config := got.Container.HostConfig, got.Container.Config
-	diff(t, "resources", []int64{512, 1_500_000_000, 64 << 20, 16 << 20}, []int64{host.CPUShares, host.NanoCPUs, host.Memory, host.ShmSize})
+	diff(t, "resources", []int64{512, 750_000_000, 64 << 20, 16 << 20}, []int64{host.CPUShares, host.NanoCPUs, host.Memory, host.ShmSize})
 	diff(t, "the rest", []any{"shop", w.machine().options.Owner, "/pacer-limits", []string{"db:10.0.0.1"}, []string{"CAP_NET_ADMIN"}, int64(512)},
 		[]any{config.Labels["team"], config.Labels[ownerLabel], got.Container.Name, host.ExtraHosts, host.CapAdd, host.Ulimits[0].Soft})
 	w.Kill("limits")
