@@ -9,11 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // What does not come up is told with its cause: while it hangs, and when it has
 // failed; over real processes, their own last words and a real health check.
 func TestCausesAreToldOnTheLocalMarathon(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	sick := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 	t.Cleanup(sick.Close)

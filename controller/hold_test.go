@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources"
 )
 
@@ -29,6 +30,7 @@ func (m *member) sync() {
 // A follower fetches every half minute, so what it has when it takes over is
 // mostly older than what the leader applied.
 func TestTwentyHandOversNeverGoBack(t *testing.T) {
+	testenv.Long(t)
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a", "b")
 		defer f.close()
@@ -254,6 +256,7 @@ func TestAPersonApprovesTheOlderRevision(t *testing.T) {
 // Behind one name there may be servers of which one lags, so that answers go back
 // and forth.
 func TestALoadBalancedHostThatAlternatesDoesNotGoBack(t *testing.T) {
+	testenv.Long(t)
 	for name, pattern := range map[string]string{"every other time": "no", "two of three lag": "noo", "mostly behind": "nooo"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -335,6 +338,7 @@ func TestAForcePushWhilePacerWasDownGoesBack(t *testing.T) {
 // One Pacer whose clone is gone, or older than what it applied, with git away or
 // behind.
 func TestASinglePacerWithLessOnItsDiskDoesNotGoBack(t *testing.T) {
+	testenv.Long(t)
 	for name, spoil := range map[string]func(f *fleet, m *member, backup string){
 		"the clone is lost and git is away": func(_ *fleet, m *member, _ string) { m.way.broken = errNoRoute },
 		"an older clone is restored and git is away": func(f *fleet, m *member, backup string) {
@@ -611,6 +615,7 @@ func TestTheNewestRevisionIsNotedAheadOfItsFirstWrite(t *testing.T) {
 // and has shown long before what is the newest again: that is no proof that it
 // went back itself.
 func TestAMirrorThatLagsBehindAForcePushIsNotFollowed(t *testing.T) {
+	testenv.Long(t)
 	for _, by := range []string{"a force-push", "an approval"} {
 		t.Run(by, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

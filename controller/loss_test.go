@@ -13,6 +13,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // stateful is a rig whose store is a real state folder.
@@ -147,6 +148,7 @@ func (g *stateful) setAsideAndKilled() {
 // nothing is created, changed, healed or deleted until a person resumes it,
 // across restarts, and what was live and is not in git is never deleted.
 func TestAfterALossTheSyncOnlyReports(t *testing.T) {
+	testenv.Long(t)
 	stops := map[string]func(*stateful){
 		"at work": func(*stateful) {},
 		"suspended": func(g *stateful) {

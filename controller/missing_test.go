@@ -19,6 +19,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
 )
@@ -201,6 +202,7 @@ func only(ids ...int) func(string) bool {
 // A list that lacks what was applied, twice in a row and for longer, leads to no
 // write: no count goes back, nothing is deleted, and once it is whole all is well.
 func TestAListThatLacksWhatWasAppliedIsNotBelieved(t *testing.T) {
+	testenv.Long(t)
 	const apps = 30
 	live := plan.Policy{Instances: plan.Instances{Live: true}}
 	for name, test := range map[string]struct {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -53,6 +54,7 @@ func (s *stack) runs(name string, n int) []string {
 // A definition that does not come up is replaced by what ran before, whose tasks
 // never stopped, and the sync says so.
 func TestRevertOnTheLocalMarathon(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s := newStack(t)
 	s.options.Syncs[0].Policy.Revert, s.options.Syncs[0].Deadline = true, 5*time.Second
@@ -132,6 +134,7 @@ func TestAutoscalerOnTheLocalMarathon(t *testing.T) {
 // A renamed app runs under its new id before the old one goes, what depends on
 // another file's app waits for it, and a group that is empty then goes too.
 func TestRenameOnTheLocalMarathon(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s := newStack(t)
 	with := func(definition, more string) string { return strings.TrimSuffix(definition, "}") + more + "}" }
@@ -227,6 +230,7 @@ func TestRollbackOnTheLocalMarathon(t *testing.T) {
 // One bad app of a new group takes none of the others with it: they are healthy
 // while it hangs and after it failed, and it goes when git drops it.
 func TestABadAppOfANewGroupOnTheLocalMarathon(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s := newStack(t)
 	s.options.Syncs[0].Deadline = 4 * time.Second

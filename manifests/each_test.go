@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // sideBySide has several do the work.
@@ -77,6 +79,7 @@ func goldenFiles(t *testing.T) fstest.MapFS {
 // TestOrderOfReadingChangesNothing: files are understood in any order, and side
 // by side, to the same.
 func TestOrderOfReadingChangesNothing(t *testing.T) {
+	testenv.Long(t)
 	large := fstest.MapFS{} // more than is held at a time
 	for i := range 2 * mostUnparsed >> 20 {
 		large[fmt.Sprintf("f%d.json", i)] = file(fmt.Sprintf(`{"id": "a%d", "cmd": "sleep 1"%s}`, i, strings.Repeat(" ", 1<<20-100)))

@@ -20,6 +20,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -196,6 +197,7 @@ func distance(n int) []byte {
 
 // A pack of 125 KB that makes 17 GiB is refused before anything of it is made.
 func TestPackOfDeltasThatMakesGigabytes(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	for name, c := range map[string]struct{ size, deltas int }{
 		"large objects": {126_000_000, 140},
@@ -234,6 +236,7 @@ func TestChainOfDeltasThatIsTooLong(t *testing.T) {
 
 // Files of more than may be read cost nothing but the time to inflate them.
 func TestLargeFilesAreNotKept(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	blob := zeros(120_000_000)
 	server, repo := bombed(t, blob, blob, blob, blob)
@@ -256,6 +259,7 @@ func TestLargeFilesAreNotKept(t *testing.T) {
 
 // What a file that is read builds on is held, though it is too large to be read.
 func TestFileThatBuildsOnALargeOne(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	repo := gittest.New(t)
 	var text strings.Builder
@@ -294,6 +298,7 @@ func packIndex(t *testing.T, repo *gittest.Repo) string {
 }
 
 func TestPackOfTooManyObjects(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	tiny := whole(plumbing.BlobObject, []byte("x"))
 	t.Run("more than may be fetched", func(t *testing.T) {
@@ -368,6 +373,7 @@ func TestFolderOfTooManyEntries(t *testing.T) {
 // The texts of a commit are cut when they are read, whatever their size is, and fit
 // to be shown.
 func TestTextsOfACommitAreCut(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	repo := gittest.New(t)
 	repo.Commit("begin", map[string]string{"app.yaml": "id: /a\n"})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -227,6 +228,7 @@ func TestKilledInMidFetchLeavesNothingThatCounts(t *testing.T) {
 }
 
 func TestCloneDoesNotGrowWithoutBound(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	repo := gittest.New(t)
 	const pushes = 2*maxPacks + 5

@@ -336,6 +336,7 @@ func waitForGoroutines(t *testing.T, before int) {
 
 // A fetch that stops in its middle leaves the last snapshot and the clone as they were.
 func TestGitFetchThatIsCutOffOrHangs(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	repo := gittest.New(t)
 	repo.Commit("begin", map[string]string{"a": "1"})

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -126,6 +127,7 @@ func (p *pushes) push() string {
 
 // Whatever is pushed, a clone that lives long holds what a fresh one does.
 func TestRandomPushesThroughOneClone(t *testing.T) {
+	testenv.Long(t)
 	limits := Limits{FileBytes: 600}
 	for i, c := range []struct {
 		name   string

@@ -18,6 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/secret"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
@@ -64,6 +65,7 @@ func (h *hangingWriter) Write(p []byte) (int, error) {
 // A server that hangs in the middle of a pack is not waited for as long as one may
 // take to answer.
 func TestServerThatHangsInTheMiddleOfAPack(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	repo := gittest.New(t)
 	head := repo.Commit("begin", many())
@@ -277,6 +279,7 @@ func TestWhatAServerSaysIsPrintable(t *testing.T) {
 // Every push brings a pack, and none takes a descriptor. Nor do the objects of a
 // repository of this machine, each of which is a file where few are pushed at once.
 func TestManyPushesTakeFewDescriptors(t *testing.T) {
+	testenv.Long(t)
 	if os.Getenv(measureEnv) == "" {
 		t.Parallel()
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestManyPushesTakeFewDescriptors$", "-test.count=1", "-test.v")

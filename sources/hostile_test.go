@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -160,6 +161,7 @@ func TestHostileHugeFile(t *testing.T) {
 }
 
 func TestHugeFileIsLeftOnAServerThatCan(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	repo := gittest.New(t)
 	repo.BareGit("config", "uploadpack.allowFilter", "true")

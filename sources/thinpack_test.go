@@ -25,6 +25,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -166,6 +167,7 @@ func fsck(t testing.TB, g *Git, allowed ...string) {
 }
 
 func TestFetchBringsWhatChangedAlone(t *testing.T) {
+	testenv.Long(t)
 	transports(t, func(t *testing.T, repo *gittest.Repo, o GitOptions) {
 		repo.Commit("begin", many())
 		g := openGit(t, o)
@@ -278,6 +280,7 @@ func TestFetchOfOneChangeIsSmallOnTheWire(t *testing.T) {
 }
 
 func TestFetchFromAServerWithoutThinPacks(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	repo := gittest.New(t)
 	repo.Commit("begin", many())
@@ -296,6 +299,7 @@ func TestFetchFromAServerWithoutThinPacks(t *testing.T) {
 // A server that cannot read a commit that it is told is here, as after a crash,
 // can send the new one.
 func TestServerThatLostWhatIsHere(t *testing.T) {
+	testenv.Long(t)
 	for _, lost := range []string{"HEAD", "HEAD^{tree}"} {
 		t.Run(lost, func(t *testing.T) {
 			transports(t, func(t *testing.T, repo *gittest.Repo, o GitOptions) {
@@ -325,6 +329,7 @@ func TestServerThatLostWhatIsHere(t *testing.T) {
 // A server that sends nothing that can be used is asked for what is new twice,
 // then for all, and so on: what comes must not be all at each look.
 func TestServerThatFailsIsNotAskedForAllAtEachLook(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	repo := gittest.New(t)
 	repo.Commit("begin", many())

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -65,6 +66,7 @@ func (c *cluster) applyNewest(leader *replicaProcess) int {
 // Three processes with clones and ways to git of their own, at the default
 // interval: whoever takes over has fetched last before the newest push.
 func TestHandOversOfProcessesWithClonesOfTheirOwnNeverGoBack(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newClusterOf(t, zktest.Shared(t), 3, shortSession, gittest.New(t))
 	zktest.Await(t, "the first revision", func() bool { return c.applied(1) })

@@ -147,6 +147,7 @@ const attack = `(async () => {
 // A real browser has a page open whose name comes to mean this machine, and one
 // of another port. Neither can start a command.
 func TestBrowserPagesStartNoCommand(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	for name, host := range map[string]string{"DNS rebinding": "kiosk", "another port": "127.0.0.1"} {
 		t.Run(name, func(t *testing.T) {

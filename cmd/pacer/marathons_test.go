@@ -40,6 +40,7 @@ func runsIn(t *testing.T, s *localtest.Server, id, cmd string) {
 // The same scope of two Marathons, by the one-shot verbs and by pacer run: each
 // sync reads and writes the one that it names.
 func TestSeveralMarathons(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	berlin, dublin := localtest.New(t, localtest.Options{}), localtest.New(t, localtest.Options{})
 	dir := t.TempDir()

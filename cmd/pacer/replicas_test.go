@@ -614,6 +614,7 @@ func (l *tcpLink) carry(client net.Conn, target string) {
 
 // TestReplicas plays each fault once, one after the other.
 func TestReplicas(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, ownEnsemble(t), 10, shortSession)
 	c.converge()
@@ -804,6 +805,7 @@ func (c *cluster) deleteFirst() {
 // writes, ends its term in each of the ways in which one can end, and heals the
 // path when another replica leads: what the old leader had written must not come.
 func TestNothingOfAnOldTermLands(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, zktest.Shared(t), 3, shortSession)
 	c.converge()
@@ -859,6 +861,7 @@ func (c *cluster) written(by *replicaProcess) (n int) {
 // TestTheLeaderIsKilledWhileItChanges200Apps kills it at several steps: each
 // app is changed once, and none is lost.
 func TestTheLeaderIsKilledWhileItChanges200Apps(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, zktest.Shared(t), 200, shortSession)
 	c.converge()
@@ -933,6 +936,7 @@ var (
 // TestSoak plays random freezes and partitions of the leader, each by a seed of
 // its own; ./soak.sh plays many.
 func TestSoak(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, zktest.Shared(t), 5, shortSession)
 	c.converge()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // act asks a replica to act on the sync, until there is a leader to do it.
@@ -83,6 +84,7 @@ func (c *cluster) onlyReports(ends ...syscall.Signal) {
 
 // A wipe of ZooKeeper resumes nothing, whatever the sync was: a person does.
 func TestAWipedZooKeeperResumesNothing(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	c := newCluster(t, ownEnsemble(t), 3, shortSession)
 	c.converge()

@@ -264,6 +264,7 @@ func TestManyNewApps(t *testing.T) {
 // One bad app of an array of new ones fails alone: the others are applied as soon
 // as they are up, can be changed while it hangs, and it goes when git drops it.
 func TestOneBadAppOfAnArrayFailsAlone(t *testing.T) {
+	testenv.Long(t)
 	w := newWorld(t)
 	const bad = "/many/a07"
 	var good, all []*manifests.App
@@ -325,6 +326,7 @@ func TestRevertOverAHangingRollout(t *testing.T) {
 }
 
 func TestFaultsOfTheAPI(t *testing.T) {
+	testenv.Long(t)
 	for name, failure := range map[string]string{
 		"taken, half an answer":  `{"method":"%s","path":"/v2/apps","half":true}`,
 		"answered 500, not done": `{"method":"%s","path":"/v2/apps","status":500,"message":"boom"}`,

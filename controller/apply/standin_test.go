@@ -15,6 +15,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -258,6 +259,7 @@ func BenchmarkOneChangeAmongTenThousand(b *testing.B) {
 // What is asked of Marathon is what costs: as few writes as can be, nothing for
 // what is there already, and no more reads of everything than a handful.
 func TestWhatIsAskedOfMarathon(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s, c := newStandIn(t, true)
 	desired := idle(7_000)

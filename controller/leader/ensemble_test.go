@@ -270,6 +270,7 @@ func TestAnOperatorDeletesTheLeadersNode(t *testing.T) {
 }
 
 func TestALostReplyLeavesOneNodeAReplica(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Start(t, zktest.Options{})
 	c := config(t, e)
 	const opMulti = 14
@@ -345,6 +346,7 @@ func TestOneChangeWakesOneOfForty(t *testing.T) {
 }
 
 func TestAHundredElectionsLeakNothing(t *testing.T) {
+	testenv.Long(t)
 	c := config(t, zktest.Shared(t))
 	all := inLine(t, c, 2)
 	settled := func() (int, int) {
@@ -385,6 +387,7 @@ func descriptors(t *testing.T) int {
 }
 
 func TestTheLeadersServerIsCutOffFromTheOthers(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Start(t, zktest.Options{QuorumProxies: true})
 	all := inLine(t, config(t, e), 2)
 	var old *Term
@@ -410,6 +413,7 @@ func TestTheLeadersServerIsCutOffFromTheOthers(t *testing.T) {
 }
 
 func TestTheWipedEnsembleIsBegunAnew(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Start(t, zktest.Options{})
 	all := inLine(t, config(t, e), 2)
 	e.Wipe(t)

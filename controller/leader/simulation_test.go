@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 var (
@@ -195,6 +197,7 @@ func play(seed uint64, v variant) (*sim, error) {
 // TestNoTwoTermsWritesInterleave plays thousands of schedules. A failure names
 // its seed: go test -run TestNoTwoTerms -seed N -schedules 1 plays it again.
 func TestNoTwoTermsWritesInterleave(t *testing.T) {
+	testenv.Long(t)
 	var next, writes, leases atomic.Int64
 	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/local/executor"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // serveVariable makes the test binary a small web server: the app of the tests
@@ -75,6 +76,7 @@ func beVictim(data string) error {
 // TestAKilledMarathonLeavesNothingToTheNext: kill -9, and then a start on its
 // folder, which ends what was left and runs each app once.
 func TestAKilledMarathonLeavesNothingToTheNext(t *testing.T) {
+	testenv.Long(t)
 	data := t.TempDir()
 	leavesNothing(t, data)
 	self, err := os.Executable()
@@ -293,6 +295,7 @@ func TestABrokenCommandIsExplainedAndReverted(t *testing.T) {
 }
 
 func TestASandboxIsReadByHTTPAndACommandChecksHealth(t *testing.T) {
+	testenv.Long(t)
 	r := realRig(t)
 	r.call(201, "POST", "/v2/apps", `{"id":"/s","cmd":"echo $MESOS_TASK_ID; touch well; exec sleep 1000","cpus":0.1,"mem":16,
 		"healthChecks":[{"protocol":"COMMAND","command":{"value":"test -f well"},"delaySeconds":0,"intervalSeconds":1}]}`)

@@ -19,6 +19,7 @@ import (
 	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/clienttls/tlstest"
 	"github.com/pacer-gitops/pacer/controller/marathon/pathtest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // far is a Marathon at the end of a path that can be cut. It records writes.
@@ -94,6 +95,7 @@ func deleteAtOnce(ctx context.Context, c *Client, id string, judge func(error)) 
 // each of the ways in which it can end, and heals the path: the write must not
 // come then, when another replica may lead.
 func TestNothingGivenUpLands(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	type given struct {
 		path   *pathtest.Listener

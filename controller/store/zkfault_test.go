@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // failing lets a fate befall the n-th request from now on (from 0), and, for
@@ -89,6 +90,7 @@ func TestASaveOutlivesALostConnectionAtEachRequest(t *testing.T) {
 }
 
 func TestTheFirstSaveOutlivesALostConnectionAtEachRequest(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	eachRequest(t, e, func(t *testing.T, fail func(bool) *atomic.Bool) {
 		o := inZooKeeper(t, e)
@@ -115,6 +117,7 @@ func TestALoadOutlivesALostConnectionAtEachRequest(t *testing.T) {
 }
 
 func TestSettingAsideOutlivesALostConnectionAtEachRequest(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	eachRequest(t, e, func(t *testing.T, fail func(bool) *atomic.Bool) {
 		o := inZooKeeper(t, e)
@@ -141,6 +144,7 @@ func TestSettingAsideOutlivesALostConnectionAtEachRequest(t *testing.T) {
 // TestCutOffInASaveTheStateIsWholeAndTheNextSaveGoesOn: the store cannot know
 // whether its last request was taken, and nobody else has saved.
 func TestCutOffInASaveTheStateIsWholeAndTheNextSaveGoesOn(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	old, next := wide(), wide()
 	eachRequest(t, e, func(t *testing.T, fail func(bool) *atomic.Bool) {
@@ -163,6 +167,7 @@ func TestCutOffInASaveTheStateIsWholeAndTheNextSaveGoesOn(t *testing.T) {
 }
 
 func TestWithoutAQuorumNothingIsSavedAndItGoesOnLater(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	o := inZooKeeper(t, e)
 	z := openZooKeeper(t, o)
@@ -228,6 +233,7 @@ func TestARootThatSomebodyRemovedIsMadeAgain(t *testing.T) {
 }
 
 func TestTheArchiveOutlivesALostConnectionAtEachRequest(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	content := []byte(strings.Repeat("content of three nodes ", 500))
 	eachRequest(t, e, func(t *testing.T, fail func(bool) *atomic.Bool) {

@@ -22,6 +22,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/web/browsertest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/secret"
 )
 
@@ -216,6 +217,7 @@ func TestBrowserButtons(t *testing.T) {
 // TestBrowserKeepsTheFocus: a refresh takes the keyboard away from nothing, nor does
 // it scroll, or close what was opened, whatever came and went around it.
 func TestBrowserKeepsTheFocus(t *testing.T) {
+	testenv.Long(t)
 	ctx, complaints := browsertest.Start(t)
 	rolled, held := rolledBackSync(), heldSync()
 	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{held, rolled}}}
@@ -274,6 +276,7 @@ func TestBrowserKeepsTheFocus(t *testing.T) {
 // TestBrowserKeyboard: who presses the page's buttons with the keyboard is then at
 // what took the button's place, not at the top of the page.
 func TestBrowserKeyboard(t *testing.T) {
+	testenv.Long(t)
 	ctx, _ := browsertest.Start(t)
 	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}}}
 	browsertest.Must(t, ctx, chromedp.Navigate(serve(t, l)))
@@ -305,6 +308,7 @@ func TestBrowserKeyboard(t *testing.T) {
 // TestBrowserWithTheTokenInItsAddress: a page that was opened by http://any:TOKEN@host
 // refreshes and acts as any other, though scripts may not ask such addresses.
 func TestBrowserWithTheTokenInItsAddress(t *testing.T) {
+	testenv.Long(t)
 	ctx, complaints := browsertest.Start(t)
 	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{shopSync()}}}
 	token := secret.Value("correct-horse")
@@ -323,6 +327,7 @@ func TestBrowserWithTheTokenInItsAddress(t *testing.T) {
 }
 
 func TestBrowserWithoutScript(t *testing.T) {
+	testenv.Long(t)
 	ctx, _ := browsertest.Start(t)
 	l := &live{status: sampleStatus()}
 	url := serve(t, l)
@@ -338,6 +343,7 @@ func TestBrowserWithoutScript(t *testing.T) {
 }
 
 func TestBrowserFitsNarrowScreens(t *testing.T) {
+	testenv.Long(t)
 	ctx, _ := browsertest.Start(t)
 	status := sampleStatus()
 	shop := status.Syncs[2]
@@ -357,6 +363,7 @@ func TestBrowserFitsNarrowScreens(t *testing.T) {
 // TestBrowserPictures takes the pictures that a person looks at; it runs in
 // every test run, so that the way to them does not rot.
 func TestBrowserPictures(t *testing.T) {
+	testenv.Long(t)
 	folder := *screenshots
 	if folder == "" {
 		folder = t.TempDir()

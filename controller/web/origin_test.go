@@ -14,6 +14,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/web/browsertest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // By another's name nothing is seen or done that no token guards. A name that the
@@ -94,6 +95,7 @@ func TestPagesOfOtherSitesReadNothing(t *testing.T) {
 // A real browser has a page open whose name comes to mean this machine, and one
 // of another port: neither sees anything, or suspends a sync.
 func TestBrowserPagesOfOtherSitesNeitherSeeNorAct(t *testing.T) {
+	testenv.Long(t)
 	for name, host := range map[string]string{"DNS rebinding": "kiosk", "another port": "127.0.0.1"} {
 		t.Run(name, func(t *testing.T) {
 			l := &live{status: sampleStatus()}

@@ -17,6 +17,7 @@ import (
 )
 
 func TestDialGoesPastAServerThatAcceptsAndSaysNothing(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	c := config(t, e)
 	c.Handshake = time.Second
@@ -117,6 +118,7 @@ func awaitChange(t *testing.T, c *Conn, holds func() bool) {
 }
 
 func TestAnExpiredSessionIsOver(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	c := config(t, e)
 	c.SessionTimeout = time.Second
@@ -305,6 +307,7 @@ func TestAFailedWriteOfCredentialsDoesNotWedge(t *testing.T) {
 }
 
 func TestWhatIsWrittenAgainstAWipedEnsembleIsNotTakenForWritten(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	c := config(t, e)
 	conn := dialed(t, c)

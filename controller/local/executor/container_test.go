@@ -25,6 +25,7 @@ const testImage = "pacer-test/sh:1"
 
 // TestContainers runs all that needs an engine, in one engine.
 func TestContainers(t *testing.T) {
+	testenv.Long(t)
 	engine := enginetest.Start(t)
 	enginetest.Image(t, engine, testImage)
 	for name, test := range map[string]func(*testing.T, enginetest.Engine){

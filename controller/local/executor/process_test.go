@@ -395,6 +395,7 @@ func TestASecondExecutorOnTheFolderIsRefused(t *testing.T) {
 func (o Options) with(update func(Update)) Options { o.Update = update; return o }
 
 func TestTheNextStartEndsWhatAKilledOneLeft(t *testing.T) {
+	testenv.Long(t)
 	ways(t, func(t *testing.T, o Options) {
 		o.Dir = filepath.Join(reachable(t), "tasks")
 		killVictim(t, o.Dir, "EXECUTOR_TEST_CGROUP="+o.CgroupRoot, "EXECUTOR_TEST_DOCKER=unix:///nowhere/docker.sock")

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // childEnv makes this test binary start an ensemble, tell of it, and wait to be
@@ -62,6 +64,7 @@ func awaitWrite(t *testing.T, c *zk.Conn, node string) {
 }
 
 func TestServersAreKilledStoppedFrozenAndStarted(t *testing.T) {
+	testenv.Long(t)
 	e := Shared(t)
 	root := Root(t)
 	for i, fault := range []struct{ begin, end func(*Server) }{
@@ -84,6 +87,7 @@ func TestServersAreKilledStoppedFrozenAndStarted(t *testing.T) {
 }
 
 func TestWithoutAMajorityNothingIsWritten(t *testing.T) {
+	testenv.Long(t)
 	e := Shared(t)
 	c := connect(t, e.Addresses()...)
 	root := Root(t)
@@ -97,6 +101,7 @@ func TestWithoutAMajorityNothingIsWritten(t *testing.T) {
 }
 
 func TestWipedServersKnowNothing(t *testing.T) {
+	testenv.Long(t)
 	e := Shared(t)
 	root := Root(t)
 	awaitWrite(t, connect(t, e.Addresses()...), root)
@@ -112,6 +117,7 @@ func TestWipedServersKnowNothing(t *testing.T) {
 }
 
 func TestAnIsolatedLeaderIsReplaced(t *testing.T) {
+	testenv.Long(t)
 	e := Start(t, Options{QuorumProxies: true})
 	root := Root(t)
 	old := e.Leader(t)
@@ -167,6 +173,7 @@ func TestTheProxyDecidesAboutRequests(t *testing.T) {
 }
 
 func TestTheProxyHoldsAndCuts(t *testing.T) {
+	testenv.Long(t)
 	s := Shared(t).Server(2)
 	defer s.Proxy.Heal()
 	c := connect(t, s.Proxy.Address())
