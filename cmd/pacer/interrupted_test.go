@@ -103,7 +103,7 @@ func TestAnInterruptedWaitSaysWhatIsMissing(t *testing.T) {
 	if code := run(ctx, []string{"wait", "--server", server.URL}, nil, io.Discard, &said); code != exitError {
 		t.Errorf("exit code %d", code)
 	}
-	if want := "pacer: interrupted; not done yet: shop: it is suspended\n"; said.String() != want {
+	if want := "pacer: interrupted; not done yet: shop: it is suspended by an older Pacer, which did not record who, when and why\n"; said.String() != want {
 		t.Errorf("said %q, expected %q", said.String(), want)
 	}
 }
