@@ -27,7 +27,7 @@ func BenchmarkPassAtRest(b *testing.B) {
 	r.commit(tree)
 	c, err := New(Options{
 		Sources: map[string]Source{"shop": {Source: r}}, Syncs: []Sync{testSync("shop")},
-		Marathon: world, Applier: world, Store: &shelf{saved: map[string][]byte{}},
+		Clusters: oneCluster(world, world), Store: &shelf{saved: map[string][]byte{}},
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -60,7 +60,7 @@ func BenchmarkPassKnown(b *testing.B) {
 	live.freeze(b)
 	c, err := New(Options{
 		Sources: map[string]Source{"shop": {Source: git}}, Syncs: []Sync{testSync("shop")},
-		Marathon: live, Applier: world, Store: &shelf{saved: map[string][]byte{}},
+		Clusters: oneCluster(live, world), Store: &shelf{saved: map[string][]byte{}},
 	})
 	if err != nil {
 		b.Fatal(err)

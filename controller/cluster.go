@@ -46,15 +46,13 @@ func newCluster(name string, given Cluster) *cluster {
 func clustersOf(o Options) (map[string]*cluster, error) {
 	all := map[string]*cluster{}
 	for name, given := range o.Clusters {
-		all[name] = newCluster(name, given)
-	}
-	if len(o.Clusters) == 0 || o.Marathon != nil {
-		all[""] = newCluster("", Cluster{Marathon: o.Marathon, Events: o.Events, Applier: o.Applier})
-	}
-	for _, m := range all {
-		if m.Marathon == nil || m.Applier == nil {
+		if given.Marathon == nil || given.Applier == nil {
 			return nil, errors.New("controller: each cluster needs a Marathon and an Applier")
 		}
+		all[name] = newCluster(name, given)
+	}
+	if len(all) == 0 {
+		return nil, errors.New("controller: there is no Marathon")
 	}
 	return all, nil
 }
@@ -62,7 +60,7 @@ func clustersOf(o Options) (map[string]*cluster, error) {
 // has tells whether the options name a cluster.
 func (o Options) has(name string) bool {
 	_, named := o.Clusters[name]
-	return named || name == "" && (len(o.Clusters) == 0 || o.Marathon != nil)
+	return named
 }
 
 // reached notes for Status whether a Marathon answers.

@@ -25,7 +25,6 @@ func (s swamp) State(ctx context.Context) (marathon.State, error) {
 func newAtlas(t *testing.T, there Marathon, applier Applier) *rig {
 	t.Helper()
 	g := newRig(t, files("/shop/a", "v1"))
-	g.options.Marathon, g.options.Applier = nil, nil
 	g.options.Clusters = map[string]Cluster{"here": {Marathon: g.world, Applier: g.world}, "there": {Marathon: there, Applier: applier}}
 	policy := plan.Policy{Scope: "/shop", Prune: plan.PruneOn}
 	g.options.Syncs = []Sync{

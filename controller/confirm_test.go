@@ -73,7 +73,7 @@ func TestAnOldStateLeadsToNoWrite(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := newRig(t, test.before)
 				s := &stale{world: g.world}
-				g.options.Marathon = s
+				g.cluster(func(c *Cluster) { c.Marathon = s })
 				g.start()
 				defer g.stop()
 				s.freeze(t)

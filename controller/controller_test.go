@@ -551,7 +551,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		change func(*Options)
 		say    string
 	}{
-		"no Marathon":    {func(o *Options) { o.Marathon = nil }, "Marathon"},
+		"no Marathon":    {func(o *Options) { o.Clusters = nil }, "there is no Marathon"},
 		"no store":       {func(o *Options) { o.Store = nil }, "Store"},
 		"a nil source":   {func(o *Options) { o.Sources = map[string]Source{"shop": {}} }, "nil"},
 		"unknown source": {func(o *Options) { o.Syncs[0].Source = "x" }, `source "x" is not among`},

@@ -67,7 +67,8 @@ func deployed(id string) marathon.Event {
 func newHearingRig(t *testing.T, files map[string]string) (*rig, *station) {
 	t.Helper()
 	g, s := newRig(t, files), newStation()
-	g.options.Resync, g.options.Events = 1000*time.Hour, s.open
+	g.options.Resync = 1000 * time.Hour
+	g.cluster(func(c *Cluster) { c.Events = s.open })
 	return g, s
 }
 
@@ -285,13 +286,9 @@ func TestScalingByHandIsHealedAtOnce(t *testing.T) {
 	s := newStack(t)
 	s.push(map[string]string{"web.json": s.definition("web", "sleep 1000", 2)})
 	s.options.Resync = time.Hour
-	s.options.Events = func(ctx context.Context) (EventStream, error) {
-		stream, err := s.client.Events(ctx, marathon.TriggerEvents()...)
-		if err != nil {
-			return nil, err
-		}
-		return stream, nil
-	}
+	only := s.options.Clusters[""]
+	only.Events = eventsOf(s.client)
+	s.options.Clusters[""] = only
 	c, stop := s.start()
 	defer stop()
 	s.awaitStates(c, "web: synced, healthy")

@@ -195,15 +195,8 @@ func (m *member) start() {
 		Log: log, Follow: !f.single, Peers: peers,
 		Sources:  map[string]Source{"git": {Source: m.way, Interval: DefaultInterval}},
 		Syncs:    []Sync{{Name: "shop", Source: "git", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn, Adopt: true}}},
-		Marathon: client, Applier: apply.New(client, apply.Options{Log: log}), Store: f.store, Archive: f.archive,
+		Clusters: map[string]Cluster{"": {Marathon: client, Applier: apply.New(client, apply.Options{Log: log}), Events: eventsOf(client)}}, Store: f.store, Archive: f.archive,
 		Metrics: prometheus.NewRegistry(),
-		Events: func(ctx context.Context) (EventStream, error) {
-			stream, err := client.Events(ctx, marathon.TriggerEvents()...)
-			if err != nil {
-				return nil, err
-			}
-			return stream, nil
-		},
 	})
 	if err != nil {
 		f.t.Fatal(err)

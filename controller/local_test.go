@@ -80,17 +80,19 @@ func newStack(t *testing.T) *stack {
 		}
 	})
 	s.options = Options{
-		Sources:  map[string]Source{"shop": {Source: directory}},
-		Syncs:    []Sync{{Name: "shop", Source: "shop", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn}, Deadline: time.Minute}},
-		Marathon: live, Resync: time.Second, Log: log,
-		Events: func(ctx context.Context) (EventStream, error) {
-			changes, err := live.Changes(ctx)
-			if err != nil {
-				return nil, err
-			}
-			return changes, nil
-		},
-		Applier: apply.New(client, apply.Options{Settle: 100 * time.Millisecond, PollInterval: 50 * time.Millisecond, Log: log}),
+		Sources: map[string]Source{"shop": {Source: directory}},
+		Syncs:   []Sync{{Name: "shop", Source: "shop", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn}, Deadline: time.Minute}},
+		Resync:  time.Second, Log: log,
+		Clusters: map[string]Cluster{"": {
+			Marathon: live, Applier: apply.New(client, apply.Options{Settle: 100 * time.Millisecond, PollInterval: 50 * time.Millisecond, Log: log}),
+			Events: func(ctx context.Context) (EventStream, error) {
+				changes, err := live.Changes(ctx)
+				if err != nil {
+					return nil, err
+				}
+				return changes, nil
+			},
+		}},
 	}
 	return s
 }

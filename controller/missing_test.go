@@ -78,7 +78,7 @@ func startLied(t *testing.T, state string, liar *localtest.Liar, apps int, polic
 	policy.Scope, policy.Prune = "/", plan.PruneOn
 	l.Controller, err = New(Options{
 		Sources: map[string]Source{"repo": {Source: directory}}, Syncs: []Sync{{Name: "all", Source: "repo", Policy: policy}},
-		Marathon: l.live, Applier: apply.New(client, apply.Options{Settle: -1, PollInterval: 20 * time.Millisecond}), Store: records, Archive: records, Resync: time.Hour, ProbeInterval: 20 * time.Millisecond,
+		Clusters: oneCluster(l.live, apply.New(client, apply.Options{Settle: -1, PollInterval: 20 * time.Millisecond})), Store: records, Archive: records, Resync: time.Hour, ProbeInterval: 20 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {

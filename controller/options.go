@@ -85,14 +85,8 @@ type Options struct {
 	Sources map[string]Source // by name; closed by the caller, after Run or Reload returned
 	Syncs   []Sync
 
-	Marathon Marathon
-	// Events opens the stream of Marathon's events (marathon.TriggerEvents),
-	// which is opened again whenever it ends; nil: changes made by others are
-	// found by the resync.
-	Events  func(context.Context) (EventStream, error)
-	Applier Applier
-	// Clusters are Marathons by name, beside or in the place of the one above.
-	// They stay as New was given them.
+	// Clusters are Marathons by name, one of them perhaps without. They stay as New
+	// was given them.
 	Clusters map[string]Cluster
 	Store    store.Store
 	Archive  store.Archive // nil: no revision is kept, so there is no rollback

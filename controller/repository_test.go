@@ -81,7 +81,7 @@ func TestManySyncsOfOneRepositoryLookOnce(t *testing.T) {
 	w := newWorld()
 	o := Options{
 		Sources:  map[string]Source{"repo": {Source: source, Interval: time.Hour}},
-		Marathon: w, Applier: w, Store: &shelf{saved: map[string][]byte{}}, Resync: time.Hour,
+		Clusters: oneCluster(w, w), Store: &shelf{saved: map[string][]byte{}}, Resync: time.Hour,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for i := range syncs {

@@ -169,9 +169,11 @@ func (a *afterSecond) Apply(ctx context.Context, p plan.Plan, r apply.Request) [
 func TestWhereARevertEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := reverting(t, files("/shop/b", "v1"))
-		g.options.Applier = &afterSecond{world: g.world, then: func() { // the port is taken meanwhile, say
-			g.world.set(func() { g.world.refused["/shop/b"] += " v1" })
-		}}
+		g.cluster(func(c *Cluster) {
+			c.Applier = &afterSecond{world: g.world, then: func() { // the port is taken meanwhile, say
+				g.world.set(func() { g.world.refused["/shop/b"] += " v1" })
+			}}
+		})
 		g.start()
 		defer g.stop()
 		g.world.set(func() { g.world.refused = map[string]string{"/shop/a": "bad", "/shop/b": "bad"} })

@@ -321,15 +321,8 @@ func (s *storm) begin() {
 		Log:      log,
 		Sources:  map[string]Source{"git": {Source: s.repo, Interval: testInterval}},
 		Syncs:    []Sync{sync},
-		Marathon: l.client, Applier: apply.New(l.client, apply.Options{MaxInFlight: 3, Log: log}), Store: mortal{s.shelf, isDead}, Resync: testResync,
+		Clusters: map[string]Cluster{"": {Marathon: l.client, Applier: apply.New(l.client, apply.Options{MaxInFlight: 3, Log: log}), Events: eventsOf(l.client)}}, Store: mortal{s.shelf, isDead}, Resync: testResync,
 		Metrics: l.registry,
-		Events: func(ctx context.Context) (EventStream, error) {
-			stream, err := l.client.Events(ctx, marathon.TriggerEvents()...)
-			if err != nil {
-				return nil, err
-			}
-			return stream, nil
-		},
 	})
 	if err != nil {
 		s.t.Fatal(err)

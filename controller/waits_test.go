@@ -16,7 +16,7 @@ func TestSinceWhenAChangeWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, files("/shop/a", "v1", "/shop/b", "v1"))
 		handed := map[string]time.Time{}
-		g.options.Applier = applierFunc(func(done <-chan struct{}, p plan.Plan, r apply.Request) []apply.Outcome {
+		applier := applierFunc(func(done <-chan struct{}, p plan.Plan, r apply.Request) []apply.Outcome {
 			handed = r.Waiting
 			for _, c := range p.Changes { // it comes to a alone
 				if c.ID == "/shop/a" {
@@ -26,6 +26,7 @@ func TestSinceWhenAChangeWaits(t *testing.T) {
 			<-done
 			return nil
 		})
+		g.cluster(func(c *Cluster) { c.Applier = applier })
 		g.start()
 		defer g.stop()
 		began := time.Now()

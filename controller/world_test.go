@@ -458,10 +458,33 @@ func newRig(t *testing.T, files map[string]string) *rig {
 	g.options = Options{
 		Sources:  map[string]Source{"shop": {Source: g.repo, Interval: testInterval}},
 		Syncs:    []Sync{testSync("shop")},
-		Marathon: g.world, Applier: g.world, Store: g.shelf, Archive: g.shelf, Resync: testResync,
+		Clusters: oneCluster(g.world, g.world), Store: g.shelf, Archive: g.shelf, Resync: testResync,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	return g
+}
+
+// oneCluster is the only Marathon, without a name.
+func oneCluster(m Marathon, a Applier) map[string]Cluster {
+	return map[string]Cluster{"": {Marathon: m, Applier: a}}
+}
+
+// cluster changes the only Marathon before the controller is made.
+func (g *rig) cluster(change func(*Cluster)) {
+	c := g.options.Clusters[""]
+	change(&c)
+	g.options.Clusters[""] = c
+}
+
+// eventsOf opens the events of a Marathon that a client talks to.
+func eventsOf(client *marathon.Client) func(context.Context) (EventStream, error) {
+	return func(ctx context.Context) (EventStream, error) {
+		stream, err := client.Events(ctx, marathon.TriggerEvents()...)
+		if err != nil {
+			return nil, err
+		}
+		return stream, nil
+	}
 }
 
 func testSync(name string) Sync {
