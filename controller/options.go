@@ -63,7 +63,7 @@ type Sync struct {
 	Source     string // key of Options.Sources
 	Path       string // folder in the source; empty for all of it
 	Policy     plan.Policy
-	Deadline   time.Duration // of one rollout; zero: DefaultDeadline
+	Deadline   time.Duration // of one rollout; zero: that of the applier
 	Settle     time.Duration // of one rollout; zero: see apply.Options.Settle
 	Substitute map[string]string
 	Limits     manifests.Limits // of what is read; zero members: the defaults
@@ -76,7 +76,6 @@ type Sync struct {
 const (
 	DefaultInterval      = 30 * time.Second
 	DefaultResync        = 30 * time.Second
-	DefaultDeadline      = 10 * time.Minute
 	DefaultProbeInterval = 10 * time.Second
 )
 

@@ -323,7 +323,7 @@ func (p *pass) apply(ctx context.Context) passEnd {
 	keeper := p.keep(ctx)
 	answered, archived := p.archiveBeside(ctx, keeper)
 	p.outcomes = p.y.cluster.Applier.Apply(ctx, p.plan, apply.Request{
-		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadlines: p.deadlines(), Settle: p.y.spec.Settle, Waiting: maps.Clone(p.y.waits),
+		Cluster: p.state.Cluster, Groups: p.state.Groups, Deadline: p.y.spec.Deadline, Settle: p.y.spec.Settle, Waiting: maps.Clone(p.y.waits),
 		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed), Failed: failedIDs(p.y.memory.state.Failed),
 		Progress: func(o apply.Outcome) { answered(); p.progress(keeper, o) },
 		Sending:  func(writes []apply.Write) error { return p.sending(keeper, writes) },
@@ -369,21 +369,6 @@ func (p *pass) lookAgain(ctx context.Context) bool {
 	p.learn()
 	p.showPlan()
 	return p.plan.Pending() > 0
-}
-
-func (p *pass) deadlines() map[string]time.Duration {
-	deadline := p.y.spec.Deadline
-	if deadline == 0 {
-		deadline = DefaultDeadline
-	}
-	all := map[string]time.Duration{}
-	for _, c := range p.plan.Changes {
-		all[c.ID] = deadline
-	}
-	for id := range p.rollouts() {
-		all[id] = deadline
-	}
-	return all
 }
 
 // cutShort tells how a pass ended that could not be planned.

@@ -123,7 +123,8 @@ type Options struct {
 	// takes a Marathon about 4 s, well within what a standby waits. What runs
 	// already always goes alone, since an array locks all its apps together.
 	BatchSize int
-	// Deadline of one rollout where the request has none; zero: 10 min.
+	// Deadline of one rollout where the request has none; zero: 10 min. The option
+	// of a sync has a default of its own, which is always given.
 	Deadline time.Duration
 	// Settle is the settling time where the request has none: how long the tasks
 	// of a rollout must have stayed up for it to have converged; zero: 2 s where
@@ -185,8 +186,8 @@ type Request struct {
 	// Groups are the live ones, by id: their dependencies hold for all their
 	// members.
 	Groups map[string]*manifests.Group
-	// Deadlines by id; an id that is not in it has Options.Deadline.
-	Deadlines map[string]time.Duration
+	// Deadline of one rollout; zero: Options.Deadline.
+	Deadline time.Duration
 	// Waiting tells since when changes wait to be sent, by id: what has waited
 	// longest goes first, what is not in it last, and else the plan's order holds.
 	Waiting map[string]time.Time

@@ -191,7 +191,7 @@ func TestHangingIsExplainedAndHoldsUpOnlyItsOwn(t *testing.T) {
 			plan.Change{ID: "/b", Kind: manifests.KindApp, Action: plan.Update, Blocked: new("not approved")},
 			change(plan.Create, appOf("/on/b", "x", 1, "/b")),
 			renamedTo("/shop/cart", "/shop/basket"), deletion("/other/old"),
-		), Request{Deadlines: map[string]time.Duration{"/shop/basket": 2 * time.Minute}, Progress: func(o Outcome) {
+		), Request{Deadline: 2 * time.Minute, Progress: func(o Outcome) {
 			if o.ID == "/shop/basket" && o.Result == "" && o.Reason != "" && early == "" {
 				early = fmt.Sprint(o.Reason)
 			}

@@ -279,7 +279,7 @@ func TestOneBadAppOfAnArrayFailsAlone(t *testing.T) {
 	}
 	var badEnded bool
 	early := 0
-	outcomes := w.sync(t.Context(), apply.Request{Deadlines: map[string]time.Duration{bad: 5 * time.Second}, Progress: func(o apply.Outcome) {
+	outcomes := w.sync(t.Context(), apply.Request{Deadline: 5 * time.Second, Progress: func(o apply.Outcome) {
 		badEnded = badEnded || o.ID == bad && o.Result != ""
 		if o.Result == apply.Applied && !badEnded {
 			early++

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,11 +155,8 @@ func (r *run) prepare() {
 }
 
 func (r *run) add(c plan.Change) *item {
-	it := &item{change: c, batchMax: r.options.BatchSize, deadline: r.options.Deadline,
+	it := &item{change: c, batchMax: r.options.BatchSize, deadline: cmp.Or(r.req.Deadline, r.options.Deadline),
 		outcome: Outcome{ID: c.ID, Kind: c.Kind, Action: c.Action, Hash: c.Hash, Revert: c.Revert}}
-	if d := r.req.Deadlines[c.ID]; d > 0 {
-		it.deadline = d
-	}
 	r.items = append(r.items, it)
 	r.byID[c.ID] = it
 	return it

@@ -67,10 +67,7 @@ func TestACrashLoopIsNotApplied(t *testing.T) {
 						}
 						changes = append(changes, change(plan.Create, a))
 					}
-					req := Request{Settle: c.settle, Deadlines: map[string]time.Duration{}}
-					for _, ch := range changes {
-						req.Deadlines[ch.ID] = time.Minute
-					}
+					req := Request{Settle: c.settle, Deadline: time.Minute}
 					for _, o := range New(m, Options{}).Apply(t.Context(), planOf(changes...), req) {
 						if o.Result != c.want || c.want == Failed && !strings.Contains(o.Reason, "exit code 1") {
 							t.Errorf("%s: %s, %s", o.ID, o.Result, o.Reason)
@@ -89,7 +86,7 @@ func TestSettlingAfterAFailureLastsForABackOff(t *testing.T) {
 		a.BackoffSeconds, a.BackoffFactor = new(20), new(1.0)
 		m.apps["/a"] = &fakeApp{def: a, version: time.Now(), config: time.Now(), tasks: []*fakeTask{{time.Now(), time.Now().Add(-10 * time.Second)}}}
 		got := New(m, Options{}).Apply(t.Context(), planOf(), Request{
-			Rollouts: map[string]Rollout{"/a": {Kind: manifests.KindApp, Action: plan.Update, Began: time.Now()}}, Deadlines: map[string]time.Duration{"/a": 2 * time.Minute}})
+			Rollouts: map[string]Rollout{"/a": {Kind: manifests.KindApp, Action: plan.Update, Began: time.Now()}}, Deadline: 2 * time.Minute})
 		want(t, got, map[string]Result{"/a": Failed})
 	})
 }
