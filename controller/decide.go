@@ -244,6 +244,11 @@ func (l *lives) of(s marathon.State) plan.Live {
 //	yes     none          0        0                                            suspended
 //	yes     none          n        n or more  n or more                no       healthy
 //	yes     none          otherwise                                             degraded
+//
+// It is a judgement of what is live, and not of a rollout: what has converged (see
+// apply.Converged) and whose tasks did not fail of late is healthy, or suspended at
+// 0 instances. What is healthy may not have converged yet: a surplus task that
+// Marathon still has to kill, or one of an older version, serves as well as others.
 func healthOf(found bool, i Instances, deployments int, failed bool) Health {
 	switch {
 	case !found:

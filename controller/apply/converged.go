@@ -42,8 +42,17 @@ func ownDeployments(ids []string, all []marathon.Deployment) []string {
 	return slices.DeleteFunc(slices.Clone(ids), shared)
 }
 
-// converged tells whether a rollout is over, and if not what is missing. More tasks than asked for are
-// waited out: Marathon ends them by itself.
+// converged reports whether a rollout is over, and if not what is missing:
+//
+//	deployments   running           outdated     healthy, where checked   converged
+//	some                                                                  no
+//	none          other than asked                                        no: of too many, Marathon kills some
+//	none          as asked          some                                  no
+//	none          as asked          not known                             no
+//	none          as asked          none         fewer than running       no
+//	none          as asked          none         all                      yes
+//
+// It is stricter than the health of an app, which who waits for no rollout is shown.
 func converged(s marathon.Status, instances int, checked bool) (bool, string) {
 	switch {
 	case len(s.Deployments) > 0:
