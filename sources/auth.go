@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"encoding/base64"
 	"errors"
 
 	"github.com/pacer-gitops/pacer/secret"
@@ -51,9 +50,4 @@ func (a Auth) check(scheme string) error {
 		return errors.New("auth: passphrase without key")
 	}
 	return nil
-}
-
-// headerForms are the forms in which a password crosses the wire and could come back.
-func headerForms(username, password string) []string {
-	return []string{password, base64.StdEncoding.EncodeToString([]byte(username + ":" + password))}
 }

@@ -2,7 +2,6 @@ package sources
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/pacer-gitops/pacer/sources/gitpack"
 	"github.com/pacer-gitops/pacer/visible"
@@ -51,19 +50,17 @@ func (s *scrubbed) Is(target error) bool { return errors.Is(s.cause, target) }
 // maxError is how many bytes of an error are shown: servers say what they like.
 const maxError = 2000
 
-// scrub removes secrets from an error's text, as servers can echo what they were
-// sent, and makes it one line of a bounded length that can be printed.
+// leastSecret is how many bytes a credential has that is hidden.
+const leastSecret = 4
+
+// scrub hides secrets in an error's text, as servers can echo what they were sent,
+// and makes it one line of a bounded length that can be printed.
 func scrub(err error, secrets []string) error {
 	if err == nil {
 		return nil
 	}
 	text := err.Error()
-	clean := text
-	for _, secret := range secrets {
-		if secret != "" {
-			clean = strings.ReplaceAll(clean, secret, "***")
-		}
-	}
+	clean := visible.Hide(visible.Cut(text, 8*maxError), secrets, leastSecret)
 	clean = visible.Words(visible.Cut(clean, maxError))
 	if clean == text {
 		return err

@@ -4,16 +4,20 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -122,31 +126,36 @@ func TestGitSecretFromTheEnvironment(t *testing.T) {
 func TestGitErrorsHoldNoSecretThatTheServerEchoes(t *testing.T) {
 	t.Parallel()
 	server := gittest.New(t).Serve(t, gittest.HTTP{})
-	basic := base64.StdEncoding.EncodeToString([]byte("ada:" + canary))
+	const password = canary + "@ /" // another word where it is part of a URL
+	basic := base64.StdEncoding.EncodeToString([]byte("ada:" + password))
+	forms := []string{canary, basic[8 : len(basic)-8], hex.EncodeToString([]byte(canary))}
 	for name, answer := range map[string]http.HandlerFunc{
 		"status": func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, r.Header.Get("Authorization")+canary, http.StatusTeapot)
+			http.Error(w, r.Header.Get("Authorization")+password, http.StatusTeapot)
 		},
 		"unauthorised": func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, r.Header.Get("Authorization")+canary, http.StatusUnauthorized)
+			http.Error(w, r.Header.Get("Authorization")+password, http.StatusUnauthorized)
 		},
 		"protocol": func(w http.ResponseWriter, r *http.Request) {
-			io.WriteString(w, "0050ERR "+r.Header.Get("Authorization")+canary) //nolint:errcheck
+			io.WriteString(w, "0050ERR "+r.Header.Get("Authorization")+password) //nolint:errcheck
 		},
 		"redirect": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://other.invalid/"+canary+"/info/refs", http.StatusFound)
+			http.Redirect(w, r, "http://other.invalid/"+url.PathEscape(password)+"/info/refs", http.StatusFound)
+		},
+		"encoded": func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, fmt.Sprintf("0080ERR %x %s", password, url.QueryEscape(password))) //nolint:errcheck
 		},
 	} {
 		server.Handle(answer)
 		var logged bytes.Buffer
 		g := openGit(t, GitOptions{URL: server.Repo, AllowHTTP: true, Log: slog.New(slog.NewTextHandler(&logged, nil)),
-			Auth: Auth{Username: "ada", Password: secretFile(t, canary)}})
+			Auth: Auth{Username: "ada", Password: secretFile(t, password)}})
 		_, err := g.Snapshot(t.Context())
 		if err == nil {
 			t.Fatalf("%s: no error", name)
 		}
 		for _, text := range []string{err.Error(), g.String(), logged.String()} {
-			if strings.Contains(text, canary) || strings.Contains(text, basic) {
+			if slices.ContainsFunc(forms, func(form string) bool { return strings.Contains(text, form) }) {
 				t.Errorf("%s: secret in %s", name, text)
 			}
 		}

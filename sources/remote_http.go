@@ -109,7 +109,7 @@ func httpCredentials(a Auth) (transport.AuthMethod, []string, error) {
 		return &githttp.TokenAuth{Token: password}, []string{password}, nil
 	}
 	username := cmp.Or(a.Username, "git")
-	return &githttp.BasicAuth{Username: username, Password: password}, headerForms(username, password), nil
+	return &githttp.BasicAuth{Username: username, Password: password}, []string{password}, nil
 }
 
 func httpTransport(a Auth) (*http.Transport, error) {

@@ -26,7 +26,7 @@ const LeastSecret = 6
 // programs print what they were given:
 //
 //	JSON and Go        as the content of a string
-//	URL                in a query, in a path, as encodeURIComponent does
+//	URL                in a query, in a path or a part of one, as encodeURIComponent does
 //	hexadecimal        in small and in capital digits
 //	base64             of both alphabets, with and without padding, also where it
 //	                   stands in the midst of what was encoded: Basic dXNlcjpw…
@@ -134,7 +134,7 @@ var unescapedByScripts = strings.NewReplacer("+", "%20", "%21", "!", "%27", "'",
 
 func inURLs(v string) []string {
 	query := url.QueryEscape(v)
-	all := []string{query, url.PathEscape(v), strings.ReplaceAll(query, "+", "%20"), unescapedByScripts.Replace(query)}
+	all := []string{query, url.PathEscape(v), (&url.URL{Path: v}).EscapedPath(), strings.ReplaceAll(query, "+", "%20"), unescapedByScripts.Replace(query)}
 	for _, form := range all {
 		all = append(all, smallEscapes(form))
 	}
