@@ -15,7 +15,7 @@ import (
 
 // ErrConflict is returned where what is asked for does not fit what is there:
 // an approval of what waits for none, a rollback to what was never applied.
-var ErrConflict = errors.New("not as asked for")
+var ErrConflict = errors.New("conflict")
 
 var errNotRunning = errors.New("the controller is not running")
 
@@ -118,7 +118,7 @@ func (y *syncer) approvable(ids []string, revision string) ([]string, string, er
 	defer y.mu.Unlock()
 	planned := y.view.PlannedRevision
 	if planned == "" || !IsRevision(planned, revision) {
-		return nil, "", fmt.Errorf("%w: revision %q is to be approved, and %q was planned last: look at what it asks for", ErrConflict, ShortRevision(revision), ShortRevision(planned))
+		return nil, "", fmt.Errorf("%w: revision %q was to be approved, but %q was planned last: review its changes first", ErrConflict, ShortRevision(revision), ShortRevision(planned))
 	}
 	var waiting []string
 	for _, a := range y.view.Apps {
@@ -131,11 +131,11 @@ func (y *syncer) approvable(ids []string, revision string) ([]string, string, er
 	}
 	for _, id := range ids {
 		if !slices.Contains(waiting, id) {
-			return nil, "", fmt.Errorf("%w: %s does not wait for an approval; these do: %s", ErrConflict, id, listed(waiting))
+			return nil, "", fmt.Errorf("%w: %s needs no approval; these changes do: %s", ErrConflict, id, listed(waiting))
 		}
 	}
 	if len(ids) == 0 {
-		return nil, "", fmt.Errorf("%w: nothing waits for an approval", ErrConflict)
+		return nil, "", fmt.Errorf("%w: no change is waiting for approval", ErrConflict)
 	}
 	return ids, planned, nil
 }
@@ -202,9 +202,9 @@ func (c *Controller) order(ctx context.Context, name string, by store.Asked, cha
 	case err := <-o.done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("it is not saved yet: %w", context.Cause(ctx))
+		return fmt.Errorf("not saved yet: %w", context.Cause(ctx))
 	case <-stopped:
-		return fmt.Errorf("it was not saved: %w", errNotRunning)
+		return fmt.Errorf("not saved: %w", errNotRunning)
 	}
 }
 

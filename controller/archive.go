@@ -39,7 +39,7 @@ const archivedFormat = 1
 const maxArchived = 256 << 20
 
 // errNotKept is a content that cannot be had, or not as it was kept.
-var errNotKept = errors.New("what it asked for is not kept whole")
+var errNotKept = errors.New("the stored revision is missing or damaged")
 
 // pack writes what is desired, compressed, and its checksum.
 func pack(d manifests.Desired) (content []byte, sum string, err error) {
@@ -71,7 +71,7 @@ func unpack(content []byte, sum string) (manifests.Desired, error) {
 		return fail(err)
 	}
 	if hash := sha256.Sum256(plain); hex.EncodeToString(hash[:]) != sum {
-		return fail(errors.New("its checksum is another"))
+		return fail(errors.New("checksum mismatch"))
 	}
 	var a archived
 	d := json.NewDecoder(bytes.NewReader(plain))
@@ -80,7 +80,7 @@ func unpack(content []byte, sum string) (manifests.Desired, error) {
 		return fail(err)
 	}
 	if a.Format != archivedFormat {
-		return fail(fmt.Errorf("format %d, this Pacer knows %d", a.Format, archivedFormat))
+		return fail(fmt.Errorf("format %d, this Pacer supports %d", a.Format, archivedFormat))
 	}
 	return a.Desired, nil
 }
@@ -99,7 +99,7 @@ func (p *pass) recall(ctx context.Context, k store.Kept) (manifests.Desired, err
 	}
 	d, err := p.c.recall(ctx, p.y.spec, k)
 	if err != nil && p.pin != nil {
-		err = fmt.Errorf("this sync is rolled back to %s, so nothing is changed: %w: release it, or roll it back to another revision", ShortRevision(k.ID), err)
+		err = fmt.Errorf("this sync is rolled back to %s, so nothing is changed: %w: release it, or roll back to another revision", ShortRevision(k.ID), err)
 	}
 	if err != nil {
 		return d, err
@@ -114,7 +114,7 @@ func (c *Controller) recall(ctx context.Context, spec Sync, k store.Kept) (manif
 		return manifests.Desired{}, errNotKept
 	}
 	if k.Scope != spec.Policy.Scope {
-		return manifests.Desired{}, fmt.Errorf("it was read for the scope %s, and the sync has %s now", k.Scope, spec.Policy.Scope)
+		return manifests.Desired{}, fmt.Errorf("it was rendered for the scope %s, and the sync now has %s", k.Scope, spec.Policy.Scope)
 	}
 	content, err := c.archive.Recall(ctx, spec.Name, k.Sum)
 	if err != nil {
@@ -143,7 +143,7 @@ func (p *pass) keepRevision(ctx context.Context, end passEnd) {
 	defer cancel()
 	sum, err := p.archive(ctx)
 	if err != nil {
-		p.c.log.Warn("a revision is not kept, so that there is no rollback to it", "sync", p.y.spec.Name, "revision", p.revision.ID, "error", err)
+		p.c.log.Warn("cannot store a revision, so there is no rollback to it", "sync", p.y.spec.Name, "revision", p.revision.ID, "error", err)
 		return
 	}
 	if p.isNewest() {
@@ -160,7 +160,7 @@ func (p *pass) keepRevision(ctx context.Context, end passEnd) {
 		return // told when the pass is finished; what is kept too much does no harm
 	}
 	if err := p.c.archive.Retain(ctx, p.y.spec.Name, sumsOf(state)); err != nil {
-		p.c.log.Warn("revisions that are kept no longer are not removed", "sync", p.y.spec.Name, "error", err)
+		p.c.log.Warn("cannot remove revisions that are no longer needed", "sync", p.y.spec.Name, "error", err)
 	}
 }
 

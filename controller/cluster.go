@@ -47,7 +47,7 @@ func clustersOf(o Options) (map[string]*cluster, error) {
 	all := map[string]*cluster{}
 	for name, given := range o.Clusters {
 		if given.Marathon == nil || given.Applier == nil {
-			return nil, errors.New("controller: each cluster needs a Marathon and an Applier")
+			return nil, errors.New("controller: each cluster requires a Marathon and an Applier")
 		}
 		all[name] = newCluster(name, given)
 	}

@@ -61,7 +61,7 @@ func New(o Options) (*Controller, error) {
 	case err != nil:
 		return nil, err
 	case o.Store == nil:
-		return nil, errors.New("controller: a Store is needed")
+		return nil, errors.New("controller: a Store is required")
 	}
 	if err := o.check(); err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (c *Controller) Start(ctx context.Context) (wait func(), err error) {
 	if c.run != nil {
 		c.mu.Unlock()
 		r.queue.ShutDown()
-		return nil, errors.New("controller: it is running already")
+		return nil, errors.New("controller: already running")
 	}
 	c.run = r
 	for _, w := range c.watchers {

@@ -178,7 +178,7 @@ func TestUnreadableStoreChangesNothing(t *testing.T) {
 		defer g.stop()
 		after(testResync)
 		g.runs("/shop/a=v1 /shop/b=v1") // nothing that could not be remembered is begun
-		if y := g.sync("shop"); y.Last.Result != PassFailed || !strings.Contains(y.Last.Error, "cannot read what this sync has applied") || len(y.Apps) != 1 || y.Apps[0].Condition != Blocked {
+		if y := g.sync("shop"); y.Last.Result != PassFailed || !strings.Contains(y.Last.Error, "cannot read the state of this sync") || len(y.Apps) != 1 || y.Apps[0].Condition != Blocked {
 			t.Errorf("last pass %+v, apps %+v", y.Last, y.Apps)
 		}
 		g.shelf.fail(nil) // what was there is there again
@@ -555,7 +555,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"no store":       {func(o *Options) { o.Store = nil }, "Store"},
 		"a nil source":   {func(o *Options) { o.Sources = map[string]Source{"shop": {}} }, "nil"},
 		"unknown source": {func(o *Options) { o.Syncs[0].Source = "x" }, `source "x" is not among`},
-		"relative scope": {func(o *Options) { o.Syncs[0].Policy.Scope = "shop" }, "want an absolute id"},
+		"relative scope": {func(o *Options) { o.Syncs[0].Policy.Scope = "shop" }, "expected an absolute id"},
 		"no name":        {func(o *Options) { o.Syncs[0].Name = "" }, "no name"},
 		"a scope within another": {func(o *Options) { o.Syncs = append(o.Syncs, testSync("shop/web")) },
 			`sync "shop/web": its scope /shop/web overlaps /shop, the scope of sync "shop"`},
@@ -565,7 +565,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"the same scope": {func(o *Options) {
 			o.Syncs = append(o.Syncs, Sync{Name: "again", Source: "shop", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOff}})
 		}, `sync "again": its scope /shop overlaps /shop`},
-		"same name twice": {func(o *Options) { o.Syncs = append(o.Syncs, o.Syncs[0]) }, "given twice"},
+		"same name twice": {func(o *Options) { o.Syncs = append(o.Syncs, o.Syncs[0]) }, "duplicate name"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

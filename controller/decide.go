@@ -554,7 +554,7 @@ func unreadableNote(d manifests.Desired) string {
 	if len(files) > most {
 		files, more = files[:most], " and others"
 	}
-	return "Nothing is deleted while it is not known what these files define: " + strings.Join(files, ", ") + more + "."
+	return "Nothing is deleted while the definitions in these files are unknown: " + strings.Join(files, ", ") + more + "."
 }
 
 // superseded tells whether a context ended for a newer revision.

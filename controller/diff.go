@@ -10,8 +10,8 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// ErrNotPlanned is returned where git and Marathon were not compared yet.
-var ErrNotPlanned = errors.New("git and Marathon were not compared yet")
+// ErrNotPlanned is returned where git and Marathon have not been compared yet.
+var ErrNotPlanned = errors.New("git and Marathon have not been compared yet")
 
 // Diff compares what a sync wants, as its last pass read it, with what Marathon
 // holds now, and changes nothing. Of ids, if any are given, only these are told.

@@ -63,7 +63,7 @@ func (c *Controller) listen(ctx context.Context, m *cluster) {
 		if failures++; time.Since(began) >= lasting {
 			failures = 1
 		}
-		c.log.Log(ctx, levelOfLoss(failures), "no events of Marathon: what changes is found by the resync till they come again", "marathon", m.name, "error", err)
+		c.log.Log(ctx, levelOfLoss(failures), "event stream of Marathon lost; falling back to resync", "marathon", m.name, "error", err)
 		if wait.Sleep(ctx, wait.Jitter(reconnect.After(failures))) != nil {
 			return
 		}

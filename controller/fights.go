@@ -47,7 +47,7 @@ func (p *pass) holdFights() {
 			continue
 		}
 		if by := p.y.authorOf(c.ID); by != "" {
-			c.Reason += "; as Marathon tells, that was written from " + by
+			c.Reason += "; last written from " + by
 		}
 		if c.Blocked != nil {
 			continue
@@ -67,10 +67,10 @@ func (p *pass) holdFights() {
 func (f fight) words(c *plan.Change) string {
 	again := f.last.Add(f.backoff()).UTC().Format(time.TimeOnly)
 	if f.healed < stubborn {
-		return fmt.Sprintf("somebody changed it again right after it was put back: it is put back at %s UTC", again)
+		return fmt.Sprintf("changed again right after a revert; next revert at %s UTC", again)
 	}
-	return fmt.Sprintf("a fight: it was put back %d times since %s UTC, and something else changes it each time (%s); it is put back again at %s UTC: "+
-		"stop what writes to it, or leave it alone with ignore or instances of this sync",
+	return fmt.Sprintf("drift conflict: reverted %d times since %s UTC, and another client keeps changing it (%s); next revert at %s UTC: "+
+		"stop that client, or exclude the field with ignore or instances of this sync",
 		f.healed, f.since.UTC().Format(time.DateTime), c.Reason, again)
 }
 

@@ -94,10 +94,10 @@ func (c *Controller) watchPeers(ctx context.Context) {
 			continue // the election finds out by itself what is wrong
 		}
 		if because := handsOver(failing, others, time.Since(handedOver)); because != nil {
-			c.log.Warn("leadership is handed over, since another replica can read sources that this one cannot", "sources", because)
+			c.log.Warn("handing over leadership: another replica can read sources that this one cannot", "sources", because)
 			handedOver = time.Now()
 			if err := c.peers.Abdicate(ctx); err != nil {
-				c.log.Warn("leadership is not handed over", "error", err)
+				c.log.Warn("cannot hand over leadership", "error", err)
 			}
 		}
 	}

@@ -83,7 +83,7 @@ func TestALeaderThatCannotFetchHandsOver(t *testing.T) {
 		if n := a.abdicated + b.abdicated + c.abdicated; n > 4 {
 			t.Errorf("handed over %d times", n)
 		}
-		if f.leader() != b || !strings.Contains(c.log.String(), "leadership is handed over") {
+		if f.leader() != b || !strings.Contains(c.log.String(), "handing over leadership") {
 			t.Errorf("%s leads", f.leader().name)
 		}
 	})

@@ -113,7 +113,7 @@ func (p *pass) stand(ctx context.Context, seen look) ground {
 		g.writes, g.back = true, c.older
 	case confirm:
 		p.y.watcher.confirm(seen.snapshot.Revision.ID)
-		return p.held(ctx, g, seen, "it is asked again every 2 s, to tell a force-push from a server that lags behind")
+		return p.held(ctx, g, seen, "it is fetched again every 2 s, to distinguish a force-push from a server that lags behind")
 	case hold:
 		return p.held(ctx, g, seen, p.wayOn(c, seen))
 	}
@@ -148,8 +148,8 @@ func (p *pass) wayOn(c situation, seen look) string {
 	switch {
 	case c.fetched:
 		newest, answered := ShortRevision(p.y.memory.state.Newest.ID), ShortRevision(seen.snapshot.Revision.ID)
-		return fmt.Sprintf("this replica never saw %s there, so the server or mirror may lag behind; "+
-			"it goes on with %s or any later revision; if %s is right: pacer approve %s --revision %s",
+		return fmt.Sprintf("this replica never fetched %s there, so the server or mirror may lag behind; "+
+			"the sync continues with %s or any later revision; if %s is correct, run pacer approve %s --revision %s",
 			newest, newest, answered, p.y.spec.Name, answered)
 	case seen.tried == p.term && seen.err != nil:
 		return seen.err.Error()
@@ -164,17 +164,17 @@ func (p *pass) held(ctx context.Context, g ground, seen look, why string) ground
 	switch {
 	case seen.fetched == p.term && seen.snapshot != nil:
 		h.Answered = seen.snapshot.Revision.ID
-		relation := "which is older than revision %s, which was applied"
+		relation := "which is older than the applied revision %s"
 		if p.y.memory.state.IsSuperseded(h.Answered) {
 			relation = "which was superseded by revision %s"
 		}
 		h.Reason = fmt.Sprintf("the source answers with revision %s, "+relation+": %s", ShortRevision(h.Answered), ShortRevision(n.ID), why)
 	default:
-		since := "this replica leads"
+		since := "this replica became the leader"
 		if p.term.sure {
 			since = "this process started"
 		}
-		h.Reason = fmt.Sprintf("the source was not read since %s, and what it showed before may be older than revision %s, which was applied: %s",
+		h.Reason = fmt.Sprintf("the source has not been read since %s, and its last known revision may be older than the applied revision %s: %s",
 			since, ShortRevision(n.ID), why)
 	}
 	if before := p.y.holdShown(); before != nil && before.Revision == h.Revision && before.Answered == h.Answered {
@@ -186,7 +186,7 @@ func (p *pass) held(ctx context.Context, g ground, seen look, why string) ground
 	}
 	if _, err := p.recall(ctx, n.Kept); err != nil {
 		h.Reconciles = false
-		h.Reason += fmt.Sprintf("; nothing is changed meanwhile, since what that revision asks for cannot be had: %v", err)
+		h.Reason += fmt.Sprintf("; nothing is changed in the meantime, because the definitions of that revision are not available: %v", err)
 		g.hold = h
 		return g
 	}
@@ -231,7 +231,7 @@ func (p *pass) advance() bool {
 		next.Since, next.Sum, next.Returned = n.Since, n.Sum, n.Returned
 	}
 	if p.from.back {
-		p.c.log.Warn("the source went back to a superseded revision, and the sync goes with it", "sync", p.y.spec.Name,
+		p.c.log.Warn("the source went back to a superseded revision, and the sync follows it", "sync", p.y.spec.Name,
 			"revision", next.ID, "before", n.ID)
 	}
 	next.Returned = next.Returned || p.from.back
@@ -256,7 +256,7 @@ func (c *Controller) approveOlder(ctx context.Context, y *syncer, id string, by 
 	return c.order(ctx, y.spec.Name, by, func(s *store.State) error {
 		seen := y.watcher.seen().snapshot
 		if seen == nil || seen.Revision.ID != id {
-			return fmt.Errorf("%w: the source does not answer with revision %s any more", ErrConflict, ShortRevision(id))
+			return fmt.Errorf("%w: the source no longer answers with revision %s", ErrConflict, ShortRevision(id))
 		}
 		next := y.newestOf(seen.Revision, time.Now())
 		next.Returned = true
@@ -301,7 +301,7 @@ func (p *pass) showHold() {
 	case h == nil && before != nil && p.term != nil:
 		p.c.log.Info("sync is no longer held", "sync", p.y.spec.Name, "revision", p.revision.ID)
 	case h != nil && (before == nil || before.Revision != h.Revision || before.Answered != h.Answered || before.Reconciles != h.Reconciles):
-		p.c.log.Warn("sync is held at the newest revision that was applied", "sync", p.y.spec.Name, "revision", h.Revision,
+		p.c.log.Warn("sync is held at the newest applied revision", "sync", p.y.spec.Name, "revision", h.Revision,
 			"answered", h.Answered, "reconciles", h.Reconciles, "reason", h.Reason)
 	}
 }

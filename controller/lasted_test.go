@@ -168,7 +168,7 @@ func TestAPassThatBeganChangesIsProgressing(t *testing.T) {
 		if unchanged, progressing := passes(PassUnchanged), passes(PassProgressing); unchanged != 0 || progressing < 3 {
 			t.Errorf("%v passes unchanged, %v progressing", unchanged, progressing)
 		}
-		if found := log.with(`"pass ended"`); len(found) != 1 || !strings.Contains(found[0], "result=progressing") {
+		if found := log.with(`"reconciliation ended"`); len(found) != 1 || !strings.Contains(found[0], "result=progressing") {
 			t.Errorf("logged: %q, want the one pass that began the change", found)
 		}
 		g.world.set(func() { clear(g.world.hanging); clear(g.world.deployments) })

@@ -13,7 +13,7 @@ import (
 
 // ErrNotLeading is returned where something is asked for that only the replica
 // that leads can do.
-var ErrNotLeading = errors.New("this replica does not lead")
+var ErrNotLeading = errors.New("this replica is not the leader")
 
 // term is a time in which passes may write. A pass belongs to the term that it
 // began in, or to none: then it only looks, and shows what it saw.
@@ -96,7 +96,7 @@ func (t *term) bind(cancel context.CancelCauseFunc) (leave func()) {
 		return func() {}
 	}
 	stop := context.AfterFunc(t.ctx, func() {
-		cancel(fmt.Errorf("%w any more: %w", ErrNotLeading, context.Cause(t.ctx)))
+		cancel(fmt.Errorf("%w: %w", ErrNotLeading, context.Cause(t.ctx)))
 	})
 	return func() {
 		stop()

@@ -53,7 +53,7 @@ func (p *pass) loadOnce(ctx context.Context) error {
 		state, err = p.lose(ctx, state, err)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot read what this sync has applied, so nothing is changed: %w", err)
+		return fmt.Errorf("cannot read the state of this sync, so nothing is changed: %w", err)
 	}
 	if state.Rollouts == nil {
 		state.Rollouts = map[string]store.Rollout{}
@@ -108,7 +108,7 @@ func (p *pass) saveBy(ctx context.Context, save func(context.Context, string, st
 		p.y.saved(err)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot save what this sync did, so nothing more is changed: %w", err)
+		return fmt.Errorf("cannot save the state of this sync, so nothing more is changed: %w", err)
 	}
 	p.y.memory.dirty, p.y.memory.ahead = false, false
 	return nil

@@ -23,20 +23,20 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer, syncs func() []*syncer) (*metrics, error) {
 	m := &metrics{
 		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pacer_sync_passes_total", Help: "Passes that ended, by result.",
+			Name: "pacer_sync_passes_total", Help: "Reconciliations that ended, by result.",
 		}, []string{"sync", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pacer_sync_pass_seconds", Help: "How long passes took, with the waiting for rollouts.",
+			Name: "pacer_sync_pass_seconds", Help: "Duration of reconciliations, including waiting for rollouts.",
 			Buckets: []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900},
 		}, []string{"sync"}),
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pacer_changes_total", Help: "Changes that ended, by action and result.",
 		}, []string{"sync", "action", "result"}),
 		sourceErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pacer_source_errors_total", Help: "Looks at a source that failed.",
+			Name: "pacer_source_errors_total", Help: "Fetches of a source that failed.",
 		}, []string{"source"}),
 		stream: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "pacer_marathon_event_stream_up", Help: "1 while Marathon's events are heard.",
+			Name: "pacer_marathon_event_stream_up", Help: "1 while Marathon's event stream is connected.",
 		}),
 	}
 	for _, g := range stateGauges {
@@ -98,13 +98,13 @@ var stateGauges = []stateGauge{
 	{name: "pacer_sync_suspended", of: oneIf(func(s *SyncStatus) bool { return s.Suspended }),
 		help: "1 while a sync is suspended."},
 	{name: "pacer_sync_rolled_back", of: oneIf(func(s *SyncStatus) bool { return s.RolledBack != nil }),
-		help: "1 while a sync is held at an earlier revision."},
+		help: "1 while a sync is rolled back."},
 	{name: "pacer_sync_held", of: oneIf(func(s *SyncStatus) bool { return s.Hold != nil }),
-		help: "1 while a sync is held at the newest revision that was applied, since its source answers with an older or superseded one, or none."},
+		help: "1 while a sync is held at its newest applied revision, because its source answers with an older or superseded one, or none."},
 	{name: "pacer_sync_state_lost", of: oneIf(func(s *SyncStatus) bool { return s.StateLost != nil }),
-		help: "1 while a sync only reports, since its stored state was lost."},
+		help: "1 while a sync only reports, because its stored state was lost."},
 	{name: "pacer_sync_waiting_since_timestamp_seconds", of: func(y *syncer, set setGauge) { set(unixTime(oldestWait(y.view.Apps))) },
-		help: "Since when the change of a sync waits to be sent that has waited longest, in Unix time; 0: none waits."},
+		help: "Time since which the oldest unsent change of a sync waits, in Unix time; 0: none waits."},
 	{name: lastSuccess, of: func(y *syncer, set setGauge) { set(unixTime(y.succeeded)) },
 		help: "When a reconciliation of a sync last ended without failure, or when the sync was started if none has since, in Unix time."},
 }

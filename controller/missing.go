@@ -29,7 +29,7 @@ var _ Witness = (*marathon.Cache)(nil)
 type lackingError struct{ ids []string }
 
 func (e *lackingError) Error() string {
-	return fmt.Sprintf("Marathon's list lacks apps or pods that Marathon has (%s): the list is not believed, so nothing is changed, and it is read again", listed(e.ids))
+	return fmt.Sprintf("Marathon's list lacks apps or pods that Marathon has (%s): the list is incomplete, so nothing is changed, and it is read again", listed(e.ids))
 }
 
 func isLacking(err error) bool {
@@ -163,7 +163,7 @@ func (p *pass) present(ctx context.Context, w Witness, refs []marathon.Ref, most
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		return fmt.Errorf("cannot read what Marathon's list lacks, so nothing is changed: %w", err)
+		return fmt.Errorf("cannot read the apps missing from Marathon's list, so nothing is changed: %w", err)
 	case len(there) > 0:
 		w.Distrust()
 		return &lackingError{there}

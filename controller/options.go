@@ -45,7 +45,7 @@ var errAgain error = again{}
 
 type again struct{}
 
-func (again) Error() string        { return "everything is looked at again, and this goes on" }
+func (again) Error() string        { return "restarted: everything is read again" }
 func (again) Is(target error) bool { return target == apply.ErrSuperseded }
 
 // Source is a source that one or more syncs read, looked at once for all of them.
@@ -153,7 +153,7 @@ func (o Options) check() error {
 			errs = append(errs, fmt.Errorf("sync %q: %w", s.Name, err))
 		}
 		if seen[s.Name] {
-			errs = append(errs, fmt.Errorf("sync %q: the name is given twice: syncs need different names", s.Name))
+			errs = append(errs, fmt.Errorf("sync %q: duplicate name: syncs need different names", s.Name))
 		}
 		seen[s.Name] = true
 	}
@@ -184,7 +184,7 @@ func (o Options) checkSync(s Sync) error {
 	case !ok:
 		return fmt.Errorf("source %q is not among the sources", s.Source)
 	case !strings.HasPrefix(s.Policy.Scope, "/"):
-		return fmt.Errorf("scope %q: want an absolute id such as /shop, or / for everything", s.Policy.Scope)
+		return fmt.Errorf("scope %q: expected an absolute id such as /shop, or / for everything", s.Policy.Scope)
 	}
 	return nil
 }

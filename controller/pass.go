@@ -80,7 +80,7 @@ func (p *pass) run(ctx context.Context, seen look) passEnd {
 	p.y.show(func(s *SyncStatus) { s.InForce, s.RolledBack = p.revision, p.pin })
 	p.showHold()
 	if p.from.snapshot == nil && p.from.kept == nil {
-		return passEnd{result: PassFailed, noSnapshot: true, err: errors.New("the source was never read: nothing is changed till then")}
+		return passEnd{result: PassFailed, noSnapshot: true, err: errors.New("source not fetched yet: nothing is changed until then")}
 	}
 	if err := p.look(ctx); err != nil {
 		return p.cutShort(ctx, err)
@@ -435,9 +435,9 @@ func (p *pass) saveLast(ctx context.Context, last *PassStatus) {
 	switch err := p.save(ctx); {
 	case err == nil:
 	case p.term.over():
-		p.c.log.Warn("what a pass did is not saved; the next leader finds it in Marathon", "sync", p.y.spec.Name, "error", err)
+		p.c.log.Warn("the result of a reconciliation is not saved; the next leader reads it from Marathon", "sync", p.y.spec.Name, "error", err)
 	default:
-		p.c.log.Error("cannot save what a pass did", "sync", p.y.spec.Name, "error", err)
+		p.c.log.Error("cannot save the result of a reconciliation", "sync", p.y.spec.Name, "error", err)
 		last.Result, last.Error = PassFailed, err.Error()
 	}
 }
@@ -459,7 +459,7 @@ func (p *pass) tell(ctx context.Context, before *PassStatus, last PassStatus) {
 			level = max(level, slog.LevelWarn)
 		}
 	}
-	p.c.log.Log(ctx, level, "pass ended", "sync", p.y.spec.Name, "revision", last.Revision, "result", string(last.Result),
+	p.c.log.Log(ctx, level, "reconciliation ended", "sync", p.y.spec.Name, "revision", last.Revision, "result", string(last.Result),
 		"problems", mistakes, "held", held, "took", last.Ended.Sub(last.Began), "error", last.Error)
 }
 

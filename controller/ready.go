@@ -69,9 +69,9 @@ func (s Status) NotReady() []string {
 func (y SyncStatus) notBegun() string {
 	switch {
 	case y.SourceError != "" && y.Revision.ID == "" && y.RolledBack == nil:
-		return "its source was never read: " + y.SourceError
+		return "its source has not been fetched yet: " + y.SourceError
 	case y.Planned.IsZero():
-		return "git and Marathon were not compared yet"
+		return "git and Marathon have not been compared yet"
 	}
 	return ""
 }

@@ -137,7 +137,7 @@ func TestReadinessFollowsWhetherTheStateCanBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := startLied(t, folder, &localtest.Liar{}, 2, plan.Policy{}, 1)
-	l.notReady("sync all: cannot read what this sync has applied")
+	l.notReady("sync all: cannot read the state of this sync")
 	if n := len(l.world.Instances()); n > 0 {
 		t.Errorf("%d apps were created", n)
 	}

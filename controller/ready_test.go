@@ -39,12 +39,12 @@ func TestNotReady(t *testing.T) {
 		}, []string{"sync b: cannot read it"}},
 		"a source never read": {func(s *Status) {
 			s.Syncs = append(s.Syncs, SyncStatus{Name: "new", SourceError: "no such host", SourceFailing: now})
-		}, []string{"sync new: its source was never read: no such host"}},
+		}, []string{"sync new: its source has not been fetched yet: no such host"}},
 		"held at what was applied": {func(s *Status) {
 			s.Syncs = []SyncStatus{failing(time.Second)}
 			s.Syncs[0].Revision.ID = ""
-		}, []string{"sync shop: its source was never read: connection refused"}},
-		"nothing compared yet":   {func(s *Status) { s.Syncs = append(s.Syncs, SyncStatus{Name: "new"}) }, []string{"sync new: git and Marathon were not compared yet"}},
+		}, []string{"sync shop: its source has not been fetched yet: connection refused"}},
+		"nothing compared yet":   {func(s *Status) { s.Syncs = append(s.Syncs, SyncStatus{Name: "new"}) }, []string{"sync new: git and Marathon have not been compared yet"}},
 		"a source fails briefly": {func(s *Status) { s.Syncs = []SyncStatus{failing(59 * time.Second)} }, nil},
 		"the only source fails":  {func(s *Status) { s.Syncs = []SyncStatus{failing(time.Minute)} }, []string{"sync shop: its source cannot be read since 2026-03-01 11:59:00 UTC: connection refused"}},
 		"one of two fails":       {func(s *Status) { s.Syncs = append(s.Syncs, failing(time.Hour)) }, nil},
@@ -96,7 +96,7 @@ func TestReadinessFollowsTheSource(t *testing.T) {
 				t.Errorf("not ready for %q, want %q", got, want)
 			}
 		}
-		ready("sync shop: its source was never read: connection refused")
+		ready("sync shop: its source has not been fetched yet: connection refused")
 		g.repo.away(nil)
 		after(2 * testInterval)
 		ready("")

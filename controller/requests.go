@@ -19,10 +19,10 @@ type Requests struct {
 func NewRequests(r prometheus.Registerer) (*Requests, error) {
 	m := &Requests{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pacer_marathon_requests_total", Help: "Requests to Marathon, by method and status; code is error where no answer came.",
+			Name: "pacer_marathon_requests_total", Help: "Requests to Marathon, by method and status; code is error where there was no answer.",
 		}, []string{"method", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pacer_marathon_request_seconds", Help: "How long Marathon took to begin its answer.",
+			Name: "pacer_marathon_request_seconds", Help: "Time until Marathon began its answer.",
 			Buckets: []float64{.005, .02, .1, .5, 1, 2.5, 5, 15, 60},
 		}, []string{"method"}),
 	}

@@ -41,7 +41,7 @@ func (c *Controller) Rollback(ctx context.Context, sync string, to Rollback, by 
 			return err
 		}
 		if _, err := c.recall(ctx, y.spec, k); err != nil {
-			return fmt.Errorf("%w: there is no way back to %s: %w; these are kept: %s", ErrConflict, ShortRevision(k.ID), err, listedKept(s.Kept))
+			return fmt.Errorf("%w: cannot roll back to %s: %w; available: %s", ErrConflict, ShortRevision(k.ID), err, listedKept(s.Kept))
 		}
 		pin = store.Pin{Kept: k, By: by, At: time.Now()}
 		s.Pin = &pin
@@ -59,7 +59,7 @@ func (c *Controller) Release(ctx context.Context, sync string, by store.Asked) e
 	by.Verb = verbRelease
 	return c.order(ctx, sync, by, func(s *store.State) error {
 		if s.Pin == nil {
-			return fmt.Errorf("%w: it is not rolled back", ErrConflict)
+			return fmt.Errorf("%w: this sync is not rolled back", ErrConflict)
 		}
 		s.Pin = nil
 		return nil
@@ -88,7 +88,7 @@ func (to Rollback) among(kept []store.Kept, inForce string) (store.Kept, error) 
 	if to.Revision != "" {
 		return to.named(kept)
 	}
-	const nowhere = "%w: there is no revision %d back that is kept; these are: %s"
+	const nowhere = "%w: no stored revision %d steps back; available: %s"
 	back := max(to.Back, 1)
 	i := slices.IndexFunc(kept, func(k store.Kept) bool { return k.ID == inForce })
 	last := ""
@@ -122,9 +122,9 @@ func (to Rollback) named(kept []store.Kept) (store.Kept, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return store.Kept{}, fmt.Errorf("%w: revision %q is not one that this sync had and that is kept; these are: %s", ErrConflict, to.Revision, listedKept(kept))
+		return store.Kept{}, fmt.Errorf("%w: this sync has no stored revision %q; available: %s", ErrConflict, to.Revision, listedKept(kept))
 	}
-	return store.Kept{}, fmt.Errorf("%w: revision %q is the beginning of several: %s", ErrConflict, to.Revision, listedKept(found))
+	return store.Kept{}, fmt.Errorf("%w: revision prefix %q is ambiguous: %s", ErrConflict, to.Revision, listedKept(found))
 }
 
 // listedKept names the first of many revisions, short and with their subjects.

@@ -265,9 +265,9 @@ func TestRollbackRefusals(t *testing.T) {
 			to   Rollback
 			says string
 		}{
-			"a revision that never was": {Rollback{Revision: "deadbeef"}, `"deadbeef" is not one that this sync had and that is kept; these are: commit-4 (change 4), commit-3 (change 3), commit-2 (change 2), commit-1 (change 1)`},
-			"an ambiguous one":          {Rollback{Revision: "commit-"}, "the beginning of several"},
-			"further than it goes":      {Rollback{Back: 3}, "no revision 3 back"},
+			"a revision that never was": {Rollback{Revision: "deadbeef"}, `this sync has no stored revision "deadbeef"; available: commit-4 (change 4), commit-3 (change 3), commit-2 (change 2), commit-1 (change 1)`},
+			"an ambiguous one":          {Rollback{Revision: "commit-"}, "is ambiguous"},
+			"further than it goes":      {Rollback{Back: 3}, "no stored revision 3 steps back"},
 		} {
 			if _, err := g.Rollback(t.Context(), "shop", test.to, ada); !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%s: %v, want a conflict that says %s", name, err, test.says)
@@ -305,7 +305,7 @@ func TestRollbackRefusals(t *testing.T) {
 		} {
 			whole := g.shelf.spoilKept(spoilt)
 			_, err := g.Rollback(t.Context(), "shop", Rollback{Revision: "commit-2"}, ada)
-			if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "not kept whole") {
+			if !errors.Is(err, ErrConflict) || !strings.Contains(err.Error(), "missing or damaged") {
 				t.Errorf("%s: %v", name, err)
 			}
 			g.stop()
@@ -615,7 +615,7 @@ func TestDriftAndFightsNameWhereTheyComeFrom(t *testing.T) {
 			}
 			after(100 * time.Millisecond)
 		}
-		if a := g.app("/shop/a"); !strings.Contains(a.Reason, "a fight") || !strings.Contains(a.Reason, "written from 10.0.0.66") {
+		if a := g.app("/shop/a"); !strings.Contains(a.Reason, "drift conflict") || !strings.Contains(a.Reason, "written from 10.0.0.66") {
 			t.Errorf("shown as %q", a.Reason)
 		}
 		if e := g.sync("shop").History[0]; e.Asked.By != store.AskedByRetry || !strings.Contains(e.Changes[0].Reason, "written from 10.0.0.66") {

@@ -172,7 +172,7 @@ type SyncStatus struct {
 	// source.
 	RolledBack *store.Pin `json:"rolledBack"`
 	// Hold says why the sync is kept at the newest revision that was applied; nil:
-	// it is not, or this replica does not lead.
+	// it is not, or this replica is not the leader.
 	Hold    *Hold       `json:"hold"`
 	Running bool        `json:"running"` // a pass is under way
 	Last    *PassStatus `json:"last"`    // nil: no pass ended yet

@@ -103,7 +103,7 @@ func TestAnswersOfWhatIsNoPacer(t *testing.T) {
 		"a login of a proxy":    {401, "text/html", "<h1>Log in</h1>", []string{"answers 401 Unauthorized with a web page", "is this a Pacer? --server or PACER_SERVER"}, "correct-horse"},
 		"not for this token":    {403, "application/json", `{"message": "this token is for reading"}`, []string{"this token is for reading"}, "correct-horse"},
 		"a name of a stranger":  {421, "application/json", `{"message": "the Host is not a name of this server"}`, []string{"the Host is not a name of this server"}, ""},
-		"tokens cannot be read": {503, "application/json", `{"message": "the tokens cannot be read; the log says why"}`, []string{"the tokens cannot be read; the log says why"}, ""},
+		"tokens cannot be read": {503, "application/json", `{"message": "cannot read the tokens; see the log"}`, []string{"cannot read the tokens; see the log"}, ""},
 		"a gateway":             {503, "text/html; charset=utf-8", "<h1>503</h1>", []string{"answers 503 Service Unavailable with a web page", "is this a Pacer?"}, ""},
 		"something else":        {500, "text/plain", "no", []string{"answers 500 Internal Server Error: is this a Pacer?"}, ""},
 	}

@@ -346,7 +346,7 @@ func (a *arena) poke() {
 	}
 }
 
-var passTook = regexp.MustCompile(`msg="pass ended".*result=unchanged.* took=(\S+)`)
+var passTook = regexp.MustCompile(`msg="reconciliation ended".*result=unchanged.* took=(\S+)`)
 
 // longestPass is how long the longest pass that changed nothing took of those in
 // the log from an offset on.

@@ -36,7 +36,7 @@ type wish struct {
 // sync pokes the controller.
 func (s *site) sync() http.Handler {
 	return s.action("sync", http.StatusAccepted, func(_ context.Context, name string, _ wish, by store.Asked) (string, error) {
-		return "a pass of " + name + " will begin" + s.pinned(name), s.Trigger(name, by)
+		return name + " will be fetched and reconciled" + s.pinned(name), s.Trigger(name, by)
 	})
 }
 
@@ -73,12 +73,12 @@ func (s *site) rollback() http.Handler {
 	return s.action("rollback", http.StatusOK, func(ctx context.Context, name string, w wish, by store.Asked) (string, error) {
 		if w.Release {
 			if w.Revision != "" || w.Back != 0 {
-				return "", fmt.Errorf("%w: release goes with neither revision nor back", errBody)
+				return "", fmt.Errorf("%w: release is mutually exclusive with revision and back", errBody)
 			}
 			return name + " is released: it follows its source again", s.Release(ctx, name, by)
 		}
 		if w.Back < 0 || w.Back > 0 && w.Revision != "" {
-			return "", fmt.Errorf("%w: want a revision, or a number of revisions back", errBody)
+			return "", fmt.Errorf("%w: expected a revision, or a number of revisions back", errBody)
 		}
 		pin, err := s.Rollback(ctx, name, controller.Rollback{Revision: w.Revision, Back: w.Back}, by)
 		return fmt.Sprintf("%s is rolled back to %s, and stays there until it is released", name, strings.TrimSpace(controller.ShortRevision(pin.ID)+" "+pin.Subject)), err
@@ -104,7 +104,7 @@ func (s *site) action(verb string, code int, do func(context.Context, string, wi
 			defer cancel()
 			said, err = do(ctx, name, wanted, by)
 		}
-		s.Log.Info("action asked for over HTTP", "action", verb, "sync", name, "ids", wanted.IDs, "revision", wanted.Revision,
+		s.Log.Info("action requested over HTTP", "action", verb, "sync", name, "ids", wanted.IDs, "revision", wanted.Revision,
 			"back", wanted.Back, "release", wanted.Release, "reason", wanted.Reason,
 			"user", by.User, "via", by.Via, "token", by.Token, "remote", r.RemoteAddr, "error", err)
 		switch {
@@ -163,7 +163,7 @@ func addressOf(r *http.Request) string {
 const maxUser = 100
 
 // errBody is a body that cannot be used.
-var errBody = errors.New("the body cannot be used")
+var errBody = errors.New("invalid body")
 
 // readWish reads the body, which may be empty.
 func readWish(r *http.Request) (a wish, err error) {
@@ -185,7 +185,7 @@ func readWish(r *http.Request) (a wish, err error) {
 	dec := json.NewDecoder(strings.NewReader(string(body)))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&a); err != nil {
-		return a, fmt.Errorf("%w: want nothing, or JSON such as {\"ids\": [\"/shop/cart\"], \"revision\": \"3f9c2a7\"}: %w", errBody, err)
+		return a, fmt.Errorf("%w: expected nothing, or JSON such as {\"ids\": [\"/shop/cart\"], \"revision\": \"3f9c2a7\"}: %w", errBody, err)
 	}
 	return a, nil
 }

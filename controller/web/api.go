@@ -35,7 +35,7 @@ func (s *site) diff() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name, format := r.PathValue("name"), cmp.Or(r.URL.Query().Get("format"), "json")
 		if kinds[format] == "" {
-			s.writeJSON(w, http.StatusBadRequest, answer{fmt.Sprintf("format %q: want one of %s", format, strings.Join(plan.Formats(), ", "))})
+			s.writeJSON(w, http.StatusBadRequest, answer{fmt.Sprintf("format %q: expected one of %s", format, strings.Join(plan.Formats(), ", "))})
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), actionTimeout)
@@ -107,6 +107,6 @@ func (s *site) writeText(w http.ResponseWriter, code int, text string) {
 // write sends a body. A caller that went away is not worth a warning.
 func (s *site) write(w http.ResponseWriter, body []byte) {
 	if _, err := w.Write(body); err != nil {
-		s.Log.Debug("an answer was not taken", "error", err)
+		s.Log.Debug("a client did not read its answer", "error", err)
 	}
 }

@@ -183,21 +183,21 @@ func TestBrowserButtons(t *testing.T) {
 	// A rollback that is refused says why; one that is not shows where the sync is held.
 	browsertest.Must(t, ctx, chromedp.Click(button(back)))
 	browsertest.Must(t, ctx, chromedp.SendKeys(reason, "no"))
-	browsertest.Must(t, ctx, chromedp.Click(button("Hold shop at 1b2c3d4e")))
+	browsertest.Must(t, ctx, chromedp.Click(button("Pin shop to 1b2c3d4e")))
 	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[@id="said"][contains(text(), "these are kept: none")]`))
 	browsertest.Must(t, ctx, chromedp.WaitNotPresent(`//button[text()="Refused"]`)) // the page is as it was
 	browsertest.Must(t, ctx, chromedp.SendKeys(reason, " matter: it "))             // what was refused stays, and can be written on
 	browsertest.Must(t, ctx, chromedp.Evaluate[int](`refresh(), 0`))
 	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[@id="live"][text()="live"]`))
 	browsertest.Must(t, ctx, chromedp.SendKeys(reason, "hangs"))
-	browsertest.Must(t, ctx, chromedp.Click(button("Hold shop at 1b2c3d4e")))
+	browsertest.Must(t, ctx, chromedp.Click(button("Pin shop to 1b2c3d4e")))
 	browsertest.Must(t, ctx, chromedp.WaitVisible(`//strong[contains(., "Rolled back to")]`))
 
 	// A delete says first what is lost by it.
 	browsertest.Must(t, ctx, chromedp.Click(button("Approve delete of /shop/legacy-import")))
 	browsertest.Must(t, ctx, chromedp.WaitVisible(`//p[contains(., "Deletes the app /shop/legacy-import from Marathon, and stops its 1 running task.")]`))
 	browsertest.Must(t, ctx, chromedp.Click(button("Delete /shop/legacy-import")))
-	browsertest.Must(t, ctx, chromedp.WaitNotPresent(`//summary[text()="Asked"]`))
+	browsertest.Must(t, ctx, chromedp.WaitNotPresent(`//summary[text()="Requested"]`))
 	browsertest.Must(t, ctx, chromedp.Click(button("Release shop")))
 	browsertest.Must(t, ctx, chromedp.WaitNotPresent(button("Release shop")))
 	l.mu.Lock()

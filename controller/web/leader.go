@@ -41,11 +41,11 @@ func (s *site) atLeader(next http.Handler) http.Handler {
 		// What a browser sends by itself counts as well.
 		target, err := s.leaderOf(r, r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "")
 		if err != nil {
-			s.Log.Warn("an action cannot be passed on to the leader", "path", r.URL.Path, "remote", r.RemoteAddr, "error", err)
+			s.Log.Warn("cannot forward an action to the leader", "path", r.URL.Path, "remote", r.RemoteAddr, "error", err)
 			s.writeJSON(w, http.StatusServiceUnavailable, answer{err.Error()})
 			return
 		}
-		s.Log.Info("action passed on to the leader", "path", r.URL.Path, "remote", r.RemoteAddr, "leader", target.url.String())
+		s.Log.Info("action forwarded to the leader", "path", r.URL.Path, "remote", r.RemoteAddr, "leader", target.url.String())
 		s.passOn(target).ServeHTTP(w, r)
 		if name := r.PathValue("name"); name != "" {
 			_ = s.Trigger(name, s.asker(r, "sync")) // what comes of it is seen here soon, too
@@ -62,7 +62,7 @@ func (s *site) leaderToo(r *http.Request) *destination {
 	}
 	target, err := s.leaderOf(r, true)
 	if err != nil {
-		s.Log.Info("not passed on to the leader, which looks by itself", "path", r.URL.Path, "error", err)
+		s.Log.Info("not forwarded to the leader, which polls by itself", "path", r.URL.Path, "error", err)
 		return nil
 	}
 	return target
@@ -85,24 +85,24 @@ type destination struct {
 // purpose; an address that could be proved and is not is somebody's else.
 func (s *site) leaderOf(r *http.Request, secret bool) (*destination, error) {
 	if r.Header.Get(forwarded) != "" {
-		return nil, errors.New("the leader has just changed: ask again")
+		return nil, errors.New("the leader has just changed: try again")
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), 5*time.Second)
 	defer cancel()
 	who, err := s.Leader(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("there is no leader at the moment: ask again: %w", err)
+		return nil, fmt.Errorf("there is no leader at the moment: try again: %w", err)
 	}
 	target, err := url.Parse(who.Address)
 	switch {
 	case err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" || target.User != nil:
-		return nil, fmt.Errorf("the leader gives %q as its address, which is no URL: its advertise is wrong", who.Address)
+		return nil, fmt.Errorf("the leader announces %q as its address, which is not a URL: check its advertise", who.Address)
 	case who.Address == s.Address:
-		return nil, errors.New("this replica is about to lead: ask again")
+		return nil, errors.New("this replica is about to become the leader: try again")
 	case who.Trust == leader.Unproved:
-		return nil, fmt.Errorf("this replica follows and passes nothing on to %q: the node of the leader in ZooKeeper is not proved by the credential of zookeeper.auth (it is somebody else's, or of an older Pacer, or of one with another password): ask there, if you know it for a Pacer's address", who.Address)
+		return nil, fmt.Errorf("this replica is a follower and does not forward to %q: zookeeper.auth does not authenticate the leader's node in ZooKeeper (it belongs to another client, an older Pacer, or one with another password): send the request there, if you know that address is a Pacer", who.Address)
 	case who.Trust != leader.Proved && secret:
-		return nil, fmt.Errorf("this replica follows and sends no token to %q: without zookeeper.auth nothing proves that the leader is there: ask there, if you know it for a Pacer's address", who.Address)
+		return nil, fmt.Errorf("this replica is a follower and sends no token to %q: without zookeeper.auth that address is not authenticated: send the request there, if you know that address is a Pacer", who.Address)
 	}
 	return &destination{url: target, proved: who.Trust == leader.Proved}, nil
 }
@@ -138,7 +138,7 @@ func (s *site) passOn(target *destination) http.Handler {
 		ErrorLog:  slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			s.Log.Warn("the leader does not answer", "leader", target.url.String(), "error", err)
-			s.writeJSON(w, http.StatusServiceUnavailable, answer{fmt.Sprintf("the leader at %s does not answer, and it is not known whether it was done: look, and ask again", target.url)})
+			s.writeJSON(w, http.StatusServiceUnavailable, answer{fmt.Sprintf("the leader at %s does not answer, and it is unknown whether it carried out the action: check the status, and try again", target.url)})
 		},
 	}
 }
@@ -153,16 +153,16 @@ var toLeader = &http.Transport{
 // abdicate hands over to another replica.
 func (s *site) abdicate() http.Handler {
 	return s.atLeader(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		code, said := http.StatusAccepted, "leadership is handed over to the next replica in line"
+		code, said := http.StatusAccepted, "leadership is handed over to the next candidate"
 		if s.Abdicate == nil {
-			code, said = http.StatusConflict, "there is one replica only: configure zookeeper for more"
+			code, said = http.StatusConflict, "there is only one replica: configure zookeeper for more"
 		} else if err := s.Abdicate(r.Context()); err != nil {
 			code, said = http.StatusServiceUnavailable, err.Error()
 			if errors.Is(err, leader.ErrNoLease) {
-				said = "this replica does not lead any more: ask again"
+				said = "this replica is no longer the leader: try again"
 			}
 		}
-		s.Log.Info("action asked for over HTTP", "action", "abdicate", "remote", r.RemoteAddr, "answer", said)
+		s.Log.Info("action requested over HTTP", "action", "abdicate", "remote", r.RemoteAddr, "answer", said)
 		s.writeJSON(w, code, answer{said})
 	}))
 }

@@ -217,8 +217,8 @@ func TestWithoutALeaderToAskTheAnswerSaysSo(t *testing.T) {
 		want string
 	}{
 		"nobody leads":       {at: func(context.Context) (leader.Replica, error) { return leader.Replica{}, leader.ErrNobody }, want: "no leader at the moment"},
-		"itself":             {at: func(ctx context.Context) (leader.Replica, error) { return proved(own)(ctx) }, want: "about to lead"},
-		"no URL":             {at: proved("file:///etc/passwd"), want: "no URL"},
+		"itself":             {at: func(ctx context.Context) (leader.Replica, error) { return proved(own)(ctx) }, want: "about to become the leader"},
+		"no URL":             {at: proved("file:///etc/passwd"), want: "not a URL"},
 		"it does not answer": {at: proved(gone), want: "does not answer"},
 		"passed on already":  {at: proved(elsewhere.URL), head: []string{forwarded, "1"}, want: "has just changed"},
 		"it redirects":       {at: proved(redirects.URL), code: http.StatusTemporaryRedirect},
@@ -266,12 +266,12 @@ func TestAbdicate(t *testing.T) {
 
 func TestThePageSaysWhoLeads(t *testing.T) {
 	for want, l := range map[string]*leader.Status{
-		"This replica leads, epoch 42, 3 in line":                                      {State: leader.Leading, Leading: true, Epoch: 42, Candidates: 3},
-		`the leader is <a href="http://other:9090" rel="noopener noreferrer">`:         {State: leader.Waiting, Leader: "http://other:9090", Epoch: 42},
-		"the leader is <bdi>http://forged:9090</bdi> (an address that nothing proves)": {State: leader.Waiting, Leader: "http://forged:9090", LeaderUnproved: true},
-		"This replica follows: no leader is known":                                     {State: leader.Connecting},
-		"<strong>This replica cannot become the leader.</strong> <bdi>not 10s":         {State: leader.Connecting, Reason: "not 10s"},
-		"the leader is <bdi>javascript:alert(1)</bdi>":                                 {State: leader.Waiting, Leader: "javascript:alert(1)"},
+		"This replica is the leader, epoch 42, candidates: 3":                     {State: leader.Leading, Leading: true, Epoch: 42, Candidates: 3},
+		`the leader is <a href="http://other:9090" rel="noopener noreferrer">`:    {State: leader.Waiting, Leader: "http://other:9090", Epoch: 42},
+		"the leader is <bdi>http://forged:9090</bdi> (address not authenticated)": {State: leader.Waiting, Leader: "http://forged:9090", LeaderUnproved: true},
+		"This replica is a follower: no leader is known":                          {State: leader.Connecting},
+		"<strong>This replica cannot become the leader.</strong> <bdi>not 10s":    {State: leader.Connecting, Reason: "not 10s"},
+		"the leader is <bdi>javascript:alert(1)</bdi>":                            {State: leader.Waiting, Leader: "javascript:alert(1)"},
 	} {
 		status := sampleStatus()
 		status.Leader = l

@@ -36,19 +36,19 @@ func (s *site) login(r Route, next http.Handler) http.Handler {
 		switch ok, err := s.Tokens.allow(r.Action, given(req)); {
 		case err != nil: // unknown is not empty: nobody is let in
 			s.Log.Error(unreadableTokens, "error", err)
-			s.writeJSON(w, http.StatusServiceUnavailable, answer{"the tokens cannot be read; the log says why"})
+			s.writeJSON(w, http.StatusServiceUnavailable, answer{"cannot read the tokens; see the log"})
 		case !ok:
 			level := slog.LevelDebug
 			if given(req) != "" || r.Action {
 				level = slog.LevelWarn
 			}
-			s.Log.Log(req.Context(), level, "refused without the right token", "method", req.Method, "path", req.URL.Path, "remote", req.RemoteAddr)
+			s.Log.Log(req.Context(), level, "refused: token missing or invalid", "method", req.Method, "path", req.URL.Path, "remote", req.RemoteAddr)
 			if s.Tokens.name(given(req)) != "" { // who it is is proved, and another login is no help
 				s.writeJSON(w, http.StatusForbidden, answer{"this token is for reading (web.tokens.read), and this is an action: give the token of web.tokens.act (command line: --token-file, or PACER_TOKEN)"})
 				return
 			}
 			w.Header().Set("WWW-Authenticate", `Basic realm="Pacer: any user, a token as password", charset="UTF-8"`)
-			s.writeJSON(w, http.StatusUnauthorized, answer{"a token is needed for this: Authorization: Bearer …"})
+			s.writeJSON(w, http.StatusUnauthorized, answer{"unauthorized: send a token, as Authorization: Bearer …"})
 		default:
 			next.ServeHTTP(w, req)
 		}
@@ -145,7 +145,7 @@ func given(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-const unreadableTokens = "a token of the page cannot be read, so nobody is let in"
+const unreadableTokens = "cannot read a token of the page, so access is denied"
 
 // tellUnreadable logs that tokens cannot be read, once for each cause; nil: they can.
 func (s *site) tellUnreadable(err error) {

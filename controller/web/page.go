@@ -65,7 +65,7 @@ func (s *site) page() http.Handler {
 		var body bytes.Buffer
 		if err := s.renderer.render(&body, s.Status(), limit); err != nil {
 			s.Log.Error("cannot render the page", "error", err)
-			http.Error(w, "the page cannot be rendered; the log says why", http.StatusInternalServerError)
+			http.Error(w, "cannot render the page; see the log", http.StatusInternalServerError)
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -148,7 +148,7 @@ func heldSync() controller.SyncStatus {
 	y := calmSync()
 	y.Hold = &controller.Hold{
 		Revision: y.Revision.ID, Subject: y.Revision.Subject, Answered: "1b2c3d4e77aa0f3344", Since: noon.Add(-time.Minute), Reconciles: true,
-		Reason: "the source answers with revision 1b2c3d4e, which is older than revision b81d5e0c, which was applied",
+		Reason: "the source answers with revision 1b2c3d4e, which is older than the applied revision b81d5e0c",
 	}
 	return y
 }

@@ -277,11 +277,11 @@ func emptyHint(s controller.SyncStatus) string {
 	}
 	switch {
 	case s.Revision.ID == "" && s.SourceError != "":
-		return "Nothing is known yet: the source has to be readable first. Nothing is changed till then."
+		return "Nothing is known yet: the source cannot be read. Nothing is changed until it can be read."
 	case s.Last == nil:
-		return "The first pass is under way."
+		return "The first reconciliation is in progress."
 	case s.Last.Result == controller.PassFailed:
-		return "Nothing is known yet: the last pass could not look."
+		return "Nothing is known yet: the last reconciliation failed."
 	default:
 		return "There are no apps here yet. Put a manifest (.json, .yaml) into " + where + " and push it."
 	}
@@ -290,7 +290,7 @@ func emptyHint(s controller.SyncStatus) string {
 // historyHint says what is to come where the history is empty: a pass enters it
 // when it ends, which is long after its first change where a rollout hangs.
 func historyHint(s controller.SyncStatus) string {
-	const rule = "Each pass that changes something or fails is listed here when it ends."
+	const rule = "Each reconciliation that changes something or fails is listed here when it ends."
 	begun := 0
 	for _, a := range s.Apps {
 		if a.Condition == controller.InRollout {
@@ -298,9 +298,9 @@ func historyHint(s controller.SyncStatus) string {
 		}
 	}
 	if begun > 0 {
-		return count(begun, "change") + " under way. " + rule
+		return count(begun, "change") + " in progress. " + rule
 	}
-	return "Nothing was changed yet. " + rule
+	return "Nothing has been changed yet. " + rule
 }
 
 func newAppView(a controller.AppStatus, now time.Time) appView {

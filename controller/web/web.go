@@ -67,15 +67,15 @@ func Routes() []Route {
 	return []Route{
 		{Method: "GET", Path: "/{$}", Doc: "the page: syncs, apps, problems and history", serve: (*site).page},
 		{Method: "GET", Path: "/assets/{file}", Doc: "the page's style, script and icon", Open: true, serve: (*site).assets},
-		{Method: "GET", Path: "/api/v1/status", Doc: "all that the page shows, as JSON", serve: (*site).status},
-		{Method: "GET", Path: "/api/v1/syncs/{name}/diff", Doc: "what differs between git and Marathon, field by field", serve: (*site).diff},
-		{Method: "POST", Path: "/api/v1/syncs/{name}/sync", Doc: "look at the source of a sync now, and begin a pass", Action: true, serve: (*site).sync},
-		{Method: "POST", Path: "/api/v1/syncs/{name}/suspend", Doc: "change nothing for a sync until it is resumed", Action: true, serve: (*site).suspend},
-		{Method: "POST", Path: "/api/v1/syncs/{name}/resume", Doc: "end a suspend, or that a sync only reports since its state was lost, and begin a pass", Action: true, serve: (*site).resume},
-		{Method: "POST", Path: "/api/v1/syncs/{name}/approve", Doc: "let changes through that wait for an approval", Action: true, serve: (*site).approve},
-		{Method: "POST", Path: "/api/v1/syncs/{name}/rollback", Doc: "hold a sync at an earlier revision, or release it", Action: true, serve: (*site).rollback},
-		{Method: "POST", Path: "/webhooks/{source}", Doc: "look at a git source now: for the webhooks of forges, which prove themselves by a signature", Open: true, Signed: true, Body: maxWebhookBytes, serve: (*site).webhook},
-		{Method: "POST", Path: "/api/v1/leader/abdicate", Doc: "hand leadership over to the next replica in line", Action: true, serve: (*site).abdicate},
+		{Method: "GET", Path: "/api/v1/status", Doc: "everything that the page shows, as JSON", serve: (*site).status},
+		{Method: "GET", Path: "/api/v1/syncs/{name}/diff", Doc: "the differences between git and Marathon, field by field", serve: (*site).diff},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/sync", Doc: "fetch the source of a sync now, and reconcile it", Action: true, serve: (*site).sync},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/suspend", Doc: "suspend a sync until it is resumed", Action: true, serve: (*site).suspend},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/resume", Doc: "resume a sync that is suspended, or only reports because its state was lost, and reconcile it", Action: true, serve: (*site).resume},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/approve", Doc: "approve changes that are blocked until they are approved", Action: true, serve: (*site).approve},
+		{Method: "POST", Path: "/api/v1/syncs/{name}/rollback", Doc: "roll a sync back to an earlier revision, or release it", Action: true, serve: (*site).rollback},
+		{Method: "POST", Path: "/webhooks/{source}", Doc: "fetch a git source now: for the webhooks of forges, which authenticate by a signature", Open: true, Signed: true, Body: maxWebhookBytes, serve: (*site).webhook},
+		{Method: "POST", Path: "/api/v1/leader/abdicate", Doc: "hand leadership over to the next candidate", Action: true, serve: (*site).abdicate},
 		{Method: "POST", Path: "/leader/abdicate", Doc: "the same", Action: true, serve: (*site).abdicate},
 		{Method: "GET", Path: "/healthz", Doc: "200 while the process serves", Open: true, serve: (*site).healthz},
 		{Method: "GET", Path: "/readyz", Doc: "200 when Pacer works, else 503 with a line for each cause", Open: true, serve: (*site).readyz},
@@ -118,7 +118,7 @@ func (s *site) fromAPage(r Route, next http.Handler) http.Handler {
 		return next
 	}
 	if !s.Tokens.guard(r.Action) {
-		next = s.Hosts.Require("ask by an address, or by a name in web.hosts, or configure web.tokens", next)
+		next = s.Hosts.Require("use an address, or a name in web.hosts, or set web.tokens", next)
 	}
 	return origin.SameOrigin(origin.Links(!r.Action), next)
 }

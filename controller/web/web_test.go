@@ -311,7 +311,7 @@ func TestDiff(t *testing.T) {
 		"shop/diff?format=text&id=/shop/cart": {200, "text/plain; charset=utf-8", "/instances: 2 → 5"},
 		"shop/diff?format=markdown":           {200, "text/markdown; charset=utf-8", "/shop/web"},
 		"shop/diff?format=yaml":               {200, "application/yaml", "path: /instances"},
-		"shop/diff?format=<script>":           {400, "application/json", "want one of text, json"},
+		"shop/diff?format=<script>":           {400, "application/json", "expected one of text, json"},
 		"gone/diff":                           {404, "application/json", "no sync is named"},
 		"down/diff":                           {503, "application/json", "cannot read Marathon"},
 	} {
@@ -361,8 +361,8 @@ func TestReadiness(t *testing.T) {
 		"all is planned":      {ready, 200, "ready"},
 		"not running":         {controller.Status{}, 503, "the controller is not running"},
 		"Marathon is down":    {down, 503, "connection refused"},
-		"source never read":   {controller.Status{Running: true, Syncs: []controller.SyncStatus{startingSync()}}, 503, "sync staging: its source was never read: git fetch"},
-		"nothing planned yet": {controller.Status{Running: true, Syncs: []controller.SyncStatus{{Name: "x"}}}, 503, "sync x: git and Marathon were not compared yet"},
+		"source never read":   {controller.Status{Running: true, Syncs: []controller.SyncStatus{startingSync()}}, 503, "sync staging: its source has not been fetched yet: git fetch"},
+		"nothing planned yet": {controller.Status{Running: true, Syncs: []controller.SyncStatus{{Name: "x"}}}, 503, "sync x: git and Marathon have not been compared yet"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -390,7 +390,7 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 			"2 of 3 running, 1 healthy", "2 of 5 running (Marathon&#39;s target: 2), 2 healthy", "scale: /instances 2 → 5", "lookup git.example.com: no such host", "3 older",
 		}},
 		"held": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{heldSync()}}, []string{
-			`<span class="chip warn">held</span>`, `Held at <code title="b81d5e0c77aa0f334455">b81d5e0c</code>`, "the newest revision that was applied", "older than revision b81d5e0c",
+			`<span class="chip warn">held</span>`, `Held at <code title="b81d5e0c77aa0f334455">b81d5e0c</code>`, "the newest applied revision", "older than the applied revision b81d5e0c",
 			`<form method="post" action="/api/v1/syncs/billing/approve"><input type="hidden" name="revision" value="1b2c3d4e77aa0f3344">`, "Approve going back to 1b2c3d4e",
 		}},
 		"suspended": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{suspendedSync()}}, []string{
@@ -402,18 +402,18 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 		}},
 		"rolled back": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}}, []string{
 			"Rolled back to", "1b2c3d4e", "person ada (act token) from 10.0.0.7: rollback (pricing does not start)", `aria-label="Release shop"`,
-			"Hold at 36587a9c until released", `<span class="chip warn">rolled back</span>`,
+			"Pin to 36587a9c until released", `<span class="chip warn">rolled back</span>`,
 			`<dt>Revision</dt><dd><code title="1b2c3d4e77aa0f3344">1b2c3d4e</code> <bdi class="subject">search: index 2 more fields</bdi>`, "(rolled back)",
 			`<dt>Source at</dt><dd><code title="3f9c2a71d0e84b6c5a1f7e2d9b8c4a6f0e1d2c3b">3f9c2a71</code> <bdi class="subject">cart: keep baskets for a week</bdi>`, "1 out of sync, 2 synced; 3 healthy; 1 blocked", "Approve delete",
 		}},
 		"nothing configured": {controller.Status{Now: noon, Running: true}, []string{"No syncs yet", "branch: main"}},
-		"failing":            {failing, []string{"Marathon cannot be read; nothing is changed", "connection refused", "The newest configuration is not in force", "syncz"}},
-		"source lost":        {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{broken}}, []string{"the revision above stays in force", "repository not found"}},
+		"failing":            {failing, []string{"Marathon cannot be read; nothing is changed", "connection refused", "Configuration reload failed", "syncz"}},
+		"source lost":        {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{broken}}, []string{"the revision above stays active", "repository not found"}},
 		"no apps": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{{Name: "x", Path: "prod", Last: &controller.PassStatus{Result: controller.PassUnchanged}}}},
-			[]string{"Put a manifest (.json, .yaml) into prod of the source", "Nothing was changed yet."}},
+			[]string{"Put a manifest (.json, .yaml) into prod of the source", "Nothing has been changed yet."}},
 		"the first change hangs": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{{Name: "x", Running: true,
 			Apps: []controller.AppStatus{{ID: "/a", Kind: manifests.KindApp, State: controller.Synced, Health: controller.HealthProgressing, Condition: controller.InRollout}}}}},
-			[]string{"1 change under way. Each pass that changes something or fails is listed here when it ends."}},
+			[]string{"1 change in progress. Each reconciliation that changes something or fails is listed here when it ends."}},
 		"not running": {controller.Status{}, []string{"Pacer is not running yet"}},
 	}
 	for name, test := range tests {

@@ -147,21 +147,21 @@ func (s *site) webhook() http.Handler {
 			s.writeJSON(w, code, answer{err.Error()})
 			return
 		}
-		s.Log.Debug("webhook taken", "source", source, "remote", r.RemoteAddr)
+		s.Log.Debug("webhook accepted", "source", source, "remote", r.RemoteAddr)
 		if target := s.leaderToo(r); target != nil { // it is the leader's look that matters
 			s.passOn(target).ServeHTTP(w, r)
 			return
 		}
-		s.writeJSON(w, code, answer{source + " will be looked at"})
+		s.writeJSON(w, code, answer{source + " will be fetched"})
 	})
 }
 
 var (
-	errNoWebhook       = errors.New("there is no webhook of this name")
-	errTooManyUnsigned = errors.New("too many webhooks without a right signature came from this address")
-	errTooMany         = errors.New("too many webhooks: the source is looked at anyway")
+	errNoWebhook       = errors.New("there is no webhook with this name")
+	errTooManyUnsigned = errors.New("too many webhooks with an invalid signature from this address")
+	errTooMany         = errors.New("too many webhooks: the source is being fetched anyway")
 	errUnsigned        = errors.New("the signature is missing or wrong")
-	errNoSecret        = errors.New("the secret of this webhook cannot be read; the log says why")
+	errNoSecret        = errors.New("cannot read the secret of this webhook; see the log")
 )
 
 func (s *site) takeWebhook(source string, r *http.Request) (int, error) {
@@ -174,7 +174,7 @@ func (s *site) takeWebhook(source string, r *http.Request) (int, error) {
 	}
 	key, err := signed.Read()
 	if err != nil || key == "" { // unknown is not empty: nobody is believed
-		s.Log.Error("the secret of a webhook cannot be read, so none is believed", "source", source, "error", err)
+		s.Log.Error("cannot read the secret of a webhook, so all its calls are refused", "source", source, "error", err)
 		return http.StatusServiceUnavailable, errNoSecret
 	}
 	if code, err := s.prove(r, key); err != nil {
@@ -209,7 +209,7 @@ func (s *site) prove(r *http.Request, key string) (int, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		s.unsigned.note(r.RemoteAddr)
-		return codeOf(err), errors.New("the body is too long, or cut off")
+		return codeOf(err), errors.New("the body is too long, or truncated")
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body)) // for who has to look at it again
 	if !signed(r.Header, body, key) {

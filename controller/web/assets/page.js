@@ -16,8 +16,8 @@ function show(lost) {
   live.textContent = lost ? "Pacer does not answer; this is what it said last" : "live";
 }
 
-// tell shows why a request was refused, until the next one.
-function tell(message) {
+// showMessage shows why a request was refused, until the next one.
+function showMessage(message) {
   const said = document.getElementById("said");
   said.hidden = message === "";
   said.textContent = message;
@@ -97,7 +97,7 @@ async function refresh() {
     const answer = await fetch(address(location.pathname + location.search), {signal: AbortSignal.timeout(10000)});
     if (!answer.ok) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (getSelection().isCollapsed) take(fresh); // or somebody is about to copy it
+    if (getSelection().isCollapsed) take(fresh); // or a reader is about to copy it
     show(false);
   } catch {
     show(true);
@@ -112,9 +112,9 @@ document.addEventListener("submit", async (event) => {
   button.ariaDisabled = "true"; // disabled would take the focus away
   try {
     const answer = await fetch(address(form.getAttribute("action")), {method: "POST", body: new URLSearchParams(new FormData(form)), signal: AbortSignal.timeout(35000)});
-    tell(answer.ok ? "" : (await answer.json()).message);
+    showMessage(answer.ok ? "" : (await answer.json()).message);
     const opened = answer.ok && form.closest("details"), summary = opened && opened.querySelector("summary");
-    (summary || button).textContent = answer.ok ? "Asked" : "Refused";
+    (summary || button).textContent = answer.ok ? "Requested" : "Refused";
     if (answer.ok) form.reset();
     if (opened) {
       if (opened.contains(document.activeElement)) summary.focus({preventScroll: true});
