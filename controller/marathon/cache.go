@@ -48,9 +48,11 @@ type Cache struct {
 	news    chan struct{} // closed and made anew when what State waits for may have come
 	wake    wait.Signal
 
-	stream    int  // moves with each stream
-	streaming bool // one is open
-	synced    bool // a whole list was read since, and every round after it
+	stream    int    // moves with each stream
+	streaming bool   // one is open
+	refused   uint64 // attempts to open one that failed
+	refusal   error  // of the last of them
+	synced    bool   // a whole list was read since, and every round after it
 	marks     marks
 
 	cluster     manifests.Cluster

@@ -104,13 +104,16 @@ type Changes struct {
 
 // Changes waits for an event stream and follows the cache while that is open.
 // What happened before, and what happens after it ended and before the next
-// call, is not told: read everything.
+// call, is not told: read everything. The error is why one could not be opened.
 func (c *Cache) Changes(ctx context.Context) (*Changes, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.streaming {
+	for refused := c.refused; !c.streaming; {
 		if err := c.await(ctx); err != nil {
 			return nil, err
+		}
+		if c.refused > refused && !c.streaming {
+			return nil, c.refusal
 		}
 	}
 	s := &Changes{c: c, ctx: ctx, wake: wait.NewSignal(), changed: map[string]bool{}, fares: map[string]bool{}}
@@ -222,6 +225,10 @@ func (c *Cache) listen(ctx context.Context) {
 func (c *Cache) follow(ctx context.Context) error {
 	stream, err := c.up.events(ctx)
 	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.refused, c.refusal = c.refused+1, err
+		c.tell()
 		return err
 	}
 	defer stream.Close()

@@ -33,8 +33,8 @@ type Options struct {
 	// DialTimeout of one connection; zero: 5 s. It bounds how long a dead
 	// Marathon holds up the turn of the next.
 	DialTimeout time.Duration
-	// Silence is how long an event stream may say nothing; zero: 30 s, three
-	// of Marathon's keep-alives.
+	// Silence is how long an event stream may say nothing though its Marathon is
+	// there; zero: 15 s, one of Marathon's keep-alives and a half.
 	Silence time.Duration
 	// MaxBody is how long an answer may be, in bytes after decompression; zero:
 	// 256 MiB. A longer answer is an error, as is one that is too much in another
@@ -61,7 +61,7 @@ type Options struct {
 func (o Options) filled() Options {
 	o.Timeout = cmp.Or(o.Timeout, time.Minute)
 	o.DialTimeout = cmp.Or(o.DialTimeout, 5*time.Second)
-	o.Silence = cmp.Or(o.Silence, 30*time.Second)
+	o.Silence = cmp.Or(o.Silence, 15*time.Second)
 	o.MaxBody = cmp.Or(o.MaxBody, 256<<20)
 	o.MaxEvent = cmp.Or(o.MaxEvent, 8<<20)
 	o.AgentPort = cmp.Or(o.AgentPort, 5051)
@@ -80,6 +80,7 @@ type Client struct {
 	http    *http.Client
 	agents  *http.Client // never sent a credential
 	fence   *fence       // what writes go through
+	pulses  *pulses      // whether they are there
 	current atomic.Int32 // index of the base that answered last
 	home    atomic.Pointer[sandboxes]
 	// versions holds what pods were in versions of before.
@@ -103,6 +104,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{options: o, bases: bases, agents: newAgents(bases)}
 	c.http = c.newHTTP(t)
+	c.pulses = newPulses(bases, c.newPing(t))
 	c.fence = &fence{lease: o.Lease, open: c.newFenced}
 	if o.Lease == nil {
 		c.fence.lease = alwaysWritable
@@ -124,6 +126,7 @@ func (c *Client) newHTTP(t *http.Transport) *http.Client {
 // Close lets idle connections go, and ends writes: what of them was not delivered
 // is not sent any more when it returns.
 func (c *Client) Close() {
+	c.pulses.close()
 	c.fence.close()
 	c.http.CloseIdleConnections()
 	c.agents.CloseIdleConnections()
@@ -264,9 +267,23 @@ func (c *Client) preferLeader(h http.Header) {
 	}
 }
 
+// once asks one URL. What is known to be away, or becomes so meanwhile, is not
+// waited for: see pulse.
 func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []byte) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout)
 	defer cancel()
+	failure := &Error{Method: r.method, URL: base.String() + r.path}
+	p := c.pulses.at(base)
+	if failure.Cause = p.there(ctx); failure.Cause != nil {
+		return nil, failure
+	}
+	c.pulses.use()
+	misses := 1
+	if r.write() {
+		misses = writeMisses
+	}
+	ctx, vigil := p.watch(ctx, misses)
+	defer vigil.end()
 	sent := new(atomic.Bool)
 	req, err := c.newRequest(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { sent.Store(true) },
@@ -274,7 +291,6 @@ func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []b
 	if err != nil {
 		return nil, err
 	}
-	failure := &Error{Method: r.method, URL: base.String() + r.path}
 	sender, lease := c.http, Lease(noLease{})
 	if r.write() {
 		f, err := c.fence.enter()
@@ -298,6 +314,8 @@ func (c *Client) once(ctx context.Context, base *url.URL, r request, payload []b
 		}
 		return nil, failure
 	}
+	p.hear()
+	resp.Body = heardBody{resp.Body, p}
 	defer resp.Body.Close()
 	failure.Sent = true
 	if r.into != nil && resp.StatusCode == http.StatusOK {

@@ -3,6 +3,7 @@ package marathon
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pacer-gitops/pacer/meter"
@@ -110,7 +112,8 @@ func TriggerEvents() []string {
 }
 
 // ErrSilent ends a stream on which nothing came for longer than Marathon's
-// keep-alives allow: the connection is dead though nobody said so.
+// keep-alives allow, though Marathon is there: the connection is dead though nobody
+// said so.
 var ErrSilent = errors.New("the event stream is silent")
 
 // Stream is an open event stream.
@@ -119,7 +122,10 @@ type Stream struct {
 	body    io.Closer
 	cancel  context.CancelCauseFunc
 	ctx     context.Context
+	all     *pulses
+	pulse   atomic.Pointer[pulse] // of the Marathon that it comes from
 	silence time.Duration
+	last    atomic.Int64 // when something last came by it, in ns since all.born
 	timer   *time.Timer
 }
 
@@ -147,26 +153,27 @@ func (c *Client) Events(ctx context.Context, types ...string) (*Stream, error) {
 }
 
 func (c *Client) stream(ctx context.Context, base *url.URL, path string) (*Stream, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	s := &Stream{ctx: ctx, cancel: cancel, silence: c.options.Silence}
-	s.timer = time.AfterFunc(s.silence, func() { cancel(ErrSilent) })
-	fail := func(e *Error) (*Stream, error) {
-		s.timer.Stop()
-		cancel(nil)
-		return nil, e
-	}
 	failure := &Error{Method: http.MethodGet, URL: base.String() + path}
-	req, err := c.newRequest(ctx, base, request{method: http.MethodGet, path: path}, nil)
+	p := c.pulses.at(base)
+	if failure.Cause = p.there(ctx); failure.Cause != nil {
+		return nil, failure
+	}
+	c.pulses.use()
+	s := newStream(ctx, p, c.options.Silence)
+	fail := func(cause error) (*Stream, error) {
+		s.end(nil)
+		failure.Cause = cause
+		return nil, failure
+	}
+	req, err := c.newRequest(s.ctx, base, request{method: http.MethodGet, path: path}, nil)
 	if err != nil {
-		failure.Cause = err
-		return fail(failure)
+		return fail(err)
 	}
 	req.Header.Set("Accept", "text/event-stream") // anything else is a 405: measured
 	req.Header.Del("Accept-Encoding")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		failure.Cause = unwrapURL(err)
-		return fail(failure)
+		return fail(cmp.Or(context.Cause(s.ctx), unwrapURL(err)))
 	}
 	if resp.StatusCode != http.StatusOK || !bytes.HasPrefix([]byte(resp.Header.Get("Content-Type")), []byte("text/event-stream")) {
 		body := c.words(resp)
@@ -174,27 +181,70 @@ func (c *Client) stream(ctx context.Context, base *url.URL, path string) (*Strea
 		failure.Sent, failure.Status = true, resp.StatusCode
 		failure.read(resp.Header, body, cleanser{})
 		if resp.StatusCode == http.StatusOK {
-			failure.Status, failure.Cause = 0, fmt.Errorf("its answer is %q and not an event stream", oneLine(resp.Header.Get("Content-Type")))
+			failure.Status = 0
+			return fail(fmt.Errorf("its answer is %q and not an event stream", oneLine(resp.Header.Get("Content-Type"))))
 		}
-		return fail(failure)
+		return fail(nil)
 	}
+	if leads := c.pulses.at(resp.Request.URL); leads != nil { // a standby has sent it on to the leader
+		s.pulse.Store(leads)
+	}
+	s.hear()
 	s.body = resp.Body
-	s.parser = newEventParser(s.watched(resp.Body), c.options.MaxEvent)
+	s.parser = newEventParser(heardStream{resp.Body, s}, c.options.MaxEvent)
 	return s, nil
 }
 
-// watched starts the clock of silence anew whenever anything arrives.
-func (s *Stream) watched(r io.Reader) io.Reader { return &watchedReader{r, s} }
+// newStream is a stream that is being opened: it ends where its Marathon is not there
+// (see pulse), and where nothing comes by it.
+func newStream(ctx context.Context, p *pulse, silence time.Duration) *Stream {
+	s := &Stream{all: p.all, silence: silence}
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.pulse.Store(p)
+	p.note()
+	s.last.Store(p.all.now())
+	s.timer = time.AfterFunc(time.Hour, s.look)
+	s.timer.Reset(min(busyQuiet, silence)) // once the timer is set
+	return s
+}
 
-type watchedReader struct {
+// look looks whether the stream and its Marathon are still there.
+func (s *Stream) look() {
+	p, last, allowed := s.pulse.Load(), s.last.Load(), s.all.quiet()
+	quiet := p.silent(last)
+	switch {
+	case s.ctx.Err() != nil:
+		return
+	case s.all.since(last) >= s.silence:
+		s.cancel(ErrSilent)
+		return
+	case quiet >= allowed:
+		if err := p.ask(s.ctx); err != nil {
+			s.cancel(err)
+			return
+		}
+		quiet = 0
+	}
+	next := min(busyQuiet, allowed-quiet) // by then less may be allowed
+	s.timer.Reset(max(min(next, s.silence-s.all.since(s.last.Load())), time.Millisecond))
+}
+
+// hear notes that something came by the stream.
+func (s *Stream) hear() {
+	s.last.Store(s.all.now())
+	s.pulse.Load().hear()
+}
+
+// heardStream is a stream that notes what comes.
+type heardStream struct {
 	r io.Reader
 	s *Stream
 }
 
-func (w *watchedReader) Read(p []byte) (int, error) {
-	n, err := w.r.Read(p)
+func (h heardStream) Read(p []byte) (int, error) {
+	n, err := h.r.Read(p)
 	if n > 0 {
-		w.s.timer.Reset(w.s.silence)
+		h.s.hear()
 	}
 	return n, err
 }
@@ -214,9 +264,13 @@ func (s *Stream) Next() (Event, error) {
 
 // Close ends the stream.
 func (s *Stream) Close() error {
-	s.timer.Stop()
-	s.cancel(context.Canceled)
+	s.end(context.Canceled)
 	return s.body.Close()
+}
+
+func (s *Stream) end(cause error) {
+	s.timer.Stop()
+	s.cancel(cause)
 }
 
 // eventParser reads Server-Sent Events (WHATWG HTML, 9.2.6), of which Marathon

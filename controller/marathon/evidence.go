@@ -115,7 +115,7 @@ func (c *Client) SecondIDs(ctx context.Context) (ids map[string]bool, asked bool
 	if len(c.bases) < 2 {
 		return nil, false, nil
 	}
-	other := &Client{options: c.options, http: c.http}
+	other := &Client{options: c.options, http: c.http, pulses: c.pulses}
 	for i := 1; i < len(c.bases); i++ {
 		other.bases = append(other.bases, c.bases[(int(c.current.Load())+i)%len(c.bases)])
 	}

@@ -81,6 +81,9 @@ func listen(t *testing.T) *listener {
 		_, _ = io.WriteString(w, `{"deploymentId": "d", "version": "v", "apps": []}`)
 	}}
 	l.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ping" {
+			return
+		}
 		l.requests.Add(1)
 		l.answer(w, r)
 	}))

@@ -55,8 +55,8 @@ type Server struct {
 	heard   []func(*http.Request)
 }
 
-// New serves a Marathon until the test ends.
-func New(t testing.TB, o Options) *Server {
+// NewMarathon returns a Marathon that nothing serves yet. The caller closes it.
+func NewMarathon(t testing.TB, o Options) *local.Marathon {
 	t.Helper()
 	m, err := local.New(local.Options{
 		Log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
@@ -69,6 +69,13 @@ func New(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m
+}
+
+// New serves a Marathon until the test ends.
+func New(t testing.TB, o Options) *Server {
+	t.Helper()
+	m := NewMarathon(t, o)
 	s := &Server{Marathon: m, options: o, answers: m.Handler(), counts: map[string]int{}}
 	if o.Wrap != nil {
 		s.answers = o.Wrap(s.answers)
