@@ -121,7 +121,7 @@ func (p *pass) lossHold() string {
 	}
 	why := "state was lost at " + loss.At.UTC().Format(time.RFC3339)
 	if !loss.Reports() {
-		why += " and the sync resumed at " + loss.Resumed.UTC().Format(time.RFC3339) + ", less than " + exclusiveAfterLoss.String() + " ago"
+		why += " and the sync resumed at " + loss.Resumed.UTC().Format(time.RFC3339) + ", which holds until " + loss.Resumed.Add(exclusiveAfterLoss).UTC().Format(time.RFC3339)
 	}
 	return why
 }

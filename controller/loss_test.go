@@ -334,7 +334,7 @@ func TestAnExclusiveSyncAfterALoss(t *testing.T) {
 		g.resume()
 		after(exclusiveAfterLoss - time.Minute)
 		g.runs("/shop/a=v1 /shop/b=v1")
-		if a := g.app("/shop/a"); a.Condition != Blocked || a.Approvable || !strings.Contains(a.Reason, "state was lost at") {
+		if a := g.app("/shop/a"); a.Condition != Blocked || a.Approvable || !strings.Contains(a.Reason, "state was lost at") || !strings.Contains(a.Reason, "holds until 2000-01-01T") {
 			t.Errorf("a: %+v", a)
 		}
 		after(time.Minute + 2*testResync)

@@ -142,6 +142,28 @@ func TestRetiredWordsStayOut(t *testing.T) {
 	}
 }
 
+// relativeTime is a time that is only true when it is said.
+var relativeTime = regexp.MustCompile(`(?i)\b(?:ago|just now|from now|(?:minutes|seconds|hours) left)\b`)
+
+// TestStoredTextsNameTimesOfDay: reasons, errors and logs are read later than they are
+// made. Only what is made for each reader anew (the page, the command line) may say how
+// long ago something was.
+func TestStoredTextsNameTimesOfDay(t *testing.T) {
+	root := os.DirFS("../..")
+	for _, folder := range []string{"controller", "sources", "manifests", "internal"} {
+		for _, file := range walk(t, root, folder, ".go") {
+			if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(file, "controller/web/") {
+				continue
+			}
+			for _, l := range literals(t, file) {
+				if at := relativeTime.FindStringIndex(l.text); at != nil {
+					t.Errorf("%s:%d: … %s …: write the time of day, which stays true", file, l.line, around(l.text, at))
+				}
+			}
+		}
+	}
+}
+
 // unitOf is what toConvert lists: the folder of a Go file, or the file itself.
 func unitOf(file string) string {
 	if filepath.Ext(file) == ".go" {

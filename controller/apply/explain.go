@@ -218,7 +218,7 @@ func ending(f *marathon.TaskFailure, words func() string) string {
 func (e evidence) queued(id string) string {
 	for _, q := range e.queue {
 		if q.ID == id {
-			return q.Why()
+			return q.Why(e.now)
 		}
 	}
 	return ""

@@ -113,10 +113,12 @@ var stages = map[string]struct{ words, resource string }{
 // launched: what they are at is said by their tasks.
 const OffersTaken = "offers are being accepted"
 
-// Why says in one sentence why the instances wait.
-func (q QueueItem) Why() string {
+// Why says in one sentence why the instances wait, with times of day: it was read at
+// some time, and is shown later.
+func (q QueueItem) Why(read time.Time) string {
 	if !q.Delay.Overdue && q.Delay.TimeLeftSeconds > 0 {
-		return fmt.Sprintf("launching is delayed by %s after failures", time.Duration(q.Delay.TimeLeftSeconds)*time.Second)
+		until := read.Add(time.Duration(q.Delay.TimeLeftSeconds) * time.Second)
+		return "launching is delayed until " + until.UTC().Format("15:04:05 UTC") + " after failures"
 	}
 	if q.WaitsFor != "" {
 		return q.WaitsFor

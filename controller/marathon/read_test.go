@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -289,7 +290,7 @@ func TestQueueSaysWhy(t *testing.T) {
 			"rejectSummaryLastOffers":[{"reason":"UnfulfilledConstraint","declined":2,"processed":2}]}}]}`, "2 of 2 offers refused, all for a constraint"},
 		"ports": {`{"queue":[{"app":{"id":"/a","requirePorts":true,"portDefinitions":[{"port":8080},{"port":0}]},"delay":{"overdue":true},"processedOffersSummary":{"processedOffersCount":2,"unusedOffersCount":2,
 			"rejectSummaryLastOffers":[{"reason":"InsufficientPorts","declined":2,"processed":2}]}}]}`, "2 of 2 offers refused, all for ports: requires 8080"},
-		"back-off": {`{"queue":[{"app":{"id":"/a"},"delay":{"timeLeftSeconds":90,"overdue":false}}]}`, "launching is delayed by 1m30s after failures"},
+		"back-off": {`{"queue":[{"app":{"id":"/a"},"delay":{"timeLeftSeconds":90,"overdue":false}}]}`, "launching is delayed until 12:04:34 UTC after failures"},
 		"no engine": {`{"queue":[{"app":{"id":"/a"},"delay":{"overdue":true},"waitsFor":"no Docker engine answers","processedOffersSummary":{"processedOffersCount":1,"unusedOffersCount":1}}]}`,
 			"no Docker engine answers"},
 		"no offers": {`{"queue":[{"app":{"id":"/a"},"role":"dev","delay":{"overdue":true}}]}`,
@@ -303,7 +304,7 @@ func TestQueueSaysWhy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := queue[0].Why(); got != c.want {
+			if got := queue[0].Why(time.Date(2026, 3, 1, 12, 3, 4, 0, time.UTC)); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
