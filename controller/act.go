@@ -121,7 +121,7 @@ func (y *syncer) approvable(ids []string, revision string) ([]string, string, er
 		return nil, "", fmt.Errorf("%w: revision %q was to be approved, but %q was planned last: review its changes first", ErrConflict, ShortRevision(revision), ShortRevision(planned))
 	}
 	var waiting []string
-	for _, a := range y.view.Apps {
+	for _, a := range y.doubted() {
 		if a.Approvable {
 			waiting = append(waiting, a.ID)
 		}

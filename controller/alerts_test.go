@@ -183,7 +183,7 @@ func TestAlertsFireOnWhatTheySay(t *testing.T) {
 			stop := s.kills("/a")
 			time.AfterFunc(15*time.Minute, stop)
 		}, 20 * time.Minute, []string{"PacerAppNotHealthy sync=all"}},
-		"a Marathon that cannot be reached": {func(s *storm) { s.life.line.setDown(true) }, 20 * time.Minute, []string{"PacerSyncNotReconciled sync=all"}},
+		"a Marathon that cannot be reached": {func(s *storm) { s.life.line.setDown(true) }, 20 * time.Minute, []string{"PacerMarathonUnreachable sync=all", "PacerSyncNotReconciled sync=all"}},
 		"a start without Marathon": {func(s *storm) {
 			s.end()
 			s.begin()

@@ -27,6 +27,7 @@ func (p *pass) showPlan() {
 	note := unreadableNote(p.desired)
 	p.y.show(func(s *SyncStatus) {
 		s.Planned, s.PlannedRevision = time.Now(), p.revision.ID
+		s.believe(p.read)
 		s.Problems, s.Summary = p.plan.Problems, p.plan.Summary
 		s.remembers(state)
 		s.Notes = slices.DeleteFunc(s.Notes, func(n string) bool { return n == note })

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type cluster struct {
 	restarts restarts
 	hears    atomic.Bool    // its events
 	status   MarathonStatus // guarded by the controller's mu
+	waiting  int            // for its state, guarded likewise
 }
 
 func newCluster(name string, given Cluster) *cluster {
@@ -63,16 +65,47 @@ func (o Options) has(name string) bool {
 	return named
 }
 
-// reached notes for Status whether a Marathon answers.
-func (c *Controller) reached(m *cluster, state marathon.State, err error) {
+// stateOf reads a Marathon, and notes for Status that it is asked and whether it
+// answers. by is the sync that needs it; nil: none alone.
+func (c *Controller) stateOf(ctx context.Context, m *cluster, by *syncer) (marathon.State, error) {
+	c.mu.Lock()
+	if m.waiting++; m.waiting == 1 {
+		m.status.Asked = time.Now()
+	}
+	c.mu.Unlock()
+	state, err := m.Marathon.State(ctx)
+	c.mu.Lock()
+	if m.waiting--; m.waiting == 0 {
+		m.status.Asked = time.Time{}
+	}
+	c.mu.Unlock()
+	if ctx.Err() == nil { // else it was not waited for to the end
+		c.reached(m, by, state, err)
+	}
+	return state, err
+}
+
+// reached notes whether a Marathon answers, and what follows from that for all its
+// syncs: without an answer nothing is known of their apps, and with the first one
+// after that they are compared anew, but by, which is about to.
+func (c *Controller) reached(m *cluster, by *syncer, state marathon.State, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := m.status.Error
 	if err != nil {
-		m.status.Error = err.Error()
+		if m.status.Error = err.Error(); before == "" {
+			m.status.Failing = time.Now()
+			c.log.Warn("Marathon cannot be read: what is shown of its apps is what was known last", "marathon", cmp.Or(m.name, m.Address), "error", err)
+		}
+		c.lost(m)
 		return
 	}
 	m.restarts.saw(state, time.Now())
-	m.status = MarathonStatus{Version: state.Cluster.Version, Reached: time.Now()}
+	m.status = MarathonStatus{Version: state.Cluster.Version, Reached: time.Now(), Asked: m.status.Asked}
+	if before != "" {
+		c.log.Info("Marathon can be read again", "marathon", cmp.Or(m.name, m.Address))
+		c.found(m, by)
+	}
 }
 
 // hearing notes whether a cluster's events are heard. The metric tells whether
@@ -95,6 +128,7 @@ func (c *Controller) marathons() (sum MarathonStatus, each map[string]MarathonSt
 	var wrong []string
 	for i, name := range slices.Sorted(maps.Keys(c.clusters)) {
 		s := c.clusters[name].status
+		s.URL = c.clusters[name].Address
 		if name != "" {
 			if each == nil {
 				each = map[string]MarathonStatus{}

@@ -34,11 +34,10 @@ func (c *Controller) Diff(ctx context.Context, sync string, ids []string) (plan.
 	case <-ctx.Done():
 		return plan.Plan{}, context.Cause(ctx)
 	}
-	state, err := y.cluster.Marathon.State(ctx)
+	state, err := c.stateOf(ctx, y.cluster, nil)
 	if ctx.Err() != nil {
 		return plan.Plan{}, context.Cause(ctx)
 	}
-	c.reached(y.cluster, state, err)
 	if err != nil {
 		return plan.Plan{}, fmt.Errorf("cannot read Marathon: %w", err)
 	}

@@ -3,7 +3,9 @@ package controller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -56,34 +58,49 @@ var tellsOfTasks = map[string]bool{
 func (c *Controller) listen(ctx context.Context, m *cluster) {
 	for failures := 0; ; {
 		began := time.Now()
-		err := c.follow(ctx, m)
+		opened, err := c.follow(ctx, m)
 		if ctx.Err() != nil {
 			return
+		}
+		if unreachable(err) {
+			m.observer.news.Notify() // what is shown may be true no more: see reached
 		}
 		if failures++; time.Since(began) >= lasting {
 			failures = 1
 		}
 		c.log.Log(ctx, levelOfLoss(failures), "event stream of Marathon lost; falling back to resync", "marathon", m.name, "error", err)
-		if wait.Sleep(ctx, wait.Jitter(reconnect.After(failures))) != nil {
+		pause := wait.Jitter(reconnect.After(failures))
+		if !opened { // a live cache has waited for itself, and notices at once when it hears again
+			pause -= time.Since(began)
+		}
+		if wait.Sleep(ctx, pause) != nil {
 			return
 		}
 	}
 }
 
+// unreachable reports whether events end for a reason that may hold for everything
+// else that is asked of a Marathon: not where it answers that it has no such stream.
+func unreachable(err error) bool {
+	e, answered := errors.AsType[*marathon.Error](err)
+	return !answered || e.Status == 0 || e.Status >= http.StatusInternalServerError
+}
+
 // follow opens a stream and hears it to its end.
-func (c *Controller) follow(ctx context.Context, m *cluster) error {
+func (c *Controller) follow(ctx context.Context, m *cluster) (opened bool, err error) {
 	stream, err := m.Events(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer stream.Close()
 	c.hearing(m, true)
 	defer c.hearing(m, false)
+	m.observer.news.Notify()         // it answers, perhaps again
 	c.hear(m, marathon.Event{}, nil) // nothing is replayed: everything may have changed
 	for {
 		e, err := stream.Next()
 		if err != nil {
-			return err
+			return true, err
 		}
 		if w, ok := e.Written(); ok {
 			c.authored(m, w) // what it led to is told by other events

@@ -78,11 +78,10 @@ func (o *observer) rest(ctx context.Context) error {
 func (c *Controller) observe(ctx context.Context, m *cluster) {
 	for m.observer.rest(ctx) == nil {
 		began := time.Now()
-		state, err := m.Marathon.State(ctx)
+		state, err := c.stateOf(ctx, m, nil)
 		if ctx.Err() != nil {
 			return
 		}
-		c.reached(m, state, err)
 		if err == nil {
 			c.mu.Lock()
 			syncers := make([]*syncer, 0, len(c.syncers))
@@ -96,7 +95,11 @@ func (c *Controller) observe(ctx context.Context, m *cluster) {
 				y.refresh(state, began)
 			}
 		}
-		if wait.Sleep(ctx, max(liveBreath, liveShare*time.Since(began))) != nil {
+		rest := liveBreath
+		if err == nil {
+			rest = max(rest, liveShare*time.Since(began))
+		}
+		if wait.Sleep(ctx, rest) != nil {
 			return
 		}
 	}

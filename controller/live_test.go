@@ -46,8 +46,8 @@ func TestCountsFollowWhileAPassWaits(t *testing.T) {
 		if s := g.Status(); !strings.Contains(s.Marathon.Error, "connection refused") || !s.Syncs[0].Running {
 			t.Errorf("Marathon is away and the status says %+v", s.Marathon)
 		}
-		if a := g.app("/shop/a"); a.Health != HealthHealthy {
-			t.Errorf("what cannot be read is shown as %+v, want it as last read", a)
+		if a := g.app("/shop/a"); a.State != Unknown || a.Health != HealthUnknown || a.LastKnown == nil || a.LastKnown.Health != HealthHealthy {
+			t.Errorf("what cannot be read is shown as %+v, want it unknown, and healthy when last read", a)
 		}
 	})
 }

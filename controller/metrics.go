@@ -146,8 +146,9 @@ func countApps(y *syncer, set setGauge) {
 		health Health
 	}
 	n := map[axes]int{}
-	for i := range y.view.Apps {
-		n[axes{y.view.Apps[i].State, y.view.Apps[i].Health}]++
+	apps := y.doubted()
+	for i := range apps {
+		n[axes{apps[i].State, apps[i].Health}]++
 	}
 	for _, state := range AppStates() {
 		for _, health := range append(Healths(), "") {
@@ -158,8 +159,9 @@ func countApps(y *syncer, set setGauge) {
 
 func countConditions(y *syncer, set setGauge) {
 	n := map[Condition]int{}
-	for i := range y.view.Apps {
-		n[y.view.Apps[i].Condition]++
+	apps := y.doubted()
+	for i := range apps {
+		n[apps[i].Condition]++
 	}
 	for _, condition := range Conditions() {
 		set(float64(n[condition]), string(condition))

@@ -172,16 +172,13 @@ func (p *pass) want(ctx context.Context) (err error) {
 // that is an error and never an empty Marathon.
 func (p *pass) readLive(ctx context.Context) error {
 	began := time.Now()
-	state, err := p.y.cluster.Marathon.State(ctx)
+	state, err := p.c.stateOf(ctx, p.y.cluster, p.y)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	p.y.hasRead(began)
-	p.c.reached(p.y.cluster, state, err)
 	if err != nil {
-		err = fmt.Errorf("cannot read Marathon, so nothing is changed: %w", err)
-		p.y.doubt(err.Error())
-		return err
+		return fmt.Errorf("cannot read Marathon, so nothing is changed: %w", err)
 	}
 	p.state, p.read = state, began
 	return nil
@@ -190,7 +187,9 @@ func (p *pass) readLive(ctx context.Context) error {
 // examined is examine, and takes up what is known of the state once it is believed.
 func (p *pass) examined(ctx context.Context) error {
 	if err := p.examine(ctx); err != nil {
-		p.y.doubt(err.Error())
+		if ctx.Err() == nil {
+			p.y.doubt(err.Error(), p.y.compared())
+		}
 		return err
 	}
 	p.claim()
@@ -211,7 +210,7 @@ func (p *pass) confirm(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	p.c.reached(p.y.cluster, state, err)
+	p.c.reached(p.y.cluster, p.y, state, err)
 	if err != nil {
 		return fmt.Errorf("cannot read Marathon once more, so nothing is changed: %w", err)
 	}
@@ -231,6 +230,13 @@ func (p *pass) confirm(ctx context.Context) error {
 func moved(a, b marathon.State, id string) bool {
 	return a.Apps[id].Definition != b.Apps[id].Definition || a.Pods[id].Definition != b.Pods[id].Definition ||
 		!reflect.DeepEqual(a.Groups[id], b.Groups[id])
+}
+
+// compared is when the sync was last compared.
+func (y *syncer) compared() time.Time {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.view.Planned
 }
 
 // hasRead notes when a pass last read Marathon, and how long that took.
@@ -447,6 +453,9 @@ func (p *pass) saveLast(ctx context.Context, last *PassStatus) {
 // was changed.
 func (p *pass) tell(ctx context.Context, before *PassStatus, last PassStatus) {
 	level, held := p.levelOf(last.Result), 0
+	if before != nil && last.Result == PassFailed && last.Error != "" && before.Error == last.Error && before.Revision == last.Revision {
+		level = slog.LevelDebug // it was told
+	}
 	mistakes, _ := manifests.CountProblems(p.plan.Problems)
 	for _, c := range p.plan.Changes {
 		if c.Blocked != nil {

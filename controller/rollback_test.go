@@ -518,13 +518,17 @@ func TestStatusTellsSinceWhenAndOfWhichRevision(t *testing.T) {
 		// Marathon away: nothing is known, and that is said.
 		g.world.set(func() { g.world.down = &marathon.Error{Cause: errors.New("connection refused")} })
 		after(2 * testResync)
-		if now := g.app("/shop/a"); now.State != Unknown || !strings.Contains(now.Reason, "connection refused") {
+		ill := g.app("/shop/a").LastKnown
+		if now := g.app("/shop/a"); now.State != Unknown || now.Reason != "" || ill == nil || ill.Health != HealthDegraded {
 			t.Errorf("with Marathon away: %+v", now)
+		}
+		if s := g.sync("shop").Stale; s == nil || !strings.Contains(s.Reason, "connection refused") {
+			t.Errorf("why nothing is known is told as %+v", s)
 		}
 		g.world.set(func() { g.world.down = nil })
 		after(2 * maxAway)
-		if now := g.app("/shop/a"); now.State != Synced || now.Health != HealthDegraded {
-			t.Errorf("with Marathon back: %+v", now)
+		if now := g.app("/shop/a"); now.State != Synced || now.Health != HealthDegraded || now.Since.Before(sick) || now.Since.After(ill.At) {
+			t.Errorf("with Marathon back: %+v, want degraded since before it was away", now)
 		}
 		g.stop()
 	})

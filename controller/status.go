@@ -38,11 +38,12 @@ const (
 	HealthDegraded    Health = "degraded"    // instances are missing or unhealthy, and what is under way, if anything, has failed
 	HealthSuspended   Health = "suspended"   // 0 instances are wanted and none run
 	HealthMissing     Health = "missing"     // Marathon does not have it
+	HealthUnknown     Health = "unknown"     // Marathon cannot be read
 )
 
 // Healths lists every health, in the order in which people want to see them.
 func Healths() []Health {
-	return []Health{HealthMissing, HealthDegraded, HealthProgressing, HealthSuspended, HealthHealthy}
+	return []Health{HealthMissing, HealthDegraded, HealthUnknown, HealthProgressing, HealthSuspended, HealthHealthy}
 }
 
 // Condition says what Pacer does about an app, or what hinders it: finer than
@@ -82,6 +83,9 @@ type AppStatus struct {
 	Health    Health         `json:"health,omitempty"` // of groups: none
 	Condition Condition      `json:"condition,omitempty"`
 	Since     time.Time      `json:"since,omitzero"` // when state, health and condition became what they are
+	// LastKnown is how it stood before nothing was known of it; nil: that is known,
+	// or never was. Instances are of then.
+	LastKnown *LastKnown `json:"lastKnown,omitempty"`
 	// Waiting is since when a change waits to be sent; zero: none does.
 	Waiting   time.Time   `json:"waitingSince,omitzero"`
 	Instances Instances   `json:"instances"`
@@ -153,6 +157,8 @@ type SyncStatus struct {
 	InForce sources.Revision `json:"inForce"`
 	// Looked is when the source was last looked at, with or without success.
 	Looked time.Time `json:"looked,omitzero"`
+	// Fetching is when the fetch that is under way began; zero: none is.
+	Fetching time.Time `json:"fetching,omitzero"`
 	// SourceError says why the source cannot be read now. The revision above
 	// stays in force.
 	SourceError string `json:"sourceError,omitempty"`
@@ -184,6 +190,9 @@ type SyncStatus struct {
 	// Notes are what a person should know beside errors, such as a lost store.
 	Notes []string `json:"notes"`
 
+	// Stale is why nothing is known of the apps now; nil: it is.
+	Stale *Stale `json:"stale"`
+
 	Summary  plan.Summary        `json:"summary"` // of the last plan
 	Apps     []AppStatus         `json:"apps"`    // sorted by id
 	Problems []manifests.Problem `json:"problems"`
@@ -202,6 +211,9 @@ func (s SyncStatus) Counts() string {
 		conditions[a.Condition]++
 	}
 	var parts []string
+	if states[Unknown] >= healths[HealthUnknown] { // that their health is unknown too need not be said
+		delete(healths, HealthUnknown)
+	}
 	for _, part := range []string{counted(AppStates(), states), counted(Healths(), healths), counted(Conditions(), conditions)} {
 		if part != "" {
 			parts = append(parts, part)
@@ -241,6 +253,9 @@ func (s SyncStatus) clone() SyncStatus {
 	if s.Hold != nil {
 		s.Hold = new(*s.Hold)
 	}
+	if s.Stale != nil {
+		s.Stale = new(*s.Stale)
+	}
 	return s
 }
 
@@ -253,9 +268,13 @@ func (s *SyncStatus) remembers(state *store.State) {
 
 // MarathonStatus is what is known of Marathon.
 type MarathonStatus struct {
+	URL     string    `json:"url,omitempty"` // for people, without secrets
 	Version string    `json:"version,omitempty"`
 	Reached time.Time `json:"reached,omitzero"` // last whole answer
 	Error   string    `json:"error,omitempty"`  // why it cannot be read now
+	Failing time.Time `json:"failing,omitzero"` // since when; zero: it can
+	// Asked is since when an answer is waited for; zero: none is.
+	Asked time.Time `json:"asked,omitzero"`
 }
 
 // Status is a consistent copy of what the controller knows.

@@ -213,7 +213,12 @@ func (y *syncer) status() SyncStatus {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	s := y.view.clone()
-	s.Looked = seen.at
+	if s.Stale != nil {
+		for i := range s.Apps {
+			s.Apps[i] = s.Apps[i].unknown(*s.Stale)
+		}
+	}
+	s.Looked, s.Fetching = seen.at, y.watcher.fetching()
 	if seen.snapshot != nil {
 		s.Revision = seen.snapshot.Revision
 	}
@@ -308,17 +313,6 @@ func (y *syncer) plannedOn(in plan.Input) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.planned = &in
-}
-
-// doubt shows that nothing is known of any app, and why.
-func (y *syncer) doubt(why string) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	for i := range y.view.Apps {
-		a := &y.view.Apps[i]
-		a.State, a.Reason, a.Approvable = Unknown, why, false
-		y.stamp(a)
-	}
 }
 
 // showApp changes one app, if it is shown.

@@ -98,6 +98,13 @@ func (w *watcher) takeAsked() store.Asked {
 	return by
 }
 
+// fetching is when the look under way began; zero: there is none.
+func (w *watcher) fetching() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.looking
+}
+
 func (w *watcher) seen() look {
 	w.mu.Lock()
 	defer w.mu.Unlock()

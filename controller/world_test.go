@@ -55,9 +55,12 @@ func newWorld() *world {
 
 func (w *world) State(ctx context.Context) (marathon.State, error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.reads++
-	time.Sleep(w.slow)
+	slow := w.slow
+	w.mu.Unlock()
+	time.Sleep(slow) // several may read at once
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.down != nil {
 		return marathon.State{}, w.down
 	}

@@ -364,6 +364,9 @@ func lives(a controller.AppStatus) bool {
 	if a.Kind == manifests.KindGroup {
 		return a.Action != plan.Create
 	}
+	if a.LastKnown != nil {
+		return a.LastKnown.Health != controller.HealthMissing
+	}
 	return a.Health != "" && a.Health != controller.HealthMissing
 }
 
@@ -393,7 +396,7 @@ func fares(a controller.AppStatus) string {
 	if a.Reason != "" && (a.State != controller.Synced || a.Condition != "" || notUpYet(a)) {
 		return a.Reason
 	}
-	return a.Counts()
+	return cmp.Or(a.WasKnown(), a.Counts())
 }
 
 func (t teller) hint() {

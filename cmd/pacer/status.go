@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,8 +40,8 @@ func newStatus() *cobra.Command {
 
 // printStatus writes a status for people: one line an app.
 func printStatus(w io.Writer, st controller.Status) {
-	if st.Marathon.Error != "" {
-		printLine(w, "Marathon cannot be read, so nothing is changed: %s", st.Marathon.Error)
+	for _, away := range st.Away() {
+		printLine(w, "%s. Nothing is changed, and the state of its apps is what was last known.", away)
 	}
 	if st.Reload != "" {
 		printLine(w, "The newest configuration is not in force: %s", st.Reload)
@@ -95,8 +96,18 @@ func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 	if y.SourceError != "" {
 		line("  the source cannot be read: %s", y.SourceError)
 	}
-	if y.Last != nil && y.Last.Error != "" {
-		line("  the last pass failed: %s", y.Last.Error)
+	if waits := st.SourceWaits(y); waits != "" {
+		line("  the source is being read: %s", waits)
+	}
+	if y.Stale != nil {
+		why := st.WhyStale(y)
+		if why != "" {
+			why = ": " + why
+		}
+		line("  unknown since %s%s", y.Stale.Since.UTC().Format(time.RFC3339), why)
+	}
+	if err := y.LastError(); err != "" {
+		line("  the last pass failed: %s", err)
 	}
 	for _, note := range y.Notes {
 		line("  %s", note)
@@ -196,6 +207,9 @@ func appWords(a controller.AppStatus) []string {
 	}
 	if a.Condition != "" {
 		words = append(words, string(a.Condition))
+	}
+	if known := a.WasKnown(); known != "" {
+		return append(slices.Compact(words), known)
 	}
 	if a.Kind == manifests.KindGroup {
 		return words

@@ -78,3 +78,69 @@ func TestStatusTellsOfAHold(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Without Marathon nothing is green, the reason is there once, and what was known
+// last is there with its time.
+func TestStatusOfWhatIsUnknown(t *testing.T) {
+	known := time.Date(2026, 3, 1, 12, 3, 4, 0, time.UTC)
+	since := known.Add(3 * time.Second)
+	const why = "GET http://m1:8080/v2/apps: no answer from Marathon: connection refused"
+	unknown := func(id string, was controller.Health, n int) controller.AppStatus {
+		return controller.AppStatus{ID: id, State: controller.Unknown, Health: controller.HealthUnknown, Since: since,
+			LastKnown: &controller.LastKnown{State: controller.Synced, Health: was, At: known}, Instances: controller.Instances{Wanted: 3, Target: 3, Running: n}}
+	}
+	st := controller.Status{
+		Now: since.Add(time.Minute), Running: true,
+		Marathon: controller.MarathonStatus{URL: "http://m1:8080", Reached: known, Error: why, Failing: since},
+		Syncs: []controller.SyncStatus{{
+			Name: "shop", Planned: known, PlannedRevision: "r1", Revision: sources.Revision{ID: "r1"}, InForce: sources.Revision{ID: "r1"},
+			Stale: &controller.Stale{Reason: why, Since: since, Known: known},
+			Last:  &controller.PassStatus{Result: controller.PassFailed, Error: "cannot read Marathon, so nothing is changed: " + why},
+			Apps:  []controller.AppStatus{unknown("/shop/a", controller.HealthHealthy, 3), unknown("/shop/b", controller.HealthDegraded, 1)},
+		}},
+	}
+	var out strings.Builder
+	printStatus(&out, st)
+	want := `Marathon cannot be read since 2026-03-01 12:03:07 UTC: GET http://m1:8080/v2/apps: no answer from Marathon: connection refused. Nothing is changed, and the state of its apps is what was last known.
+shop: 2 unknown
+  at r1
+  unknown since 2026-03-01T12:03:07Z
+  ? /shop/a  unknown, last known: synced, healthy, 3 of 3 running at 2026-03-01 12:03:04 UTC, for 1m0s
+  ? /shop/b  unknown, last known: synced, degraded, 1 of 3 running at 2026-03-01 12:03:04 UTC, for 1m0s
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Error(diff)
+	}
+	if missing, failed := unmet(st, ""); missing != "shop: Marathon cannot be read: "+why || failed != "" {
+		t.Errorf("waiting for %q, failed %q", missing, failed)
+	}
+
+	// The Marathon of another sync is no reason to wait.
+	st.Marathons = map[string]controller.MarathonStatus{"here": {Reached: known}, "there": st.Marathon}
+	st.Syncs = []controller.SyncStatus{{Name: "near", Marathon: "here", Planned: known, PlannedRevision: "r1", Revision: sources.Revision{ID: "r1"}}}
+	if missing, failed := unmet(st, ""); missing != "" || failed != "" {
+		t.Errorf("waiting for %q, failed %q", missing, failed)
+	}
+}
+
+// What hangs is named with since when, and nothing that answers soon.
+func TestStatusNamesWhatHangs(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	print := func(ago time.Duration) string {
+		var out strings.Builder
+		printStatus(&out, controller.Status{
+			Now: now, Marathon: controller.MarathonStatus{URL: "http://m1:8080", Asked: now.Add(-ago)},
+			Syncs: []controller.SyncStatus{{Name: "shop", Source: "https://git.example.com/shop.git", Fetching: now.Add(-ago)}},
+		})
+		return out.String()
+	}
+	if diff := cmp.Diff(`no answer from Marathon http://m1:8080 since 2026-03-01 11:59:50 UTC. Nothing is changed, and the state of its apps is what was last known.
+shop: not compared yet
+  the source is being read: no answer from https://git.example.com/shop.git since 2026-03-01 11:59:50 UTC
+`, print(10*time.Second)); diff != "" {
+		t.Error(diff)
+	}
+	if got := print(time.Second); got != "shop: not compared yet\n" {
+		t.Errorf("after a second: %s", got)
+	}
+}

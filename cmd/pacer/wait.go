@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,11 +80,8 @@ func (s *server) wait(ctx context.Context, cmd *cobra.Command, names []string, r
 // unmet tells the first thing that is still missing, and the first that failed
 // and will not mend itself.
 func unmet(st controller.Status, revision string) (missing, failed string) {
-	if st.Marathon.Error != "" {
-		missing = "Marathon cannot be read: " + st.Marathon.Error
-	}
 	for _, y := range st.Syncs {
-		m, f := unmetSync(y, revision)
+		m, f := unmetSync(st, y, revision)
 		if missing == "" {
 			missing = m
 		}
@@ -94,13 +92,17 @@ func unmet(st controller.Status, revision string) (missing, failed string) {
 	return missing, ""
 }
 
-func unmetSync(y controller.SyncStatus, revision string) (missing, failed string) {
+func unmetSync(st controller.Status, y controller.SyncStatus, revision string) (missing, failed string) {
 	say := func(format string, args ...any) string { return y.Name + ": " + fmt.Sprintf(format, args...) }
 	switch {
+	case st.MarathonOf(y).Error != "":
+		return say("Marathon cannot be read: %s", st.MarathonOf(y).Error), ""
+	case y.Stale != nil:
+		return say("unknown since %s: %s", y.Stale.Since.UTC().Format(time.RFC3339), y.Stale.Reason), ""
 	case y.PlannedRevision == "" && y.Last != nil && y.Last.Error != "":
 		return say("%s", y.Last.Error), ""
 	case y.Planned.IsZero():
-		return say("git and Marathon were not compared yet"), ""
+		return say("%s", cmp.Or(st.SourceWaits(y), "git and Marathon have not been compared yet")), ""
 	case y.RolledBack != nil && !controller.IsRevision(y.PlannedRevision, revision):
 		return say("it is rolled back to %s until it is released", controller.ShortRevision(y.RolledBack.ID)), ""
 	case y.Hold != nil:

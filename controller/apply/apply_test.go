@@ -742,7 +742,7 @@ func TestWhatIsKnownOutlivesAnInterruption(t *testing.T) {
 		"Ctrl-C, explained":  {8 * time.Second, context.Canceled, "interrupted: Pacer was stopped; "},
 		"--timeout":          {8 * time.Second, late, "interrupted: timed out after 8s (flag --timeout); "},
 		"superseded":         {8 * time.Second, ErrSuperseded, "superseded by a newer revision; "},
-		"Marathon goes away": {0, nil, "cannot read Marathon:  : Marathon answered 503: away; before that: "},
+		"Marathon goes away": {0, nil, "the result is unknown: Marathon could not be read until the deadline; before that: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in(t, func(t *testing.T, m *cluster) {

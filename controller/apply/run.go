@@ -82,6 +82,7 @@ type run struct {
 	lookBegan     time.Time     // the last look
 	lastLook      time.Time     // when it ended
 	lookErr       error
+	saidBlind     bool                  // why something ended of which Marathon could not be read
 	deployments   []marathon.Deployment // of the last look that read them
 	arrays        []marathon.Deployment // those that work on several items
 	handedOver    bool                  // another Apply goes on with the same
@@ -464,7 +465,7 @@ func (r *run) linkDeletes() {
 		}
 		for _, it := range deletes {
 			if time.Since(r.blindSince) >= it.deadline {
-				r.finish(it, Unknown, "cannot read Marathon: "+r.lookErr.Error())
+				r.finish(it, Unknown, r.blind())
 			}
 		}
 		return

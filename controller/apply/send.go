@@ -160,7 +160,7 @@ func (r *run) taken(it *item, receipt marathon.Receipt, err error) {
 		it.tries = r.pauses - 1
 		if r.again(it); it.phase == done {
 			for _, other := range r.ofPhase(ready, r.pausedUntil) {
-				r.finish(other, it.outcome.Result, it.outcome.Reason+", not started")
+				r.finish(other, it.outcome.Result, "not started: Marathon cannot be reached, see "+it.id())
 			}
 		}
 	case giveUp:

@@ -178,13 +178,23 @@ func arrays(items []*item) (found []marathon.Deployment) {
 func (r *run) judgeBlind() {
 	for _, it := range r.items {
 		if it.phase == begun && r.late(it) || it.phase == locked && time.Since(it.lockedAt) >= it.deadline {
-			reason := "cannot read Marathon: " + r.lookErr.Error()
+			reason := r.blind()
 			if known := r.known(it); known != "" {
 				reason += "; before that: " + known
 			}
 			r.finish(it, Unknown, reason)
 		}
 	}
+}
+
+// blind is what is said of each item of which Marathon could not be read until its
+// deadline. Why is logged once for all of them.
+func (r *run) blind() string {
+	if !r.saidBlind {
+		r.saidBlind = true
+		r.options.Log.Warn("what became of changes is unknown: Marathon could not be read until their deadline", "error", r.lookErr)
+	}
+	return "the result is unknown: Marathon could not be read until the deadline"
 }
 
 func (r *run) late(it *item) bool { return time.Since(it.outcome.Began) >= it.deadline }

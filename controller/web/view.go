@@ -53,6 +53,8 @@ type syncView struct {
 	Recent       []entryView
 	Older        []entryView
 	Empty        string // what to do, where there are no rows
+	WhyStale     string // see controller.Status.WhyStale
+	SourceWaits  string // see controller.Status.SourceWaits
 	NoHistory    string // what to expect, where there are no entries
 }
 
@@ -106,7 +108,9 @@ func newPageView(s controller.Status, version string, maxCalm int) pageView {
 	v := pageView{Status: s, Version: version}
 	apps := 0
 	for _, y := range s.Syncs {
-		v.Views = append(v.Views, newSyncView(y, s.Now, maxCalm))
+		view := newSyncView(y, s.Now, maxCalm)
+		view.WhyStale, view.SourceWaits = s.WhyStale(y), s.SourceWaits(y)
+		v.Views = append(v.Views, view)
 		apps += len(y.Apps)
 	}
 	v.Total = count(len(s.Syncs), "sync") + ", " + count(apps, "app")
@@ -122,7 +126,7 @@ func headline(s controller.Status, views []syncView) chip {
 	}
 	need := tones[toneBad] + tones[toneWarn]
 	switch {
-	case s.Marathon.Error != "":
+	case len(s.Away()) > 0:
 		return chip{"Marathon cannot be read", toneBad}
 	case len(views) == 0:
 		return chip{"nothing to do yet", toneIdle}
@@ -232,6 +236,8 @@ func overall(s controller.SyncStatus, rows []appView) chip {
 	switch {
 	case s.Revision.ID == "" && s.SourceError != "":
 		return chip{"source cannot be read", toneBad}
+	case s.Stale != nil:
+		return chip{"unknown", toneBad}
 	case s.Last != nil && s.Last.Result == controller.PassFailed && s.Last.Error != "":
 		return chip{"failed", toneBad}
 	case s.StateLost != nil:
@@ -305,7 +311,7 @@ func historyHint(s controller.SyncStatus) string {
 
 func newAppView(a controller.AppStatus, now time.Time) appView {
 	v := appView{
-		AppStatus: a, Now: now, Count: a.Counts(),
+		AppStatus: a, Now: now, Count: cmp.Or(a.WasKnown(), a.Counts()),
 		StateChip: stateChip(a.State), HealthChip: healthChip(a.Health), ConditionChip: conditionChip(a.Condition),
 	}
 	if a.Condition == controller.InRollout { // what is not there yet is on its way
@@ -362,7 +368,7 @@ func conditionChip(c controller.Condition) chip {
 func healthChip(h controller.Health) chip {
 	tones := map[controller.Health]tone{
 		controller.HealthHealthy: toneGood, controller.HealthProgressing: toneBusy,
-		controller.HealthDegraded: toneBad, controller.HealthMissing: toneWarn,
+		controller.HealthDegraded: toneBad, controller.HealthMissing: toneWarn, controller.HealthUnknown: toneWarn,
 	}
 	return chip{string(h), cmp.Or(tones[h], toneIdle)}
 }

@@ -375,6 +375,44 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
+// Without Marathon nothing on the page is green, and the reason is there once,
+// however many apps and syncs there are.
+func TestPageWithoutMarathon(t *testing.T) {
+	const why = "GET http://m1:8080/v2/apps: no answer from Marathon: connection refused"
+	stale := func(name string) controller.SyncStatus {
+		y := calmSync()
+		y.Name, y.Stale = name, &controller.Stale{Reason: why, Since: noon, Known: noon.Add(-time.Minute)}
+		y.Last = &controller.PassStatus{Result: controller.PassFailed, Error: "cannot read Marathon, so nothing is changed: " + why}
+		y.History = nil
+		for i := range y.Apps {
+			a := &y.Apps[i]
+			a.LastKnown = &controller.LastKnown{State: a.State, Health: a.Health, At: noon.Add(-time.Minute)}
+			a.State, a.Health = controller.Unknown, controller.HealthUnknown
+		}
+		return y
+	}
+	status := controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{stale("a"), stale("b")}}
+	status.Marathon = controller.MarathonStatus{Error: why, Failing: noon}
+	o, _ := testOptions(t, status)
+	body := get(t, New(o), "/").Body.String()
+	if n := strings.Count(body, "connection refused"); n != 1 {
+		t.Errorf("the reason is there %d times", n)
+	}
+	if strings.Contains(body, "chip good") {
+		t.Error("something is green")
+	}
+	for _, say := range []string{"Marathon cannot be read since", `<span class="chip bad">unknown</span>`, "last known: synced, healthy", "running at "} {
+		if !strings.Contains(body, say) {
+			t.Errorf("the page does not say %q", say)
+		}
+	}
+	status.Marathon = controller.MarathonStatus{} // it answers, and is not believed
+	o, _ = testOptions(t, status)
+	if n := strings.Count(get(t, New(o), "/").Body.String(), "connection refused"); n != 2 {
+		t.Errorf("what each sync doubts is there %d times, want once for each", n)
+	}
+}
+
 func TestPageSaysWhatIsWrong(t *testing.T) {
 	failing := sampleStatus()
 	failing.Marathon.Error = "GET http://m1:8080/v2/info: connection refused"
