@@ -73,7 +73,7 @@ func (t target) apply(ctx context.Context, cmd *cobra.Command, client *marathon.
 	}
 	began, memory := time.Now(), openBegun(t.marathon.URL)
 	applier := apply.New(client, apply.Options{Deadline: time.Duration(t.sync.Deadline)})
-	request := apply.Request{Cluster: state.Cluster, Groups: state.Groups, Settle: time.Duration(t.sync.Settle), Progress: func(o apply.Outcome) {
+	request := apply.Request{Cluster: state.Cluster, Groups: state.Groups, Running: state.Deployments, Settle: time.Duration(t.sync.Settle), Progress: func(o apply.Outcome) {
 		memory.note(o)
 		printProgress(cmd.ErrOrStderr(), began, o)
 	}}
@@ -114,13 +114,13 @@ func (t target) revert(ctx context.Context, client *marathon.Client, a *apply.Ap
 		f.NoHealthy = !known
 		failed[id] = f
 	}
-	again, _, err := t.plan(ctx, client)
+	again, now, err := t.plan(ctx, client)
 	unrestored := ""
 	if err != nil {
 		unrestored = err.Error()
 	}
 	again.Changes = slices.DeleteFunc(again.Changes, func(c plan.Change) bool { return !c.Revert || c.Blocked != nil })
-	r.Rollouts, r.Deployments = nil, nil // what failed is known to this applier
+	r.Rollouts, r.Deployments, r.Running = nil, nil, now.Deployments // what failed is known to this applier
 	for _, o := range a.Apply(ctx, again, r) {
 		f := failed[o.ID]
 		f.Restored = o.Result == apply.Applied

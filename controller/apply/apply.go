@@ -197,6 +197,9 @@ type Request struct {
 	// the change, unless that is held back; any other is watched to its end and
 	// has an outcome too.
 	Rollouts map[string]Rollout
+	// Running are the deployments that Marathon ran when the plan was made: what they
+	// hold is not written until they have ended, or at once over Pacer's own.
+	Running []marathon.Deployment
 	// Deployments are further ones that Pacer began, of rollouts that failed or
 	// were given up: they may still hold locks, and may be forced.
 	Deployments []string

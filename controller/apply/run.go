@@ -98,7 +98,7 @@ func (a *Applier) Apply(ctx context.Context, p plan.Plan, req Request) []Outcome
 	if req.Sending == nil {
 		req.Sending = func([]Write) error { return nil }
 	}
-	r := &run{Applier: a, ctx: ctx, plan: p, req: req, byID: map[string]*item{}, delay: firstDelay, start: time.Now()}
+	r := &run{Applier: a, ctx: ctx, plan: p, req: req, byID: map[string]*item{}, deployments: req.Running, delay: firstDelay, start: time.Now()}
 	r.prepare()
 	for r.step() {
 	}
@@ -325,11 +325,12 @@ func (r *run) begin() {
 	if now.Before(r.pausedUntil) {
 		return
 	}
+	r.expectLocks(now)
 	var batch, single []*item
 	for _, it := range r.turns {
 		switch {
 		case it.phase != ready || now.Before(it.retryAt):
-		case it.change.Action == plan.Create && it.change.Kind == manifests.KindApp && it.batchMax > 1 &&
+		case it.change.Action == plan.Create && it.change.Kind == manifests.KindApp && it.batchMax > 1 && !it.force &&
 			it.change.Kept == nil && // an array might reset what is not git's, where there is such an app after all
 			it.change.App.ExecutorResources == nil: // which an array would lose: measured
 			batch = append(batch, it)

@@ -218,6 +218,39 @@ func (r *run) overdue(it *item, result Result) {
 	}
 }
 
+// expectLocks finds out what of the items that are ready to be sent is held by
+// deployments, as far as is known, and does with that what the 409 would lead to
+// with which Marathon answers such a write. It is read once more before it is
+// believed: what has ended holds up nothing, and what is forced must be Pacer's own
+// now.
+func (r *run) expectLocks(now time.Time) {
+	var held []*item
+	for _, it := range r.turns {
+		if it.phase == ready && !now.Before(it.retryAt) && (it.force || len(r.holding(it.id())) > 0) {
+			held = append(held, it)
+		}
+	}
+	if len(held) == 0 {
+		return
+	}
+	all, err := r.m.Deployments(r.ctx)
+	if err != nil {
+		return // the answer to the write will tell
+	}
+	r.deployments = all
+	for _, it := range held {
+		it.force = false
+		if it.blockers = r.holding(it.id()); len(it.blockers) == 0 {
+			continue
+		}
+		if it.lockedAt.IsZero() {
+			it.lockedAt = now
+		}
+		it.phase = locked
+		r.unlock(it)
+	}
+}
+
 // lock waits for the deployments that hold an item, or gets ready to force its
 // way if all of them are Pacer's own.
 func (r *run) lock(it *item) {
