@@ -14,7 +14,6 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/store"
-	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -38,13 +37,7 @@ const (
 	waitBreath = 3 * time.Second
 	// echo is how long after the end of a change its events may come.
 	echo = time.Second
-
-	// lasting is how long a stream must have lived for the next one to be
-	// opened at once.
-	lasting = 10 * time.Second
 )
-
-var reconnect = wait.Backoff{Min: 250 * time.Millisecond, Max: 15 * time.Second}
 
 // tellsOfTasks are the types of events that cannot mean that a definition was
 // changed: they are of interest to what is shown and to who waits.
@@ -56,27 +49,16 @@ var tellsOfTasks = map[string]bool{
 // listen follows Marathon's events until ctx ends. Where it cannot, the resync
 // finds everything a little later.
 func (c *Controller) listen(ctx context.Context, m *cluster) {
-	for failures := 0; ; {
-		began := time.Now()
+	follow := func(ctx context.Context) (bool, error) {
 		opened, err := c.follow(ctx, m)
-		if ctx.Err() != nil {
-			return
-		}
-		if unreachable(err) {
+		if ctx.Err() == nil && unreachable(err) {
 			m.observer.news.Notify() // what is shown may be true no more: see reached
 		}
-		if failures++; time.Since(began) >= lasting {
-			failures = 1
-		}
-		c.log.Log(ctx, levelOfLoss(failures), "event stream of Marathon lost; falling back to resync", "marathon", m.name, "error", err)
-		pause := wait.Jitter(reconnect.After(failures))
-		if !opened { // a live cache has waited for itself, and notices at once when it hears again
-			pause -= time.Since(began)
-		}
-		if wait.Sleep(ctx, pause) != nil {
-			return
-		}
+		return opened, err
 	}
+	marathon.Follow(ctx, follow, func(failures int, err error) {
+		c.log.Log(ctx, levelOfLoss(failures), "event stream of Marathon lost; falling back to resync", "marathon", m.name, "error", err)
+	})
 }
 
 // unreachable reports whether events end for a reason that may hold for everything

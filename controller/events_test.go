@@ -206,8 +206,8 @@ func TestALostStreamIsOpenedAgainAndEverythingLookedAt(t *testing.T) {
 		}
 		g.world.set(func() { delete(g.world.apps, "/shop/a") })
 		s.off.Store(false)
-		after(2 * reconnect.Max)
-		g.runs("/shop/a=v1") // though nobody told
+		after(30 * time.Second) // twice the longest back-off
+		g.runs("/shop/a=v1")    // though nobody told
 	})
 }
 

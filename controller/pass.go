@@ -329,7 +329,7 @@ func (p *pass) apply(ctx context.Context) passEnd {
 	keeper := p.keep(ctx)
 	answered, archived := p.archiveBeside(ctx, keeper)
 	p.outcomes = p.y.cluster.Applier.Apply(ctx, p.plan, apply.Request{
-		Cluster: p.state.Cluster, Groups: p.state.Groups, Running: p.state.Deployments, Deadline: p.y.spec.Deadline, Settle: p.y.spec.Settle, Waiting: maps.Clone(p.y.waits),
+		Cluster: p.state.Cluster, Groups: p.state.Groups, Running: p.state.Deployments, Apps: len(p.state.Apps), Deadline: p.y.spec.Deadline, Settle: p.y.spec.Settle, Waiting: maps.Clone(p.y.waits),
 		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed), Failed: failedIDs(p.y.memory.state.Failed),
 		Progress: func(o apply.Outcome) { answered(); p.progress(keeper, o) },
 		Sending:  func(writes []apply.Write) error { return p.sending(keeper, writes) },

@@ -108,7 +108,7 @@ func TestWithoutMarathonNothingIsKnown(t *testing.T) {
 		}
 
 		g.regain(s)
-		after(reconnect.Max * 11 / 10)
+		after(17 * time.Second) // the longest back-off of marathon.Follow, and its jitter
 		y = g.sync("shop")
 		if y.Stale != nil || y.Last.Result == PassFailed {
 			t.Errorf("with Marathon back: %+v, last pass %+v", y.Stale, y.Last)
@@ -145,7 +145,7 @@ func TestARolloutOutlivesThatMarathonWasAway(t *testing.T) {
 			t.Errorf("without Marathon b is %+v", b)
 		}
 		g.regain(s)
-		after(reconnect.Max * 11 / 10)
+		after(17 * time.Second) // the longest back-off of marathon.Follow, and its jitter
 		if a, b := g.app("/shop/a"), g.app("/shop/b"); a.State != Synced || a.Health != HealthHealthy || b.Condition != InRollout || b.Health != HealthProgressing {
 			t.Errorf("with Marathon back a is %+v, b %+v", a, b)
 		}

@@ -48,8 +48,10 @@ func runApply(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string
 		return err
 	}
 	defer marathons.Close()
+	ears, deafen := marathons.listen(ctx)
+	defer deafen()
 	err = eachSync(ctx, targets, func(t target) (int, error) {
-		ok, err := t.apply(ctx, cmd, marathons.of(t), output)
+		ok, err := t.apply(ctx, cmd, marathons.of(t), ears[t.sync.Marathon], output)
 		if err != nil || !ok {
 			return exitError, err
 		}
@@ -66,17 +68,21 @@ func runApply(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string
 
 // apply carries out one target's plan, telling the progress on standard error,
 // and prints the plan with what became of it. It tells whether all went well.
-func (t target) apply(ctx context.Context, cmd *cobra.Command, client *marathon.Client, output string) (bool, error) {
+func (t target) apply(ctx context.Context, cmd *cobra.Command, client *marathon.Client, ear *marathon.Ear, output string) (bool, error) {
 	p, state, err := t.plan(ctx, client)
 	if err != nil {
 		return false, err
 	}
 	began, memory := time.Now(), openBegun(t.marathon.URL)
 	applier := apply.New(client, apply.Options{Deadline: time.Duration(t.sync.Deadline)})
-	request := apply.Request{Cluster: state.Cluster, Groups: state.Groups, Running: state.Deployments, Settle: time.Duration(t.sync.Settle), Progress: func(o apply.Outcome) {
-		memory.note(o)
-		printProgress(cmd.ErrOrStderr(), began, o)
-	}}
+	request := apply.Request{
+		Cluster: state.Cluster, Groups: state.Groups, Running: state.Deployments, Apps: len(state.Apps), Settle: time.Duration(t.sync.Settle),
+		Events: ear.News(), Hears: ear.Hears,
+		Progress: func(o apply.Outcome) {
+			memory.note(o)
+			printProgress(cmd.ErrOrStderr(), began, o)
+		},
+	}
 	request.Rollouts, request.Deployments = notUp(state, p.Owned), memory.running(state.Deployments)
 	outcomes := applier.Apply(ctx, p, request)
 	if policyOf(t.sync).Revert {

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -216,6 +217,19 @@ func notePrune(cmd *cobra.Command, targets []target) {
 type clients map[string]*marathon.Client
 
 func (c clients) of(t target) *marathon.Client { return c[t.sync.Marathon] }
+
+// listen hears the events of all Marathons until it is told to end.
+func (c clients) listen(ctx context.Context) (ears map[string]*marathon.Ear, end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	ears = map[string]*marathon.Ear{}
+	for name, client := range c {
+		ear := marathon.NewEar(client)
+		ears[name] = ear
+		group.Go(func() { ear.Listen(ctx) })
+	}
+	return ears, func() { cancel(); group.Wait() }
+}
 
 // Close lets their connections go.
 func (c clients) Close() {

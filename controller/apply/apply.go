@@ -217,6 +217,12 @@ type Request struct {
 	Sending func([]Write) error
 	// Events, if given, make Apply look at once instead of at the next tick.
 	Events <-chan struct{}
+	// Hears reports whether Events has all that happens at present, so that Apply
+	// need not look for what no event named but now and then; nil: it has not.
+	Hears func() bool
+	// Apps is how many apps Marathon has: of many, few are read one by one. Zero: not
+	// known.
+	Apps int
 }
 
 // Applier carries plans out. Its methods may be called from several goroutines,

@@ -83,6 +83,7 @@ type run struct {
 	lastLook      time.Time     // when it ended
 	lookErr       error
 	saidBlind     bool                  // why something ended of which Marathon could not be read
+	listed        int                   // apps that the last list had
 	deployments   []marathon.Deployment // of the last look that read them
 	arrays        []marathon.Deployment // those that work on several items
 	handedOver    bool                  // another Apply goes on with the same
@@ -262,14 +263,18 @@ func (r *run) wait() {
 	now := time.Now()
 	next := now.Add(r.options.PollInterval)
 	if r.any(begun, locked) {
-		next = now.Add(max(r.delay, 4*r.lookTook()))
+		delay := r.delay
+		if r.hears() {
+			delay = heardPolls * r.options.PollInterval
+		}
+		next = now.Add(max(delay, r.pause()))
 		r.delay = min(2*r.delay, r.options.PollInterval)
 		if at := r.settled(); at.After(r.lookBegan) && at.Before(next) { // else a look at that time failed
 			next = at
 		}
 	}
 	for _, it := range r.items {
-		if at := later(it.retryAt, r.pausedUntil); it.phase == ready && at.After(now) && at.Before(next) {
+		if at := r.due(it); at.After(now) && at.Before(next) {
 			next = at
 		}
 	}
@@ -287,12 +292,39 @@ func (r *run) wait() {
 				continue
 			}
 			// Events come in swarms: one look for all of them.
-			timer.Reset(min(time.Until(next), max(0, time.Until(r.lastLook.Add(max(firstDelay, 4*r.lookTook()))))))
+			timer.Reset(min(time.Until(next), max(0, time.Until(r.lastLook.Add(max(firstDelay, r.pause()))))))
 		}
 	}
 }
 
-func (r *run) lookTook() time.Duration { return r.lastLook.Sub(r.lookBegan) }
+// due is when an item asks for a round of itself: to be sent again, or at its
+// deadline.
+func (r *run) due(it *item) time.Time {
+	switch it.phase {
+	case ready:
+		return later(it.retryAt, r.pausedUntil)
+	case begun:
+		return it.outcome.Began.Add(it.deadline)
+	case locked:
+		return it.lockedAt.Add(it.deadline)
+	}
+	return time.Time{}
+}
+
+// Between two looks there is a pause of lookShare times as long as a look takes, so
+// that Marathon spends at most a fifth of its time on them, but none longer than
+// maxPause: what takes it that long is seldom looked at anyhow, and people wait.
+// Where its events are heard, looks that no event asks for are heardPolls times
+// rarer: they only find an event that was lost.
+const (
+	lookShare  = 4
+	maxPause   = 2 * time.Second
+	heardPolls = 5
+)
+
+func (r *run) pause() time.Duration { return min(maxPause, lookShare*r.lastLook.Sub(r.lookBegan)) }
+
+func (r *run) hears() bool { return r.req.Hears != nil && r.req.Hears() }
 
 // settled is when all that is under way will have settled, so that a look ends
 // it; zero: something has not come up yet.

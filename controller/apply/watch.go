@@ -15,9 +15,11 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// singleReads is up to how many apps are read one by one; a list costs Marathon
-// as much as some dozens of single ones at a thousand apps.
+// singleReads is up to how many apps are read one by one, whatever Marathon has.
 const singleReads = 8
+
+// singles is up to how many are of as many as Marathon has: see marathon.AloneOf.
+func (r *run) singles() int { return max(singleReads, marathon.AloneOf(max(r.req.Apps, r.listed))) }
 
 // look reads all that is watched.
 func (r *run) look() {
@@ -55,8 +57,9 @@ func (r *run) readItems(items []*item) bool {
 			pods = append(pods, it)
 		}
 	}
-	r.lookErr = readKind(apps, func() (map[string]live, error) {
+	r.lookErr = readKind(apps, r.singles(), func() (map[string]live, error) {
 		all, err := r.m.Apps(r.ctx)
+		r.listed = len(all)
 		found := make(map[string]live, len(all))
 		for id, a := range all {
 			found[id] = live{app: &a}
@@ -64,7 +67,7 @@ func (r *run) readItems(items []*item) bool {
 		return found, err
 	}, r.readApp)
 	if r.lookErr == nil {
-		r.lookErr = readKind(pods, func() (map[string]live, error) {
+		r.lookErr = readKind(pods, singleReads, func() (map[string]live, error) {
 			all, err := r.m.Pods(r.ctx)
 			found := make(map[string]live, len(all))
 			for id, p := range all {
@@ -79,8 +82,9 @@ func (r *run) readItems(items []*item) bool {
 	return r.lookErr == nil
 }
 
-func readKind(items []*item, list func() (map[string]live, error), one func(string) (live, error)) error {
-	if len(items) > singleReads {
+// readKind reads items one by one if they are at most singles, else by a list.
+func readKind(items []*item, singles int, list func() (map[string]live, error), one func(string) (live, error)) error {
+	if len(items) > singles {
 		all, err := list()
 		if err != nil {
 			return err

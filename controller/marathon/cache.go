@@ -285,17 +285,17 @@ const (
 	leastGap    = 5 * time.Second        // between two lists that only events ask for
 	gapShare    = 20                     // and so many times as long as one takes
 	late        = 2 * time.Second        // an event of a write that is seen already
-	// lasting is how long a stream must have lived for the next one to be opened
-	// at once.
-	lasting = 10 * time.Second
 )
 
 var failureBackoff = wait.Backoff{Min: 250 * time.Millisecond, Max: 15 * time.Second}
 
-// singles is up to how many apps are read one by one: a list costs Marathon as
-// much as one in a few hundred of its apps. Source:
+// AloneOf is how many of so many apps are read one by one at most: a list costs
+// Marathon as much as one in a few hundred of its apps. Source:
 // testdata/conformance/README.md, costs.
-func (c *Cache) singles() int { return max(16, len(c.apps)/250) }
+func AloneOf(apps int) int { return apps / 250 }
+
+// singles is up to how many apps are read one by one.
+func (c *Cache) singles() int { return max(16, AloneOf(len(c.apps))) }
 
 // fewMembers is up to how many apps of a group are read for a write that does not
 // say which of them it was about.

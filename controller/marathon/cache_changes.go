@@ -205,31 +205,20 @@ func (c *Cache) pass(e Event) {
 
 // listen holds an event stream open until ctx ends.
 func (c *Cache) listen(ctx context.Context) {
-	for failures := 0; ; {
-		began := time.Now()
-		err := c.follow(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if failures++; time.Since(began) >= lasting {
-			failures = 1
-		}
+	Follow(ctx, c.follow, func(_ int, err error) {
 		c.options.Log.Debug("Marathon's event stream is not connected", "error", err)
-		if wait.Sleep(ctx, wait.Jitter(failureBackoff.After(failures))) != nil {
-			return
-		}
-	}
+	})
 }
 
 // follow opens a stream and marks what it tells until it ends.
-func (c *Cache) follow(ctx context.Context) error {
+func (c *Cache) follow(ctx context.Context) (opened bool, err error) {
 	stream, err := c.up.events(ctx)
 	if err != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.refused, c.refusal = c.refused+1, err
 		c.tell()
-		return err
+		return false, err
 	}
 	defer stream.Close()
 	c.mu.Lock()
@@ -246,7 +235,7 @@ func (c *Cache) follow(ctx context.Context) error {
 		if err != nil {
 			c.deafen(err)
 			c.mu.Unlock()
-			return err
+			return true, err
 		}
 		c.marks.note(e, time.Now())
 		if _, ok := e.Written(); ok {

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/meter"
 )
 
@@ -150,6 +151,34 @@ func (c *Client) Events(ctx context.Context, types ...string) (*Stream, error) {
 		}
 	}
 	return nil, joined(failed)
+}
+
+// lasting is how long a stream must have lived for the next one to be opened soon.
+const lasting = 10 * time.Second
+
+// Follow holds an event stream open until ctx ends: follow opens one, reads it to
+// its end and reports whether it was opened, and is called again after a back-off,
+// which is longer the more streams in a row did not last. lost is called at the end
+// of each, with how many did not last.
+func Follow(ctx context.Context, follow func(context.Context) (opened bool, err error), lost func(failures int, err error)) {
+	for failures := 0; ; {
+		began := time.Now()
+		opened, err := follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if failures++; time.Since(began) >= lasting {
+			failures = 1
+		}
+		lost(failures, err)
+		pause := wait.Jitter(failureBackoff.After(failures))
+		if !opened { // what the attempt took has been waited already
+			pause -= time.Since(began)
+		}
+		if wait.Sleep(ctx, pause) != nil {
+			return
+		}
+	}
 }
 
 func (c *Client) stream(ctx context.Context, base *url.URL, path string) (*Stream, error) {
