@@ -105,7 +105,7 @@ func (p *pass) lossNotes() []string {
 	case loss.Reports():
 		return []string{fmt.Sprintf("State was lost at %s, so nothing is created, changed or deleted until the sync is resumed: see what differs by pacer diff %s, then pacer resume %s. %s",
 			at(loss.At), p.y.spec.Name, p.y.spec.Name, loss.Why)}
-	case time.Now().Sub(loss.Resumed) < noteLossFor:
+	case time.Since(loss.Resumed) < noteLossFor:
 		return []string{fmt.Sprintf("State was lost at %s, and the sync resumed at %s: what git dropped before then no longer counts as its own. %s",
 			at(loss.At), at(loss.Resumed), loss.Why)}
 	}
@@ -116,7 +116,7 @@ func (p *pass) lossNotes() []string {
 // empty: it may.
 func (p *pass) lossHold() string {
 	loss := p.y.memory.state.Loss
-	if loss == nil || !loss.Reports() && time.Now().Sub(loss.Resumed) >= exclusiveAfterLoss {
+	if loss == nil || !loss.Reports() && time.Since(loss.Resumed) >= exclusiveAfterLoss {
 		return ""
 	}
 	why := "state was lost at " + loss.At.UTC().Format(time.RFC3339)

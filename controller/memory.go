@@ -185,7 +185,7 @@ const steadyAfter = time.Minute
 // steady tells whether no task of an app failed of late.
 func (p *pass) steady(id string) bool {
 	last := p.state.Apps[id].Status.LastTaskFailure
-	return last == nil || time.Now().Sub(last.Timestamp) >= steadyAfter
+	return last == nil || time.Since(last.Timestamp) >= steadyAfter
 }
 
 // keeper saves the memory while an apply goes on. What begins is saved before

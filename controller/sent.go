@@ -44,7 +44,7 @@ func (p *pass) claim() {
 		case body == sent.Body:
 			o := apply.Outcome{ID: id, Kind: sent.Kind, Action: sent.Action, Hash: sent.Hash, Revert: sent.Revert, Began: sent.Began, Deployment: p.deploymentOf(id, version)}
 			begun(state, o, sent.Revision, sent.File)
-		case time.Now().Sub(sent.Began) < sentFor:
+		case time.Since(sent.Began) < sentFor:
 			continue
 		}
 		delete(state.Sent, id)
