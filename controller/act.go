@@ -74,9 +74,8 @@ func (c *Controller) recordStop(sync string, s *store.State, result string, at t
 	e := store.Entry{Began: at, Ended: at, Result: result, Asked: by}
 	if y := c.syncer(sync); y != nil {
 		r := y.status().InForce
-		e.Revision, e.Subject, e.Author = y.inForce(s), r.Subject, r.Author
-		if e.Revision != r.ID {
-			e.Subject, e.Author = "", ""
+		if e.Revision = y.inForce(s); e.Revision == r.ID {
+			e.Subject = r.Subject
 		}
 	}
 	s.History = cut(append([]store.Entry{e}, s.History...))

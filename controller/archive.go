@@ -152,7 +152,7 @@ func (p *pass) keepRevision(ctx context.Context, end passEnd) {
 	if cameAbout {
 		state.Kept = withKept(state.Kept, store.Kept{
 			ID: p.revision.ID, Ref: p.revision.Ref, Author: p.revision.Author, Subject: p.revision.Subject, Time: p.revision.Time,
-			Since: time.Now(), Scope: p.y.spec.Policy.Scope, Sum: sum,
+			Since: time.Now(), Scope: p.y.spec.Policy.Scope, Sum: sum, Change: p.change,
 		})
 		p.y.memory.dirty, p.y.kept = true, p.revision.ID
 	}

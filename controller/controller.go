@@ -431,8 +431,11 @@ func (c *Controller) looked(w *watcher, l look) {
 		}
 		asked := y.takeAsked()
 		y.note(asked)
-		if l.moved || l.first {
+		switch {
+		case l.moved || l.first:
 			y.note(l.by)
+		case l.news: // of a term
+			y.note(store.Asked{By: store.AskedByStart})
 		}
 		if l.moved {
 			c.run.queue.Forget(name) // a new revision is a new chance

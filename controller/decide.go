@@ -443,6 +443,9 @@ func (p *pass) entry(last PassStatus) *store.Entry {
 		Revision: p.revision.ID, Author: p.revision.Author, Subject: p.revision.Subject,
 		Began: last.Began, Ended: last.Ended, Result: string(last.Result), Message: last.Error, Asked: p.asked,
 	}
+	if p.change != nil {
+		e.Commit, e.Author, e.Subject = p.change.ID, p.change.Author, p.change.Subject
+	}
 	if last.Result == PassProgressing {
 		e.Result = string(PassApplied) // all that is listed is
 	}

@@ -293,6 +293,11 @@ func (f *fleet) close() {
 		f.t.Error(err)
 	}
 	f.check()
+	for _, m := range f.replicas {
+		for _, wrong := range untold(m.Status()) {
+			f.t.Errorf("%s: %s", m.name, wrong)
+		}
+	}
 	if f.t.Failed() {
 		for _, m := range f.replicas {
 			f.t.Logf("%s:\n%s", m.name, m.log)

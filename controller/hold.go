@@ -44,6 +44,7 @@ type ground struct {
 	writes   bool              // else it only reads
 	back     bool              // it goes back to an older revision, as the source did
 	hold     *Hold             // nil: it follows its source, or a rollback
+	confirms bool              // it is held only until its source has answered again
 }
 
 // situation is what verdictOf decides by, of a sync that follows its source.
@@ -113,7 +114,9 @@ func (p *pass) stand(ctx context.Context, seen look) ground {
 		g.writes, g.back = true, c.older
 	case confirm:
 		p.y.watcher.confirm(seen.snapshot.Revision.ID)
-		return p.held(ctx, g, seen, "it is fetched again every 2 s, to distinguish a force-push from a server that lags behind")
+		g = p.held(ctx, g, seen, "it is fetched again every 2 s, to distinguish a force-push from a server that lags behind")
+		g.confirms = true
+		return g
 	case hold:
 		return p.held(ctx, g, seen, p.wayOn(c, seen))
 	}

@@ -296,6 +296,9 @@ func TestAForcePushAndARevertGoBack(t *testing.T) {
 		leader.sync()
 		after(20 * time.Second)
 		f.has("cart=1", "a force-push")
+		if e := leader.Status().Syncs[0].History[0]; e.Asked.By == "" || len(e.Changes) == 0 || e.Commit == "" {
+			t.Errorf("the history does not say by what: %+v", e)
+		}
 		f.handOver(leader, next)
 		after(time.Minute)
 		f.has("cart=1", "the next leader")

@@ -41,14 +41,14 @@ func (c *Controller) Lead(ctx context.Context) {
 	c.setTerm(t)
 	c.lookAll() // what was fetched before may be older than what was applied
 	// Not by the queue, which merges what is put off with what is sooner.
-	late := time.AfterFunc(cmp.Or(c.requestTimeout, DefaultRequestTimeout), c.passAll)
+	late := time.AfterFunc(cmp.Or(c.requestTimeout, DefaultRequestTimeout), func() { c.passAll(store.AskedByResync) })
 	hold := time.AfterFunc(holdAfter, func() { c.passUnfetched(nil) })
 	<-ctx.Done()
 	late.Stop()
 	hold.Stop()
 	c.setTerm(nil)
 	t.passes.Wait()
-	c.passAll() // whatever was cut off is shown as it is now
+	c.passAll(store.AskedByStart) // whatever was cut off is shown as it is now
 }
 
 // setTerm puts a term in force, or none.
@@ -56,7 +56,7 @@ func (c *Controller) setTerm(t *term) {
 	c.mu.Lock()
 	c.term = t
 	c.mu.Unlock()
-	c.passAll()
+	c.passAll(store.AskedByStart)
 }
 
 // inForce is the term that is in force; nil: there is none.
@@ -66,14 +66,15 @@ func (c *Controller) inForce() *term {
 	return c.term
 }
 
-// passAll asks for a pass of every sync.
-func (c *Controller) passAll() {
+// passAll asks for a pass of every sync, and says what for.
+func (c *Controller) passAll(by store.Asker) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.run == nil {
 		return
 	}
-	for name := range c.syncers {
+	for name, y := range c.syncers {
+		y.note(store.Asked{By: by})
 		c.run.queue.Forget(name)
 		c.run.queue.Add(name)
 	}
@@ -126,6 +127,7 @@ func (c *Controller) passUnfetched(of *watcher) {
 	}
 	for name, y := range c.syncers {
 		if (of == nil || y.watcher == of) && y.watcher.seen().fetched != c.term {
+			y.note(store.Asked{By: store.AskedByStart})
 			c.run.queue.Add(name)
 		}
 	}

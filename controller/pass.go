@@ -49,6 +49,7 @@ type pass struct {
 	files    map[string]string     // where each change of the plan stands
 	wanted   map[string]*Instances // what each change of the plan wants
 	archived string                // the checksum of what is desired, once it is in the archive
+	change   *store.Commit         // that changed last what it goes by; nil: not known
 	older    map[string]bool       // of the outcomes: begun at another revision, and only watched
 	wrote    bool                  // it has begun a change
 	drift    map[string]string     // what somebody changed and a plan of the pass puts back → why
@@ -328,6 +329,7 @@ func (p *pass) apply(ctx context.Context) passEnd {
 	waited := p.y.cluster.observer.wait()
 	keeper := p.keep(ctx)
 	answered, archived := p.archiveBeside(ctx, keeper)
+	changed := p.findChange(ctx)
 	p.outcomes = p.y.cluster.Applier.Apply(ctx, p.plan, apply.Request{
 		Cluster: p.state.Cluster, Groups: p.state.Groups, Running: p.state.Deployments, Apps: len(p.state.Apps), Deadline: p.y.spec.Deadline, Settle: p.y.spec.Settle, Waiting: maps.Clone(p.y.waits),
 		Rollouts: p.rollouts(), Deployments: hanging(p.y.memory.state.Failed), Failed: failedIDs(p.y.memory.state.Failed),
@@ -336,6 +338,7 @@ func (p *pass) apply(ctx context.Context) passEnd {
 		Events:   events,
 	})
 	archived()
+	changed()
 	waited()
 	cause := context.Cause(ctx)
 	end, again := endOf(cause, p.outcomes), errors.Is(cause, errAgain)
@@ -396,13 +399,16 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 		last.Error = end.err.Error()
 	}
 	state := &p.y.memory.state
-	if end.again || end.err != nil && len(p.outcomes) == 0 { // the next pass does what this one was for
+	if end.again || p.from.confirms || end.err != nil && len(p.outcomes) == 0 { // the next pass does what this one was for
 		p.y.note(p.asked)
 	}
 	if end.err == nil && !p.read.IsZero() && !p.work() && p.advance() { // nothing of it was to be written
 		p.y.memory.dirty = true
 	}
 	p.keepRevision(ctx, end)
+	if p.change == nil {
+		p.takeChange()
+	}
 	if p.term != nil {
 		history, changed := recorded(state.History, p.entry(last))
 		if changed {

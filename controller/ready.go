@@ -222,6 +222,7 @@ func (c *Controller) retryStored() {
 		failed := y.storage != (storage{})
 		y.mu.Unlock()
 		if failed && c.run != nil {
+			y.note(store.Asked{By: store.AskedByRetry})
 			c.run.queue.Add(name)
 		}
 	}

@@ -189,6 +189,23 @@ type storm struct {
 	life *life
 }
 
+// untold lists the entries of the history that do not say what triggered them, or end
+// after those above them.
+func untold(s Status) []string {
+	var wrong []string
+	for _, y := range s.Syncs {
+		for i, e := range y.History {
+			if e.Asked.By == "" {
+				wrong = append(wrong, fmt.Sprintf("entry %d of the history does not say what triggered it: %+v", i, e))
+			}
+			if i > 0 && e.Ended.After(y.History[i-1].Ended) || e.Began.After(e.Ended) {
+				wrong = append(wrong, fmt.Sprintf("entry %d of the history has times out of order: %s to %s", i, e.Began, e.Ended))
+			}
+		}
+	}
+	return wrong
+}
+
 // life is one process.
 type life struct {
 	*Controller
@@ -223,6 +240,9 @@ func (s *storm) close() []string {
 		s.blame("what nobody changed was restarted: %v, was %v", now, s.still)
 	}
 	s.end()
+	for _, wrong := range untold(s.life.Status()) {
+		s.blame("%s", wrong)
+	}
 	if err := s.site.Close(); err != nil {
 		s.blame("Marathon: %v", err)
 	}

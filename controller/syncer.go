@@ -31,6 +31,7 @@ type syncer struct {
 	memory    memory
 	fights    map[string]fight   // id → its drift that was put back
 	gone      goneIDs            // of the inventory: see examine
+	change    knownChange        // who changed last what it reads
 	kept      string             // the revision that was last found worth keeping, and is kept
 	pinned    *recalled          // what a rollback asks for, once it was read
 	waits     waits              // since when changes wait, also of the pass alone

@@ -24,6 +24,7 @@ import (
 //	lock              held by the process that uses the folder
 //	generation-7      a bare repository; the highest number counts
 //	generation-6      the one before, for snapshots that are still read
+//	history           what is behind the newest commit, fetched when it is asked for
 //	unfinished-8      being fetched; one that a killed process left is removed
 //
 // A fetch adds a pack to the newest generation. When that has grown too much
@@ -98,6 +99,9 @@ func lockFolder(dir string) (*flock.Flock, error) {
 // load finds the newest generation and checks it. What is wrong with it is
 // returned as damage: it will be fetched anew.
 func (c *clone) load(key cloneKey) (damage, err error) {
+	if err := removeFolder(filepath.Join(c.dir, historyFolder)); err != nil {
+		return nil, fmt.Errorf("remove history of the process before: %w", err)
+	}
 	numbers, err := c.generations()
 	if err != nil {
 		return nil, err

@@ -24,7 +24,10 @@ type Git struct {
 	url    *url.URL
 	clone  *clone
 
-	stall  time.Duration
+	stall time.Duration
+	// historyTurn is held by who fetches history.
+	historyTurn chan struct{}
+
 	turn   chan struct{} // held by whoever looks; a channel, so that waiting for it ends with the context
 	last   *Snapshot     // guarded by turn, as all below
 	from   *generation   // of last
@@ -40,7 +43,7 @@ func NewGit(o GitOptions) (*Git, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Git{wanted: w, url: u, stall: maxStall, turn: make(chan struct{}, 1)}
+	g := &Git{wanted: w, url: u, stall: maxStall, turn: make(chan struct{}, 1), historyTurn: make(chan struct{}, 1)}
 	var damage error
 	if g.clone, damage, err = openClone(w.Dir, g.key()); err != nil {
 		return nil, fmt.Errorf("git source %s: %w", g, err)
@@ -263,7 +266,8 @@ func (g *Git) snapshot(t target) (*Snapshot, error) {
 		Revision: Revision{
 			ID: id, Ref: shown(t.ref), Author: shown(commit.Author.Name), Subject: subject(commit), Time: made, Parents: parents(commit),
 		},
-		FS: newTreeFS(objects, root, made, g.wanted.Limits),
+		FS:         newTreeFS(objects, root, made, g.wanted.Limits),
+		LastChange: (&history{git: g, at: at, head: commit}).lastChange,
 	}
 	return g.last, nil
 }

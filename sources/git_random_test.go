@@ -51,13 +51,16 @@ func (p *pushes) content() string {
 }
 
 // commit puts a commit of these files on main; without a parent it has a history
-// of its own.
-func (p *pushes) commit(parent string, files map[string]string) {
+// of its own. It merges others.
+func (p *pushes) commit(parent string, files map[string]string, others ...string) {
 	p.number++
 	var script strings.Builder
 	fmt.Fprintf(&script, "reset refs/heads/main\ncommit refs/heads/main\ncommitter Ada <ada@example.com> %d +0000\ndata 1\nm\n", 1e9+p.number)
 	if parent != "" {
 		fmt.Fprintf(&script, "from %s\n", parent)
+	}
+	for _, other := range others {
+		fmt.Fprintf(&script, "merge %s\n", other)
 	}
 	fmt.Fprintf(&script, "deleteall\nM 160000 %040d module\nM 120000 inline link\ndata 3\nf%02d\n", p.number/3, p.number/5)
 	for _, name := range slices.Sorted(maps.Keys(files)) {

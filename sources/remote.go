@@ -24,6 +24,9 @@ type remote interface {
 	// fetch hands the pack of what is wanted to write, which may be a thin one
 	// where commits are here.
 	fetch(ctx context.Context, want request, write func(io.Reader) error) (answer, error)
+	// past is fetch for the commits and folders behind the wanted one; or it returns
+	// what opens them, where they are on this machine.
+	past(ctx context.Context, want request, write func(io.Reader) error) (opener, error)
 	// describe makes of an error one that says what to do.
 	describe(err error) error
 	close() error
@@ -35,6 +38,7 @@ type request struct {
 	haves   []plumbing.Hash // commits that are here whole
 	shallow []plumbing.Hash // of those, the ones whose parents are not here
 	history bool            // with all ancestors; else the wanted commits alone
+	behind  int             // more than 0: so many of them, without files where the server can
 	limits  Limits
 	stall   time.Duration // how long a server may send nothing in the middle of a pack
 }
@@ -98,6 +102,11 @@ func (r *packRemote) look(ctx context.Context) (*advert, error) {
 	return a, nil
 }
 
+func (r *packRemote) past(ctx context.Context, want request, write func(io.Reader) error) (opener, error) {
+	_, err := r.fetch(ctx, want, write)
+	return nil, err
+}
+
 func (r *packRemote) fetch(ctx context.Context, want request, write func(io.Reader) error) (answer, error) {
 	req, err := r.uploadRequest(want)
 	if err != nil {
@@ -146,12 +155,14 @@ func (r *packRemote) uploadRequest(want request) (*packp.UploadPackRequest, erro
 		set(capability.Shallow)
 		req.Shallows = want.shallow
 		if !want.history {
-			req.Depth = packp.DepthCommits(1)
+			req.Depth = packp.DepthCommits(max(1, want.behind))
 		}
 	}
 	if offered.Supports(capability.Filter) {
 		set(capability.Filter)
-		req.Filter = blobFilter(want.limits)
+		if req.Filter = blobFilter(want.limits); want.behind > 0 {
+			req.Filter = packp.FilterBlobNone()
+		}
 	}
 	return req, errors.Join(errs...)
 }

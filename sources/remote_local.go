@@ -108,6 +108,15 @@ func (r *localRemote) fetch(ctx context.Context, want request, write func(io.Rea
 	return answer{shallow: p.shallow, partial: true}, err
 }
 
+// past opens what is behind a commit where it is.
+func (r *localRemote) past(_ context.Context, want request, _ func(io.Reader) error) (opener, error) {
+	objects, err := openRepository(r.dir, want.limits)
+	if err != nil {
+		return nil, fmt.Errorf("read its objects: %w", err)
+	}
+	return objects.open, nil
+}
+
 // packing collects the objects of a pack.
 type packing struct {
 	ctx     context.Context

@@ -43,6 +43,10 @@ type Revision struct {
 type Snapshot struct {
 	Revision Revision
 	FS       fs.FS
+	// LastChange finds the newest commit that changed what is at a path, empty for
+	// all, as git log -1 -- PATH does. Nil: the source has no history. It may ask the
+	// source's server, until ctx ends; its errors wrap ErrNoHistory.
+	LastChange func(ctx context.Context, path string) (Commit, error)
 }
 
 // RefusedEntry is an entry of a source that no snapshot shows. It is an alias, so

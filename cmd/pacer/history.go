@@ -43,6 +43,9 @@ func newHistory() *cobra.Command {
 func printEntry(w io.Writer, e store.Entry) {
 	line := func(format string, args ...any) { printLine(w, format, args...) }
 	head := fmt.Sprintf("%s  %-10s %s", e.Ended.UTC().Format(time.RFC3339), e.Result, controller.ShortRevision(e.Revision))
+	if e.Commit != "" && e.Commit != e.Revision {
+		head += ", last change " + controller.ShortRevision(e.Commit)
+	}
 	if e.Subject != "" {
 		head += " " + e.Subject
 	}
@@ -74,7 +77,11 @@ func printEntry(w io.Writer, e store.Entry) {
 // entryNotes are who is behind an entry, and how long it lasted.
 func entryNotes(e store.Entry) []string {
 	var notes []string
-	if e.Author != "" {
+	switch {
+	case e.Author == "":
+	case e.Commit == "": // which may have changed something else
+		notes = append(notes, "revision by "+e.Author)
+	default:
 		notes = append(notes, e.Author)
 	}
 	switch word := e.Lasted(); {

@@ -15,7 +15,7 @@ import (
 // says of a duration what it is.
 func TestPrintEntry(t *testing.T) {
 	ended := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
-	commit := store.Entry{Revision: "3f9c2a71d0e84b6c", Author: "Ada", Subject: "Run one", Ended: ended, Result: "applied"}
+	commit := store.Entry{Revision: "3f9c2a71d0e84b6c", Commit: "3f9c2a71d0e84b6c", Author: "Ada", Subject: "Run one", Ended: ended, Result: "applied"}
 	directory := store.Entry{Revision: "sha256:0123456789abcdef", Ended: ended, Result: "applied"}
 	with := func(e store.Entry, change func(*store.Entry)) store.Entry {
 		change(&e)
@@ -28,6 +28,13 @@ func TestPrintEntry(t *testing.T) {
 	}{
 		"a commit": {with(commit, func(e *store.Entry) { e.Changes, e.Began = create, ended.Add(-3210*time.Millisecond) }),
 			"2026-03-02T12:00:00Z  applied    3f9c2a71 Run one (Ada, took 3.2s)\n    create /shop/web  applied\n"},
+		"a commit beside the change": {with(commit, func(e *store.Entry) {
+			e.Commit = "1b2c3d4e77aa0f3344"
+			e.Changes, e.Began = create, ended.Add(-3210*time.Millisecond)
+		}),
+			"2026-03-02T12:00:00Z  applied    3f9c2a71, last change 1b2c3d4e Run one (Ada, took 3.2s)\n    create /shop/web  applied\n"},
+		"an author who may have changed something else": {with(commit, func(e *store.Entry) { e.Commit = ""; e.Changes, e.Began = create, ended.Add(-3210*time.Millisecond) }),
+			"2026-03-02T12:00:00Z  applied    3f9c2a71 Run one (revision by Ada, took 3.2s)\n    create /shop/web  applied\n"},
 		"a directory": {with(directory, func(e *store.Entry) { e.Changes, e.Began = create, ended.Add(-3210*time.Millisecond) }),
 			"2026-03-02T12:00:00Z  applied    sha256:01234567 (took 3.2s)\n    create /shop/web  applied\n"},
 		"nothing was changed": {with(directory, func(e *store.Entry) { e.Began, e.Result = ended.Add(-time.Minute), "unchanged" }),

@@ -28,7 +28,7 @@ const (
 	AskedByRetry   Asker = "retry"          // the pass before failed
 	AskedByConfig  Asker = "configuration"  // the configuration changed, or was asked to be read again
 	AskedByEvent   Asker = "Marathon event" // somebody changed Marathon
-	AskedByStart   Asker = "start"          // the first look of a process
+	AskedByStart   Asker = "start"          // the first look of a process, or of the leader in its term
 	AskedByPoll    Asker = "poll"           // a look at the source by the clock found a new revision
 	AskedByChange  Asker = "source event"   // the source said that it changed
 	AskedByWebhook Asker = "webhook"

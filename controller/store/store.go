@@ -94,6 +94,16 @@ type Kept struct {
 	Since   time.Time `json:"since"`         // when it was first found to be in force
 	Scope   string    `json:"scope"`         // for which it was read
 	Sum     string    `json:"sum"`           // of its content in the Archive
+	// Change is the newest commit that changed what the sync reads; nil: not known.
+	Change *Commit `json:"change,omitempty"`
+}
+
+// Commit is a commit, for people.
+type Commit struct {
+	ID      string    `json:"id"`
+	Author  string    `json:"author,omitempty"`
+	Subject string    `json:"subject,omitempty"`
+	Time    time.Time `json:"time,omitzero"`
 }
 
 // Pin is a rollback that is in force.
@@ -149,8 +159,12 @@ type Sent struct {
 // Entry is one pass that changed something or failed, or a suspend or its end.
 type Entry struct {
 	Revision string `json:"revision"`
-	Author   string `json:"author,omitempty"`
-	Subject  string `json:"subject,omitempty"`
+	// Commit is the newest commit that changed what the sync reads, and Author and
+	// Subject are its. Empty: it is not known, and they are those of the revision,
+	// which may have changed something else.
+	Commit  string `json:"commit,omitempty"`
+	Author  string `json:"author,omitempty"`
+	Subject string `json:"subject,omitempty"`
 	// Began is when the first write of what is listed was sent, also by an earlier
 	// pass of the revision that handed over to this one; Ended when the last of it
 	// ended, or was given up. What a pass waited for before its first write (a lock,

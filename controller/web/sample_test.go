@@ -100,7 +100,7 @@ func rolledBackSync() controller.SyncStatus {
 
 func shopHistory(head sources.Revision) []store.Entry {
 	entries := []store.Entry{{
-		Revision: head.ID, Author: head.Author, Subject: head.Subject, Began: noon.Add(-95 * time.Second), Ended: noon.Add(-20 * time.Second),
+		Revision: head.ID, Commit: "5d0c4b3a29181716", Author: "Alan Turing", Subject: "pricing: decide it", Began: noon.Add(-95 * time.Second), Ended: noon.Add(-20 * time.Second),
 		Summary: plan.Summary{Update: 2, Scale: 1}, Result: "failed", Asked: store.Asked{By: store.AskedByPoll},
 		Changes: []store.Done{
 			{ID: "/shop/checkout", Action: plan.Scale, Outcome: "applied"},

@@ -424,7 +424,8 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 		say    []string
 	}{
 		"mixed": {sampleStatus(), []string{
-			"failed", "57 of 57 offers refused", "prod/mailer.json:7:3", "Grace Hopper", "1 of 3 new tasks are healthy",
+			"failed", "57 of 57 offers refused", `<span class="dim">last change</span> <code title="5d0c4b3a29181716">5d0c4b3a</code> <bdi class="subject">pricing: decide it</bdi>`,
+			"<bdi>Alan Turing</bdi>, <time", "revision by <bdi>Grace Hopper</bdi>, <time", "prod/mailer.json:7:3", "Grace Hopper", "1 of 3 new tasks are healthy",
 			"2 of 3 running, 1 healthy", "2 of 5 running (Marathon&#39;s target: 2), 2 healthy", "scale: /instances 2 → 5", "lookup git.example.com: no such host", "3 older",
 		}},
 		"held": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{heldSync()}}, []string{
