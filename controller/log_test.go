@@ -54,13 +54,13 @@ func TestLogTellsWhatANewRevisionCannotDo(t *testing.T) {
 		tree["shop-a.json"] = `{"id": "/shop/a", "cmd": `
 		g.repo.push(tree)
 		after(10 * testResync)
-		if found := log.with("level=WARN", `"reconciliation ended"`, "commit-2", "held=1"); len(found) != 1 || strings.Contains(found[0], "problems=0") {
+		if found := log.with("level=WARN", `"reconciliation ended"`, "commit-2", "blocked=1"); len(found) != 1 || strings.Contains(found[0], "problems=0") {
 			t.Errorf("a broken file was told %d times, want once: %q", len(found), found)
 		}
 
 		g.repo.push(files("/shop/a", "v1"))
 		after(10 * testResync)
-		if found := log.with("level=WARN", `"reconciliation ended"`, "commit-3", "problems=0", "held=2"); len(found) != 1 {
+		if found := log.with("level=WARN", `"reconciliation ended"`, "commit-3", "problems=0", "blocked=2"); len(found) != 1 {
 			t.Errorf("deletes held back were told %d times, want once: %q", len(found), found)
 		}
 

@@ -475,7 +475,7 @@ func (p *pass) tell(ctx context.Context, before *PassStatus, last PassStatus) {
 		}
 	}
 	p.c.log.Log(ctx, level, "reconciliation ended", "sync", p.y.spec.Name, "revision", last.Revision, "result", string(last.Result),
-		"problems", mistakes, "held", held, "took", last.Ended.Sub(last.Began), "error", last.Error)
+		"problems", mistakes, "blocked", held, "took", last.Ended.Sub(last.Began), "error", last.Error)
 }
 
 // levelOf keeps out of the log what is of no interest at rest, and while rollouts

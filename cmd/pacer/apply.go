@@ -22,7 +22,7 @@ func newApply() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "apply SOURCE | --config FILE",
-		Short: "Carry the plan out once and wait until everything runs",
+		Short: "Apply the plan once and wait until all rollouts have converged",
 		Long:  sourceLong + severalLong + interruptedLong,
 		Args:  atMostOneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -39,8 +39,8 @@ func newApply() *cobra.Command {
 
 const interruptedLong = `
 
-Ctrl-C (exit code 1) and --timeout (3) end the waiting, not the rollouts, which Marathon goes on with: each change
-that has not ended is told with the reason that was known by then. The next pacer apply goes on with them.`
+Ctrl-C (exit code 1) and --timeout (exit code 3) end the wait, not the rollouts, which continue in Marathon: each
+unfinished change is listed with its last known reason. The next pacer apply continues with them.`
 
 func runApply(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string, output string) error {
 	marathons, targets, err := o.connect(cmd, args)
@@ -59,9 +59,9 @@ func runApply(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string
 	})
 	if coded, ok := errors.AsType[*codedError](err); ok && coded.err == nil && ctx.Err() != nil {
 		if cause := context.Cause(ctx); cause != context.Canceled {
-			return fmt.Errorf("not everything was awaited: %w", cause)
+			return fmt.Errorf("stopped before all rollouts finished: %w", cause)
 		}
-		return errors.New("interrupted: not everything was awaited")
+		return errors.New("interrupted: stopped before all rollouts finished")
 	}
 	return err
 }
@@ -159,7 +159,7 @@ func outcomesOf(outcomes []apply.Outcome) []plan.Outcome {
 func printProgress(w io.Writer, began time.Time, o apply.Outcome) {
 	word := string(o.Result)
 	if word == "" {
-		word = "under way"
+		word = "rollout"
 	}
 	what := string(o.Action)
 	switch {

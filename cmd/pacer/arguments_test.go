@@ -14,7 +14,7 @@ import (
 // missing or too much, and an example that works. Each verb is among them.
 var wrongLines = map[string]string{
 	"apply":                    "SOURCE is missing: a directory or a git URL, as in: pacer apply ./apps; or, for the syncs of a configuration: pacer apply --config pacer.yaml",
-	"apply a b":                "give one SOURCE, not a and b",
+	"apply a b":                "expected one SOURCE, found a and b",
 	"approve":                  "the name of a SYNC is missing, as in: pacer approve shop /shop/cart (pacer status lists the syncs)",
 	"demo x":                   `pacer demo takes no arguments, found "x": see pacer demo --help`,
 	"diff":                     "the name of a SYNC is missing, as in: pacer diff shop (pacer status lists the syncs)",
@@ -98,8 +98,8 @@ func TestAnswersOfWhatIsNoPacer(t *testing.T) {
 		says       []string
 		token      string
 	}{
-		"a token is needed":     {401, "application/json", `{"message": "a token is needed for this"}`, []string{"needs a token: give it with --token-file or PACER_TOKEN"}, ""},
-		"another token":         {401, "application/json", `{"message": "a token is needed for this"}`, []string{"does not accept this token: give another with --token-file or PACER_TOKEN"}, "correct-horse"},
+		"a token is needed":     {401, "application/json", `{"message": "a token is needed for this"}`, []string{"requires a token: set it with --token-file or PACER_TOKEN"}, ""},
+		"another token":         {401, "application/json", `{"message": "a token is needed for this"}`, []string{"does not accept this token: set another with --token-file or PACER_TOKEN"}, "correct-horse"},
 		"a login of a proxy":    {401, "text/html", "<h1>Log in</h1>", []string{"answers 401 Unauthorized with a web page", "is this a Pacer? --server or PACER_SERVER"}, "correct-horse"},
 		"not for this token":    {403, "application/json", `{"message": "this token is for reading"}`, []string{"this token is for reading"}, "correct-horse"},
 		"a name of a stranger":  {421, "application/json", `{"message": "the Host is not a name of this server"}`, []string{"the Host is not a name of this server"}, ""},

@@ -112,7 +112,7 @@ func (b *begun) told() string {
 	if b.err == nil {
 		return ""
 	}
-	return fmt.Sprintf("note: what was begun is not remembered, so the next pacer apply waits for it as for somebody else's: %v", b.err)
+	return fmt.Sprintf("warning: could not record the started deployments; the next pacer apply waits for them instead of superseding them: %v", b.err)
 }
 
 // notUp is what git describes and is in Marathon as described, but does not run

@@ -33,10 +33,10 @@ func newDemo() *cobra.Command {
 	var o demoOptions
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show everything on this machine: a git repository, the local Marathon, the controller, the page",
-		Long: "It needs git and nothing else; one more app runs where a Docker engine answers. Ctrl-C leaves no process and no\n" +
-			"file behind but the folder that it names.\n" +
-			"With --play it plays its three stories by itself and exits 0 only if each came true.",
+		Short: "Run a complete demo on this machine: git repository, local Marathon, controller, page",
+		Long: "It requires only git; one more app runs where a Docker engine answers. Ctrl-C leaves no process and no\n" +
+			"file behind except the folder that it names.\n" +
+			"With --play it plays its three stories by itself and exits 0 only if each of them succeeded.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, end := attended(cmd.Context())
@@ -45,10 +45,10 @@ func newDemo() *cobra.Command {
 			return runDemo(ctx, o)
 		},
 	}
-	cmd.Flags().StringVar(&o.folder, "folder", "", "`FOLDER` of repository, configuration and state: a new or empty one, or that of an earlier demo; without: a temporary one")
-	cmd.Flags().StringVar(&o.page, "listen", "127.0.0.1:9090", "`ADDRESS` of the page; another port is taken if this one is in use")
-	cmd.Flags().StringVar(&o.marathon, "marathon-listen", "127.0.0.1:8080", "`ADDRESS` of the local Marathon; likewise")
-	cmd.Flags().BoolVar(&o.play, "play", false, "play the three stories and end")
+	cmd.Flags().StringVar(&o.folder, "folder", "", "`FOLDER` of repository, configuration and state: new, empty, or that of an earlier demo; default: a temporary one")
+	cmd.Flags().StringVar(&o.page, "listen", "127.0.0.1:9090", "listen `ADDRESS` of the page; another port is used if this one is taken")
+	cmd.Flags().StringVar(&o.marathon, "marathon-listen", "127.0.0.1:8080", "listen `ADDRESS` of the local Marathon; another port is used if this one is taken")
+	cmd.Flags().BoolVar(&o.play, "play", false, "play the three stories and exit")
 	return cmd
 }
 
@@ -69,7 +69,7 @@ func runDemo(ctx context.Context, o demoOptions) error {
 	cause := context.Cause(ctx)
 	if d != nil {
 		err = errors.Join(err, d.stop(ctx))
-		fmt.Fprintf(o.out, "\nStopped. What is left of the demo is its folder: %s\n", d.folder)
+		fmt.Fprintf(o.out, "\nStopped. The folder of the demo remains: %s\n", d.folder)
 	}
 	if cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(err, cause)
@@ -131,14 +131,14 @@ func (d *demo) makeFolder(ctx context.Context, folder string) (err error) {
 		err = claimFolder(folder)
 	}
 	if err != nil {
-		return fmt.Errorf("the demo needs a folder of its own: %w", err)
+		return fmt.Errorf("the demo requires its own folder: %w", err)
 	}
 	d.folder = folder
 	address, docker := executor.EngineAnswers(ctx)
 	if d.repo, err = newDemoRepo(ctx, filepath.Join(folder, "repo"), docker); err != nil || docker {
 		return err
 	}
-	d.lacks = "no Docker engine answers at " + address + ": the demo's app that needs one is left out"
+	d.lacks = "no Docker engine answers at " + address + ": skipping the demo's app that needs one"
 	if d.repo.has(dockerApp) { // of an earlier demo
 		d.lacks = "no Docker engine answers at " + address + ": " + dockerApp + " of the repository waits for one"
 	}
@@ -164,7 +164,7 @@ func claimFolder(folder string) error {
 		return err
 	}
 	if !strings.HasPrefix(string(content), demoMark) {
-		return fmt.Errorf("%s is not empty, and no earlier demo made it: give --folder a new or empty folder, or none for a temporary one", folder)
+		return fmt.Errorf("%s is not empty, and not from an earlier demo: set --folder to a new or empty folder, or omit it for a temporary one", folder)
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func (d *demo) openLog() (*slog.Logger, error) {
 }
 
 const demoConfig = demoMark + `
-# It is written anew at each start of the demo.
+# Rewritten at each start of the demo.
 marathon: {url: %q}
 listen: %q
 stateDir: %q
@@ -191,7 +191,7 @@ syncs:
     source: demo
     scope: %s
     prune: on
-    # The demo's Marathon is empty at each start: more apps missing at once than this would wait for an approval.
+    # The demo's Marathon is empty at each start: more apps missing at once than this require approval.
     maxDeletes: {count: 10, percent: 0}
     substitute: {PACER: %q}
 `
@@ -199,7 +199,7 @@ syncs:
 func (d *demo) writeConfig(page string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", fmt.Errorf("the demo's web app is this binary, which cannot be found: %w", err)
+		return "", fmt.Errorf("cannot find this binary, which is the demo's web app: %w", err)
 	}
 	file := filepath.Join(d.folder, "pacer.yaml")
 	text := fmt.Sprintf(demoConfig, d.api, page, filepath.Join(d.folder, "state"), "file://"+d.repo.dir, demoScope, self)

@@ -47,10 +47,10 @@ func playStories(ctx context.Context, s *stage) error {
 	for i, story := range stories {
 		fmt.Fprintf(s.out, "\nStory %d: %s\n", i+1, story.title)
 		if err := story.play(ctx, s); err != nil {
-			return fmt.Errorf("story %d did not come true: %s: %w", i+1, story.title, err)
+			return fmt.Errorf("story %d failed: %s: %w", i+1, story.title, err)
 		}
 	}
-	fmt.Fprintln(s.out, "\nAll three stories came true.")
+	fmt.Fprintln(s.out, "\nAll three stories succeeded.")
 	return nil
 }
 
@@ -105,7 +105,7 @@ func (s *stage) keptOne(before, after map[string]int) error {
 		if after[task] != pid {
 			return fmt.Errorf("task %s (process %d) was not kept: now there are %v", task, pid, after)
 		}
-		fmt.Fprintf(s.out, "  process %d was kept, beside it run %v\n", pid,
+		fmt.Fprintf(s.out, "  process %d was kept, new processes: %v\n", pid,
 			slices.DeleteFunc(slices.Sorted(maps.Values(after)), func(p int) bool { return p == pid }))
 	}
 	return nil

@@ -29,7 +29,7 @@ const dockerApp = "demoapp.json"
 // hang, and be superseded by each commit.
 func newDemoRepo(ctx context.Context, dir string, docker bool) (*demoRepo, error) {
 	if _, err := exec.LookPath("git"); err != nil {
-		return nil, fmt.Errorf("the demo needs git: install it (apt-get install git) and start again: %w", err)
+		return nil, fmt.Errorf("the demo requires git: install it (apt-get install git) and start again: %w", err)
 	}
 	repo := &demoRepo{dir: dir}
 	if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil {

@@ -72,7 +72,7 @@ func TestDemoTakesNoForeignFolder(t *testing.T) {
 		if refused := err != nil; refused != test.refused {
 			t.Errorf("%s: %v", name, err)
 		}
-		if test.refused && !strings.Contains(err.Error(), dir+" is not empty, and no earlier demo made it: give --folder") {
+		if test.refused && !strings.Contains(err.Error(), dir+" is not empty, and not from an earlier demo: set --folder") {
 			t.Errorf("%s: %v", name, err)
 		}
 		for file, content := range test.files {

@@ -15,9 +15,9 @@ func newDiff() *cobra.Command {
 	var detailed bool
 	cmd := &cobra.Command{
 		Use:   "diff SYNC [ID…]",
-		Short: "Show what differs now between what a running Pacer wants and what Marathon holds",
-		Long: "It is the plan of the sync, field by field, on what Pacer read last of the source (or is rolled back to) and on what\n" +
-			"Marathon answers now; secrets do not show. With ids only these are told.",
+		Short: "Show the differences between git and Marathon",
+		Long: "The plan of the sync, field by field, for the revision that the sync is at and the current\n" +
+			"state of Marathon; secrets are hidden. With ids, only these apps are shown.",
 		Args: syncArgument(0, "diff shop"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if _, err := s.status(cmd.Context(), args[:1]); err != nil {
@@ -40,6 +40,6 @@ func newDiff() *cobra.Command {
 	}
 	s.addFlags(cmd)
 	outputFlag(cmd, &output, plan.Formats()...)
-	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit code 2 if something differs, also where a change is held back")
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit code 2 if there are differences, blocked changes included")
 	return cmd
 }

@@ -16,10 +16,12 @@ func newExplain() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "explain [FIELD]",
-		Short: "Describe a field of apps, pods or groups: type, default, range, and what a change does to tasks",
-		Long: `FIELD is a path as in a manifest or in a message: cpus, container.docker.image,
+		Short: "Describe a manifest field",
+		Long: `Shows the type, default and range of a field, and the effect of a change on tasks.
+
+FIELD is a path as in a manifest or in a message: cpus, container.docker.image,
 /healthChecks(0)/path, pod.containers.resources.cpus. Without a kind in front, an
-app's field is looked for first. Without FIELD all fields are listed.`,
+app's field is searched first. Without FIELD, all fields are listed.`,
 		Args: atMost(1, "explain container.docker.image"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

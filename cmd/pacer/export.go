@@ -21,18 +21,18 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-const exportLong = `One YAML file an app, pod or group, in folders as the groups are below --scope:
-/shop/team/cart of --scope /shop becomes team/cart.yaml, and what a group has of
-its own (dependencies, enforceRole) _group.yaml in its folder. What Marathon fills
-in by itself is left out. Ids are absolute: the files plan to no change with the
+const exportLong = `Writes one YAML file per app, pod or group, in folders like the groups below --scope:
+/shop/team/cart of --scope /shop becomes team/cart.yaml, and a group's own fields
+(dependencies, enforceRole) _group.yaml in its folder. Values that Marathon fills
+in by itself are omitted. Ids are absolute: the files plan to no change with the
 same --scope, and with every wider one.
 
 Nothing is deleted, and no file that differs is replaced without --force. At the
-end the folder is planned: if anything would change, or a file that was there
-before has errors, that is told and the exit code is 1. So it is where Marathon has
-what validate refuses, which is not written.
+end the folder is planned: if anything would change, or an existing file
+has errors, that is reported and the exit code is 1; likewise where Marathon has
+a definition that validate refuses, which is not written.
 
-Values that look like secrets are written as Marathon shows them, and named on
+Values that look like secrets are written as Marathon returns them, and listed on
 standard error.`
 
 // exporting is the flags of export.
@@ -47,16 +47,16 @@ func newExport() *cobra.Command {
 	var e exporting
 	cmd := &cobra.Command{
 		Use:   "export --out DIR",
-		Short: "Write what is live as manifests that plan to no change",
+		Short: "Export live apps as manifests",
 		Long:  exportLong,
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.within(cmd.Context(), func(ctx context.Context) error { return runExport(ctx, cmd, &e) })
 		},
 	}
-	cmd.Flags().StringVar(&e.out, "out", "", "`DIR` to write to, made if missing")
+	cmd.Flags().StringVar(&e.out, "out", "", "`DIR` to write to, created if missing")
 	cmd.Flags().BoolVar(&e.force, "force", false, "replace files that differ")
-	cmd.Flags().BoolVar(&e.keepPorts, "keep-service-ports", false, "write service ports that Marathon may have assigned, so that another Marathon has the same")
+	cmd.Flags().BoolVar(&e.keepPorts, "keep-service-ports", false, "also write service ports that Marathon may have assigned, so that another Marathon uses the same ones")
 	cmd.Flags().DurationVar(&e.timeout, "timeout", 2*time.Minute, timeoutUsage)
 	addOptions(cmd, func(o config.Option) bool { return o.Flag == "scope" || strings.HasPrefix(o.Key, "marathon.") })
 	requireFlag(cmd, "out", "export --out apps --scope /shop")
@@ -84,7 +84,7 @@ func runExport(ctx context.Context, cmd *cobra.Command, e *exporting) error {
 		return err
 	}
 	if len(files) == 0 {
-		return fmt.Errorf("Marathon has nothing in %s that a manifest could hold: check --scope", scope)
+		return fmt.Errorf("Marathon has no apps, pods or groups to export in %s: check --scope", scope)
 	}
 	files, refused := withoutRefused(cmd.ErrOrStderr(), files)
 	written, err := writeExport(ctx, e.out, files, e.force)
@@ -92,7 +92,7 @@ func runExport(ctx context.Context, cmd *cobra.Command, e *exporting) error {
 		return err
 	}
 	warnOfSecrets(cmd.ErrOrStderr(), files)
-	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s; %d files written, %d were the same already\n", e.out, counted(files), written, len(files)-written)
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s; %d files written, %d unchanged\n", e.out, counted(files), written, len(files)-written)
 	err = checkExport(ctx, cmd, target{name: name, sync: c.Syncs[name], source: c.Sources[name], state: c.StateDir}, state)
 	if err == nil && refused {
 		return exitWith(exitError)
@@ -107,7 +107,7 @@ func withoutRefused(w io.Writer, files []manifests.ExportedFile) (kept []manifes
 			kept = append(kept, f)
 		}
 		for _, p := range f.Refused {
-			printLine(w, "not written, since validate refuses it: %s", p)
+			printLine(w, "not written, because validate refuses it: %s", p)
 		}
 	}
 	return kept, len(kept) < len(files)
@@ -160,19 +160,19 @@ func writeExport(ctx context.Context, dir string, files []manifests.ExportedFile
 		case err == nil:
 			differ = append(differ, f.Name)
 		case !errors.Is(err, fs.ErrNotExist):
-			return 0, fmt.Errorf("what is at %s in %s cannot be compared: %w", f.Name, dir, err)
+			return 0, fmt.Errorf("cannot compare %s in %s: %w", f.Name, dir, err)
 		}
 		missing = append(missing, f)
 	}
 	if len(differ) > 0 && !force {
-		return 0, fmt.Errorf("%d files in %s differ from what is live, the first is %s: nothing is written; --force replaces them", len(differ), dir, differ[0])
+		return 0, fmt.Errorf("%d files in %s differ from the live definitions, the first is %s: nothing was written; --force replaces them", len(differ), dir, differ[0])
 	}
 	for i, f := range missing {
 		if err := ctx.Err(); err != nil {
 			return i, err
 		}
 		if err := writeWhole(root, f.Name, f.Content); err != nil {
-			return i, fmt.Errorf("%d of %d files are written to %s: %w", i, len(missing), dir, err)
+			return i, fmt.Errorf("%d of %d files were written to %s: %w", i, len(missing), dir, err)
 		}
 	}
 	return len(missing), nil
@@ -207,7 +207,7 @@ func warnOfSecrets(w io.Writer, files []manifests.ExportedFile) {
 			paths = plan.Confidential(f.Item.Pod)
 		}
 		if len(paths) > 0 {
-			printLine(w, "warning: %s: what looks like a secret stands there in plain text: %s", f.Name, strings.Join(paths, ", "))
+			printLine(w, "warning: %s: possible secret in plain text: %s", f.Name, strings.Join(paths, ", "))
 		}
 	}
 }

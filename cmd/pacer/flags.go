@@ -91,11 +91,11 @@ func withServer(o config.Option) bool {
 
 // outputFlag adds -o with the formats that a verb can write.
 func outputFlag(cmd *cobra.Command, into *string, formats ...string) {
-	cmd.Flags().StringVarP(into, "output", "o", formats[0], "form of the output: "+strings.Join(formats, ", "))
+	cmd.Flags().StringVarP(into, "output", "o", formats[0], "output format: "+strings.Join(formats, ", "))
 	check := cmd.PreRunE
 	cmd.PreRunE = func(c *cobra.Command, args []string) error {
 		if !slices.Contains(formats, *into) {
-			return fmt.Errorf("flag --output: %q is none of %s", *into, strings.Join(formats, ", "))
+			return fmt.Errorf("flag --output: %q: expected one of %s", *into, strings.Join(formats, ", "))
 		}
 		if check != nil {
 			return check(c, args)

@@ -17,7 +17,7 @@ func newHistory() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "history SYNC",
-		Short: "Show what a running Pacer changed for a sync, newest first, and what triggered it",
+		Short: "Show the history of a sync: changes and their triggers, newest first",
 		Args:  syncArgument(1, "history shop"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := s.status(cmd.Context(), args)

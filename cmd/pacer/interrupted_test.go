@@ -77,13 +77,13 @@ func TestAnInterruptedApplySaysWhatIsKnown(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var out strings.Builder
-	progress := &cancelOn{text: "under way  create /shop/a: 0 of 3 running", cancel: cancel}
+	progress := &cancelOn{text: "rollout    create /shop/a: 0 of 3 running", cancel: cancel}
 	code := run(ctx, []string{"apply", dir, "--marathon", m.URL, "--scope", "/shop"}, nil, &out, progress)
 	const want = "interrupted: Pacer was stopped; 0 of 3 running, restarted "
 	if !strings.Contains(out.String(), want) || !strings.Contains(out.String(), "local.fail-at-once") || code != exitError {
 		t.Errorf("exit code %d, told\n%s\nprogress\n%s", code, out.String(), progress.String())
 	}
-	if !strings.Contains(progress.String(), "pacer: interrupted: not everything was awaited\n") {
+	if !strings.Contains(progress.String(), "pacer: interrupted: stopped before all rollouts finished\n") {
 		t.Errorf("progress\n%s", progress.String())
 	}
 }

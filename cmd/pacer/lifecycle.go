@@ -104,7 +104,7 @@ func (s namedStop) within(ctx context.Context, deadline time.Time) error {
 	case err := <-done:
 		return err
 	case <-late.C:
-		return errors.New("it does not end, and is left behind")
+		return errors.New("it does not end, and is abandoned")
 	}
 }
 
@@ -115,7 +115,7 @@ func endLate(ctx context.Context, stderr io.Writer, exit func(code int)) {
 		said := make(chan struct{})
 		go func() { // it may be this that does not end: a pipe that nobody reads
 			defer close(said)
-			fmt.Fprintln(stderr, "pacer: something does not end: the process ends without it")
+			fmt.Fprintln(stderr, "pacer: shutdown timed out: exiting without it")
 		}()
 		select {
 		case <-said:
@@ -157,14 +157,14 @@ func (l *lifecycle) listen(name, addr, option string) (net.Listener, error) {
 
 // cannotListen says why an address cannot be bound, and what to do about it.
 func cannotListen(name, addr, option string, err error) error {
-	remedy := "give another address"
+	remedy := "choose another address"
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		remedy = "another process listens there: end that one, or give another address"
+		remedy = "another process listens there: end that one, or choose another address"
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		remedy = "this machine does not have that address: give one of its own"
+		remedy = "this machine does not have that address: choose one of its own"
 	case errors.Is(err, syscall.EACCES):
-		remedy = "this user may not use that port: give one above 1023"
+		remedy = "this user may not use that port: choose one above 1023"
 	}
 	return fmt.Errorf("%s cannot listen at %s: %w: %s (%s)", name, addr, err, remedy, option)
 }

@@ -79,7 +79,7 @@ func TestProcessEndsLateIfNothingElseEndsIt(t *testing.T) {
 		}
 		cancel()
 		begun := time.Now()
-		if code := <-ended; code != exitError || time.Since(begun) > endGrace || !strings.Contains(out.String(), "does not end") {
+		if code := <-ended; code != exitError || time.Since(begun) > endGrace || !strings.Contains(out.String(), "shutdown timed out") {
 			t.Errorf("ended with %d after %s: %s", code, time.Since(begun), out.String())
 		}
 	})

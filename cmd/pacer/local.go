@@ -23,10 +23,10 @@ func newLocal() *cobra.Command {
 	var o localOptions
 	cmd := &cobra.Command{
 		Use:   "local",
-		Short: "Run the local Marathon alone: Marathon's HTTP API over processes of this machine",
-		Long: "It listens on loopback only: whoever reaches it runs commands as you. An address that others can reach\n" +
-			"is refused without --exposed. Web pages of other sites are refused in any case, and so are requests by another\n" +
-			"name than localhost, a loopback address, the address of this machine that they come to, and those of --host.",
+		Short: "Run the local Marathon: Marathon's HTTP API with processes of this machine",
+		Long: "It listens on loopback only, because everyone who can reach it can run commands as you. An address that others can\n" +
+			"reach is refused without --exposed. Requests by web pages of other sites are always refused, and so are requests with a\n" +
+			"Host other than localhost, a loopback address, the local address of the connection, and those of --host.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, end := attended(cmd.Context())
@@ -36,13 +36,13 @@ func newLocal() *cobra.Command {
 			return runLocal(ctx, o, watched{cmd.OutOrStdout(), end})
 		},
 	}
-	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS` to listen at")
-	cmd.Flags().BoolVar(&o.exposed, "exposed", false, "allow a --listen that is not on loopback: all who reach it run commands here")
-	cmd.Flags().StringArrayVar((*[]string)(&o.hosts), "host", nil, "further `NAME` or address by which it may be asked; repeatable")
-	cmd.Flags().StringVar(&o.data, "data", "", "`FOLDER` in which apps, volumes and sandboxes outlive a restart; empty: nothing does")
+	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "listen `ADDRESS`")
+	cmd.Flags().BoolVar(&o.exposed, "exposed", false, "allow a --listen that is not on loopback: everyone who can reach it can run commands here")
+	cmd.Flags().StringArrayVar((*[]string)(&o.hosts), "host", nil, "further host `NAME` or address that requests may use; repeatable")
+	cmd.Flags().StringVar(&o.data, "data", "", "`FOLDER` that keeps apps, volumes and sandboxes across restarts; empty: nothing is kept")
 	cmd.Flags().Float64Var(&o.agent.CPUs, "cpus", 0, "CPUs that the one agent offers; 0: 64")
 	cmd.Flags().Float64Var(&o.agent.Mem, "mem", 0, "memory that the one agent offers, in `MiB`; 0: 262144")
-	cmd.Flags().BoolVar(&o.failures, "failures", false, "serve /local/failures, by which tests ask for failures of the API")
+	cmd.Flags().BoolVar(&o.failures, "failures", false, "serve /local/failures, with which tests request failures of the API")
 	return cmd
 }
 
@@ -70,7 +70,7 @@ func runLocal(ctx context.Context, o localOptions, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "The local Marathon listens at http://%s\n", addr)
 	if o.exposed && !origin.Loopback(addr.String()) {
-		fmt.Fprintln(out, "WARNING: it is exposed: whoever reaches that address runs commands on this machine, without a password.")
+		fmt.Fprintln(out, "WARNING: exposed: everyone who can reach that address can run commands on this machine, without a password.")
 	}
 	<-ctx.Done()
 	cause := context.Cause(ctx)
@@ -84,8 +84,8 @@ func runLocal(ctx context.Context, o localOptions, out io.Writer) error {
 // startLocal starts a local Marathon that stops with l.
 func startLocal(l *lifecycle, o localOptions, fail func(error)) (net.Addr, error) {
 	if !o.exposed && !origin.Loopback(o.listen) {
-		return nil, fmt.Errorf("the local Marathon runs the commands of whoever reaches it, and others can reach %s: "+
-			"listen at 127.0.0.1, or give --exposed if you mean it", o.listen)
+		return nil, fmt.Errorf("the local Marathon runs commands for everyone who can reach it, and others can reach %s: "+
+			"listen at 127.0.0.1, or set --exposed if that is intended", o.listen)
 	}
 	for _, name := range o.hosts {
 		if err := origin.CheckName(name); err != nil {
@@ -121,5 +121,5 @@ func startLocal(l *lifecycle, o localOptions, fail func(error)) (net.Addr, error
 // guardLocal keeps web pages out that a person of this machine has open: whatever
 // is asked, and wherever it listens, since what answers runs commands.
 func guardLocal(names origin.Names, h http.Handler) http.Handler {
-	return names.Require("ask by 127.0.0.1 or localhost, or start it with --host and the name", origin.SameOrigin(origin.NoLinks, h))
+	return names.Require("use 127.0.0.1 or localhost, or start it with --host and the name", origin.SameOrigin(origin.NoLinks, h))
 }

@@ -85,7 +85,7 @@ func exitCode(err error, stderr io.Writer) int {
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "pacer",
-		Short:         "GitOps for Marathon: git says what should run, Pacer keeps it so",
+		Short:         "GitOps for Marathon: keeps Marathon in sync with git",
 		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

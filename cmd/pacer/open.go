@@ -18,7 +18,7 @@ func (p *program) admit(c *config.Config) error {
 	if err == nil || !p.insecureOpen {
 		return err
 	}
-	p.log.Warn("OPEN TO EVERYBODY on the network, as --insecure-open allows", "why", err)
+	p.log.Warn("OPEN TO EVERYONE on the network, as --insecure-open allows", "why", err)
 	return nil
 }
 
@@ -70,7 +70,7 @@ func unreadable(secrets, before map[string]secret.Ref) error {
 			continue
 		}
 		if _, err := ref.Read(); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w: nobody could prove who they are by it", key, err))
+			errs = append(errs, fmt.Errorf("%s: %w: no one could authenticate with it", key, err))
 		}
 	}
 	return errors.Join(errs...)

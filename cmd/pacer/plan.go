@@ -24,8 +24,8 @@ the branch, tag or commit after ?ref=: https://host/team/repo.git//prod?ref=main
 
 const severalLong = `
 
-A configuration of several syncs: each is told on its own, in -o json as one object after the other, in -o yaml
-as one document a sync. One that fails does not hold up the others.`
+With a configuration of several syncs each is printed separately, in -o json as consecutive objects, in -o yaml
+as one document per sync. A failed sync does not stop the others.`
 
 func newPlan() *cobra.Command {
 	var o oneShot
@@ -33,7 +33,7 @@ func newPlan() *cobra.Command {
 	var detailed bool
 	cmd := &cobra.Command{
 		Use:   "plan SOURCE | --config FILE",
-		Short: "Show what would change in Marathon; change nothing",
+		Short: "Show what would change in Marathon",
 		Long:  sourceLong + severalLong,
 		Args:  atMostOneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,7 +45,7 @@ func newPlan() *cobra.Command {
 	o.addFlags(cmd, 2*time.Minute)
 	o.addApprove(cmd)
 	outputFlag(cmd, &output, plan.Formats()...)
-	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit code 2 if git and Marathon differ, also where a change is held back")
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit code 2 if git and Marathon differ, blocked changes included")
 	return cmd
 }
 
@@ -85,7 +85,7 @@ func (t target) show(cmd *cobra.Command, p plan.Plan, format string, outcomes ..
 	}
 	t.noteNotManaged(cmd, p)
 	if slices.ContainsFunc(p.Changes, func(c plan.Change) bool { return c.Approvable && c.Blocked != nil }) {
-		fmt.Fprintln(cmd.ErrOrStderr(), "What asks for an approval is carried out by pacer apply --approve ID[,ID…], or --approve all.")
+		fmt.Fprintln(cmd.ErrOrStderr(), "To include changes that need approval: pacer apply --approve ID[,ID…], or --approve all.")
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (t target) show(cmd *cobra.Command, p plan.Plan, format string, outcomes ..
 // noteNotManaged says what a running Pacer may do that this verb does not.
 func (t target) noteNotManaged(cmd *cobra.Command, p plan.Plan) {
 	if len(p.NotManaged) > 0 && t.sync.Prune != plan.PruneOff {
-		fmt.Fprintln(cmd.ErrOrStderr(), "What is not managed is left alone here. A running Pacer (pacer run) deletes what of it it applied before, as prune says, and leaves the rest.")
+		fmt.Fprintln(cmd.ErrOrStderr(), "Apps that are not managed are not changed here. A running Pacer (pacer run) prunes those that it applied before, and keeps the rest.")
 	}
 }
 

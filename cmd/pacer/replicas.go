@@ -24,12 +24,12 @@ type replicas struct {
 // not stand for election yet.
 func (p *program) joinReplicas(ctx context.Context, c *config.Config, ledger *store.Ledger) error {
 	if c.ZooKeeper.IsShort() {
-		p.log.Warn("zookeeper.sessionTimeout is short: a pause of a busy machine is enough for an election", "sessionTimeout", c.ZooKeeper.SessionTimeout.String())
+		p.log.Warn("zookeeper.sessionTimeout is short: a pause of a busy machine can cause an election", "sessionTimeout", c.ZooKeeper.SessionTimeout.String())
 	}
 	r := &replicas{address: advertised(c)}
 	if c.Advertise == "" && c.Listen != "" && !c.ListensElsewhere() && c.ZooKeeper.IsElsewhere() {
 		// It would be another one's own address there.
-		p.log.Warn("other replicas do not reach this one's page, so none passes actions on to it: give listen and web.tokens, or advertise", "listen", c.Listen)
+		p.log.Warn("other replicas cannot reach this replica's page, so none forwards actions to it: set listen and web.tokens, or advertise", "listen", c.Listen)
 		r.address = ""
 	}
 	connection := zookeeperConfig(c.ZooKeeper, p.log)

@@ -3,5 +3,5 @@ package main
 import "github.com/spf13/cobra"
 
 func newResume() *cobra.Command {
-	return newAction("resume", "End a suspend, or that a sync only reports since its state was lost", "")
+	return newAction("resume", "Resume syncs that are suspended, or only report because their state was lost", "")
 }

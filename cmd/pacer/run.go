@@ -40,11 +40,11 @@ func newRun() *cobra.Command {
 	var insecureOpen bool
 	cmd := &cobra.Command{
 		Use:   "run --config FILE",
-		Short: "Keep Marathon the same as git, until it is told to stop",
-		Long: "The configuration is read again when its file changes and on SIGHUP; one that is wrong leaves the\n" +
-			"old one in force. SIGTERM and SIGINT stop in good order.\n\n" +
-			"A page that other machines reach needs a token (web.tokens), and a ZooKeeper on other machines a\n" +
-			"credential (zookeeper.auth): it does not start without.",
+		Short: "Run the controller: keep Marathon in sync with git",
+		Long: "The configuration is reloaded when its file changes and on SIGHUP; an invalid one leaves the\n" +
+			"previous one active. SIGTERM and SIGINT stop gracefully.\n\n" +
+			"A page that other machines can reach requires a token (web.tokens), and a ZooKeeper on other machines a\n" +
+			"credential (zookeeper.auth): Pacer does not start without them.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, overridden, err := config.LoadNoting(file, givenOptions(cmd)...)
@@ -54,7 +54,7 @@ func newRun() *cobra.Command {
 			log := newLog(c.Log, cmd.ErrOrStderr())
 			warn := func(overridden []string) {
 				for _, o := range overridden {
-					log.Warn("the environment goes before the configuration", "override", o)
+					log.Warn("the environment overrides the configuration", "override", o)
 				}
 			}
 			warn(overridden)
@@ -68,7 +68,7 @@ func newRun() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&file, "config", "", "configuration `FILE`")
 	requireFlag(cmd, "config", "run --config pacer.yaml")
-	cmd.Flags().BoolVar(&insecureOpen, "insecure-open", false, "start without tokens or without ZooKeeper's credential as well: everybody on the network may act as you")
+	cmd.Flags().BoolVar(&insecureOpen, "insecure-open", false, "start even without tokens or ZooKeeper's credential: everyone on the network may act as you")
 	addOptions(cmd, func(config.Option) bool { return true })
 	return cmd
 }
@@ -177,9 +177,9 @@ func tellFolder(log *slog.Logger, file *store.File, shared bool) {
 	switch {
 	case !file.IsNew():
 	case shared:
-		log.Info("the state folder is new and empty: a loss of state in ZooKeeper before now is not known", "path", file.Folder())
+		log.Info("the state folder is new and empty: an earlier loss of state in ZooKeeper cannot be detected", "path", file.Folder())
 	default:
-		log.Warn("the state folder is new and empty: no inventory, suspension, rollback or history is known; if this is not the first start here, check stateDir", "path", file.Folder())
+		log.Warn("the state folder is new and empty: no inventory, suspensions, rollbacks or history; if this is not the first start here, check stateDir", "path", file.Folder())
 	}
 }
 
@@ -187,7 +187,7 @@ func tellFolder(log *slog.Logger, file *store.File, shared bool) {
 func (p *program) openLedger(folder string) (*store.Ledger, error) {
 	ledger, err := store.OpenLedger(folder)
 	if err == nil && ledger.Doubt() != "" {
-		p.log.Error("a sync without stored state is taken for one whose state is lost", "reason", ledger.Doubt())
+		p.log.Error("a sync without stored state is treated as one whose state was lost", "reason", ledger.Doubt())
 	}
 	return ledger, err
 }
@@ -388,7 +388,7 @@ func (p *program) reload(load func() (*config.Config, error)) {
 		err = p.replace(c)
 	}
 	if err != nil {
-		p.log.Error("the changed configuration is not in force", "error", err)
+		p.log.Error("configuration reload failed; the previous one stays active", "error", err)
 		p.controller.Reject(err)
 		return
 	}
@@ -406,7 +406,7 @@ func (p *program) replace(next *config.Config) error {
 		return err
 	}
 	if len(restart) > 0 {
-		p.log.Warn("the configuration needs a restart to be in force as a whole: until then the values of before hold", "keys", strings.Join(restart, ", "))
+		p.log.Warn("some changes of the configuration need a restart: until then their previous values stay active", "keys", strings.Join(restart, ", "))
 	}
 	kept, dropped := map[string]sources.Source{}, map[string]sources.Source{}
 	for name, s := range p.sources {
@@ -429,7 +429,7 @@ func (p *program) replace(next *config.Config) error {
 	p.config, p.sources = c, opened
 	p.mu.Unlock()
 	if err := closeSources(dropped); err != nil {
-		p.log.Warn("a source that is no longer used did not close", "error", err)
+		p.log.Warn("cannot close a source that is no longer used", "error", err)
 	}
 	return nil
 }
@@ -444,7 +444,7 @@ func newMarathons(c, next *config.Config) error {
 			key = "marathons." + to
 		}
 		if len(c.MarathonOf(c.Syncs[name]).URL) == 0 && len(next.MarathonOf(c.Syncs[name]).URL) > 0 {
-			errs = append(errs, fmt.Errorf("syncs.%s.marathon: %q is new in %s, which a running Pacer does not take up: restart it", name, to, key))
+			errs = append(errs, fmt.Errorf("syncs.%s.marathon: %q is new in %s, which a running Pacer cannot reload: restart it", name, to, key))
 		}
 	}
 	return errors.Join(errs...)

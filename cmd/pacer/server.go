@@ -38,9 +38,9 @@ const defaultServer = "http://127.0.0.1:9090"
 func (s *server) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.url, "server", "", "`URL` of the running Pacer (environment: PACER_SERVER)")
 	cmd.Flags().Lookup("server").DefValue = defaultServer
-	cmd.Flags().StringVar(&s.tokenFile, "token-file", "", "`FILE` of the token that the running Pacer asks for (the token itself: PACER_TOKEN)")
+	cmd.Flags().StringVar(&s.tokenFile, "token-file", "", "`FILE` with the token of the running Pacer (the token itself: PACER_TOKEN)")
 	if cmd.Flags().Lookup("timeout") == nil { // wait has another one
-		cmd.Flags().DurationVar(&s.timeout, "timeout", time.Minute, "how long an answer may take; then the exit code is 3; 0: no limit")
+		cmd.Flags().DurationVar(&s.timeout, "timeout", time.Minute, "timeout of a request, with exit code 3; 0: no limit")
 	}
 }
 
@@ -124,9 +124,9 @@ func (s *server) refused(asked string, resp *http.Response, body []byte, token b
 		}
 		return fmt.Sprintf("%s answers %s%s: %s", asked, resp.Status, kind, hint)
 	case resp.StatusCode == http.StatusUnauthorized && token:
-		return fmt.Sprintf("%s does not accept this token: give another with --token-file or PACER_TOKEN (%s)", asked, answer.Message)
+		return fmt.Sprintf("%s does not accept this token: set another with --token-file or PACER_TOKEN (%s)", asked, answer.Message)
 	case resp.StatusCode == http.StatusUnauthorized:
-		return fmt.Sprintf("%s needs a token: give it with --token-file or PACER_TOKEN", asked)
+		return fmt.Sprintf("%s requires a token: set it with --token-file or PACER_TOKEN", asked)
 	case resp.Request.Method != http.MethodGet || s.known:
 		return answer.Message
 	}
@@ -176,15 +176,15 @@ func (s *server) ask(ctx context.Context, method, path string, body, v any) erro
 		if e, ok := errors.AsType[*url.Error](err); ok {
 			err = e.Err
 		}
-		return fmt.Errorf("no Pacer answers at %s: %w: give its URL with --server or PACER_SERVER", base, err)
+		return fmt.Errorf("no Pacer answers at %s: %w: set its URL with --server or PACER_SERVER", base, err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
 	if err != nil {
-		return fmt.Errorf("the answer of %s breaks off: %w", base, err)
+		return fmt.Errorf("the answer of %s ends early: %w", base, err)
 	}
 	if to := resp.Header.Get("Location"); to != "" && resp.StatusCode/100 == 3 {
-		return &refusal{resp.StatusCode, visible.Line(fmt.Sprintf("%s answers %s, to %q, where the token would go along, so that is not followed: if a Pacer is there, give its URL with --server or PACER_SERVER", base+path, resp.Status, to))}
+		return &refusal{resp.StatusCode, visible.Line(fmt.Sprintf("%s redirects (%s) to %q, which would also receive the token, so it is not followed: if a Pacer is there, set its URL with --server or PACER_SERVER", base+path, resp.Status, to))}
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return &refusal{resp.StatusCode, visible.Line(s.refused(base+path, resp, text, token != ""))}
@@ -283,7 +283,7 @@ func newAction(verb, short, long string) *cobra.Command {
 
 // reasonFlag adds a flag that says why a person acts.
 func reasonFlag(cmd *cobra.Command, reason *string) {
-	cmd.Flags().StringVar(reason, "reason", "", "why, for the status and the history")
+	cmd.Flags().StringVar(reason, "reason", "", "reason, for the status and the history")
 }
 
 // printJSON writes a value as JSON that can be seen whole.

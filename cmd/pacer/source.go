@@ -114,9 +114,9 @@ func atMostOneSource(cmd *cobra.Command, args []string) error {
 	if len(args) < 2 {
 		return nil
 	}
-	message := "give one SOURCE, not " + strings.Join(args, " and ")
+	message := "expected one SOURCE, found " + strings.Join(args, " and ")
 	if prune := cmd.Flags().Lookup("prune"); prune != nil && prune.Changed {
-		message += "; the value of --prune is written with =, as in --prune=on"
+		message += "; write the value of --prune with =, as in --prune=on"
 	}
 	return errors.New(message)
 }
@@ -128,7 +128,7 @@ func oneSource(cmd *cobra.Command, args []string) error {
 	return atMostOneSource(cmd, args)
 }
 
-const timeoutUsage = "how long it may take in all; then the exit code is 3; 0: no limit"
+const timeoutUsage = "overall timeout, with exit code 3; 0: no limit"
 
 // oneShot is the flags of the verbs that take SOURCE or --config.
 type oneShot struct {
@@ -140,7 +140,7 @@ type oneShot struct {
 
 func (o *oneShot) addFlags(cmd *cobra.Command, timeout time.Duration) {
 	cmd.Flags().StringVar(&o.configFile, "config", "", "configuration `FILE`, instead of SOURCE")
-	cmd.Flags().StringVar(&o.sync, "sync", "", "`NAME` of the one sync of the configuration that is meant; empty: all")
+	cmd.Flags().StringVar(&o.sync, "sync", "", "`NAME` of one sync of the configuration; empty: all")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", timeout, timeoutUsage)
 	addOptions(cmd, withSync)
 }
@@ -149,7 +149,7 @@ func (o *oneShot) addFlags(cmd *cobra.Command, timeout time.Duration) {
 // holds for this run alone.
 func (o *oneShot) addApprove(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&o.approve, "approve", nil,
-		"`ID,…` of changes that are held back until they are approved (more deletions than maxDeletes, persistent volumes); all: every one")
+		"`ID,…` of changes to approve (such as more deletions than maxDeletes, or persistent volumes); all: every change")
 }
 
 // load is the configuration that is meant, and its targets by name.
@@ -161,7 +161,7 @@ func (o *oneShot) load(cmd *cobra.Command, args []string) (*config.Config, []tar
 	names := slices.Sorted(maps.Keys(c.Syncs))
 	if o.sync != "" {
 		if _, known := c.Syncs[o.sync]; !known {
-			return nil, nil, fmt.Errorf("flag --sync: %q is none of the syncs %s", o.sync, strings.Join(names, ", "))
+			return nil, nil, fmt.Errorf("flag --sync: %q: expected one of %s", o.sync, strings.Join(names, ", "))
 		}
 		names = []string{o.sync}
 	}
@@ -206,8 +206,8 @@ func notePrune(cmd *cobra.Command, targets []target) {
 	}
 	for _, t := range targets {
 		if t.sync.Prune != plan.PruneOff && !t.sync.Exclusive {
-			fmt.Fprintln(cmd.ErrOrStderr(), "--prune deletes nothing here: what Pacer has applied before is known to pacer run alone. "+
-				"--exclusive, with a --scope narrower than /, deletes all in the scope that the source does not describe.")
+			fmt.Fprintln(cmd.ErrOrStderr(), "--prune deletes nothing here: only pacer run knows what Pacer applied before. "+
+				"--exclusive, with a --scope narrower than /, deletes everything in the scope that the source does not define.")
 			return
 		}
 	}
@@ -242,7 +242,7 @@ func (o *oneShot) config(cmd *cobra.Command, args []string) (*config.Config, err
 	given := givenOptions(cmd)
 	switch {
 	case o.configFile != "" && len(args) > 0:
-		return nil, fmt.Errorf("give either SOURCE or --config, not both")
+		return nil, fmt.Errorf("SOURCE and --config are mutually exclusive")
 	case o.configFile != "":
 		return loadNoting(cmd, o.configFile)
 	case len(args) == 0:
@@ -281,7 +281,7 @@ func (o *oneShot) within(ctx context.Context, work func(context.Context) error) 
 func within(ctx context.Context, timeout time.Duration, work func(context.Context) error) error {
 	switch {
 	case timeout < 0:
-		return fmt.Errorf("flag --timeout: %s: want a time above zero, such as 30s, or 0 for no limit", timeout)
+		return fmt.Errorf("flag --timeout: %s: expected a duration above zero, such as 30s, or 0 for no limit", timeout)
 	case timeout == 0:
 		return work(ctx)
 	}

@@ -20,7 +20,7 @@ func newStatus() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "status [SYNC…]",
-		Short: "Show how the syncs of a running Pacer stand, and what each app does",
+		Short: "Show the state of syncs and their apps",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := s.status(cmd.Context(), args)
 			if err != nil {
@@ -44,10 +44,10 @@ func printStatus(w io.Writer, st controller.Status) {
 		printLine(w, "%s. Nothing is changed, and the state of its apps is what was last known.", away)
 	}
 	if st.Reload != "" {
-		printLine(w, "The newest configuration is not in force: %s", st.Reload)
+		printLine(w, "Configuration reload failed; the previous one stays active: %s", st.Reload)
 	}
 	if len(st.RestartNeeded) > 0 {
-		printLine(w, "These keys of the configuration have changed and need a restart: %s", strings.Join(st.RestartNeeded, ", "))
+		printLine(w, "These changed keys of the configuration need a restart: %s", strings.Join(st.RestartNeeded, ", "))
 	}
 	if l := st.Leader; l != nil {
 		printLine(w, "%s", leaderWords(*l))
@@ -66,15 +66,15 @@ func leaderWords(l leader.Status) string {
 	case l.NotReady() != "":
 		return "This replica cannot become the leader: " + l.NotReady()
 	case l.Leading:
-		return fmt.Sprintf("This replica leads, epoch %d, %d in line", l.Epoch, l.Candidates)
+		return fmt.Sprintf("This replica is the leader, epoch %d, candidates: %d", l.Epoch, l.Candidates)
 	case l.Leader == "":
-		return fmt.Sprintf("This replica follows (%s); no leader is known", l.State)
+		return fmt.Sprintf("This replica is a follower (%s); no leader is known", l.State)
 	}
 	at := l.Leader
 	if l.LeaderUnproved {
-		at += " (an address that nothing proves)"
+		at += " (address not authenticated)"
 	}
-	return fmt.Sprintf("This replica follows; the leader is %s, epoch %d, %d in line", at, l.Epoch, l.Candidates)
+	return fmt.Sprintf("This replica is a follower; the leader is %s, epoch %d, candidates: %d", at, l.Epoch, l.Candidates)
 }
 
 func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
@@ -97,7 +97,7 @@ func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 		line("  the source cannot be read: %s", y.SourceError)
 	}
 	if waits := st.SourceWaits(y); waits != "" {
-		line("  the source is being read: %s", waits)
+		line("  the source is being fetched: %s", waits)
 	}
 	if y.Stale != nil {
 		why := st.WhyStale(y)
@@ -107,7 +107,7 @@ func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 		line("  unknown since %s%s", y.Stale.Since.UTC().Format(time.RFC3339), why)
 	}
 	if err := y.LastError(); err != "" {
-		line("  the last pass failed: %s", err)
+		line("  the last reconciliation failed: %s", err)
 	}
 	for _, note := range y.Notes {
 		line("  %s", note)
@@ -150,7 +150,7 @@ func revisionWords(y controller.SyncStatus) string {
 	case y.InForce.ID == "":
 		return name(y.Revision.ID, y.Revision.Subject) + " (not compared yet)"
 	case y.Revision.ID == "":
-		notes = append(notes, "the source was not read yet")
+		notes = append(notes, "the source has not been fetched yet")
 	case y.Revision.ID != y.InForce.ID:
 		notes = append(notes, "the source is at "+name(y.Revision.ID, y.Revision.Subject))
 	}

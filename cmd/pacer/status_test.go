@@ -30,11 +30,11 @@ func TestStatusTellsProblemsAsValidateDoes(t *testing.T) {
 
 func TestStatusSaysWhoLeads(t *testing.T) {
 	for want, l := range map[string]leader.Status{
-		"This replica leads, epoch 7, 3 in line\n":                                                            {State: leader.Leading, Leading: true, Epoch: 7, Candidates: 3},
-		"This replica follows; the leader is http://a:9090\\x1b, epoch 7, 3 in line\n":                        {State: leader.Waiting, Leader: "http://a:9090\x1b", Epoch: 7, Candidates: 3},
-		"This replica follows; the leader is http://b (an address that nothing proves), epoch 7, 3 in line\n": {State: leader.Waiting, Leader: "http://b", LeaderUnproved: true, Epoch: 7, Candidates: 3},
-		"This replica follows (waiting); no leader is known\n":                                                {State: leader.Waiting},
-		"This replica cannot become the leader: another session timeout than configured\n":                    {State: leader.Connecting, Reason: "another session timeout than configured"},
+		"This replica is the leader, epoch 7, candidates: 3\n":                                                     {State: leader.Leading, Leading: true, Epoch: 7, Candidates: 3},
+		"This replica is a follower; the leader is http://a:9090\\x1b, epoch 7, candidates: 3\n":                   {State: leader.Waiting, Leader: "http://a:9090\x1b", Epoch: 7, Candidates: 3},
+		"This replica is a follower; the leader is http://b (address not authenticated), epoch 7, candidates: 3\n": {State: leader.Waiting, Leader: "http://b", LeaderUnproved: true, Epoch: 7, Candidates: 3},
+		"This replica is a follower (waiting); no leader is known\n":                                               {State: leader.Waiting},
+		"This replica cannot become the leader: another session timeout than configured\n":                         {State: leader.Connecting, Reason: "another session timeout than configured"},
 	} {
 		var out strings.Builder
 		printStatus(&out, controller.Status{Leader: &l})
@@ -54,7 +54,7 @@ func TestStatusNamesTheRevisionInForce(t *testing.T) {
 		"22222222 Run another": {InForce: newer, Revision: newer},
 		"11111111 Run one (rolled back; the source is at 22222222 Run another)": {InForce: older, Revision: newer, RolledBack: pin},
 		"11111111 Run one (rolled back)":                                        {InForce: older, Revision: older, RolledBack: pin},
-		"11111111 Run one (rolled back; the source was not read yet)":           {InForce: older, RolledBack: pin},
+		"11111111 Run one (rolled back; the source has not been fetched yet)":   {InForce: older, RolledBack: pin},
 		"11111111 Run one (the source is at 22222222 Run another)":              {InForce: older, Revision: newer},
 		"22222222 Run another (not compared yet)":                               {Revision: newer},
 		"sha256:33333333": {InForce: directory, Revision: directory},

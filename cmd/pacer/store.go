@@ -28,8 +28,8 @@ const (
 func newStore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store",
-		Short: "Look at what outlives a process, and copy it between file and ZooKeeper",
-		Long: "It is kept in one of two places of the configuration: file, which is the folder stateDir, or zookeeper,\n" +
+		Short: "Inspect and migrate the stored state",
+		Long: "The state is stored in one of two places of the configuration: file, which is the folder stateDir, or zookeeper,\n" +
 			"which is the ensemble and the root under that key.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // without, a command that it lacks were no error
@@ -65,8 +65,8 @@ func newStoreShow() *cobra.Command {
 	var in, output string
 	cmd := &cobra.Command{
 		Use:   "show --config FILE [SYNC…]",
-		Short: "Show what is kept of each sync",
-		Long: "It makes and changes nothing, also where what is there cannot be understood; a place that does not exist is an\n" +
+		Short: "Show the stored state of each sync",
+		Long: "It creates and changes nothing, even where the state cannot be parsed; a place that does not exist is an\n" +
 			"error. A folder is not shown while a Pacer uses it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, log, err := s.load(cmd)
@@ -84,7 +84,7 @@ func newStoreShow() *cobra.Command {
 		},
 	}
 	s.addFlags(cmd)
-	cmd.Flags().StringVar(&in, "in", "", "`PLACE`: file or zookeeper; without: zookeeper where that is configured, else file")
+	cmd.Flags().StringVar(&in, "in", "", "`PLACE`: file or zookeeper; default: zookeeper where that is configured, else file")
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
 }
@@ -103,10 +103,10 @@ func newStoreCopy() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "copy --config FILE --from PLACE --to PLACE",
-		Short: "Copy what is kept of all syncs from file to zookeeper, or back",
-		Long: "Stop Pacer first: it is refused while one uses either place. What is copied from stays as it is. It is\n" +
-			"refused where the target holds something already, unless --force is given; then the states of the same\n" +
-			"syncs are replaced, and others stay. Nothing is copied where one of the states cannot be read.",
+		Short: "Copy the stored state of all syncs from file to zookeeper, or back",
+		Long: "Stop Pacer first: the copy is refused while one uses either place. The source of the copy is not changed. The copy is\n" +
+			"refused where the target already has a state, unless --force is set; then the states of the same\n" +
+			"syncs are replaced, and others are kept. Nothing is copied where one of the states cannot be read.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, log, err := s.load(cmd)
@@ -123,7 +123,7 @@ func newStoreCopy() *cobra.Command {
 	s.addFlags(cmd)
 	cmd.Flags().StringVar(&from, "from", "", "`PLACE` to copy from: file or zookeeper")
 	cmd.Flags().StringVar(&to, "to", "", "`PLACE` to copy to: file or zookeeper")
-	cmd.Flags().BoolVar(&force, "force", false, "replace what the target holds of the same syncs")
+	cmd.Flags().BoolVar(&force, "force", false, "replace the states of the same syncs in the target")
 	requireFlag(cmd, "from", "store copy --config pacer.yaml --from file --to zookeeper")
 	requireFlag(cmd, "to", "store copy --config pacer.yaml --from file --to zookeeper")
 	return cmd
@@ -131,14 +131,14 @@ func newStoreCopy() *cobra.Command {
 
 func namesOrNone(names []string) string {
 	if len(names) == 0 {
-		return "nothing, as nothing is kept there"
+		return "nothing, because no state is stored there"
 	}
 	return strings.Join(names, ", ")
 }
 
 func copyRecords(ctx context.Context, c *config.Config, from, to string, force bool, log *slog.Logger) ([]string, error) {
 	if from == to {
-		return nil, fmt.Errorf("flags --from and --to are both %s: want one of each", from)
+		return nil, fmt.Errorf("flags --from and --to are both %s: expected one of each", from)
 	}
 	source, err := openUnused(ctx, c, from, toRead, log)
 	if err != nil {
@@ -153,7 +153,7 @@ func copyRecords(ctx context.Context, c *config.Config, from, to string, force b
 		err = rememberCopy(ctx, c.StateDir, target, syncs)
 	}
 	if errors.Is(err, store.ErrOccupied) {
-		err = fmt.Errorf("%s: %w: look at it by pacer store show --in %s; --force replaces those of the same name", to, err, to)
+		err = fmt.Errorf("%s: %w: inspect it with pacer store show --in %s; --force replaces those of the same name", to, err, to)
 	}
 	return syncs, errors.Join(err, target.Close(), source.Close())
 }
@@ -177,7 +177,7 @@ func openUnused(ctx context.Context, c *config.Config, place string, use use, lo
 	}
 	users, err := z.Users(ctx)
 	if err == nil && len(users) > 0 {
-		err = fmt.Errorf("zookeeper: %w: by whoever made %s: stop it first; what was killed is gone after the session timeout, %s",
+		err = fmt.Errorf("zookeeper: %w: by the process that created %s: stop it first; a killed one disappears after the session timeout, %s",
 			errInUse, strings.Join(users, ", "), c.ZooKeeper.SessionTimeout)
 	}
 	if err != nil {
@@ -204,9 +204,9 @@ func openRecords(ctx context.Context, c *config.Config, place string, use use, l
 	case place == inFolder:
 		return openFolder(c.StateDir, use)
 	case place != inZooKeeper:
-		return nil, fmt.Errorf("%q is none of the places %s and %s", place, inFolder, inZooKeeper)
+		return nil, fmt.Errorf("%q: expected %s or %s", place, inFolder, inZooKeeper)
 	case !c.ZooKeeper.IsSet():
-		return nil, errors.New("zookeeper is not configured: name its servers by zookeeper.servers (flag --zookeeper, environment variable PACER_ZOOKEEPER)")
+		return nil, errors.New("zookeeper is not configured: set zookeeper.servers (flag --zookeeper, environment variable PACER_ZOOKEEPER)")
 	}
 	ctx, cancel := context.WithTimeout(ctx, zookeeperPatience)
 	defer cancel()
@@ -254,7 +254,7 @@ func showRecords(ctx context.Context, w io.Writer, records store.Records, syncs 
 	var errs []error
 	for _, sync := range syncs {
 		if !slices.Contains(known, sync) {
-			errs = append(errs, fmt.Errorf("nothing is kept of a sync %q; of these is: %s", sync, namesOrNone(known)))
+			errs = append(errs, fmt.Errorf("no stored state of a sync %q; available: %s", sync, namesOrNone(known)))
 			continue
 		}
 		s, err := records.Peek(ctx, sync)
@@ -295,19 +295,19 @@ func printState(w io.Writer, sync string, s store.State) {
 		line("  suspended%s", suspension(s.Suspension))
 	}
 	if s.Loss.Reports() {
-		line("  only reports since its state was lost at %s: %s", s.Loss.At.UTC().Format(time.RFC3339), s.Loss.Why)
+		line("  only reports, because its state was lost at %s: %s", s.Loss.At.UTC().Format(time.RFC3339), s.Loss.Why)
 	}
 	if s.Pin != nil {
 		line("  rolled back to %s", controller.ShortRevision(s.Pin.ID))
 	}
 	if s.Newest != nil {
-		line("  newest revision applied: %s", strings.TrimSpace(controller.ShortRevision(s.Newest.ID)+" "+s.Newest.Subject))
+		line("  newest applied revision: %s", strings.TrimSpace(controller.ShortRevision(s.Newest.ID)+" "+s.Newest.Subject))
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Approved)) {
 		line("  approved: %s, for revision %s", id, controller.ShortRevision(s.Approved[id]))
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Rollouts)) {
-		line("  under way: %s, deployment %s of revision %s", id, s.Rollouts[id].Deployment, controller.ShortRevision(s.Rollouts[id].Revision))
+		line("  rollout: %s, deployment %s of revision %s", id, s.Rollouts[id].Deployment, controller.ShortRevision(s.Rollouts[id].Revision))
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Failed)) {
 		line("  failed: %s: %s", id, s.Failed[id].Reason)

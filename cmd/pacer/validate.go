@@ -64,7 +64,7 @@ func newValidate() *cobra.Command {
 	var o offline
 	cmd := &cobra.Command{
 		Use:   "validate SOURCE",
-		Short: "Tell every error of every manifest, offline",
+		Short: "Validate manifests offline",
 		Long:  sourceLong,
 		Args:  oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -129,8 +129,8 @@ func newRender() *cobra.Command {
 	var o offline
 	cmd := &cobra.Command{
 		Use:   "render SOURCE",
-		Short: "Print the desired state in normal form, the same bytes every time",
-		Long:  sourceLong + "\n\nWhat has errors is left out and told on standard error; the exit code is then 1.",
+		Short: "Print the desired definitions in normal form",
+		Long:  sourceLong + "\n\nDefinitions with errors are omitted and reported on standard error; the exit code is then 1.",
 		Args:  oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {

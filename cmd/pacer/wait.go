@@ -21,19 +21,19 @@ func newWait() *cobra.Command {
 	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "wait [SYNC…]",
-		Short: "Wait until everything that git asks of a running Pacer is synced and healthy",
-		Long: "Exit code 1 as soon as a change has failed or a manifest is broken, 3 after --timeout. After a push give\n" +
-			"--revision: else what was there before it may be taken for done. A sync that is rolled back is waited for\n" +
-			"at the revision that it is held at.",
+		Short: "Wait until syncs are synced and healthy",
+		Long: "Exit code 1 as soon as a change has failed or a manifest is broken, 3 after --timeout. After a push set\n" +
+			"--revision, because the revision before it may be synced already. A sync that is rolled back is checked\n" +
+			"at the revision that it is pinned to.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()
 			return s.wait(ctx, cmd, args, revision)
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "give up after this, with exit code 3")
+	cmd.Flags().DurationVar(&timeout, "timeout", 10*time.Minute, "overall timeout, with exit code 3")
 	s.addFlags(cmd)
-	cmd.Flags().StringVar(&revision, "revision", "", "the `REVISION` to wait for, or its beginning")
+	cmd.Flags().StringVar(&revision, "revision", "", "the `REVISION` to wait for, or its prefix")
 	return cmd
 }
 
