@@ -15,7 +15,7 @@ import (
 // else, a label too: every task is replaced. Source: AppDefinition.isUpgrade;
 // recorded in testdata/conformance.
 func CompareApps(live, desired *App) Comparison {
-	if equalApps(live, desired) {
+	if Same(live, desired) {
 		return Comparison{Effect: EffectNone}
 	}
 	c := compare(live, desired, "/instances", appPhantoms)
@@ -68,6 +68,10 @@ func compare[T any](live, desired *T, instances string, phantoms []string) Compa
 	}
 	return c
 }
+
+// Same reports whether two definitions are written the same, member by member; two
+// that mean the same may be written otherwise.
+func Same[T App | Pod](a, b *T) bool { return equal(reflect.ValueOf(a), reflect.ValueOf(b)) }
 
 // equal compares two values of one type as Marathon would: absent and empty
 // are not the same. It is reflect.DeepEqual without its bookkeeping for cycles,

@@ -185,7 +185,7 @@ func (g *Dependencies) next(node string) []string {
 func (g *Dependencies) knots(apps []string) [][]string {
 	t := tarjan{next: g.next, number: map[string]int{}, low: map[string]int{}, open: map[string]bool{}}
 	for _, id := range apps {
-		if t.number[id] == 0 {
+		if t.number[id] == 0 && len(g.apps[id])+len(g.groups) > 0 { // else it waits for nothing
 			t.visit(id)
 		}
 	}

@@ -19,7 +19,7 @@ func trimApp(live *App, c *Cluster, keepServicePorts bool) *App {
 		lender = nil
 	}
 	return trim(normal, appShape, func(a *App) bool {
-		return equalApps(normal, NormaliseApp(a, lender, c)) && (normal.Container == nil || a.Container != nil || !asksForPorts(a))
+		return Same(normal, NormaliseApp(a, lender, c)) && (normal.Container == nil || a.Container != nil || !asksForPorts(a))
 	})
 }
 
@@ -31,7 +31,7 @@ func asksForPorts(a *App) bool { return len(a.HealthChecks) > 0 || len(a.Readine
 func TrimPod(live *Pod, c *Cluster) *Pod {
 	normal := NormalisePod(live, nil, c)
 	return trim(normal, podShape, func(p *Pod) bool {
-		return equal(reflect.ValueOf(normal).Elem(), reflect.ValueOf(NormalisePod(p, normal, c)).Elem())
+		return Same(normal, NormalisePod(p, normal, c))
 	})
 }
 

@@ -21,12 +21,12 @@ type differences struct {
 // app compares an app with what was known of it and returns what is to be known
 // from now on.
 func (d *differences) app(id string, before, now App) App {
-	now.Definition = sameOr(d, id, before.Definition, now.Definition, manifests.SameApp, &before.Status, &now.Status)
+	now.Definition = sameOr(d, id, before.Definition, now.Definition, manifests.Same, &before.Status, &now.Status)
 	return now
 }
 
 func (d *differences) pod(id string, before, now Pod) Pod {
-	now.Definition = sameOr(d, id, before.Definition, now.Definition, manifests.SamePod, &before.Status, &now.Status)
+	now.Definition = sameOr(d, id, before.Definition, now.Definition, manifests.Same, &before.Status, &now.Status)
 	return now
 }
 
