@@ -136,7 +136,7 @@ func TestStatusNamesWhatHangs(t *testing.T) {
 	}
 	if diff := cmp.Diff(`no answer from Marathon http://m1:8080 since 2026-03-01 11:59:50 UTC. Nothing is changed, and the state of its apps is what was last known.
 shop: not compared yet
-  the source is being read: no answer from https://git.example.com/shop.git since 2026-03-01 11:59:50 UTC
+  the source is being fetched: no answer from https://git.example.com/shop.git since 2026-03-01 11:59:50 UTC
 `, print(10*time.Second)); diff != "" {
 		t.Error(diff)
 	}
