@@ -8,13 +8,13 @@ import (
 // cycles reports the dependency cycles, which Marathon refuses, at each app in
 // one. Unknown ids and pods do not count, as in Marathon.
 func (s *set) cycles() {
-	if !slices.ContainsFunc(s.definitions, func(d *definition) bool { return len(d.dependencies()) > 0 }) {
+	if !slices.ContainsFunc(s.definitions, func(d *definition) bool { return len(d.on) > 0 }) {
 		return
 	}
 	cycles := s.dependencies().Cycles(slices.Sorted(maps.Keys(s.byID)))
 	for _, d := range s.definitions {
 		if cycle := cycles[d.id]; cycle != nil && d.kind == KindApp {
-			s.problem(d, "/dependencies", "%s", cycle)
+			s.problemAt(d, d.dependsAt(cycle), "/dependencies", "%s", cycle)
 		}
 	}
 }
@@ -28,9 +28,9 @@ func (s *set) dependencies() *Dependencies {
 		for _, d := range definitions {
 			switch d.kind {
 			case KindApp:
-				app, ofApp = true, append(ofApp, d.dependencies()...)
+				app, ofApp = true, append(ofApp, d.on...)
 			case KindGroup:
-				ofGroup = append(ofGroup, d.dependencies()...)
+				ofGroup = append(ofGroup, d.on...)
 			}
 		}
 		if app {
@@ -41,15 +41,13 @@ func (s *set) dependencies() *Dependencies {
 	return g
 }
 
-// dependencies of a definition that can be read.
-func (d *definition) dependencies() []string {
-	switch {
-	case d.item == nil:
-		return nil
-	case d.kind == KindApp:
-		return d.item.App.Dependencies
-	case d.kind == KindGroup:
-		return d.item.Group.Dependencies
+// dependsAt is the place of the dependency by which a definition is on a cycle, or its
+// own: it may be there by a group.
+func (d *definition) dependsAt(c Cycle) place {
+	for i, target := range d.on {
+		if i < len(d.onAt) && slices.ContainsFunc(c, func(id string) bool { return Within(id, target) }) {
+			return place{d.onAt[i].Line, d.onAt[i].Column}
+		}
 	}
-	return nil
+	return d.place
 }

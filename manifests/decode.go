@@ -302,8 +302,11 @@ func (d *decoder) mapping(n *node, s *shape, path string, to reflect.Value) {
 		made.SetMapIndex(key, value)
 	}
 	to.Set(made)
-	if s.pattern == nil || d.refusedSince(before) {
-		return // Marathon looks at the keys of what else is right
+	if s.pattern == nil {
+		return
+	}
+	if before, values := len(d.found), d.refusedSince(before); values {
+		defer func() { d.unanswerSince(before) }() // Marathon looks at the keys of what else is right
 	}
 	for _, m := range members {
 		if !s.pattern.MatchString(m.key) {

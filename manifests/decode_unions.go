@@ -65,7 +65,7 @@ func (d *decoder) constraint(n *node, path string, to *Constraint) {
 	var parts []string
 	d.list(n, anyTexts, path, ofValue(&parts))
 	if len(parts) < 2 || len(parts) > 3 {
-		d.refuse(trimIndex(path), "Each constraint must have either 2 or 3 fields",
+		d.note(Violation{Path: trimIndex(path), Place: path, Answer: "Each constraint must have either 2 or 3 fields", Status: 422},
 			"%s has %d members: write [field, operator] or [field, operator, value]", last(path), len(parts))
 		return
 	}
@@ -122,6 +122,14 @@ func (d *decoder) take(inner *decoder) {
 	d.unknowns += inner.unknowns
 }
 
+// unanswerSince marks what was found since as what Marathon does not answer with,
+// since it answers with what was found before.
+func (f *findings) unanswerSince(since int) {
+	rest := findings{found: f.found[since:]}
+	rest.unanswer(func(Violation) bool { return true })
+	f.found = slices.DeleteFunc(f.found, func(v Violation) bool { return v.Status == 0 && v.Message == "" })
+}
+
 // unanswer marks those that Marathon does not answer with, since it reads what
 // they are about as something else.
 func (f *findings) unanswer(which func(Violation) bool) {
@@ -143,7 +151,11 @@ func (d *decoder) scaling(n *node, s *shape, path string, to reflect.Value) {
 		k = &node{}
 	}
 	if k.kind != stringNode || k.text != "fixed" {
-		d.refuse(path, "error.expected.jsstring", `kind is %s: write "kind": "fixed"`, s.show(k))
+		d.note(Violation{Path: path, Place: path + "/kind", Answer: "error.expected.jsstring", Status: 422}, `kind is %s: write "kind": "fixed"`, s.show(k))
+		inner := d.inner() // Marathon looks no further
+		inner.members(n.withMember("kind", textNode("fixed")), s, path, to)
+		inner.unanswer(func(Violation) bool { return true })
+		d.take(inner)
 		return
 	}
 	d.members(n, s, path, to)

@@ -14,7 +14,18 @@ type definition struct {
 	file  string
 	place place
 	item  *Item // nil: it has errors, or the id of many others
+	*across
 }
+
+// across is what of a definition is held against others, of one that has errors too.
+type across struct {
+	on      []string // what it depends on
+	onAt    []Place  // where each of these stands
+	volumes []volumeUse
+}
+
+// nothingAcross is shared by all definitions that have none of it.
+var nothingAcross across
 
 // fileResult is what one file says.
 type fileResult struct {
@@ -22,6 +33,7 @@ type fileResult struct {
 	problems    problemList
 	values      int  // keys and values of the file
 	parsed      int  // bytes of regular expressions that were looked at
+	tried       int  // values that were looked at for what errors of shape hide
 	unreadable  bool // not all ids that it describes are known
 }
 
@@ -322,17 +334,18 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 	}
 	n.faults(func(f fault) { p.problem(f.place, shown, "", SeverityError, f.message) })
 	whole := n.withID(id)
+	item := Item{ID: id, Kind: kind, File: p.file, Line: n.place.line}
 	if kind != KindPod {
 		base := s.base
 		if kind == KindGroup {
 			base = id
 		}
-		p.dependencies(n, whole, base, shown)
+		item.DependsAt = p.dependencies(n, whole, base, shown)
 	}
-	item := Item{ID: id, Kind: kind, File: p.file, Line: n.place.line}
 	// One error is enough to know that there is one, once the file has its share.
 	most := max(1, maxFileProblems-p.out.problems.held.errors)
-	for _, v := range read(&item, whole, &p.o.Cluster, findings{most: most, parsed: &p.out.parsed}) {
+	shape, rules := read(&item, whole, &p.o.Cluster, findings{most: most, parsed: &p.out.parsed, tried: &p.out.tried})
+	for _, v := range append(shape, rules...) {
 		p.violation(n, shown, v)
 	}
 	if !known {
@@ -343,12 +356,47 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 		p.above(&item, at)
 		return id, true
 	}
-	d := definition{id: id, kind: kind, file: p.file, place: at}
-	if enough := p.equal.enough(id, kind, len(p.out.definitions)); !enough && p.out.problems.found.errors == errors {
-		d.item = &item
+	d := definition{id: id, kind: kind, file: p.file, place: at, across: &nothingAcross}
+	if enough := p.equal.enough(id, kind, len(p.out.definitions)); !enough {
+		if a := p.across(n, &item, shape); len(a.on) > 0 || len(a.volumes) > 0 {
+			d.across = &a
+		}
+		if p.out.problems.found.errors == errors {
+			d.item = &item
+		}
 	}
 	p.out.definitions = append(p.out.definitions, d)
 	return id, true
+}
+
+// across is what is held against other definitions, as far as it could be read.
+func (p *interpreter) across(n *node, item *Item, shape []Violation) (a across) {
+	for i, id := range item.dependencies() {
+		if id == "" || i >= len(item.DependsAt) {
+			continue
+		}
+		a.on, a.onAt = append(a.on, id), append(a.onAt, item.DependsAt[i])
+	}
+	a.volumes = p.volumes(n, item.App, shape)
+	return a
+}
+
+// volumes are the external volumes of an app, where all that it has could be read.
+func (p *interpreter) volumes(n *node, a *App, shape []Violation) (uses []volumeUse) {
+	const path = "/container/volumes"
+	if a == nil || a.Container == nil || slices.ContainsFunc(shape, func(v Violation) bool { return !v.Warning && strings.HasPrefix(v.Path, path) }) {
+		return nil
+	}
+	for i := range a.Container.Volumes {
+		v := &a.Container.Volumes[i]
+		if v.External == nil || v.External.Name == nil || v.External.Provider == nil {
+			continue
+		}
+		use := volumeUse{key: volumeKey{*v.External.Provider, *v.External.Name}, path: path + "(" + itoa(i) + ")/external/name", shared: v.isShared()}
+		use.at, _ = n.at(use.path, p.known)
+		uses = append(uses, use)
+	}
+	return uses
 }
 
 // violation reports what breaks a rule where it stands, if nothing was reported
@@ -376,30 +424,31 @@ func (p *interpreter) above(item *Item, at place) {
 	}
 }
 
-// read decodes and checks a definition into the item. Of what is wrong it keeps
+// read decodes and checks a definition into the item, in part where it has errors of
+// shape, and returns these and what breaks Marathon's rules. Of what is wrong it keeps
 // as much as the findings f may have.
-func read(item *Item, n *node, c *Cluster, f findings) (violations []Violation) {
-	var more []Violation
+func read(item *Item, n *node, c *Cluster, f findings) (shape, rules []Violation) {
 	switch item.Kind {
 	case KindApp:
-		item.App, violations, more = readAs(KindApp, n, appShape, f.most, func(a *App) []Violation { return validateApp(a, c, f) })
+		item.App, shape, rules = readAs(n, appShape, f, func(a *App, f findings) []Violation { return validateApp(a, c, f) })
 	case KindPod:
-		item.Pod, violations, more = readAs(KindPod, n, podShape, f.most, func(p *Pod) []Violation { return validatePod(p, c, f) })
+		item.Pod, shape, rules = readAs(n, podShape, f, func(p *Pod, f findings) []Violation { return validatePod(p, c, f) })
 	case KindGroup:
-		if item.Group, violations = decodeKnown[Group](n, groupShape, f.most); item.Group != nil {
-			more = validateGroup(item.Group, c, f)
-		}
+		item.Group, shape, rules = readAs(n, groupShape, f, func(g *Group, f findings) []Violation { return validateGroup(g, c, f) })
 	}
-	return append(violations, more...)
+	return shape, rules
 }
 
-// readAs decodes a definition and checks what could be read of it; nil: not all.
-func readAs[T any](kind Kind, n *node, s *shape, most int, check func(*T) []Violation) (whole *T, violations, more []Violation) {
-	part, violations, all := decodePart[T](n, s, most)
-	if !all {
-		return nil, violations, further(kind, s, part, violations, check)
+// readAs decodes a definition and checks what could be read of it.
+func readAs[T any](n *node, s *shape, f findings, check func(*T, findings) []Violation) (part *T, violations, more []Violation) {
+	part, violations, whole := decodePart[T](n, s, f.most)
+	if whole {
+		return part, violations, check(part, f)
 	}
-	return part, violations, check(part)
+	if f.most == 1 { // the file has its share of errors
+		return part, violations, nil
+	}
+	return part, violations, further(n, s, violations, f, check)
 }
 
 // id is the absolute id of a definition. Where it cannot be known the problem
@@ -455,18 +504,20 @@ func (n *node) withID(id string) *node {
 }
 
 // dependencies makes the dependencies of an app or group absolute in whole, a
-// copy of it. What is no list of strings is left to the decoder to report.
-func (p *interpreter) dependencies(n, whole *node, base, shown string) {
+// copy of it, and returns where they stand. What is no list of strings is left to
+// the decoder to report.
+func (p *interpreter) dependencies(n, whole *node, base, shown string) (at []Place) {
 	given := whole.last("dependencies")
 	if given == nil || given.kind != listNode {
-		return
+		return nil
 	}
 	if len(given.members) > maxMembers {
-		return // the decoder refuses it
+		return nil // the decoder refuses it
 	}
 	list := &node{kind: listNode, members: slices.Clone(given.members)}
 	whole.members = append(whole.members, member{key: "dependencies", value: list}) // the last counts
 	for i, m := range list.members {
+		at = append(at, Place{m.value.place.line, m.value.place.column})
 		if m.value.kind != stringNode {
 			continue
 		}
@@ -481,8 +532,9 @@ func (p *interpreter) dependencies(n, whole *node, base, shown string) {
 		}
 		p.resolves(m.value.place, id)
 		if p.beyond != nil {
-			return
+			return nil
 		}
 		list.members[i].value = &node{kind: stringNode, text: id}
 	}
+	return at
 }

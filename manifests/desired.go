@@ -17,7 +17,12 @@ type Item struct {
 	App   *App
 	Pod   *Pod
 	Group *Group
+	// DependsAt says where each dependency stands, in their order; empty: not known.
+	DependsAt []Place
 }
+
+// Place is a position in a file: line and column from 1, the column in bytes.
+type Place struct{ Line, Column int }
 
 // Severity says whether a problem stops what it concerns.
 type Severity string
@@ -70,6 +75,9 @@ type Desired struct {
 	// Unreadable holds the files of which not even the ids are known: while
 	// there is one, any id might be described there, so nothing is deleted.
 	Unreadable []string
+	// BrokenDependents are what has errors and depends on something, with that alone,
+	// as groups.
+	BrokenDependents []Item
 }
 
 // Cluster is a Marathon as it will be for the apps and pods of a desired state:

@@ -18,6 +18,7 @@ type findings struct {
 	most       int   // of each severity; 0: maxFindings
 	kept, left tally // of found, and of what is only counted
 	parsed     *int  // bytes of the file's expressions that isRegexp parsed; nil: not counted
+	tried      *int  // values of the file that further looked at; nil: not counted
 }
 
 // refuse notes what Marathon answers with 422.

@@ -2,73 +2,425 @@ package manifests
 
 import (
 	"cmp"
-	"reflect"
+	"fmt"
 	"slices"
 	"strings"
 )
 
 // This file is what shows of Marathon's rules where a definition has errors of
-// shape: Marathon answers with those alone, and who mends them would learn of the
+// shape: Marathon answers with those alone, and who corrects them would learn of the
 // rest a round later.
+//
+// What a rule says is reported where it says so whatever is right in the places that
+// cannot be read: the definition is checked several times, each time with other
+// values in these places, and what each check finds is so.
 
-// together lists the fields that rules speak of together: with one of them not
-// readable, what a rule says of the others may not be so.
-var together = map[Kind][][]string{
-	KindApp: {
-		{"cmd", "args", "container"},
-		{"container", "networks", "ipAddress", "portDefinitions", "ports", "requirePorts", "healthChecks", "check", "readinessChecks"},
-		{"container", "env", "secrets"},
-		{"container", "role", "acceptedResourceRoles"},
-		{"container", "upgradeStrategy", "instances", "labels"},
-		{"container", "unreachableStrategy"},
-		{"container", "gpus"},
-		{"cpus", "mem", "resourceLimits"},
-		{"uris", "fetch"},
-	},
-	KindPod: {
-		{"containers", "volumes", "secrets", "environment", "networks", "legacySharedCgroups"},
-		{"volumes", "role", "scheduling"},
-	},
-}
+// Bounds of how often a definition is checked, and of the values that are looked at in
+// these checks for one file: what a few errors of shape may cost.
+const (
+	mostWorlds = 40
+	mostTried  = 400_000
+)
 
 // further checks what could be read of a definition in spite of the errors of
 // shape that were found.
-func further[T any](kind Kind, s *shape, part *T, found []Violation, check func(*T) []Violation) []Violation {
-	doubtful := map[string]bool{}
-	v := reflect.ValueOf(part).Elem()
-	for _, f := range found {
-		name := topField(f.Path)
-		field := s.byName[name]
+func further[T any](n *node, s *shape, found []Violation, f findings, check func(*T, findings) []Violation) []Violation {
+	h := hole{}
+	var paths []string
+	for _, v := range found {
 		switch {
-		case f.Warning || field == nil && f.Status == 0: // an unknown one
+		case v.More > 0:
+			return nil // the rest may be anywhere
+		case v.Warning || v.Message == "":
 			continue
-		case field == nil || f.More > 0: // it may be anywhere
-			return nil
 		}
-		if !field.computed {
-			v.Field(field.index).SetZero()
-		}
-		doubtful[name] = true
-		for _, names := range together[kind] {
-			if !slices.Contains(names, name) {
-				continue
-			}
-			for _, other := range names {
-				doubtful[other] = true
-			}
+		path := cmp.Or(v.Place, v.Path)
+		if rest, dug := h.dig(n, s, path, false); dug {
+			paths = append(paths, strings.TrimSuffix(path, rest))
 		}
 	}
-	return slices.DeleteFunc(check(part), func(f Violation) bool {
-		name := topField(cmp.Or(f.Place, f.Path))
-		return s.byName[name] == nil || doubtful[name]
+	hints := newHints(n)
+	count := h.fill(hints)
+	if count == 0 || count > mostWorlds {
+		return nil
+	}
+	if f.tried != nil {
+		cost := count * n.size()
+		if *f.tried+cost > mostTried {
+			return nil
+		}
+		*f.tried += cost
+	}
+	var agreed []Violation
+	first, parsed := true, 0
+	for world := range count {
+		part, _, whole := decodePart[T](h.filled(n, world), s, f.most)
+		if !whole {
+			return nil // one of the values is not right: what the others show is too little
+		}
+		counted := 0
+		if f.parsed != nil {
+			counted = *f.parsed
+		}
+		each := findings{most: f.most, parsed: &counted}
+		agreed = agree(agreed, check(part, each), first)
+		first, parsed = false, max(parsed, counted)
+	}
+	if f.parsed != nil {
+		*f.parsed = max(*f.parsed, parsed)
+	}
+	return slices.DeleteFunc(agreed, func(v Violation) bool {
+		return slices.ContainsFunc(paths, func(path string) bool { return pathWithin(cmp.Or(v.Place, v.Path), path) })
 	})
 }
 
-// topField is the field of a definition that a path leads into.
-func topField(path string) string {
-	name := strings.TrimPrefix(path, "/")
-	if end := strings.IndexAny(name, "/("); end >= 0 {
-		name = name[:end]
+// agree leaves what was found before and now.
+func agree(before, now []Violation, first bool) []Violation {
+	if first {
+		return now
 	}
-	return name
+	type key struct{ path, place, message string }
+	found := make(map[key]bool, len(now))
+	for _, v := range now {
+		found[key{v.Path, v.Place, v.Message}] = true
+	}
+	return slices.DeleteFunc(before, func(v Violation) bool { return !found[key{v.Path, v.Place, v.Message}] })
+}
+
+// pathWithin reports whether a path in Marathon's notation leads to another or into
+// what is there.
+func pathWithin(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || rest[0] == '/' || rest[0] == '(')
+}
+
+// hole is a part of a value that cannot be read, or that has such parts.
+type hole struct {
+	parts    map[int]*hole    // by index of the member
+	absent   map[string]*hole // members that are not there and must be
+	shape    *shape           // of what cannot be read; nil: only parts of it cannot
+	optional bool             // it may be left out
+	values   []*node          // that may be right here; nil: nothing
+}
+
+// dig makes a hole in n at a path, and returns what of the path leads into what is not
+// there; false: there is none, since what is wrong there (a field that nobody knows)
+// keeps nothing from being read.
+func (h *hole) dig(n *node, s *shape, path string, optional bool) (left string, dug bool) {
+	at, rest := lastStep(n, path)
+	var inner *shape
+	within := false // the part may be left out
+	switch {
+	case at >= 0 && s.kind == kindList:
+		inner = s.elem
+	case at >= 0 && s.kind == kindMap:
+		inner, within = s.elem, true
+		if s.pattern != nil && rest == "" && !s.pattern.MatchString(n.members[at].key) {
+			inner = nothing // the key is wrong
+		}
+	case at >= 0 && s.byName != nil:
+		f := s.byName[n.members[at].key]
+		if f == nil || f.computed {
+			return "", false
+		}
+		inner, within = f.shape, !f.required && s.kind == kindObject
+	case at < 0 && n.kind == objectNode && s.byName != nil && path != "":
+		if f := s.byName[strings.TrimPrefix(path, "/")]; f != nil {
+			if h.absent == nil {
+				h.absent = map[string]*hole{}
+			}
+			h.absent[f.name] = &hole{shape: f.shape}
+			return "", true
+		}
+	}
+	if inner == nil {
+		h.shape, h.optional = s, optional
+		return path, true
+	}
+	part := h.parts[at]
+	if part == nil {
+		part = &hole{}
+	}
+	if left, dug = part.dig(n.members[at].value, inner, rest, within); !dug {
+		return "", false
+	}
+	if h.parts == nil {
+		h.parts = map[int]*hole{}
+	}
+	h.parts[at] = part
+	return left, true
+}
+
+// lastStep is the index of the member that a path leads to first, and the rest of the
+// path; -1: it leads to none. Of a key that stands twice the last counts.
+func lastStep(n *node, path string) (at int, rest string) {
+	at = -1
+	if path == "" {
+		return at, ""
+	}
+	if n.kind == listNode {
+		for i := range n.members {
+			if r, ok := strings.CutPrefix(path, "("+itoa(i)+")"); ok {
+				return i, r
+			}
+		}
+		return at, ""
+	}
+	path = strings.TrimPrefix(path, "/")
+	for i, m := range n.members {
+		r, ok := strings.CutPrefix(path, m.key)
+		if ok && (r == "" || r[0] == '/' || r[0] == '(') && (at < 0 || len(m.key) >= len(n.members[at].key)) {
+			at, rest = i, r
+		}
+	}
+	return at, rest
+}
+
+// fill finds values for all holes, and returns how many there are of that which has
+// most; 0: there is one that none is known for.
+func (h *hole) fill(hints hints) int {
+	if h.shape != nil {
+		h.parts, h.absent = nil, nil // all of it is replaced
+		h.values = guesses(h.shape, hints)
+		if h.optional {
+			h.values = append(h.values, nil)
+		}
+		return len(h.values)
+	}
+	most := 1
+	for _, holes := range []func(func(*hole) bool){h.eachPart, h.eachAbsent} {
+		for part := range holes {
+			n := part.fill(hints)
+			if n == 0 {
+				return 0
+			}
+			most = max(most, n)
+		}
+	}
+	return most
+}
+
+func (h *hole) eachPart(yield func(*hole) bool) {
+	for _, at := range sortedInts(h.parts) {
+		if !yield(h.parts[at]) {
+			return
+		}
+	}
+}
+
+func (h *hole) eachAbsent(yield func(*hole) bool) {
+	for _, name := range sortedKeys(h.absent) {
+		if !yield(h.absent[name]) {
+			return
+		}
+	}
+}
+
+func sortedInts[V any](m map[int]V) []int {
+	keys := make([]int, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// filled is n with other values in the holes, for each world others; nil: nothing.
+func (h *hole) filled(n *node, world int) *node {
+	if h.shape != nil {
+		return h.values[world%len(h.values)]
+	}
+	whole := *n
+	whole.members = make([]member, 0, len(n.members)+len(h.absent))
+	holes := 0
+	for i, m := range n.members {
+		if part := h.parts[i]; part != nil {
+			// Beside each other they have different ones: each may be one of several.
+			if m.value = part.filled(m.value, world+holes); m.value == nil {
+				continue
+			}
+			holes++
+		}
+		whole.members = append(whole.members, m)
+	}
+	for _, name := range sortedKeys(h.absent) {
+		if value := h.absent[name].filled(nil, world+holes); value != nil {
+			whole.members = append(whole.members, member{key: name, value: value})
+			holes++
+		}
+	}
+	return &whole
+}
+
+// hints are the names in a definition by which parts of it are referred to.
+type hints []string
+
+// naming are the keys of what is a name, or refers to one.
+var naming = map[string]bool{
+	"name": true, "secret": true, "portName": true, "endpoint": true, "networkNames": true, "networkName": true, "role": true, "acceptedResourceRoles": true,
+}
+
+func newHints(n *node) hints {
+	seen := map[string]bool{}
+	var collect func(n *node, named bool)
+	collect = func(n *node, named bool) {
+		if named && n.kind == stringNode && n.text != "" {
+			seen[n.text] = true
+		}
+		for _, m := range n.members {
+			collect(m.value, naming[m.key] || named && n.kind == listNode)
+		}
+	}
+	collect(n, false)
+	return sortedKeys(seen)
+}
+
+// guesses are values of a shape: so different that what a rule says of all of them it
+// would say of any.
+func guesses(s *shape, hints hints) []*node {
+	switch s.kind {
+	case kindString:
+		return guessTexts(s, hints)
+	case kindInt, kindLong, kindNumber:
+		return guessNumbers(s)
+	case kindBool:
+		return []*node{{kind: boolNode, text: "false"}, {kind: boolNode, text: "true"}}
+	case kindEnum:
+		var all []*node
+		for _, word := range s.enum {
+			all = append(all, textNode(word))
+		}
+		return all
+	case kindList:
+		return guessLists(s, hints)
+	case kindMap:
+		filled := &node{kind: objectNode}
+		for _, key := range append([]string{"sample"}, hints...) {
+			if s.pattern == nil || s.pattern.MatchString(key) {
+				filled.members = append(filled.members, member{key: key, value: guesses(s.elem, hints)[0]})
+			}
+		}
+		return []*node{{kind: objectNode}, filled}
+	case kindObject:
+		return guessObjects(s, hints)
+	}
+	return guessSpecial(s, hints)
+}
+
+func textNode(text string) *node { return &node{kind: stringNode, text: text} }
+
+// nothing is the shape of what must not be there.
+var nothing = &shape{kind: kindAny}
+
+// samples fit the patterns of schema_common.go and schema_app.go, and roles.
+var samples = []string{"sample", "//cmd", "*"}
+
+func guessTexts(s *shape, hints hints) (all []*node) {
+	for _, text := range append(slices.Clone(samples), hints...) {
+		if (s.pattern == nil || s.pattern.MatchString(text)) && (s.max == nil || float64(len(text)) <= *s.max) {
+			all = append(all, textNode(text))
+		}
+	}
+	return all
+}
+
+func guessNumbers(s *shape) (all []*node) {
+	for _, guess := range []float64{0, 1, 1_000_000} {
+		if s.min != nil {
+			guess = max(guess, *s.min)
+		}
+		if s.max != nil {
+			guess = min(guess, *s.max)
+		}
+		all = append(all, &node{kind: numberNode, text: formatNumber(guess)})
+	}
+	return all
+}
+
+// manyGuessed is more than an index in a definition is likely to be.
+const manyGuessed = 30
+
+// guessLists has none, one, and many that differ in their names.
+func guessLists(s *shape, hints hints) (all []*node) {
+	elems := guesses(s.elem, hints)
+	for _, e := range elems {
+		all = append(all, &node{kind: listNode, members: []member{{value: e}}})
+	}
+	many := &node{kind: listNode, members: make([]member, max(manyGuessed, len(elems), len(hints)))}
+	last := elems[len(elems)-1] // the fullest
+	for i := range many.members {
+		many.members[i].value = elems[i%len(elems)]
+		if name := s.elem.byName["name"]; name != nil {
+			names := guessTexts(name.shape, append(slices.Clone(hints), fmt.Sprintf("sample-%d", i)))
+			many.members[i].value = last.withMember("name", names[min(i, len(names)-1)])
+		}
+	}
+	if s.min == nil || *s.min == 0 {
+		all = append(all, &node{kind: listNode})
+	}
+	return append(all, many)
+}
+
+// withMember is an object with another value for a key.
+func (n *node) withMember(key string, value *node) *node {
+	whole := *n
+	whole.members = slices.DeleteFunc(slices.Clone(n.members), func(m member) bool { return m.key == key })
+	whole.members = append(whole.members, member{key: key, value: value})
+	return &whole
+}
+
+// guessObjects has what must be there, and last all that may be.
+func guessObjects(s *shape, hints hints) (all []*node) {
+	least, full := hole{absent: map[string]*hole{}}, &node{kind: objectNode}
+	for i := range s.members {
+		f := &s.members[i]
+		if f.required {
+			least.absent[f.name] = &hole{shape: f.shape}
+		}
+		if f.computed || f.shape.kind == kindAny {
+			continue
+		}
+		values := guesses(f.shape, hints)
+		full.members = append(full.members, member{key: f.name, value: values[len(values)-1]})
+	}
+	for world := range least.fill(hints) {
+		all = append(all, least.filled(&node{kind: objectNode}, world))
+	}
+	return append(all, full)
+}
+
+// guessed are values of the shapes that are read by rules of their own.
+var guessed = map[kind][]any{
+	kindEnvValue:    {"sample", map[string]any{"secret": "sample"}},
+	kindLimit:       {unlimited, 1_000_000, 0},
+	kindUnreachable: {"disabled", map[string]any{}, map[string]any{"expungeAfterSeconds": 1_000_000}},
+	kindConstraint:  {[]any{"hostname", "UNIQUE"}, []any{"path", "LIKE", "x"}},
+	kindCommand:     {map[string]any{"shell": "sample"}},
+	kindVolume: {
+		map[string]any{"containerPath": "sample", "mode": "RW", "hostPath": "sample"},
+		map[string]any{"containerPath": "sample", "mode": "RW", "persistent": map[string]any{"size": 1}},
+		map[string]any{"containerPath": "sample", "mode": "RW", "external": map[string]any{
+			"name": "sample", "provider": providerDVDI, "options": map[string]any{driverOption: "sample"},
+		}},
+		map[string]any{"containerPath": "sample", "secret": "sample"},
+	},
+	kindPodVolume: {map[string]any{"name": "sample"}, map[string]any{"name": "sample", "persistent": map[string]any{"size": 1}}},
+	kindScaling:   {map[string]any{"kind": "fixed", "instances": 1}, map[string]any{"kind": "fixed", "instances": 0}},
+}
+
+// guessSpecial has each form, and each with every name that there is.
+func guessSpecial(s *shape, hints hints) (all []*node) {
+	for _, form := range guessed[s.kind] {
+		n := nodeOf(form)
+		all = append(all, n)
+		for _, key := range []string{"name", "secret"} {
+			if n.kind != objectNode || n.get(key) == nil {
+				continue
+			}
+			for _, hint := range hints {
+				all = append(all, n.withMember(key, textNode(hint)))
+			}
+		}
+	}
+	return all
 }

@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -27,7 +28,8 @@ healthChecks: [{protocol: TCP, portIndex: 7}]
 		`a.yaml:5:1: /b: cpus is "a", a string: write a number`,
 		`a.yaml:6:1: /b: acceptedResourceRoles is empty: name a role, or leave it out`,
 		`a.yaml:7:15: /b: constraint [hostname, NOPE]: "NOPE" is not an operator: write one of UNIQUE, CLUSTER, GROUP_BY, LIKE, UNLIKE, MAX_PER, IS`,
-		`a.yaml:8:1: /b: networks is 7, a number: write a list`, // and so nobody knows which ports there are
+		`a.yaml:8:1: /b: networks is 7, a number: write a list`,
+		`a.yaml:9:16: /b: portIndex is 7, but the app has 1 port: the first has the index 0`, // whatever its networks are
 	}
 	if d := cmp.Diff(want, texts(NewReader().Read(fstest.MapFS{"a.yaml": {Data: []byte(text)}}, Options{}))); d != "" {
 		t.Error(d)
@@ -64,19 +66,40 @@ func TestErrorsOfShapeMakeNoOthers(t *testing.T) {
 		if errors, _ := CountProblems(read(tree)); errors > 0 {
 			t.Fatal(read(tree))
 		}
-		for name, right := range tree {
-			if name == "id" {
-				continue
-			}
-			for _, wrong := range []any{true, "x", []any{[]any{}}} {
-				tree[name] = wrong
+		_, pod := tree["containers"]
+		var spoil func(at string, value any, set func(any))
+		spoil = func(at string, right any, set func(any)) {
+			for _, wrong := range []any{true, "X Y", json.Number("-1"), []any{[]any{}}} {
+				set(wrong)
+				_, shape := DecodeApp(tree)
+				if pod {
+					_, shape = DecodePod(tree)
+				}
+				if !slices.ContainsFunc(shape, func(v Violation) bool { return v.Status != 0 }) {
+					continue // it is right in shape
+				}
 				for _, p := range read(tree) {
-					if p.Severity == SeverityError && topField(p.Path) != name && topField(p.Path) != "" {
-						t.Errorf("%s is %v: %s", name, wrong, p)
+					if p.Severity == SeverityError && !slices.ContainsFunc(shape, func(v Violation) bool { return v.Message == p.Message }) {
+						t.Errorf("%s is %v: %s", at, wrong, p)
 					}
 				}
 			}
-			tree[name] = right
+			set(right)
+			switch right := right.(type) {
+			case map[string]any:
+				for _, key := range sortedKeys(right) {
+					spoil(at+"/"+key, right[key], func(v any) { right[key] = v })
+				}
+			case []any:
+				for i := range right {
+					spoil(at+"("+itoa(i)+")", right[i], func(v any) { right[i] = v })
+				}
+			}
+		}
+		for _, name := range sortedKeys(tree) {
+			if name != "id" {
+				spoil("/"+name, tree[name], func(v any) { tree[name] = v })
+			}
 		}
 	}
 }

@@ -202,7 +202,7 @@ func TestManyAtOdds(t *testing.T) {
 		{"same id", `{"id": "/a", "cmd": "sleep 1", "labels": {"n": "%d"}}`, 1, `f0.json:1:2: /a: the id is defined 2000 times: also as an app at f1.json:1, as an app at f10.json:1, as an app at f100.json:1, as an app at f1000.json:1, as an app at f1001.json:1 and 1994 more; give each its own, or remove all but one`},
 		{"same group", `{"id": "/a", "enforceRole": false, "apps": [{"id": "x%d", "cmd": "sleep 1"}]}`, 0, ""},
 		{"children", `[{"id": "/a", "cmd": "sleep 1"}, {"id": "/a/x%d", "cmd": "sleep 1"}]`, 2002, `f0.json:1:35: /a/x0: is below /a, which is an app (f0.json:1): an id below it needs a group there; rename one`},
-		{"dependencies", `{"id": "/a/x%d", "cmd": "sleep 1", "dependencies": ["/a"]}`, 2000, `f0.json:1:2: /a/x0: dependency cycle: /a/x0 -> /a/x0: remove one of these dependencies, which may be on a group, or of one`},
+		{"dependencies", `{"id": "/a/x%d", "cmd": "sleep 1", "dependencies": ["/a"]}`, 2000, `f0.json:1:52: /a/x0: dependency cycle: /a/x0 -> /a/x0: remove one of these dependencies, which may be on a group, or of one`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fsys := fstest.MapFS{}

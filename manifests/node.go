@@ -78,6 +78,15 @@ func (n *node) has(key string) bool {
 	return value != nil && value.kind != nullNode
 }
 
+// size counts a value with all in it.
+func (n *node) size() int {
+	size := 1
+	for i := range n.members {
+		size += n.members[i].value.size()
+	}
+	return size
+}
+
 // sorted are the members of an object by key, each key once: the last counts.
 func (n *node) sorted() []member {
 	byKey := func(a, b member) int { return strings.Compare(a.key, b.key) }

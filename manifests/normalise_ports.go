@@ -49,9 +49,14 @@ func migrateMappings(c *Container, ip *IPAddress) []Violation {
 			"both container.portMappings and ipAddress.discovery.ports are given: keep container.portMappings")...)
 	}
 	for _, p := range ip.Discovery.Ports {
-		c.PortMappings = append(c.PortMappings, PortMapping{ContainerPort: p.Number, Name: new(p.Name), Protocol: p.Protocol, Labels: p.Labels})
+		c.PortMappings = append(c.PortMappings, mappingOf(p))
 	}
 	return faults
+}
+
+// mappingOf is a port of ipAddress.discovery in today's form.
+func mappingOf(p IPDiscoveryPort) PortMapping {
+	return PortMapping{ContainerPort: p.Number, Name: new(p.Name), Protocol: p.Protocol, Labels: p.Labels}
 }
 
 // settleMappings drops mappings on the host network, and elsewhere adds the

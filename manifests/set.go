@@ -82,11 +82,22 @@ func (s *set) desired(folder string) Desired {
 	}
 	slices.Sort(s.unreadable)
 	return Desired{
-		Items:      s.items(),
-		Problems:   s.listed(folder),
-		Broken:     s.broken,
-		Unreadable: slices.Compact(s.unreadable),
+		Items:            s.items(),
+		Problems:         s.listed(folder),
+		Broken:           s.broken,
+		Unreadable:       slices.Compact(s.unreadable),
+		BrokenDependents: s.depending(),
 	}
+}
+
+// depending are the dependencies of what has errors.
+func (s *set) depending() (items []Item) {
+	for _, d := range s.definitions {
+		if s.broken[d.id] && len(d.on) > 0 {
+			items = append(items, Item{ID: d.id, Kind: KindGroup, File: d.file, Line: d.place.line, Group: &Group{Dependencies: d.on}, DependsAt: d.onAt})
+		}
+	}
+	return items
 }
 
 // listed are the problems that are told, in order, and last how many more there
@@ -137,8 +148,12 @@ func saysNothing(g *Group) bool { return g.Dependencies == nil && g.EnforceRole 
 // problem reports an error of a definition that shows only beside others. Its id
 // is broken whether the problem is listed or not.
 func (s *set) problem(d *definition, path, format string, args ...any) {
+	s.problemAt(d, d.place, path, format, args...)
+}
+
+func (s *set) problemAt(d *definition, at place, path, format string, args ...any) {
 	s.broken[d.id] = true
-	p := Problem{File: d.file, Line: d.place.line, Column: d.place.column, ID: d.id, Path: path, Severity: SeverityError}
+	p := Problem{File: d.file, Line: at.line, Column: at.column, ID: d.id, Path: path, Severity: SeverityError}
 	if !s.problems.full(maxSourceProblems, p.Severity) {
 		p.Message = fmt.Sprintf(format, args...)
 	}

@@ -12,7 +12,14 @@ type volumeKey struct{ provider, name string }
 // volumeUser is an app that has an external volume.
 type volumeUser struct {
 	*definition
-	path   string
+	*volumeUse
+}
+
+// volumeUse is an external volume of an app.
+type volumeUse struct {
+	key    volumeKey
+	path   string // of its name
+	at     place  // likewise
 	shared bool
 }
 
@@ -22,14 +29,9 @@ type volumeUser struct {
 func (s *set) externalVolumes() {
 	users := map[volumeKey][]volumeUser{}
 	for _, d := range s.definitions {
-		if d.item == nil || d.item.App == nil || d.item.App.Container == nil {
-			continue
-		}
-		for i, v := range d.item.App.Container.Volumes {
-			if e := v.External; e != nil && e.Name != nil && e.Provider != nil {
-				key := volumeKey{*e.Provider, *e.Name}
-				users[key] = append(users[key], volumeUser{d, "/container/volumes(" + itoa(i) + ")/external/name", v.isShared()})
-			}
+		for i := range d.volumes {
+			use := &d.volumes[i]
+			users[use.key] = append(users[use.key], volumeUser{d, use})
 		}
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(users), compareVolumeKeys) {
@@ -41,7 +43,7 @@ func (s *set) externalVolumes() {
 				others = unshared
 			}
 			if i := slices.IndexFunc(others, func(o volumeUser) bool { return o.id != u.id }); i >= 0 {
-				s.problem(u.definition, u.path, "the external volume %q is also used by %s (%s): give it another name, or let both share it", clip(key.name), others[i].id, others[i].where())
+				s.problemAt(u.definition, u.at, u.path, "the external volume %q is also used by %s (%s): give it another name, or let both share it", clip(key.name), others[i].id, others[i].where())
 			}
 		}
 	}

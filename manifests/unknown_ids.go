@@ -10,18 +10,19 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// UnknownDependencies warns, once for each definition, of dependencies on ids
-// that nothing here defines and that live does not have either: Marathon ignores
-// such a dependency in silence. With live nil no Marathon is asked, and what
+// UnknownDependencies warns of dependencies on ids that nothing here defines and
+// that live does not have either, each where it stands, up to a bound for each
+// definition: Marathon ignores such a dependency in silence. With live nil no Marathon is asked, and what
 // lies outside of the scope, which others may define, is left out. So is what
 // may stand in a manifest that has an error.
 func (d *Desired) UnknownDependencies(scope string, live iter.Seq[string]) []Problem {
 	unknown := map[string]bool{}
-	for i := range d.Items {
-		for _, target := range d.Items[i].dependencies() {
-			unknown[target] = true
+	for item := range d.dependents() {
+		for _, target := range item.dependencies() {
+			unknown[target] = target != "" // which is what cannot be read
 		}
 	}
+	delete(unknown, "")
 	if len(unknown) == 0 {
 		return nil
 	}
@@ -47,6 +48,19 @@ func (d *Desired) UnknownDependencies(scope string, live iter.Seq[string]) []Pro
 	}
 	slices.Sort(ids)
 	return d.warnOfUnknown(unknown, slices.Compact(ids), live != nil)
+}
+
+// dependents are what may depend on something: what has errors, too.
+func (d *Desired) dependents() iter.Seq[*Item] {
+	return func(yield func(*Item) bool) {
+		for _, items := range [][]Item{d.Items, d.BrokenDependents} {
+			for i := range items {
+				if !yield(&items[i]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // dependencies of an item, which are absolute.
@@ -86,25 +100,34 @@ func (d *Desired) warnOfUnknown(unknown map[string]bool, ids []string, asked boo
 	}
 	near := nearestIDs(unknown, ids)
 	var found problemList
-	for i := range d.Items {
-		item := &d.Items[i]
-		var named []string
-		count := 0
-		for _, target := range item.dependencies() {
-			if !unknown[target] {
+	for item := range d.dependents() {
+		warn := func(i int, path, what string) {
+			at := Place{item.Line, 1}
+			if i < len(item.DependsAt) {
+				at = item.DependsAt[i]
+			}
+			found.add(maxSourceProblems, Problem{
+				File: item.File, Line: at.Line, Column: at.Column, ID: item.ID, Path: path, Severity: SeverityWarning,
+				Message: fmt.Sprintf("depends on %s, which %s: Marathon ignores such a dependency, and waits for nothing", what, who),
+			})
+		}
+		count, more, first := 0, 0, 0
+		for i, target := range item.dependencies() {
+			switch {
+			case !unknown[target]:
+				continue
+			case count == mostListed:
+				if more++; more == 1 {
+					first = i
+				}
 				continue
 			}
-			if count++; count <= mostListed {
-				named = append(named, target+near[target])
-			}
+			count++
+			warn(i, "/dependencies("+itoa(i)+")", target+near[target])
 		}
-		if count == 0 {
-			continue
+		if more > 0 {
+			warn(first, "/dependencies", counted(more, "more id"))
 		}
-		found.add(maxSourceProblems, Problem{
-			File: item.File, Line: item.Line, Column: 1, ID: item.ID, Path: "/dependencies", Severity: SeverityWarning,
-			Message: fmt.Sprintf("depends on %s, which %s: Marathon ignores such a dependency, and waits for nothing", shorten(named, count), who),
-		})
 	}
 	rest := found.shorten(maxSourceProblems, ".", "of dependencies")
 	slices.SortFunc(found.kept, compareProblems)

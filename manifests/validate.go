@@ -14,9 +14,11 @@ import (
 // with Marathon's own path and words), and what it takes in silence though
 // nobody means it (Status 0). The app is one that DecodeApp read.
 //
-// Marathon checks in stages and answers with the complaints of the first that
-// has any; so does this. What it takes in silence is always looked for.
-// A warning with a Status is something that Pacer mends before it sends.
+// Marathon checks in stages and answers with the complaints of the first that has
+// any: these alone have a Status and an Answer. A person would learn of the others a
+// round later, so they are looked for as well, in the app as it is once what was
+// found before is corrected. What Marathon takes in silence is always looked for.
+// A warning with a Status is something that Pacer corrects before it sends.
 func ValidateApp(a *App, c *Cluster) []Violation { return validateApp(a, c, findings{}) }
 
 // validateApp adds to findings that are within bounds of the file's.
@@ -24,45 +26,77 @@ func validateApp(a *App, c *Cluster, f findings) []Violation {
 	v := appChecks{findings: f, c: c}
 	v.tooNew(c, a, appShape)
 	v.silent(a)
-	for _, stage := range []func(*App){v.legacy, v.canonical, v.convertible, v.stored} {
-		before := len(v.found)
-		stage(a)
-		if v.refusedSince(before) {
-			break
-		}
-	}
+	corrected := *a
+	v.stages(
+		func() { v.legacy(&corrected) },
+		func() { v.migratable(&corrected) },
+		func() { v.canonical(&corrected) },
+		func() { v.convertible(&corrected) },
+		func() { v.stored(&corrected) },
+	)
 	return v.all()
+}
+
+// stages runs checks of which Marathon answers with the first that refuses alone.
+func (f *findings) stages(all ...func()) {
+	refused := false
+	for _, stage := range all {
+		before := len(f.found)
+		stage()
+		if refused {
+			f.unanswerSince(before)
+		}
+		refused = refused || f.refusedSince(before)
+	}
 }
 
 // appChecks collects what is wrong with one app.
 type appChecks struct {
 	findings
-	c *Cluster
+	c         *Cluster
+	nothing   bool // that it says nothing of what to run is found
+	reachable bool // that its unreachableStrategy must be "disabled" is found
 }
 
 // legacy checks the forms from before Marathon 1.5
-// (AppValidation.validateOldAppAPI).
+// (AppValidation.validateOldAppAPI), and corrects what it finds as its words say, in
+// copies of what the app points to.
 func (v *appChecks) legacy(a *App) {
+	if a.Container != nil {
+		container := *a.Container
+		a.Container = &container
+	}
 	if a.Container != nil && a.Container.Docker != nil {
+		docker := *a.Container.Docker
+		a.Container.Docker = &docker
 		v.legacyDocker(a.Container)
 	}
+	before := len(v.found)
 	for i, u := range a.URIs {
 		v.uri("/uris("+strconv.Itoa(i)+")", u)
 	}
 	if len(a.URIs) > 0 && len(a.Fetch) > 0 {
 		v.refuse("/uris", "may not be set in conjunction with fetch", "both uris and fetch are given: keep fetch, the newer form")
 	}
+	if v.refusedSince(before) {
+		a.URIs = nil // or fetch would tell it again
+	}
 	if a.IPAddress != nil {
+		address := *a.IPAddress
+		a.IPAddress = &address
 		v.legacyAddress(a)
 	}
 	if a.Container != nil && a.Container.Docker != nil && a.Container.Docker.Network != nil && len(a.Networks) > 0 {
 		v.refuseAt("/networks", "must not specify both container.docker.network and networks", "both networks and container.docker.network are given: keep networks, the newer form")
+		a.Container.Docker.Network = nil
 	}
 	if ports := withoutZero(a.Ports); len(sortedSet(ports)) < len(ports) {
 		v.refuseAt("/ports", "ports must be unique", "ports names a port twice")
+		a.Ports = make([]int, len(a.Ports)) // so many there are
 	}
 	if a.Ports != nil && a.PortDefinitions != nil && !slices.Equal(a.Ports, definedPorts(a.PortDefinitions)) {
 		v.refuseAt("/ports", "cannot specify both ports and port definitions", "ports and portDefinitions are both given and differ: keep portDefinitions, the newer form")
+		a.Ports = nil
 	}
 }
 
@@ -71,33 +105,55 @@ func (v *appChecks) legacyDocker(c *Container) {
 	d := c.Docker
 	if d.Credential != nil {
 		v.refuse(at+"credential", empty, "credential is no longer supported by Marathon: use pullConfig")
+		d.Credential = nil
 	}
 	if c.isDocker() {
 		return
 	}
 	if d.Network != nil {
 		v.refuse(at+"network", empty, "network does not apply to a container of type MESOS: write networks")
+		d.Network = nil
 	}
 	if len(d.Parameters) > 0 {
 		v.refuse(at+"parameters", empty, "parameters are options of docker run and do not apply to a container of type MESOS: remove them")
+		d.Parameters = nil
 	}
 	if d.PortMappings != nil {
 		v.refuse(at+"portMappings", empty, "portMappings does not belong here for a container of type MESOS: move it to container.portMappings")
+		if c.PortMappings == nil {
+			c.PortMappings = d.PortMappings
+		}
+		d.PortMappings = nil
 	}
 }
 
 func (v *appChecks) legacyAddress(a *App) {
 	if a.IPAddress.Discovery != nil && a.Container != nil && a.Container.isDocker() {
 		v.refuse("/ipAddress", "ipAddress/discovery is not allowed for Docker containers", "ipAddress.discovery does not apply to Docker containers: write networks and container.portMappings")
+		a.mapDiscovered()
 	}
 	if name := a.IPAddress.NetworkName; name != nil && !networkNamePattern.MatchString(*name) {
 		v.mistake("/ipAddress/networkName", "networkName is %q, which only the old form takes: %s", clip(*name), patternWords(networkName))
 	}
 	if len(a.Networks) > 0 {
 		v.refuseAt("/networks", "must not specify both networks and ipAddress", "both networks and ipAddress are given: keep networks, the newer form")
+		a.mapDiscovered()
+		a.IPAddress = nil
+		return
 	}
 	if len(a.Ports) > 0 || len(a.PortDefinitions) > 0 {
 		v.refuseAt("/ipAddress", "cannot specify both an IP address and port", "both ipAddress and ports are given: an app with an address of its own has no host ports; write networks and container.portMappings")
+	}
+}
+
+// mapDiscovered moves the ports of ipAddress.discovery to where they are to be.
+func (a *App) mapDiscovered() {
+	d := a.IPAddress.Discovery
+	if a.IPAddress.Discovery = nil; d == nil || a.Container == nil || a.Container.PortMappings != nil {
+		return
+	}
+	for _, p := range d.Ports {
+		a.Container.PortMappings = append(a.Container.PortMappings, mappingOf(p))
 	}
 }
 
@@ -115,17 +171,43 @@ func definedPorts(definitions []PortDefinition) []int {
 	return ports
 }
 
-// canonical migrates, then checks today's forms
-// (AppValidation.validateCanonicalAppAPI).
+// migratable finds what Marathon fails on when it brings older forms into today's, and
+// corrects that.
+func (v *appChecks) migratable(a *App) {
+	migrated := *a
+	faults := migrate(&migrated, v.c)
+	if len(faults) == 0 {
+		return
+	}
+	for _, f := range faults {
+		v.add(f)
+	}
+	a.URIs = nil
+	container, docker := a.Container, (*Docker)(nil)
+	if container == nil || container.Docker == nil {
+		return // networks beside ipAddress, which is corrected already
+	}
+	docker = container.Docker
+	if container.PortMappings == nil {
+		container.PortMappings = docker.PortMappings
+	}
+	docker.PortMappings = nil
+	if a.IPAddress != nil {
+		a.mapDiscovered()
+	}
+	if _, faults := migrateNetworks(a, v.c); len(faults) > 0 {
+		docker.Network = nil
+		if len(a.Networks) == 0 && container.PortMappings != nil {
+			a.Networks = []Network{{Mode: bridgeMode}}
+		}
+	}
+}
+
+// canonical checks today's forms (AppValidation.validateCanonicalAppAPI).
 func (v *appChecks) canonical(given *App) {
 	a := *given
 	a.ID = AbsoluteID("/", given.ID)
-	if faults := migrate(&a, v.c); len(faults) > 0 {
-		for _, f := range faults {
-			v.add(f)
-		}
-		return
-	}
+	_ = migrate(&a, v.c) // what was in its way is corrected
 	v.id(a.ID, given.Dependencies)
 	v.command(&a)
 	v.container(&a)
@@ -171,6 +253,7 @@ func (v *appChecks) command(a *App) {
 		v.refuseAt("/args", answer, "both cmd and args are given: keep one of them")
 	case !cmd && !args && (a.Container == nil || a.Container.isDocker() && a.Container.Docker == nil):
 		v.refuse("/", answer, "nothing says what to run: give cmd, args, or a container with an image")
+		v.nothing = true
 	}
 	if cmd && javaLength(*a.Cmd) < 2 {
 		v.refuseAt("/cmd", "must not be an empty string", "cmd has one character: Marathon takes two or more")
@@ -285,6 +368,7 @@ func (v *appChecks) strategies(a *App) {
 	}
 	if persistent && a.UnreachableStrategy != nil && !a.UnreachableStrategy.Disabled {
 		v.refuseAt("/unreachableStrategy", "unreachableStrategy must be disabled for resident tasks", `unreachableStrategy must be "disabled" for an app with persistent volumes: write that, or leave it out`)
+		v.reachable = true
 	}
 }
 
@@ -323,7 +407,7 @@ func (v *appChecks) convertible(a *App) {
 // (AppDefinition.validBasicAppDefinition), as far as nothing before does.
 func (v *appChecks) stored(given *App) {
 	a := NormaliseApp(given, nil, v.c)
-	if a.Cmd == nil && len(a.Args) == 0 && a.Container != nil && a.Container.Docker == nil {
+	if !v.nothing && a.Cmd == nil && len(a.Args) == 0 && a.Container != nil && a.Container.Docker == nil {
 		v.refuseAt("/container", "AppDefinition must either contain one of 'cmd' or 'args', and/or a 'container'.", "nothing says what to run: a MESOS container without an image needs cmd or args")
 	}
 	v.storedChecks(a, given)
@@ -334,7 +418,9 @@ func (v *appChecks) stored(given *App) {
 	if persistent, _ := volumeKinds(a); persistent && a.Role != nil && *a.Role == "*" {
 		v.resident(given.Role, v.c.roleByFlag(a.ID), "Resident apps cannot have the role *")
 	}
-	v.unreachable("/unreachableStrategy", a.UnreachableStrategy)
+	if !v.reachable {
+		v.unreachable("/unreachableStrategy", a.UnreachableStrategy)
+	}
 }
 
 // resident refuses the role * of what has persistent volumes, unless it names no

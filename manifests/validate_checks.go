@@ -130,7 +130,7 @@ func (v *findings) convertibleCheck(c *Check) {
 // convertibleConstraint: Marathon checks operators in any case, and then reads
 // them in capitals only (ConstraintConversion; measured).
 func (v *findings) convertibleConstraint(place string, c Constraint) {
-	if op := strings.ToUpper(c.Operator); op != c.Operator {
+	if op := strings.ToUpper(c.Operator); op != c.Operator && isOperator(op) {
 		v.fail(place, "illegal constraint specification "+strings.Join(c.parts(), ","),
 			"constraint [%s]: write the operator as %s, since Marathon fails on lower case", strings.Join(c.parts(), ", "), op)
 	}

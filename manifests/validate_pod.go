@@ -13,13 +13,8 @@ func ValidatePod(p *Pod, c *Cluster) []Violation { return validatePod(p, c, find
 func validatePod(p *Pod, c *Cluster, f findings) []Violation {
 	v := podChecks{findings: f, c: c, pod: p, networks: newNetworkSet(p.Networks)}
 	v.tooNew(c, p, podShape)
-	for _, stage := range []func(string){v.written, v.convertible, v.stored} {
-		before := len(v.found)
-		stage(AbsoluteID("/", p.ID))
-		if v.refusedSince(before) {
-			break
-		}
-	}
+	id := AbsoluteID("/", p.ID)
+	v.stages(func() { v.written(id) }, v.convertible, func() { v.stored(id) })
 	return v.all()
 }
 
@@ -49,7 +44,7 @@ func (v *podChecks) written(id string) {
 
 // convertible finds what Marathon fails on when it turns a checked pod into its
 // own model (VolumeConversion.volumeConstraintsReads).
-func (v *podChecks) convertible(string) {
+func (v *podChecks) convertible() {
 	for i, volume := range v.pod.Volumes {
 		if volume.Persistent == nil {
 			continue

@@ -132,7 +132,7 @@ func TestDependenciesOnNothingAreTold(t *testing.T) {
 	in := world{git: git, live: live, owned: []string{}, groups: map[string]*manifests.Group{"/shop/pods": {}}}.input(t)
 	p := Compute(in)
 	want := []manifests.Problem{{
-		File: "apps/shop/web.yaml", Line: 1, Column: 1, ID: "/shop/web", Path: "/dependencies", Severity: manifests.SeverityWarning,
+		File: "apps/shop/web.yaml", Line: 1, Column: 1, ID: "/shop/web", Path: "/dependencies(0)", Severity: manifests.SeverityWarning,
 		Message: "depends on /shop/bd (did you mean /shop/db?), which neither git nor Marathon has: Marathon ignores such a dependency, and waits for nothing",
 	}}
 	if d := cmp.Diff(want, p.Problems); d != "" {
