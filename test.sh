@@ -46,33 +46,37 @@ plain+='|TestBranchingDeltasHoldFewObjects|TestTenThousandAppsAndAllTheirHistory
 plain+='|TestWhatIsSavedCanBeRead|TestPageBoundsWhatItLists|TestWhatIsTooMuch|TestEventBombs|TestAsManyAppsAsAnybodyHas|TestKeptBombs'
 export plain
 
+# The race detector would let each process sleep for a second at its end.
+export GORACE="${GORACE:-atexit_sleep_ms=100}"
+
 # tests runs go test for gotestsum: on everything; or with arguments, which are ours;
-# or, where those end with -test.run=^TestName$ PACKAGE, a test once more.
+# or, where those end with -test.run=^TestName$ PACKAGE, a test once more. Four packages
+# run at a time, on two processors too: mostly they wait for processes.
 tests() {
   local code=0 packages=./... rerun=${*: -2:1} race=-race
   if [ $# -eq 0 ]; then
     # shellcheck disable=SC2046
-    go test -json -timeout 20m -run "^($plain)\$" $(grep -lrE --include='*_test.go' "^func ($plain)\(" . | xargs -n1 dirname | sort -u) || code=$?
-    go test -json -timeout 20m -race -skip "^($plain)\$" ./... || code=$?
+    go test -json -p 4 -timeout 20m -run "^($plain)\$" $(grep -lrE --include='*_test.go' "^func ($plain)\(" . | xargs -n1 dirname | sort -u) || code=$?
+    go test -json -p 4 -timeout 20m -race -skip "^($plain)\$" ./... || code=$?
     echo $code >"$first"
     return $code
   fi
   if [[ $rerun = -test.run=^* ]]; then
-    [[ $rerun =~ ^-test.run=\^($plain)\$$ ]] && race=
+    [[ $rerun =~ ^-test.run=\^($plain)\$(/|$) ]] && race=
     # shellcheck disable=SC2086
-    go test -json -timeout 20m $race "${@: -2}"
+    go test -json -p 4 -timeout 20m $race "${@: -2}"
     return
   fi
   case " $*" in *" ./"* | *" . "* | *"github.com/pacer-gitops"*) packages= ;; esac
   # shellcheck disable=SC2086
-  go test -json -timeout 20m -race "$@" $packages
+  go test -json -p 4 -timeout 20m -race "$@" $packages
 }
 export -f tests
 
 # Real processes take part in some of 4,700 tests, and one may be unlucky without
-# anything being broken. Up to three tests that fail are run once more, each from
-# its beginning, and are named below: such a test is flaky and is to be mended. More
-# than three, a data race, a panic or a time-out fail at once.
+# anything being broken. Up to three tests that fail are run once more, and are named
+# below: such a test is flaky and is to be mended. More than three, a data race, a panic
+# or a time-out fail at once.
 rerun=$(mktemp) first=$(mktemp)
 export rerun first
 trap 'rm -f "$rerun" "$first"' EXIT
@@ -91,7 +95,7 @@ count() {
 export -f count
 
 go run gotest.tools/gotestsum@v1.13.0 --format pkgname --format-hide-empty-pkg \
-  --rerun-fails=1 --rerun-fails-max-failures=3 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race --rerun-fails-report="$rerun" \
+  --rerun-fails=1 --rerun-fails-max-failures=3 --rerun-fails-abort-on-data-race --rerun-fails-report="$rerun" \
   --post-run-command "bash -c count" --raw-command -- bash -c 'tests "$@"' tests "$@"
 
 # A package that fails without a failing test has nothing that could be run once more.
