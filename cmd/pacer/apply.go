@@ -23,8 +23,11 @@ func newApply() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "apply SOURCE | --config FILE",
 		Short: "Apply the plan once and wait until all rollouts have converged",
-		Long:  sourceLong + severalLong + interruptedLong,
-		Args:  atMostOneSource,
+		Example: `  pacer apply ./apps --marathon http://marathon:8080 --scope /shop
+  pacer apply https://git.example.com/team/repo.git//prod?ref=main --scope /shop --timeout 10m
+  pacer apply --config pacer.yaml --sync shop --approve /shop/legacy`,
+		Long: sourceLong + severalLong + interruptedLong,
+		Args: atMostOneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
 				return runApply(ctx, cmd, &o, args, output)

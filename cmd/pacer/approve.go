@@ -8,6 +8,8 @@ func newApprove() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "approve SYNC [ID…]",
 		Short: "Approve pending changes",
+		Example: `  pacer approve shop                            # all changes that need approval
+  pacer approve shop /shop/legacy --revision 3f9c2a71`,
 		Long: "Without ids, all changes that need approval are approved: pacer status lists them. An approval is for one change of one\n" +
 			"revision; with --revision it is refused if another revision was planned since.\n\n" +
 			"A sync that is held, because its source answers with a revision older than the applied one, or superseded by it, follows\n" +

@@ -33,7 +33,7 @@ var wrongLines = map[string]string{
 	"run":                      "--config is missing, as in: pacer run --config pacer.yaml",
 	"run pacer.yaml":           `pacer run takes no arguments, found "pacer.yaml": see pacer run --help`,
 	"status --serve x":         "unknown flag: --serve: see pacer status --help",
-	"store dump":               `pacer store has no command "dump"; it has: copy, show`,
+	"store dump":               `pacer store has no command "dump"; it has: show, copy`,
 	"store copy":               "--config is missing, as in: pacer store copy --config pacer.yaml",
 	"store copy --config x":    "--from is missing, as in: pacer store copy --config pacer.yaml --from file --to zookeeper",
 	"store show":               "--config is missing, as in: pacer store show --config pacer.yaml",

@@ -34,6 +34,9 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a complete demo on this machine: git repository, local Marathon, controller, page",
+		Example: `  pacer demo
+  pacer demo --play
+  pacer demo --folder ./demo --listen 127.0.0.1:9090`,
 		Long: "It requires only git; one more app runs where a Docker engine answers. Ctrl-C leaves no process and no\n" +
 			"file behind except the folder that it names.\n" +
 			"With --play it plays its three stories by itself and exits 0 only if each of them succeeded.",

@@ -16,6 +16,8 @@ func newDiff() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff SYNC [ID…]",
 		Short: "Show the differences between git and Marathon",
+		Example: `  pacer diff shop
+  pacer diff shop /shop/cart --detailed-exitcode`,
 		Long: "The plan of the sync, field by field, for the revision that the sync is at and the current\n" +
 			"state of Marathon; secrets are hidden. With ids, only these apps are shown.",
 		Args: syncArgument(0, "diff shop"),

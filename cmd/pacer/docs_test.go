@@ -41,24 +41,34 @@ func commandLinePage(root *cobra.Command) string {
 	b.WriteString("Exit codes: 0 done, or nothing to do; 1 error (bad input, refused, failed rollout); 2 changes are pending\n(`plan` and `diff --detailed-exitcode`); 3 timed out waiting.\n")
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
-	writeCommands(&b, root)
+	for _, group := range root.Groups() {
+		fmt.Fprintf(&b, "\n## %s\n", strings.TrimSuffix(group.Title, ":"))
+		writeCommands(&b, root, group.ID)
+	}
 	return b.String()
 }
 
-// writeCommands writes a section for each command below one.
-func writeCommands(b *strings.Builder, above *cobra.Command) {
+// writeCommands writes a section for each command of a group below one.
+func writeCommands(b *strings.Builder, above *cobra.Command, group string) {
 	for _, c := range above.Commands() {
-		if c.Hidden || c.Name() == "help" {
+		if c.Hidden || c.Name() == "help" || c.GroupID != group {
 			continue
 		}
-		fmt.Fprintf(b, "\n## %s\n\n%s.\n", strings.TrimPrefix(c.CommandPath(), "pacer "), strings.TrimSuffix(c.Short, "."))
+		fmt.Fprintf(b, "\n### %s\n\n%s.\n", strings.TrimPrefix(c.CommandPath(), "pacer "), strings.TrimSuffix(c.Short, "."))
 		fmt.Fprintf(b, "\n    %s\n", c.UseLine())
 		if c.Long != "" && c.Name() != "completion" {
 			fmt.Fprintf(b, "\n%s\n", c.Long)
 		}
+		if c.HasExample() {
+			b.WriteString("\nExamples:\n\n")
+			for line := range strings.Lines(c.Example) {
+				b.WriteString("  " + line)
+			}
+			b.WriteString("\n")
+		}
 		writeFlags(b, c)
 		if c.Name() != "completion" {
-			writeCommands(b, c)
+			writeCommands(b, c, "")
 		}
 	}
 }
@@ -81,8 +91,72 @@ func writeFlags(b *strings.Builder, c *cobra.Command) {
 		if f.NoOptDefVal != "" && kind != "" { // a value is only taken after =
 			name = strings.Replace(name, " "+kind, "[="+kind+"]", 1)
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s |\n", name, cell(f.DefValue), cell(usage))
+		fmt.Fprintf(b, "| `%s` | %s | %s |\n", cell(name), cell(f.DefValue), cell(usage))
 	})
+}
+
+// TestHelp holds what is said of each command to: the one-line purpose first, a
+// group, and examples that the command line takes.
+func TestHelp(t *testing.T) {
+	root := newRoot()
+	for _, c := range allCommands(root) {
+		var help strings.Builder
+		c.SetOut(&help)
+		if err := c.Help(); err != nil || !strings.HasPrefix(help.String(), c.Short+".\n") {
+			t.Errorf("%s: %v: its help does not begin with %q: %.200s", c.CommandPath(), err, c.Short, help.String())
+		}
+		if c.Parent() == root && !root.ContainsGroup(c.GroupID) || c.Parent() == root && c.GroupID == "" {
+			t.Errorf("%s is in no group of the help", c.CommandPath())
+		}
+		examples := 0
+		for line := range strings.Lines(c.Example) {
+			examples++
+			if err := parsed(strings.TrimSpace(line), c.CommandPath()); err != nil {
+				t.Errorf("%s: example %q: %v", c.CommandPath(), line, err)
+			}
+		}
+		if examples < 1 || examples > 3 {
+			t.Errorf("%s has %d examples, expected one to three", c.CommandPath(), examples)
+		}
+	}
+}
+
+// allCommands are those that the help shows and that are ours.
+func allCommands(above *cobra.Command) []*cobra.Command {
+	var all []*cobra.Command
+	for _, c := range above.Commands() {
+		if !c.Hidden && c.Name() != "help" && c.Name() != "completion" {
+			all = append(append(all, c), allCommands(c)...)
+		}
+	}
+	return all
+}
+
+// parsed takes an example line apart as the command line would, and says whether
+// it is one of the command at path. It runs nothing.
+func parsed(line, path string) error {
+	line, _, _ = strings.Cut(line, "  #")
+	words := regexp.MustCompile(`'[^']*'|\S+`).FindAllString(line, -1)
+	for i := range words {
+		words[i] = strings.Trim(words[i], "'")
+	}
+	c, rest, err := newRoot().Find(words[1:])
+	switch {
+	case err != nil:
+		return err
+	case words[0] != "pacer" || !strings.HasPrefix(c.CommandPath(), path):
+		return fmt.Errorf("it is one of %s", c.CommandPath())
+	}
+	if err := c.ParseFlags(rest); err != nil {
+		return err
+	}
+	if err := c.ValidateArgs(c.Flags().Args()); err != nil {
+		return err
+	}
+	if c.PreRunE != nil {
+		return c.PreRunE(c, c.Flags().Args())
+	}
+	return nil
 }
 
 func cell(s string) string {

@@ -17,6 +17,9 @@ func newExplain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain [FIELD]",
 		Short: "Describe a manifest field",
+		Example: `  pacer explain cpus
+  pacer explain container.docker.image
+  pacer explain pod.containers.resources.cpus`,
 		Long: `Shows the type, default and range of a field, and the effect of a change on tasks.
 
 FIELD is a path as in a manifest or in a message: cpus, container.docker.image,

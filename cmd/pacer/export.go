@@ -48,8 +48,10 @@ func newExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export --out DIR",
 		Short: "Export live apps as manifests",
-		Long:  exportLong,
-		Args:  noArguments,
+		Example: `  pacer export --out ./apps --marathon http://marathon:8080 --scope /shop
+  pacer export --out ./apps --scope /shop --force --keep-service-ports`,
+		Long: exportLong,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return e.within(cmd.Context(), func(ctx context.Context) error { return runExport(ctx, cmd, &e) })
 		},

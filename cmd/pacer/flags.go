@@ -23,16 +23,38 @@ func addOptions(cmd *cobra.Command, want func(config.Option) bool) {
 		if o.Env != "" {
 			usage += " (environment: " + o.Env + ")"
 		}
-		cmd.Flags().String(o.Flag, "", usage)
+		if o.Type == config.TypeSwitch {
+			cmd.Flags().Bool(o.Flag, o.Default == "true", usage)
+			continue
+		}
+		cmd.Flags().Var(&optionValue{kind: kindOf(o)}, o.Flag, usage)
 		flag := cmd.Flags().Lookup(o.Flag)
 		flag.DefValue = o.Default
-		switch {
-		case o.Flag == "prune": // --prune alone means on
+		if o.Flag == "prune" { // --prune alone means on
 			flag.NoOptDefVal = "on"
-		case o.Type == config.TypeSwitch:
-			flag.NoOptDefVal = "true"
 		}
 	}
+}
+
+// optionValue is the value of an option as a flag gives it; the configuration
+// parses it. Kind is what the help shows in its place.
+type optionValue struct{ text, kind string }
+
+func (v *optionValue) Set(text string) error { v.text = text; return nil }
+func (v *optionValue) String() string        { return v.text }
+func (v *optionValue) Type() string          { return v.kind }
+
+// kindOf is what the help shows in place of the value of an option.
+func kindOf(o config.Option) string {
+	switch o.Type {
+	case "text", "one or a list":
+		return "string"
+	case "{file} or {env}":
+		return "file:PATH|env:NAME"
+	case "names and values":
+		return "NAME=VALUE"
+	}
+	return strings.ReplaceAll(o.Type, ", ", "|")
 }
 
 // givenOptions collects what flags and the environment say of the options that

@@ -18,7 +18,9 @@ func newHistory() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "history SYNC",
 		Short: "Show the history of a sync: changes and their triggers, newest first",
-		Args:  syncArgument(1, "history shop"),
+		Example: `  pacer history shop
+  pacer history shop -o json`,
+		Args: syncArgument(1, "history shop"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := s.status(cmd.Context(), args)
 			if err != nil {

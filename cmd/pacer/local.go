@@ -24,6 +24,8 @@ func newLocal() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "local",
 		Short: "Run the local Marathon: Marathon's HTTP API with processes of this machine",
+		Example: `  pacer local
+  pacer local --listen 127.0.0.1:8081 --data ./marathon --cpus 4`,
 		Long: "It listens on loopback only, because everyone who can reach it can run commands as you. An address that others can\n" +
 			"reach is refused without --exposed. Requests by web pages of other sites are always refused, and so are requests with a\n" +
 			"Host other than localhost, a loopback address, the local address of the connection, and those of --host.",

@@ -82,6 +82,17 @@ func exitCode(err error, stderr io.Writer) int {
 	return code
 }
 
+// helpTemplate begins with the one-line purpose, also where there are details.
+const helpTemplate = `{{.Short}}.
+{{with .Long}}
+{{. | trimTrailingWhitespaces}}
+{{end}}
+{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
+
+func init() {
+	cobra.EnableCommandSorting = false // groups list what comes first at first
+}
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "pacer",
@@ -91,7 +102,23 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newDemo(), newRun(), newPlan(), newApply(), newValidate(), newRender(), newExport(), newExplain(), newStatus(), newHistory(), newDiff(), newWait(), newSync(), newSuspend(), newResume(), newRollback(), newApprove(), newStore(), newLocal(), newVersion(), newDemoWeb())
+	addGroup(root, "Start", newDemo(), newLocal())
+	addGroup(root, "Manifests", newValidate(), newRender(), newExplain(), newPlan(), newApply(), newExport())
+	addGroup(root, "Running server", newStatus(), newDiff(), newSync(), newWait(), newHistory(), newRollback(), newSuspend(), newResume(), newApprove())
+	addGroup(root, "Operate", newRun(), newStore(), newVersion())
+	root.SetHelpCommandGroupID("Operate")
+	root.SetCompletionCommandGroupID("Operate")
+	root.AddCommand(newDemoWeb())
 	return root
+}
+
+// addGroup adds commands under a heading of the help.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title + ":"})
+	for _, c := range commands {
+		c.GroupID = title
+	}
+	root.AddCommand(commands...)
 }

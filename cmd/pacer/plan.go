@@ -34,8 +34,11 @@ func newPlan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan SOURCE | --config FILE",
 		Short: "Show what would change in Marathon",
-		Long:  sourceLong + severalLong,
-		Args:  atMostOneSource,
+		Example: `  pacer plan ./apps --marathon http://marathon:8080 --scope /shop
+  pacer plan https://git.example.com/team/repo.git//prod?ref=main --scope /shop -o markdown
+  pacer plan --config pacer.yaml --detailed-exitcode`,
+		Long: sourceLong + severalLong,
+		Args: atMostOneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
 				return runPlan(ctx, cmd, &o, args, output, detailed)

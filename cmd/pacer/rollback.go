@@ -15,6 +15,9 @@ func newRollback() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback SYNC [REVISION]",
 		Short: "Roll a sync back to an earlier revision, until it is released",
+		Example: `  pacer rollback shop                           # one revision back
+  pacer rollback shop 3f9c2a71 --reason 'checkout is broken'
+  pacer rollback shop --release`,
 		Long: "Without REVISION (or its prefix) and --back the sync goes one revision back, from the current one to the last\n" +
 			"earlier one with different definitions; repeated, it goes one further back. New revisions of the source are not\n" +
 			"followed, even after a restart of Pacer, until --release; pacer status shows it.\n\n" +

@@ -41,6 +41,8 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run --config FILE",
 		Short: "Run the controller: keep Marathon in sync with git",
+		Example: `  pacer run --config pacer.yaml
+  pacer run --config pacer.yaml --listen 127.0.0.1:9090 --log-level debug`,
 		Long: "The configuration is reloaded when its file changes and on SIGHUP; an invalid one leaves the\n" +
 			"previous one active. SIGTERM and SIGINT stop gracefully.\n\n" +
 			"A page that other machines can reach requires a token (web.tokens), and a ZooKeeper on other machines a\n" +

@@ -259,14 +259,15 @@ func (s *server) act(cmd *cobra.Command, sync, verb string, body any) error {
 }
 
 // newAction is a verb that asks the same of each named sync, and says why.
-func newAction(verb, short, long string) *cobra.Command {
+func newAction(verb, short, long, example string) *cobra.Command {
 	var s server
 	var reason string
 	cmd := &cobra.Command{
-		Use:   verb + " SYNC…",
-		Short: short,
-		Long:  long,
-		Args:  syncArgument(0, verb+" shop"),
+		Use:     verb + " SYNC…",
+		Short:   short,
+		Long:    long,
+		Example: example,
+		Args:    syncArgument(0, verb+" shop"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, name := range args {
 				if err := s.act(cmd, name, verb, map[string]any{"reason": reason}); err != nil {

@@ -21,6 +21,9 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [SYNC…]",
 		Short: "Show the state of syncs and their apps",
+		Example: `  pacer status
+  pacer status shop --server http://pacer:9090 --token-file ./token
+  pacer status -o json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			st, err := s.status(cmd.Context(), args)
 			if err != nil {

@@ -29,6 +29,8 @@ func newStore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store",
 		Short: "Inspect and migrate the stored state",
+		Example: `  pacer store show --config pacer.yaml
+  pacer store copy --config pacer.yaml --from file --to zookeeper`,
 		Long: "The state is stored in one of two places of the configuration: file, which is the folder stateDir, or zookeeper,\n" +
 			"which is the ensemble and the root under that key.",
 		Args: noArguments,
@@ -66,6 +68,8 @@ func newStoreShow() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show --config FILE [SYNC…]",
 		Short: "Show the stored state of each sync",
+		Example: `  pacer store show --config pacer.yaml
+  pacer store show --config pacer.yaml shop --in zookeeper -o json`,
 		Long: "It creates and changes nothing, even where the state cannot be parsed; a place that does not exist is an\n" +
 			"error. A folder is not shown while a Pacer uses it.",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -104,6 +108,8 @@ func newStoreCopy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "copy --config FILE --from PLACE --to PLACE",
 		Short: "Copy the stored state of all syncs from file to zookeeper, or back",
+		Example: `  pacer store copy --config pacer.yaml --from file --to zookeeper
+  pacer store copy --config pacer.yaml --from zookeeper --to file --force`,
 		Long: "Stop Pacer first: the copy is refused while one uses either place. The source of the copy is not changed. The copy is\n" +
 			"refused where the target already has a state, unless --force is set; then the states of the same\n" +
 			"syncs are replaced, and others are kept. Nothing is copied where one of the states cannot be read.",

@@ -65,8 +65,10 @@ func newValidate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate SOURCE",
 		Short: "Validate manifests offline",
-		Long:  sourceLong,
-		Args:  oneSource,
+		Example: `  pacer validate ./apps
+  pacer validate ./apps --scope /shop -o json`,
+		Long: sourceLong,
+		Args: oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
 				desired, err := o.read(ctx, cmd, args[0])
@@ -130,8 +132,10 @@ func newRender() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "render SOURCE",
 		Short: "Print the desired definitions in normal form",
-		Long:  sourceLong + "\n\nDefinitions with errors are omitted and reported on standard error; the exit code is then 1.",
-		Args:  oneSource,
+		Example: `  pacer render ./apps --scope /shop
+  pacer render ./apps --substitute ENV=prod -o json`,
+		Long: sourceLong + "\n\nDefinitions with errors are omitted and reported on standard error; the exit code is then 1.",
+		Args: oneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
 				desired, err := o.read(ctx, cmd, args[0])

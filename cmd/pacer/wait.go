@@ -22,6 +22,8 @@ func newWait() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "wait [SYNC…]",
 		Short: "Wait until syncs are synced and healthy",
+		Example: `  pacer wait shop
+  pacer wait shop --revision 3f9c2a71 --timeout 5m`,
 		Long: "Exit code 1 as soon as a change has failed or a manifest is broken, 3 after --timeout. After a push set\n" +
 			"--revision, because the revision before it may be synced already. A sync that is rolled back is checked\n" +
 			"at the revision that it is pinned to.",
