@@ -139,6 +139,9 @@ func (p *pass) keepRevision(ctx context.Context, end passEnd) {
 	if !cameAbout && !p.lacksContent() {
 		return
 	}
+	if cameAbout {
+		p.keepChange(ctx)
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	sum, err := p.archive(ctx)

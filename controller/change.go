@@ -59,6 +59,20 @@ func (p *pass) findChange(ctx context.Context) (wait func()) {
 	}
 }
 
+// keepChangeTimeout is how long a pass that changed nothing waits for who made a
+// change, to keep it with a revision.
+const keepChangeTimeout = time.Second
+
+// keepChange finds who made the change of a revision that is to be kept, if that is
+// not known yet.
+func (p *pass) keepChange(ctx context.Context) {
+	if p.change == nil {
+		ctx, cancel := context.WithTimeout(ctx, keepChangeTimeout)
+		defer cancel()
+		p.findChange(ctx)()
+	}
+}
+
 // takeChange takes over what is known without asking: what was kept with an earlier
 // revision, or found when the path had the same content. It returns that content;
 // empty: the source does not name it.

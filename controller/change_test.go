@@ -72,14 +72,16 @@ func TestHistoryNamesWhoMadeTheChange(t *testing.T) {
 	})
 }
 
-// Who made the change is kept with a revision that a rollback goes to, with git away.
+// Who made the change is kept with a revision that a rollback goes to, with git away,
+// also where there was nothing to change.
 func TestARollbackNamesWhoMadeTheChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, files("/shop/a", "v1"))
-		bob := sources.Commit{ID: "commit-of-bob", Author: "Bob", Subject: "Two of a"}
-		g.repo.commitBy(files("/shop/a", "v1"), bob, nil)
 		g.start()
 		after(time.Minute)
+		bob := sources.Commit{ID: "commit-of-bob", Author: "Bob", Subject: "Two of a"}
+		g.repo.commitBy(files("/shop/a", "v1"), bob, nil)
+		after(2 * testInterval)
 		g.repo.push(files("/shop/a", "v2"))
 		after(time.Minute)
 		g.stop()

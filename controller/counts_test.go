@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -101,6 +102,21 @@ func TestCountsBetweenPasses(t *testing.T) {
 			t.Errorf("scaled by hand: %+v", a.Instances)
 		}
 	})
+}
+
+// As soon as Marathon has taken a new count it is its target.
+func TestTheTargetOfARollout(t *testing.T) {
+	t.Parallel()
+	a := AppStatus{State: OutOfSync, Instances: Instances{Wanted: 3, Target: 1, Running: 1}, Counted: true}
+	to := &Instances{Wanted: 3, Target: 3}
+	showOutcome(&a, apply.Outcome{Action: plan.Scale, Began: time.Now()}, to)
+	if a.Counts() != "1 of 3 running (Marathon's target: 1)" {
+		t.Errorf("sent: %s", a.Counts())
+	}
+	showOutcome(&a, apply.Outcome{Action: plan.Scale, Began: time.Now(), Deployment: "d"}, to)
+	if a.Counts() != "1 of 3 running" {
+		t.Errorf("taken: %s", a.Counts())
+	}
 }
 
 // The count that a failed definition wants is git's, also when what ran well

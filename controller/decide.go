@@ -330,6 +330,9 @@ func showOutcome(a *AppStatus, o apply.Outcome, wanted *Instances) {
 		if o.Status != nil { // else the reason would say other counts than are shown beside it
 			a.Instances.Running, a.Instances.Healthy = o.Status.Running, o.Status.Healthy
 		}
+		if o.Deployment != "" && wanted != nil {
+			a.Instances.Target = wanted.Target
+		}
 		switch {
 		case o.Revert: // what git defines stays failed
 			if a.Condition = Failed; o.Reason == "" {

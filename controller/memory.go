@@ -290,7 +290,7 @@ func (p *pass) progress(k *keeper, o apply.Outcome) {
 		return // the next pass goes on with it
 	}
 	if o.Result == "" {
-		p.y.showApp(o.ID, func(a *AppStatus) { showOutcome(a, o, nil) })
+		p.y.showApp(o.ID, func(a *AppStatus) { showOutcome(a, o, p.wanted[o.ID]) })
 	} else {
 		p.y.showEnd(o.ID, func(a *AppStatus) { showOutcome(a, o, p.wanted[o.ID]) })
 		p.healed(o)
