@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/sources"
 )
 
 // How often a source that answers with an older revision is asked again, with a
@@ -150,7 +151,7 @@ func (w *watcher) hasShown(ctx context.Context, newest *store.Newest, term time.
 
 // rest is how long after a look the next one is due.
 func (w *watcher) rest(failures int) time.Duration {
-	interval := cmp.Or(w.source.Interval, DefaultInterval)
+	interval := cmp.Or(w.source.Interval, sources.DefaultInterval)
 	w.mu.Lock()
 	asking := w.asking != ""
 	w.mu.Unlock()

@@ -193,7 +193,7 @@ func (m *member) start() {
 	}
 	m.Controller, err = New(Options{
 		Log: log, Follow: !f.single, Peers: peers,
-		Sources:  map[string]Source{"git": {Source: m.way, Interval: DefaultInterval}},
+		Sources:  map[string]Source{"git": {Source: m.way, Interval: sources.DefaultInterval}},
 		Syncs:    []Sync{{Name: "shop", Source: "git", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn, Adopt: true}}},
 		Clusters: map[string]Cluster{"": {Marathon: client, Applier: apply.New(client, apply.Options{Log: log}), Events: eventsOf(client)}}, Store: f.store, Archive: f.archive,
 		Metrics: prometheus.NewRegistry(),

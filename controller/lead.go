@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -26,10 +27,6 @@ type term struct {
 	passes sync.WaitGroup
 }
 
-// DefaultRequestTimeout is how long a request to Marathon may take where the
-// options do not say so.
-const DefaultRequestTimeout = time.Minute
-
 // Lead lets passes write until ctx ends, and returns when none does any more. It
 // is for a controller with Options.Follow, and may be called once at a time.
 //
@@ -41,7 +38,7 @@ func (c *Controller) Lead(ctx context.Context) {
 	c.setTerm(t)
 	c.lookAll() // what was fetched before may be older than what was applied
 	// Not by the queue, which merges what is put off with what is sooner.
-	late := time.AfterFunc(cmp.Or(c.requestTimeout, DefaultRequestTimeout), func() { c.passAll(store.AskedByResync) })
+	late := time.AfterFunc(cmp.Or(c.requestTimeout, marathon.DefaultTimeout), func() { c.passAll(store.AskedByResync) })
 	hold := time.AfterFunc(holdAfter, func() { c.passUnfetched(nil) })
 	<-ctx.Done()
 	late.Stop()

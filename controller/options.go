@@ -52,7 +52,7 @@ func (again) Is(target error) bool { return target == apply.ErrSuperseded }
 type Source struct {
 	Source sources.Source
 	// Interval is how often the source is looked at, give or take a tenth;
-	// zero: DefaultInterval. Changed only makes it sooner.
+	// zero: sources.DefaultInterval. Changed only makes it sooner.
 	Interval time.Duration
 }
 
@@ -74,7 +74,6 @@ type Sync struct {
 
 // Defaults for what Options and Sync leave zero.
 const (
-	DefaultInterval      = 30 * time.Second
 	DefaultResync        = 30 * time.Second
 	DefaultProbeInterval = 10 * time.Second
 )
@@ -99,7 +98,7 @@ type Options struct {
 	// cannot read a source which that one can; nil: it never does.
 	Peers Peers
 	// RequestTimeout is how long a request to Marathon may take; zero:
-	// DefaultRequestTimeout. See Lead.
+	// marathon.DefaultTimeout. See Lead.
 	RequestTimeout time.Duration
 
 	// RestartNeeded are the keys of the configuration that are in force as they were

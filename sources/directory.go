@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// DefaultInterval is how often a source is polled where nothing else is said: a git
+// server, too.
+const DefaultInterval = 30 * time.Second
+
 // DirectoryOptions say which directory is a source, and how it is watched.
 type DirectoryOptions struct {
 	// Path of the directory. It may be a symlink; symlinks inside it are refused.
@@ -63,7 +67,7 @@ func NewDirectory(o DirectoryOptions) (*Directory, error) {
 			return nil, fmt.Errorf("directory %s: without %s: %w", o.Path, o.Exclude, err)
 		}
 	}
-	o.Poll = cmp.Or(o.Poll, 30*time.Second)
+	o.Poll = cmp.Or(o.Poll, DefaultInterval)
 	o.Debounce = cmp.Or(o.Debounce, 300*time.Millisecond)
 	o.Burst = cmp.Or(o.Burst, 5*time.Second)
 	o.Limits = o.Limits.withDefaults()

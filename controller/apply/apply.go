@@ -123,8 +123,7 @@ type Options struct {
 	// takes a Marathon about 4 s, well within what a standby waits. What runs
 	// already always goes alone, since an array locks all its apps together.
 	BatchSize int
-	// Deadline of one rollout where the request has none; zero: 10 min. The option
-	// of a sync has a default of its own, which is always given.
+	// Deadline of one rollout where the request has none; zero: DefaultDeadline.
 	Deadline time.Duration
 	// Settle is the settling time where the request has none: how long the tasks
 	// of a rollout must have stayed up for it to have converged; zero: 2 s where
@@ -145,10 +144,13 @@ type Options struct {
 	Log *slog.Logger // nil: nothing is logged
 }
 
+// DefaultDeadline is that of the option of a sync, too.
+const DefaultDeadline = 10 * time.Minute
+
 func (o Options) filled() Options {
 	o.MaxInFlight = cmp.Or(o.MaxInFlight, 20)
 	o.BatchSize = cmp.Or(o.BatchSize, 5000)
-	o.Deadline = cmp.Or(o.Deadline, 10*time.Minute)
+	o.Deadline = cmp.Or(o.Deadline, DefaultDeadline)
 	o.PollInterval = cmp.Or(o.PollInterval, time.Second)
 	o.ExplainAfter = cmp.Or(o.ExplainAfter, 5*time.Second)
 	o.Grace = cmp.Or(o.Grace, 10*time.Second)

@@ -20,6 +20,9 @@ import (
 	"github.com/pacer-gitops/pacer/clienttls"
 )
 
+// DefaultTimeout is how long a request may take where nothing else is said.
+const DefaultTimeout = time.Minute
+
 // Options are what a Client is made of. Only URLs is needed.
 type Options struct {
 	// URLs of the Marathons of one cluster: http://m1:8080. Any of them will
@@ -27,7 +30,7 @@ type Options struct {
 	URLs []string
 	Auth Auth
 	TLS  clienttls.Files
-	// Timeout of one request with its answer; zero: 60 s, since a write to a
+	// Timeout of one request with its answer; zero: DefaultTimeout, since a write to a
 	// Marathon of ten thousand apps takes seconds.
 	Timeout time.Duration
 	// DialTimeout of one connection; zero: 5 s. It bounds how long a dead
@@ -59,7 +62,7 @@ type Options struct {
 
 // filled is o with every default filled in.
 func (o Options) filled() Options {
-	o.Timeout = cmp.Or(o.Timeout, time.Minute)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.DialTimeout = cmp.Or(o.DialTimeout, 5*time.Second)
 	o.Silence = cmp.Or(o.Silence, 15*time.Second)
 	o.MaxBody = cmp.Or(o.MaxBody, 256<<20)
