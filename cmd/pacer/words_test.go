@@ -96,7 +96,6 @@ var toConvert = map[string]string{
 	"deploy/compose.yaml":       "to be converted",
 	"deploy/pacer.service":      "to be converted",
 	"README.md":                 "to be converted",
-	"docs/api.md":               "to be converted",
 	"docs/architecture.md":      "to be converted",
 	"docs/configuration.md":     "to be converted",
 	"docs/high-availability.md": "to be converted",
