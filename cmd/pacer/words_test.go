@@ -95,7 +95,6 @@ func around(text string, at []int) string {
 var toConvert = map[string]string{
 	"deploy/compose.yaml":   "to be converted",
 	"deploy/pacer.service":  "to be converted",
-	"README.md":             "to be converted",
 	"docs/architecture.md":  "to be converted",
 	"docs/configuration.md": "to be converted",
 	"docs/local.md":         "to be converted",
