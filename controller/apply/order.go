@@ -5,49 +5,26 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// dependencies are those among what is applied, pods too: Pacer waits for them,
-// Marathon does not. Deletes are ordered later, when their live definitions are
-// known.
-func dependencies(items []*item, groups map[string]*manifests.Group) *manifests.Dependencies {
-	d := &manifests.Dependencies{}
-	for id, g := range groups {
-		d.SetGroup(id, g.Dependencies)
-	}
-	for _, it := range items {
-		switch c := it.change; {
-		case c.Action == plan.Delete:
-		case c.Group != nil:
-			d.SetGroup(c.ID, c.Group.Dependencies)
-		case c.App != nil && !it.resumed:
-			d.SetApp(c.ID, c.App.Dependencies)
-		case c.Kind != manifests.KindGroup:
-			d.SetApp(c.ID, nil)
+// waits is what the items wait for. What is only watched waits for nothing, and is
+// waited for; deletes are ordered later, when their live definitions are known.
+func (r *run) waits() plan.Waits {
+	return plan.WaitsOf(func(yield func(*plan.Change) bool) {
+		for _, it := range r.items {
+			if !yield(&it.change) {
+				return
+			}
 		}
-	}
-	return d
+	}, r.req.Groups)
 }
 
-// link fills in what each item needs: what it depends on, and the group that it is
-// in where that group's own fields are changed.
-func link(items []*item, byID map[string]*item, d *manifests.Dependencies) {
-	for _, it := range items {
+// link fills in what each item needs.
+func (r *run) link(w plan.Waits) {
+	for _, it := range r.items {
 		if it.resumed || it.change.Action == plan.Delete {
 			continue
 		}
-		for g := manifests.ParentID(it.change.ID); g != "/"; g = manifests.ParentID(g) {
-			if up := byID[g]; up != nil && up.change.Kind == manifests.KindGroup {
-				it.needs = append(it.needs, up)
-			}
-		}
-		if it.change.Kind == manifests.KindGroup {
-			continue
-		}
-		for _, target := range d.Of(it.change.ID) {
-			for id := range d.On(target) {
-				if on := byID[id]; on != it {
-					it.needs = append(it.needs, on)
-				}
-			}
+		for id := range w.For(it.change.ID) {
+			it.needs = append(it.needs, r.byID[id])
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -147,9 +146,9 @@ func (r *run) prepare() {
 			r.resume(id, ro)
 		}
 	}
-	d := dependencies(r.items, r.req.Groups)
-	link(r.items, r.byID, d)
-	for id, cycle := range sorted(d.Cycles(slices.Sorted(maps.Keys(r.byID)))) {
+	waits := r.waits()
+	r.link(waits)
+	for id, cycle := range sorted(waits.Cycles()) {
 		if it := r.byID[id]; !it.resumed && it.phase != done {
 			r.finish(it, Failed, cycle.String())
 		}
@@ -468,6 +467,9 @@ func unfinished(it *item) bool { return it.phase != done }
 
 // heldBy says what keeps an item from ever beginning in this Apply.
 func heldBy(it *item) string {
+	if it.change.GoesAhead() {
+		return ""
+	}
 	for _, n := range it.needs {
 		if n.phase == done && n.outcome.Result != Applied {
 			return fmt.Sprintf("blocked by %s, which it depends on and which is %s: %s", n.id(), n.outcome.Result, n.outcome.Reason)

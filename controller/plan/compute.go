@@ -51,6 +51,7 @@ import (
 //	drift, and ReportDrift                                  x      x      x              an approval
 //	Prune is confirm                                                             x       an approval
 //	more deletes than MaxDeletes                                                 x       an approval
+//	what it depends on, or its group, has a blocked change  x      x      x              what lifts that
 //
 // Ids outside of the scope are never touched, whatever the inventory says.
 // Groups that the plan's deletes empty are deleted last.

@@ -25,7 +25,7 @@ func holdDependents(w *work, drafts []*draft) {
 	}
 	slices.SortStableFunc(ordered, func(a, b *draft) int { return cmp.Compare(depth[a], depth[b]) })
 	for _, d := range ordered { // what is held may hold others, which lie deeper
-		if d.App == nil || d.Action == Delete || d.Revert || d.Drift || d.Blocked != nil {
+		if d.App == nil && d.Pod == nil || d.Action == Delete || d.GoesAhead() || d.Blocked != nil {
 			continue
 		}
 		if on, why := w.downBelow(d.ID, dependencies.Of(d.ID), down); on != "" {

@@ -32,6 +32,7 @@ var policies = []policy{
 	unlessApproved(holdDrift),
 	unlessApproved(holdPruneConfirm),
 	holdMaxDeletes,
+	holdWaiting,
 }
 
 // each makes a policy of a function that says why one change is held back, or
