@@ -260,7 +260,7 @@ func TestAFightIsBackedOffAndTold(t *testing.T) {
 		if n := g.world.writes("/shop/a") - began; n < 6 || n > 9 {
 			t.Errorf("%d writes in 5 min of fighting, want about 8: after 2, 4, 8 … 256 s", n)
 		}
-		if a := g.app("/shop/a"); a.Condition != Blocked || !strings.Contains(a.Reason, "drift conflict: reverted") {
+		if a := g.app("/shop/a"); a.Condition != Blocked || !strings.Contains(a.Reason, "drift conflict: healed") {
 			t.Errorf("shown as %+v", a)
 		}
 		if b := g.app("/shop/b"); b.State != Synced || g.world.writes("/shop/b") != 1 {

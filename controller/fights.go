@@ -67,9 +67,9 @@ func (p *pass) holdFights() {
 func (f fight) words(c *plan.Change) string {
 	again := f.last.Add(f.backoff()).UTC().Format(time.TimeOnly)
 	if f.healed < stubborn {
-		return fmt.Sprintf("changed again right after a revert; next revert at %s UTC", again)
+		return fmt.Sprintf("changed again right after it was healed; healed again at %s UTC", again)
 	}
-	return fmt.Sprintf("drift conflict: reverted %d times since %s UTC, and another client keeps changing it (%s); next revert at %s UTC: "+
+	return fmt.Sprintf("drift conflict: healed %d times since %s UTC, and another client keeps changing it (%s); healed again at %s UTC: "+
 		"stop that client, or exclude the field with ignore or instances of this sync",
 		f.healed, f.since.UTC().Format(time.DateTime), c.Reason, again)
 }

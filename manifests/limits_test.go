@@ -178,7 +178,7 @@ func TestReferenceTellsLimits(t *testing.T) {
 			l.FileBytes>>20, l.Depth, thousands(l.Values), thousands(l.Definitions), thousands(maxPath)),
 		fmt.Sprintf("one YAML file | %s documents, %d lines that begin with `%%`, %s values that YAML readers may differ on", thousands(l.Documents), maxDirectives, thousands(maxReadTwice)),
 		fmt.Sprintf("an id, a key | %s bytes; an id %d groups deep", thousands(max(maxID, maxKey)), maxSegments),
-		fmt.Sprintf("what is put in for `${…}` in a file | %d MiB; %d MiB", 2*l.FileBytes>>20, l.FileBytes>>20),
+		fmt.Sprintf("the values substituted for `${…}` in a file | %d MiB; %d MiB", 2*l.FileBytes>>20, l.FileBytes>>20),
 		fmt.Sprintf("a regular expression in a constraint | %s bytes; what is beyond %d KiB of them in a file", thousands(maxRegexp), maxParsedRegexps>>10),
 		fmt.Sprintf("one list or object in a definition | %s members", thousands(maxMembers)),
 		fmt.Sprintf("%s manifests, %d MiB, folders %d deep, %s apps, pods and groups, %d,%s keys and values, of which each %d bytes", thousands(l.Files), l.TotalBytes>>20, maxFolders, thousands(l.TotalDefinitions), l.TotalValues/1_000_000, thousands(l.TotalValues%1_000_000), bytesOfValue),

@@ -18,12 +18,12 @@ func TestDocumentedLimits(t *testing.T) {
 	l := Limits{}.withDefaults()
 	for _, line := range []string{
 		fmt.Sprintf("a file that is read | %d MiB;", l.FileBytes>>20),
-		fmt.Sprintf("files and folders of a snapshot | %s, %d deep; %d bytes a name; %d MiB read of files, %d MiB of folders |", thousands(l.Files), l.Depth, maxName, l.TotalBytes>>20, maxFolders>>20),
+		fmt.Sprintf("files and folders of a snapshot | %s, %d deep; %d bytes per name; %d MiB of files, %d MiB of folders |", thousands(l.Files), l.Depth, maxName, l.TotalBytes>>20, maxFolders>>20),
 		fmt.Sprintf("a pack on the wire | %d GiB, %s objects |", l.FetchBytes>>30, thousands(l.Objects)),
-		fmt.Sprintf("with all that its deltas make | %d GiB,", l.InflatedBytes>>30),
-		fmt.Sprintf("builds on | %d MiB |", l.ObjectBytes>>20),
-		fmt.Sprintf("deltas that build on each other | %s, which make %d MiB |", thousands(gitpack.MaxDepth), gitpack.MaxChain>>20),
-		fmt.Sprintf("a name of a branch | %d bytes;", maxShown),
+		fmt.Sprintf("including the results of its deltas | %d GiB,", l.InflatedBytes>>30),
+		fmt.Sprintf("a base of a file that is read | %d MiB |", l.ObjectBytes>>20),
+		fmt.Sprintf("a chain of deltas | %s, which expand to %d MiB |", thousands(gitpack.MaxDepth), gitpack.MaxChain>>20),
+		fmt.Sprintf("a branch name | %d bytes;", maxShown),
 		fmt.Sprintf("an operation on a git server | 2 min; %.0f s without a byte", maxStall.Seconds()),
 	} {
 		if !strings.Contains(string(content), line) {

@@ -142,7 +142,7 @@ type Sync struct {
 	Prune      plan.Prune        `yaml:"prune" flag:"prune" env:"PACER_PRUNE" jsonschema:"enum=off,enum=confirm,enum=on,default=confirm" jsonschema_description:"what happens to apps that this sync applied and git no longer defines: kept (off), deleted after approval (confirm), deleted (on)"`
 	Exclusive  bool              `yaml:"exclusive" flag:"exclusive" env:"PACER_EXCLUSIVE" jsonschema:"default=false" jsonschema_description:"the scope contains only what git defines: apps that this sync never applied are deleted too, subject to prune and maxDeletes; requires a scope narrower than / and prune on or confirm"`
 	MaxDeletes MaxDeletes        `yaml:"maxDeletes" jsonschema_description:"limit of deletions per reconciliation; more require approval"`
-	Drift      string            `yaml:"drift" jsonschema:"enum=heal,enum=report,default=heal" jsonschema_description:"what happens to drift: it is reverted (heal) or only reported (report)"`
+	Drift      string            `yaml:"drift" jsonschema:"enum=heal,enum=report,default=heal" jsonschema_description:"what happens to drift: it is healed (heal) or only reported (report)"`
 	Adopt      bool              `yaml:"adopt" jsonschema:"default=false" jsonschema_description:"change apps that already exist in Marathon and differ from their manifest"`
 	Instances  Instances         `yaml:"instances" jsonschema:"default=git" jsonschema_description:"owner of the instance count: git, live (an autoscaler), or {min, max}"`
 	Ignore     []Ignore          `yaml:"ignore" jsonschema_description:"fields that are neither compared nor changed"`

@@ -66,7 +66,7 @@ func TestEveryKeyIsReloadedOrNeedsARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sentence := "`" + strings.Join(RestartKeys(), "`, `") + "` are taken up at the next start only"; !strings.Contains(string(doc), sentence) {
+	if sentence := "`" + strings.Join(RestartKeys(), "`, `") + "` need a restart"; !strings.Contains(string(doc), sentence) {
 		t.Errorf("docs/configuration.md does not say: %s", sentence)
 	}
 }

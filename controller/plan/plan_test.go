@@ -236,10 +236,10 @@ func TestTruthTable(t *testing.T) {
 
 		{"drift of a definition, reported", world{git: withWeb, live: withThree, owned: []string{"/shop/web"}, policy: Policy{ReportDrift: true}, change: func(in *Input) {
 			in.Inventory["/shop/web"] = Owned{Kind: manifests.KindApp, Revision: "r1", Hash: hash(web)}
-		}}, []string{"scale /shop/web blocked: drift is only reported: run pacer approve to revert it, or set drift: heal"}},
+		}}, []string{"scale /shop/web blocked: drift is only reported: run pacer approve to heal it, or set drift: heal"}},
 		{"drift at a revision, reported", world{git: withWeb, live: keep, owned: []string{"/shop/web"}, policy: Policy{ReportDrift: true}, change: func(in *Input) {
 			in.Inventory["/shop/web"] = Owned{Kind: manifests.KindApp, Revision: "r2"}
-		}}, []string{"create /shop/web blocked: drift is only reported: run pacer approve to revert it, or set drift: heal"}},
+		}}, []string{"create /shop/web blocked: drift is only reported: run pacer approve to heal it, or set drift: heal"}},
 		{"a new definition is no drift", world{git: withThree, live: withWeb, owned: []string{"/shop/web"}, policy: Policy{ReportDrift: true}, change: func(in *Input) {
 			in.Inventory["/shop/web"] = Owned{Kind: manifests.KindApp, Revision: "r1", Hash: hash(web)}
 		}}, []string{"scale /shop/web"}},

@@ -159,7 +159,7 @@ func holdDrift(w *work, d *draft) string {
 	if !w.in.Policy.ReportDrift || !d.Drift {
 		return ""
 	}
-	return "drift is only reported: run pacer approve to revert it, or set drift: heal"
+	return "drift is only reported: run pacer approve to heal it, or set drift: heal"
 }
 
 // intoGit says how a delete is averted.
