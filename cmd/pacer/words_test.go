@@ -97,8 +97,6 @@ var toConvert = map[string]string{
 	"deploy/pacer.service": "to be converted",
 	"docs/architecture.md": "to be converted",
 	"docs/local.md":        "to be converted",
-	"docs/marathon.md":     "to be converted",
-	"docs/metrics.md":      "to be converted",
 	"docs/performance.md":  "to be converted",
 	"docs/tour.md":         "to be converted",
 }
