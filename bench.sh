@@ -21,19 +21,19 @@ AtRest|requests|0|steady state: requests in 40 s, without the stream and GET /pi
 AtRest|pings|8|steady state: GET /ping in 40 s
 AtRest|cpu-percent|1|steady state: percent of a core
 AtRest|resident-MB|200|steady state: MB resident
-ByHand|put-p50-ms|100|scaled by hand, the repairing PUT leaves: median, ms
-ByHand|put-p99-ms|100|scaled by hand, the repairing PUT leaves: 99th percentile, ms
-Webhook|put-p50-ms|300|webhook for one file of all, the PUT leaves: median, ms
-Webhook|put-p99-ms|300|webhook for one file of all, the PUT leaves: 99th percentile, ms
+ByHand|put-p50-ms|100|scaled by hand, until the healing PUT: median, ms
+ByHand|put-p99-ms|100|scaled by hand, until the healing PUT: 99th percentile, ms
+Webhook|put-p50-ms|300|webhook for one file of all, until the PUT: median, ms
+Webhook|put-p99-ms|300|webhook for one file of all, until the PUT: 99th percentile, ms
 Burst|lists|1|burst of 5,000 events in 10 s: full lists
-Burst|pass-max-ms|1000|burst of 5,000 events in 10 s: longest pass, ms
+Burst|pass-max-ms|1000|burst of 5,000 events in 10 s: longest reconciliation, ms
 Burst|more-MB|20|burst of 5,000 events in 10 s: MB more than before
 Plan|plan-p50-ms|least-p50-ms*2|pacer plan cold, no change: median, ms (goal: 2 x list and files)
 Plan|plan-p99-ms|least-p99-ms*2|pacer plan cold, no change: 99th percentile, ms
-Restore|restore-p50-ms|least-p50-ms*1.5|restore into an empty Marathon, till all run: median, ms (goal: 1.5 x one array)
-Restore|restore-p99-ms|least-p99-ms*1.5|restore into an empty Marathon, till all run: 99th percentile, ms
-Restore|command-p50-ms|least-p50-ms*1.5+5000|pacer apply of it till it ends: median, ms (goal: the same + the settling time)
-Restore|command-p99-ms|least-p99-ms*1.5+5000|pacer apply of it till it ends: 99th percentile, ms
+Restore|restore-p50-ms|least-p50-ms*1.5|restore into an empty Marathon, until all run: median, ms (goal: 1.5 x one array)
+Restore|restore-p99-ms|least-p99-ms*1.5|restore into an empty Marathon, until all run: 99th percentile, ms
+Restore|command-p50-ms|least-p50-ms*1.5+5000|pacer apply of it until it ends: median, ms (goal: the same + the settling time)
+Restore|command-p99-ms|least-p99-ms*1.5+5000|pacer apply of it until it ends: 99th percentile, ms
 ManySyncs/well|put-p50-ms|100|100 syncs of 100 apps, scaled by hand: median, ms
 ManySyncs/well|put-p99-ms|100|100 syncs of 100 apps, scaled by hand: 99th percentile, ms
 ManySyncs/broken|put-p50-ms|ManySyncs/well:put-p50-ms*1.2|the same, one sync broken: median, ms (goal: unchanged)
