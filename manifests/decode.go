@@ -475,7 +475,8 @@ func (d *decoder) notObject(n *node, s *shape, path string) {
 		}
 	}
 	if !complained {
-		d.mistake(path, "%s is %s: write an object; Marathon would read it as an empty one", last(path), s.show(n))
+		d.note(Violation{Path: path, Read: &Reading{Path: path}},
+			"%s is %s: write an object; Marathon would read it as an empty one", last(path), s.show(n))
 	}
 }
 

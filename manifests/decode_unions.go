@@ -95,7 +95,7 @@ func (d *decoder) command(n *node, s *shape, path string, to reflect.Value) {
 	shell, argv := n.has("shell"), n.has("argv")
 	switch {
 	case shell && argv:
-		d.mistake(path, "%s has both shell and argv: write one of them", last(path))
+		d.mistake(path+"/argv", "%s has both shell and argv: write one of them", last(path))
 	case !shell && !argv:
 		d.refuse(path+"/argv", d.undefined("argv", n), "%s has neither shell nor argv: write one of them", last(path))
 	}
@@ -218,9 +218,14 @@ func (d *decoder) options(external *node, path string) {
 func (d *decoder) podVolume(n *node, s *shape, path string, to reflect.Value) {
 	inner := d.inner()
 	inner.object(n, s, path, to)
+	ephemeral := map[string]any{}
+	if name := n.last("name"); name != nil {
+		ephemeral["name"] = name.tree()
+	}
 	for i := range inner.found {
 		if found := &inner.found[i]; found.Status != 0 && found.Path != path+"/name" {
 			found.Message += "; Marathon would take the volume as an ephemeral one"
+			found.Read = &Reading{path, ephemeral}
 		}
 	}
 	inner.unanswer(func(v Violation) bool { return v.Path != path+"/name" })

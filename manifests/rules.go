@@ -9,6 +9,15 @@ type Violation struct {
 	Status  int    // what Marathon answers: 422, 400 or 500; 0 where it takes it in silence
 	Answer  string // Marathon's own words, for the local Marathon
 	More    int    // how many violations this one stands for that are not listed; 0: it is one
+	// Read is what Marathon reads where it takes a value of another shape in silence;
+	// nil: it ignores what is at Path.
+	Read *Reading
+}
+
+// Reading is decoded JSON that Marathon reads in the place of a value.
+type Reading struct {
+	Path  string // of the value
+	Value map[string]any
 }
 
 // Effect is what putting one definition over another does to the tasks.

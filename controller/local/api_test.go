@@ -44,6 +44,88 @@ func TestAppsAreFiltered(t *testing.T) {
 	r.call(422, "GET", "/v2/apps?label=env%20inn%20(a", "")
 }
 
+// TestWhatIsTakenInSilence: where Marathon reads a value of another shape as an empty
+// object, or as less than is there, it takes it, also in a list, by every door.
+// Source: its readers, which are made from its RAML types and read objects member by
+// member.
+func TestWhatIsTakenInSilence(t *testing.T) {
+	const docker = `"container":{"type":"DOCKER","docker":{"image":"i"},"portMappings":[%s]},"networks":[{"mode":"container/bridge"}]`
+	taken := func(app string) func(odd, plain string) [2]string {
+		return func(odd, plain string) [2]string {
+			return [2]string{fmt.Sprintf(app, odd), fmt.Sprintf(app, plain)}
+		}
+	}
+	for name, bodies := range map[string][2]string{
+		"a port definition":        taken(`"cmd":"sleep 1","portDefinitions":[%s]`)(`{"port":0,"name":"a"},"x"`, `{"port":0,"name":"a"},{}`),
+		"null in a list":           taken(`"cmd":"sleep 1","portDefinitions":[%s]`)(`null`, `{}`),
+		"a list in a list":         taken(docker)(`[],{"containerPort":80}`, `{},{"containerPort":80}`),
+		"a health check":           taken(`"cmd":"sleep 1","healthChecks":[%s]`)(`7`, `{}`),
+		"a readiness check":        taken(`"cmd":"sleep 1","portDefinitions":[{"port":0,"name":"http-api"}],"readinessChecks":[%s]`)(`true`, `{}`),
+		"several":                  taken(`"cmd":"sleep 1","portDefinitions":[%s]`)(`"x",1,{"nme":"b"}`, `{},{},{}`),
+		"a field nobody knows":     taken(docker)(`{"containerPort":80,"hostprot":1}`, `{"containerPort":80}`),
+		"what is in no list":       taken(`"cmd":"sleep 1","unreachableStrategy":%s`)(`[]`, `{}`),
+		"a command in two forms":   taken(`"cmd":"sleep 1","check":{"exec":{"command":%s}}`)(`{"shell":"true","argv":["false"]}`, `{"shell":"true"}`),
+		"discovery":                taken(`"cmd":"sleep 1","ipAddress":{"networkName":"n","discovery":%s}`)(`"x"`, `{}`),
+		"fields beside each other": taken(`"cmd":"sleep 1","healthChecks":[%s]`)(`"x",{"protocl":"TCP"}`, `{},{}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			seen := func(id string) string {
+				a := r.app(id)
+				for _, key := range []string{"id", "version", "versionInfo", "deployments", "tasks", "tasksStaged", "tasksRunning", "tasksHealthy", "tasksUnhealthy", "tasksStats"} {
+					delete(a, key)
+				}
+				text, err := json.Marshal(a)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return regexp.MustCompile(`"(port|servicePort)":1\d{4}`).ReplaceAllString(string(text), `"$1":0`)
+			}
+			for i, body := range bodies {
+				put := func(want int, method, path, id string) {
+					t.Helper()
+					text := fmt.Sprintf(`{"id":%q,"instances":0,%s}`, id, body)
+					switch path {
+					case "/v2/apps":
+						if method == http.MethodPut {
+							text = `[{"id":"/first","cmd":"sleep 1","instances":0},` + text + `]`
+						}
+					case "/v2/groups":
+						text = fmt.Sprintf(`{"id":"/group%d","apps":[%s]}`, i, text)
+					}
+					r.call(want, method, path, text)
+				}
+				put(201, http.MethodPost, "/v2/apps", fmt.Sprintf("/post%d", i))
+				put(200, http.MethodPut, "/v2/apps", fmt.Sprintf("/array%d", i))
+				put(201, http.MethodPut, fmt.Sprintf("/v2/apps/single%d", i), fmt.Sprintf("/single%d", i))
+				put(200, http.MethodPut, fmt.Sprintf("/v2/apps/single%d", i), fmt.Sprintf("/single%d", i))
+				put(201, http.MethodPost, "/v2/groups", fmt.Sprintf("/group%d/app", i))
+			}
+			for _, id := range []string{"/post%d", "/array%d", "/single%d", "/group%d/app"} {
+				if odd, plain := seen(fmt.Sprintf(id, 0)), seen(fmt.Sprintf(id, 1)); odd != plain {
+					t.Errorf("%s is read as\n%s\nwant\n%s", fmt.Sprintf(id, 0), odd, plain)
+				}
+			}
+		})
+	}
+}
+
+// TestAPodVolumeOfNoKind is one that lasts as long as the pod.
+func TestAPodVolumeOfNoKind(t *testing.T) {
+	r := newRig(t)
+	const pod = `{"id":"/p%d","scaling":{"kind":"fixed","instances":0},"volumes":[%s],"containers":[{"name":"c","resources":{"cpus":0.1,"mem":32},
+		"exec":{"command":{"shell":"sleep 1"}},"volumeMounts":[{"name":"v","mountPath":"v"}]}]}`
+	for i, volume := range []string{`{"name":"v","persistent":{"size":"x"}}`, `{"name":"v","host":7}`, `{"name":"v"}`} {
+		r.call(201, "POST", "/v2/pods", fmt.Sprintf(pod, i, volume))
+		if got := fmt.Sprint(r.call(200, "GET", fmt.Sprintf("/v2/pods/p%d", i), "")["volumes"]); got != "[map[name:v]]" {
+			t.Errorf("%s is read as %s", volume, got)
+		}
+	}
+	for i, volume := range []string{`{"persistent":{"size":"x"}}`, `7`, `{"name":[],"host":7}`} { // without the name that each has
+		r.call(422, "POST", "/v2/pods", fmt.Sprintf(pod, 9+i, volume))
+	}
+}
+
 func TestGroupUpdatesReplaceWhatTheyName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

@@ -2,8 +2,9 @@ package api
 
 import (
 	"encoding/json"
-	"fmt"
+	"maps"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,40 +47,62 @@ func decode[T any](tree any, prefix string, read func(any) (*T, []manifests.Viol
 	return nil, state.InvalidJSON(d)
 }
 
-// without cuts the places of Pacer's own violations out of a tree, since Marathon
-// ignores them; it reports whether it cut anything.
+// without makes of a tree what Marathon reads of it where Pacer has rules of its own:
+// what Marathon ignores is cut out, and what it reads as something else is that. It
+// reports whether it changed anything.
 func without(tree any, vs []manifests.Violation) bool {
-	cut := false
+	changed := false
 	for _, v := range vs {
-		if v.Status == 0 && !v.Warning && cutPath(tree, v.Path) {
-			cut = true
+		switch {
+		case v.Status != 0 || v.Warning:
+		case v.Read != nil:
+			object := maps.Clone(v.Read.Value)
+			if object == nil {
+				object = map[string]any{}
+			}
+			changed = replaceAt(tree, v.Read.Path, object) || changed
+		default:
+			changed = replaceAt(tree, v.Path, nil) || changed
 		}
 	}
-	return cut
+	return changed
 }
 
-// cutPath deletes the member at a path in Marathon's notation: /a(0)/b.
-func cutPath(tree any, path string) bool {
+// replaceAt puts an object at a path in Marathon's notation, /a(0)/b, in the place of
+// the value that is there; nil: it deletes that, unless it is in a list. It reports
+// whether it did.
+func replaceAt(tree any, path string, object map[string]any) bool {
 	parts := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	for i, part := range parts {
 		name, index, indexed := strings.Cut(strings.TrimSuffix(part, ")"), "(")
-		object, ok := tree.(map[string]any)
+		above, ok := tree.(map[string]any)
 		if !ok {
 			return false
 		}
-		if i == len(parts)-1 && !indexed {
-			_, there := object[name]
-			delete(object, name)
-			return there
-		}
-		tree = object[name]
-		if indexed {
-			list, ok := tree.([]any)
-			var n int
-			if _, err := fmt.Sscanf(index, "%d", &n); err != nil || !ok || n < 0 || n >= len(list) {
+		value, there := above[name]
+		last := i == len(parts)-1
+		switch {
+		case !there:
+			return false
+		case indexed:
+			list, ok := value.([]any)
+			n, err := strconv.Atoi(index)
+			if err != nil || !ok || n < 0 || n >= len(list) || last && object == nil {
 				return false
 			}
+			if last {
+				list[n] = object
+				return true
+			}
 			tree = list[n]
+		case !last:
+			tree = value
+		case object == nil:
+			delete(above, name)
+			return true
+		default:
+			above[name] = object
+			return true
 		}
 	}
 	return false

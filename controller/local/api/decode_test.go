@@ -30,11 +30,13 @@ func FuzzSelector(f *testing.F) {
 	})
 }
 
-func FuzzCutPath(f *testing.F) {
+func FuzzReplaceAt(f *testing.F) {
 	for _, seed := range []string{"/a", "/a(0)/b", "/a(9)/b", "a(x", "", "/", "/a(-1)/b"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(_ *testing.T, path string) {
-		cutPath(map[string]any{"a": []any{map[string]any{"b": 1}}}, path)
+		for _, object := range []map[string]any{nil, {}} {
+			replaceAt(map[string]any{"a": []any{map[string]any{"b": 1}}}, path, object)
+		}
 	})
 }
