@@ -104,7 +104,7 @@ func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) App
 	if a.Health = given(a.Health, a, stopped); stopped && a.Condition == InRollout && a.Health != HealthProgressing {
 		a.Condition = "" // Marathon has brought it to its end, and Pacer watches nothing
 	}
-	a.Instances.Wanted, a.Counted = p.wantedOf(item, change, a.Instances)
+	a.Instances.Desired, a.Counted = p.wantedOf(item, change, a.Instances)
 	if change != nil {
 		a.Action, a.Approvable = change.Action, change.Blocked != nil && change.Approvable
 	}
@@ -141,13 +141,13 @@ func (p *pass) fares(item *manifests.Item) (Health, Instances, string) {
 func (p *pass) wantedOf(item *manifests.Item, change *plan.Change, live Instances) (n int, gits bool) {
 	switch {
 	case item.App == nil && item.Pod == nil:
-		return live.Wanted, false
+		return live.Desired, false
 	case p.y.spec.Policy.OwnsCount(item.ID):
-		return wants(item).Wanted, true
+		return wants(item).Desired, true
 	case change != nil && !change.Revert && p.wanted[item.ID] != nil:
 		return p.wanted[item.ID].Target, false
 	}
-	return live.Wanted, false
+	return live.Desired, false
 }
 
 // wants counts what a definition asks for.
@@ -156,11 +156,11 @@ func wants(item *manifests.Item) Instances {
 	if item.Kind == manifests.KindPod {
 		n, checked = item.Pod.Count(), podChecked(item.Pod)
 	}
-	return Instances{Wanted: n, Target: n, Checked: checked}
+	return Instances{Desired: n, Target: n, Checked: checked}
 }
 
 func counts(s marathon.Status, target int) Instances {
-	return Instances{Wanted: target, Target: target, Running: s.Running, Healthy: s.Healthy}
+	return Instances{Desired: target, Target: target, Running: s.Running, Healthy: s.Healthy}
 }
 
 func podChecked(d *manifests.Pod) bool {

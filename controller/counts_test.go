@@ -98,7 +98,7 @@ func TestCountsBetweenPasses(t *testing.T) {
 		defer g.stop()
 		g.world.scale("/shop/a", 3)
 		after(2 * liveInterval) // the pass waits for c: only what is shown is read
-		if a := g.app("/shop/a"); a.Instances != (Instances{Wanted: 5, Target: 3, Running: 3, Healthy: 3}) {
+		if a := g.app("/shop/a"); a.Instances != (Instances{Desired: 5, Target: 3, Running: 3, Healthy: 3}) {
 			t.Errorf("scaled by hand: %+v", a.Instances)
 		}
 	})
@@ -107,8 +107,8 @@ func TestCountsBetweenPasses(t *testing.T) {
 // As soon as Marathon has taken a new count it is its target.
 func TestTheTargetOfARollout(t *testing.T) {
 	t.Parallel()
-	a := AppStatus{State: OutOfSync, Instances: Instances{Wanted: 3, Target: 1, Running: 1}, Counted: true}
-	to := &Instances{Wanted: 3, Target: 3}
+	a := AppStatus{State: OutOfSync, Instances: Instances{Desired: 3, Target: 1, Running: 1}, Counted: true}
+	to := &Instances{Desired: 3, Target: 3}
 	showOutcome(&a, apply.Outcome{Action: plan.Scale, Began: time.Now()}, to)
 	if a.Counts() != "1 of 3 running (Marathon's target: 1)" {
 		t.Errorf("sent: %s", a.Counts())

@@ -37,7 +37,7 @@ func TestACrashLoopInARolloutIsToldWithItsRestarts(t *testing.T) {
 			}
 			if m := said.FindStringSubmatch(loop.Reason); m != nil {
 				counts[m[1]] = true
-				if want := fmt.Sprintf("%d of %d", loop.Instances.Running, loop.Instances.Wanted); m[1]+" of "+m[2] != want {
+				if want := fmt.Sprintf("%d of %d", loop.Instances.Running, loop.Instances.Desired); m[1]+" of "+m[2] != want {
 					t.Fatalf("%s is shown beside %q", want, loop.Reason)
 				}
 			}

@@ -160,7 +160,7 @@ func TestAPassThatBeganChangesIsProgressing(t *testing.T) {
 		defer g.stop()
 		after(4 * testResync)
 		passes := func(result PassResult) float64 {
-			return testutil.ToFloat64(g.metrics.passes.WithLabelValues("shop", string(result)))
+			return testutil.ToFloat64(g.metrics.reconciled.WithLabelValues("shop", string(result)))
 		}
 		if y := g.sync("shop"); y.Last == nil || y.Last.Result != PassProgressing || len(y.History) != 0 {
 			t.Errorf("last pass %+v, history %+v: want a progressing one, and nothing that has ended", y.Last, y.History)

@@ -120,12 +120,12 @@ func (y *syncer) refresh(state marathon.State, began time.Time) {
 		if y.ended[a.ID].After(began) {
 			continue
 		}
-		wanted := a.Instances.Wanted
+		wanted := a.Instances.Desired
 		var reason string
 		a.Health, a.Instances, reason = y.cluster.fares(state, a.ID, a.Kind, time.Now())
 		a.Health = given(a.Health, *a, y.view.Suspended)
 		if a.Counted || a.Health == HealthMissing {
-			a.Instances.Wanted = wanted
+			a.Instances.Desired = wanted
 		}
 		switch {
 		case a.State == Synced && a.Condition == "":
@@ -203,7 +203,7 @@ func converged(a *AppStatus, to *Instances) {
 		i.Target, i.Checked = to.Target, to.Checked
 	}
 	if !a.Counted {
-		i.Wanted = i.Target
+		i.Desired = i.Target
 	}
 	i.Running, i.Healthy = i.Target, 0
 	if i.Checked {

@@ -21,7 +21,7 @@ func TestCountsFollowWhileAPassWaits(t *testing.T) {
 		if y := g.sync("shop"); !y.Running || y.Last != nil {
 			t.Fatalf("the pass does not hang: %+v", y)
 		}
-		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || a.Health != HealthHealthy || a.Instances != (Instances{Wanted: 1, Target: 1, Running: 1}) {
+		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || a.Health != HealthHealthy || a.Instances != (Instances{Desired: 1, Target: 1, Running: 1}) {
 			t.Errorf("a has come up and is shown as %+v", a)
 		}
 		if why := g.Status().NotReady(); len(why) > 0 {
@@ -101,7 +101,7 @@ func TestOlderReadingsAreNotShown(t *testing.T) {
 	t.Parallel()
 	y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}), &cluster{})
 	began := time.Now()
-	shown := Instances{Wanted: 2, Target: 2, Running: 2}
+	shown := Instances{Desired: 2, Target: 2, Running: 2}
 	empty := marathon.State{}
 	for i, test := range []struct {
 		read, ended time.Time
@@ -115,7 +115,7 @@ func TestOlderReadingsAreNotShown(t *testing.T) {
 			y.showApps([]AppStatus{{ID: "/shop/a", Kind: "app", State: Synced, Health: HealthHealthy, Instances: shown}}, test.read)
 			y.ended["/shop/a"] = test.ended
 			y.refresh(empty, began)
-			if a := y.status().Apps[0]; a.Health != test.want || a.Instances.Wanted != 2 {
+			if a := y.status().Apps[0]; a.Health != test.want || a.Instances.Desired != 2 {
 				t.Errorf("shown as %+v, want %s of 2", a, test.want)
 			}
 		})

@@ -10,25 +10,44 @@ import (
 // metrics is all that the controller measures. The names stand here and in
 // docs/metrics.md only, and a test compares the two.
 type metrics struct {
-	passes       *prometheus.CounterVec
+	reconciled   *prometheus.CounterVec
 	seconds      *prometheus.HistogramVec
+	former       former
 	changes      *prometheus.CounterVec
 	sourceErrors *prometheus.CounterVec
 	stream       prometheus.Gauge
 	states       []prometheus.Collector
 }
 
+// former are the names that metrics had in the release before: measured for one
+// release more, so that dashboards can follow.
+type former struct {
+	passes  *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+}
+
+// durations are the buckets of a reconciliation, in seconds.
+var durations = []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900}
+
 // newMetrics registers what is measured. Syncs lists the syncs of whose status
 // gauges are made.
 func newMetrics(r prometheus.Registerer, syncs func() []*syncer) (*metrics, error) {
 	m := &metrics{
-		passes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pacer_sync_passes_total", Help: "Reconciliations that ended, by result.",
+		reconciled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pacer_sync_reconciliations_total", Help: "Reconciliations that ended, by result.",
 		}, []string{"sync", "result"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pacer_sync_pass_seconds", Help: "Duration of reconciliations, including waiting for rollouts.",
-			Buckets: []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900},
+			Name: "pacer_sync_reconciliation_seconds", Help: "Duration of reconciliations, including waiting for rollouts.",
+			Buckets: durations,
 		}, []string{"sync"}),
+		former: former{
+			passes: prometheus.NewCounterVec(prometheus.CounterOpts{
+				Name: "pacer_sync_passes_total", Help: "Deprecated: the former name of pacer_sync_reconciliations_total.",
+			}, []string{"sync", "result"}),
+			seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+				Name: "pacer_sync_pass_seconds", Help: "Deprecated: the former name of pacer_sync_reconciliation_seconds.", Buckets: durations,
+			}, []string{"sync"}),
+		},
 		changes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pacer_changes_total", Help: "Changes that ended, by action and result.",
 		}, []string{"sync", "action", "result"}),
@@ -59,7 +78,7 @@ func register(r prometheus.Registerer, all []prometheus.Collector) error {
 }
 
 func (m *metrics) all() []prometheus.Collector {
-	return append([]prometheus.Collector{m.passes, m.seconds, m.changes, m.sourceErrors, m.stream}, m.states...)
+	return append([]prometheus.Collector{m.reconciled, m.seconds, m.former.passes, m.former.seconds, m.changes, m.sourceErrors, m.stream}, m.states...)
 }
 
 // stateGauge says of each sync what its status says, at the moment in which it is
@@ -129,10 +148,13 @@ func (g *stateGauge) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// ended counts a pass.
+// ended counts a reconciliation.
 func (m *metrics) ended(sync string, last PassStatus) {
-	m.passes.WithLabelValues(sync, string(last.Result)).Inc()
-	m.seconds.WithLabelValues(sync).Observe(last.Ended.Sub(last.Began).Seconds())
+	took := last.Ended.Sub(last.Began).Seconds()
+	m.reconciled.WithLabelValues(sync, string(last.Result)).Inc()
+	m.seconds.WithLabelValues(sync).Observe(took)
+	m.former.passes.WithLabelValues(sync, string(last.Result)).Inc()
+	m.former.seconds.WithLabelValues(sync).Observe(took)
 }
 
 // succeeded reports whether a pass ended without failure.
@@ -179,7 +201,9 @@ func unixTime(t time.Time) float64 {
 // forget drops the counters of a sync that is gone or begins anew.
 func (m *metrics) forget(sync string) {
 	match := prometheus.Labels{"sync": sync}
-	m.passes.DeletePartialMatch(match)
+	m.reconciled.DeletePartialMatch(match)
 	m.seconds.DeletePartialMatch(match)
+	m.former.passes.DeletePartialMatch(match)
+	m.former.seconds.DeletePartialMatch(match)
 	m.changes.DeletePartialMatch(match)
 }

@@ -63,10 +63,10 @@ func Conditions() []Condition { return []Condition{Failed, Broken, Blocked, InRo
 
 // Instances counts the tasks of an app, or the instances of a pod.
 type Instances struct {
-	// Wanted is what git wants, whatever Marathon's count is. Where git does not say
-	// (an app that it has no more, a count that an autoscaler owns, a manifest with
-	// errors) it is Marathon's.
-	Wanted int `json:"wanted"`
+	// Desired is git's count, whatever Marathon's is. Where git has none (an app that it
+	// no longer defines, a count that an autoscaler owns, a manifest with errors) it is
+	// Marathon's.
+	Desired int `json:"desired"`
 	// Target is the count that Marathon has, and works towards; 0 where it does not
 	// have the app.
 	Target  int  `json:"target"`
@@ -96,7 +96,7 @@ type AppStatus struct {
 	File      string      `json:"file,omitempty"`
 	// Approvable: the change is held back, and an approval lets it through.
 	Approvable bool `json:"approvable,omitempty"`
-	// Counted: Instances.Wanted is git's, and does not follow Marathon's.
+	// Counted: Instances.Desired is git's, and does not follow Marathon's.
 	Counted bool `json:"-"`
 }
 
@@ -107,8 +107,8 @@ func (a AppStatus) Counts() string {
 	if a.Kind == manifests.KindGroup {
 		return ""
 	}
-	words := fmt.Sprintf("%d of %d running", i.Running, i.Wanted)
-	if i.Target != i.Wanted && a.Health != HealthMissing {
+	words := fmt.Sprintf("%d of %d running", i.Running, i.Desired)
+	if i.Target != i.Desired && a.Health != HealthMissing {
 		words += fmt.Sprintf(" (Marathon's target: %d)", i.Target)
 	}
 	if i.Checked {
@@ -155,7 +155,9 @@ type SyncStatus struct {
 	// else what its source was at when the last pass began. Its ID is empty while
 	// there is none.
 	InForce sources.Revision `json:"inForce"`
-	// Looked is when the source was last looked at, with or without success.
+	// Fetched is when the source was last fetched, with or without success.
+	Fetched time.Time `json:"fetched,omitzero"`
+	// Looked is the former name of Fetched, for one release more.
 	Looked time.Time `json:"looked,omitzero"`
 	// Fetching is when the fetch that is under way began; zero: none is.
 	Fetching time.Time `json:"fetching,omitzero"`

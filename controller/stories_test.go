@@ -103,7 +103,7 @@ func TestAutoscalerOnTheLocalMarathon(t *testing.T) {
 		t.Errorf("tasks after a scale by hand: %v, were %v", now, scaled)
 	}
 	s.awaitStates(c, "web: synced, healthy")
-	if y := c.Status().Syncs[0]; y.Apps[0].Instances.Wanted != 3 || len(y.History) != 1 {
+	if y := c.Status().Syncs[0]; y.Apps[0].Instances.Desired != 3 || len(y.History) != 1 {
 		t.Errorf("status after a scale by hand: %+v", y)
 	}
 

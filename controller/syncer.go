@@ -219,7 +219,7 @@ func (y *syncer) status() SyncStatus {
 			s.Apps[i] = s.Apps[i].unknown(*s.Stale)
 		}
 	}
-	s.Looked, s.Fetching = seen.at, y.watcher.fetching()
+	s.Fetched, s.Looked, s.Fetching = seen.at, seen.at, y.watcher.fetching()
 	if seen.snapshot != nil {
 		s.Revision = seen.snapshot.Revision
 	}

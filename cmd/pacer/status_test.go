@@ -87,7 +87,7 @@ func TestStatusOfWhatIsUnknown(t *testing.T) {
 	const why = "GET http://m1:8080/v2/apps: no answer from Marathon: connection refused"
 	unknown := func(id string, was controller.Health, n int) controller.AppStatus {
 		return controller.AppStatus{ID: id, State: controller.Unknown, Health: controller.HealthUnknown, Since: since,
-			LastKnown: &controller.LastKnown{State: controller.Synced, Health: was, At: known}, Instances: controller.Instances{Wanted: 3, Target: 3, Running: n}}
+			LastKnown: &controller.LastKnown{State: controller.Synced, Health: was, At: known}, Instances: controller.Instances{Desired: 3, Target: 3, Running: n}}
 	}
 	st := controller.Status{
 		Now: since.Add(time.Minute), Running: true,

@@ -43,11 +43,11 @@ func TestTeller(t *testing.T) {
 // git wants it and not up.
 func TestTellerPraisesOnlyWhatRuns(t *testing.T) {
 	for want, a := range map[string]controller.AppStatus{
-		"✔ synced: 1 of 1 running":             {State: controller.Synced, Health: controller.HealthHealthy, Instances: controller.Instances{Wanted: 1, Target: 1, Running: 1}},
+		"✔ synced: 1 of 1 running":             {State: controller.Synced, Health: controller.HealthHealthy, Instances: controller.Instances{Desired: 1, Target: 1, Running: 1}},
 		"✔ synced: 0 of 0 running":             {State: controller.Synced, Health: controller.HealthSuspended},
 		"… progressing: no engine answers":     {State: controller.Synced, Health: controller.HealthProgressing, Reason: "no engine answers"},
-		"… degraded: 0 of 1 running":           {State: controller.Synced, Health: controller.HealthDegraded, Instances: controller.Instances{Wanted: 1, Target: 1}},
-		"… rollout: 0 of 1 running":            {State: controller.Synced, Condition: controller.InRollout, Instances: controller.Instances{Wanted: 1, Target: 1}},
+		"… degraded: 0 of 1 running":           {State: controller.Synced, Health: controller.HealthDegraded, Instances: controller.Instances{Desired: 1, Target: 1}},
+		"… rollout: 0 of 1 running":            {State: controller.Synced, Condition: controller.InRollout, Instances: controller.Instances{Desired: 1, Target: 1}},
 		"✘ failed: not converged within 10m":   {State: controller.Synced, Condition: controller.Failed, Health: controller.HealthDegraded, Reason: "not converged within 10m"},
 		"~ out of sync: only instances differ": {State: controller.OutOfSync, Health: controller.HealthHealthy, Reason: "only instances differ"},
 	} {

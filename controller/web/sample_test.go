@@ -49,10 +49,10 @@ func approvable(id string) controller.AppStatus {
 
 func shopSync() controller.SyncStatus {
 	checked := func(wanted, running, healthy int) controller.Instances {
-		return controller.Instances{Wanted: wanted, Target: wanted, Running: running, Healthy: healthy, Checked: true}
+		return controller.Instances{Desired: wanted, Target: wanted, Running: running, Healthy: healthy, Checked: true}
 	}
 	plain := func(wanted, running int) controller.Instances {
-		return controller.Instances{Wanted: wanted, Target: wanted, Running: running}
+		return controller.Instances{Desired: wanted, Target: wanted, Running: running}
 	}
 	head := sources.Revision{ID: "3f9c2a71d0e84b6c5a1f7e2d9b8c4a6f0e1d2c3b", Ref: "main", Author: "Ada Lovelace", Subject: "cart: keep baskets for a week", Time: noon.Add(-6 * time.Minute)}
 	return controller.SyncStatus{
@@ -67,7 +67,7 @@ func shopSync() controller.SyncStatus {
 			app("/shop/reports", controller.Synced, controller.HealthSuspended, plain(0, 0), "prod/reports.yaml", ""),
 			app("/shop/search", controller.Synced, controller.HealthHealthy, checked(2, 2, 2), "prod/search.yaml", ""),
 			{ID: "/shop/tracing", Kind: manifests.KindPod, State: controller.Synced, Health: controller.HealthHealthy, Instances: plain(1, 1), File: "prod/tracing.yaml"},
-			app("/shop/web", controller.OutOfSync, controller.HealthHealthy, controller.Instances{Wanted: 5, Target: 2, Running: 2, Healthy: 2, Checked: true}, "prod/web.yaml", "scale: /instances 2 → 5"),
+			app("/shop/web", controller.OutOfSync, controller.HealthHealthy, controller.Instances{Desired: 5, Target: 2, Running: 2, Healthy: 2, Checked: true}, "prod/web.yaml", "scale: /instances 2 → 5"),
 		},
 		Problems: []manifests.Problem{
 			{File: "prod/mailer.json", Line: 7, Column: 3, ID: "/shop/mailer", Severity: manifests.SeverityError, Message: `unknown field "instnaces": instances is meant`},
@@ -128,7 +128,7 @@ func calmSync() controller.SyncStatus {
 	}
 	y.InForce = y.Revision
 	for _, name := range []string{"invoice", "ledger"} {
-		y.Apps = append(y.Apps, app("/billing/"+name, controller.Synced, controller.HealthHealthy, controller.Instances{Wanted: 2, Target: 2, Running: 2}, name+".json", ""))
+		y.Apps = append(y.Apps, app("/billing/"+name, controller.Synced, controller.HealthHealthy, controller.Instances{Desired: 2, Target: 2, Running: 2}, name+".json", ""))
 	}
 	return y
 }
