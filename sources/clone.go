@@ -237,3 +237,21 @@ func readState(path string, state any) error {
 	}
 	return json.Unmarshal(content, state)
 }
+
+// RemoveClones removes what is in a folder of clones, but the ones that are used.
+func RemoveClones(folder string, used []string) error {
+	entries, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("clones of repositories: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if !slices.Contains(used, e.Name()) {
+			errs = append(errs, os.RemoveAll(filepath.Join(folder, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}

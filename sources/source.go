@@ -3,6 +3,7 @@ package sources
 import (
 	"context"
 	"io/fs"
+	"log/slog"
 	"time"
 )
 
@@ -57,4 +58,34 @@ type RefusedEntry = struct {
 	Name string
 	// Reason completes the sentence that begins with Name: "is a symlink: not read".
 	Reason string
+}
+
+// Options are what a source of one type is opened with: GitOptions, DirectoryOptions.
+// Which types a configuration can name is the table in config.Source.
+type Options interface {
+	// Open opens the source. What it cannot reach is an error of Snapshot.
+	Open(Environment) (Source, error)
+}
+
+// Environment is what a program gives to a source of any type.
+type Environment struct {
+	// Clone is a folder for a local copy, which survives restarts; empty: a temporary
+	// one, which Close removes.
+	Clone string
+	// State is the path of a folder that the program itself writes to, which is no
+	// content of a source; empty: none.
+	State string
+	Log   *slog.Logger // nil: nothing is logged
+}
+
+// Open is NewGit, with what the program gives.
+func (o GitOptions) Open(e Environment) (Source, error) {
+	o.Dir, o.Log = e.Clone, e.Log
+	return NewGit(o)
+}
+
+// Open is NewDirectory, with what the program gives.
+func (o DirectoryOptions) Open(e Environment) (Source, error) {
+	o.Exclude, o.Log = e.State, e.Log
+	return NewDirectory(o)
 }

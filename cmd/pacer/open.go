@@ -52,8 +52,8 @@ func callersSecrets(c *config.Config) map[string]secret.Ref {
 func webhooksOf(c *config.Config) map[string]secret.Ref {
 	all := map[string]secret.Ref{}
 	for name, s := range c.Sources {
-		if s.Git != nil {
-			all["sources."+name+".git.webhook.secret"] = s.Git.Webhook.Secret
+		if key, secret := s.WebhookSecret(); secret.IsSet() {
+			all["sources."+name+"."+key] = secret
 		}
 	}
 	return all

@@ -2,23 +2,15 @@ package main
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
-	"github.com/pacer-gitops/pacer/sources"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -59,80 +51,6 @@ func newMarathon(c config.Marathon, log *slog.Logger, wrap func(http.RoundTrippe
 		Lease:     lease,
 		Log:       log,
 	})
-}
-
-// newSource opens a source; dir is the folder of a repository's clone, empty
-// for a temporary one; state is the state folder, which is no content.
-func newSource(c config.Source, dir, state string, log *slog.Logger) (sources.Source, error) {
-	if c.Directory != nil {
-		return sources.NewDirectory(sources.DirectoryOptions{
-			Path: c.Directory.Path, Exclude: state, Poll: time.Duration(c.Directory.Interval), Log: log,
-		})
-	}
-	return sources.NewGit(gitOptions(*c.Git, dir, log))
-}
-
-func gitOptions(g config.Git, dir string, log *slog.Logger) sources.GitOptions {
-	return sources.GitOptions{
-		URL: g.URL, Branch: g.Branch, Tag: g.Tag, Commit: g.Commit, Semver: g.Semver, Ref: g.Ref,
-		Auth:      sources.Auth(g.Auth),
-		Dir:       dir,
-		AllowHTTP: g.AllowHTTP,
-		// A file URL in a configuration is somebody's explicit wish.
-		AllowLocal: strings.HasPrefix(g.URL, "file:"),
-		Log:        log,
-	}
-}
-
-// cloneDir is where the clone of a named source stands. A source that is
-// configured differently has another folder, so that a reload can open the new
-// one while the old one is still in use.
-func cloneDir(c *config.Config, name string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%+v", fetched(c.Sources[name]).Git))
-	return filepath.Join(c.StateDir, clonesFolder, name+"-"+hex.EncodeToString(sum[:4]))
-}
-
-// fetched is what of a source's configuration decides what is read from it.
-func fetched(s config.Source) config.Source {
-	if s.Git != nil {
-		git := *s.Git
-		git.Webhook = config.Webhook{}
-		s.Git = &git
-	}
-	return s
-}
-
-const clonesFolder = "git"
-
-// sweepClones removes the clones that the configuration has no use for.
-func sweepClones(c *config.Config) error {
-	folder := filepath.Join(c.StateDir, clonesFolder)
-	entries, err := os.ReadDir(folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("clones of repositories: %w", err)
-	}
-	used := map[string]bool{}
-	for name := range c.Sources {
-		used[filepath.Base(cloneDir(c, name))] = true
-	}
-	var errs []error
-	for _, e := range entries {
-		if !used[e.Name()] {
-			errs = append(errs, os.RemoveAll(filepath.Join(folder, e.Name())))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// interval is how often a source is looked at.
-func interval(s config.Source) time.Duration {
-	if s.Git != nil {
-		return time.Duration(s.Git.Interval)
-	}
-	return time.Duration(s.Directory.Interval)
 }
 
 // policyOf is what a sync may do, as the plan reads it.

@@ -146,7 +146,7 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 			return p, err
 		}
 	}
-	if err := sweepClones(c); err != nil {
+	if err := sources.RemoveClones(c.CloneFolders()); err != nil {
 		return p, err
 	}
 	requests, err := controller.NewRequests(p.metrics)
@@ -302,10 +302,8 @@ func pageNames(c *config.Config) origin.Names {
 func (p *program) webhookSecret(source string) secret.Ref {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if git := p.config.Sources[source].Git; git != nil {
-		return git.Webhook.Secret
-	}
-	return secret.Ref{}
+	_, signed := p.config.Sources[source].WebhookSecret()
+	return signed
 }
 
 // openSources opens the sources of c that are not yet in opened.
@@ -314,7 +312,7 @@ func (p *program) openSources(c *config.Config, opened map[string]sources.Source
 		if opened[name] != nil {
 			continue
 		}
-		s, err := newSource(c.Sources[name], cloneDir(c, name), c.StateDir, p.log)
+		s, err := c.Sources[name].Options().Open(sources.Environment{Clone: c.CloneFolder(name), State: c.StateDir, Log: p.log})
 		if err != nil {
 			return fmt.Errorf("source %s: %w", name, err)
 		}
@@ -341,7 +339,7 @@ func (p *program) controllerOptions(c *config.Config, opened map[string]sources.
 		o.Follow, o.Leadership, o.Peers = true, p.replicas.candidate.Status, p.replicas.candidate
 	}
 	for name, s := range opened {
-		o.Sources[name] = controller.Source{Source: s, Interval: interval(c.Sources[name])}
+		o.Sources[name] = controller.Source{Source: s, Interval: c.Sources[name].PollInterval()}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Syncs)) {
 		s := c.Syncs[name]
@@ -412,7 +410,7 @@ func (p *program) replace(next *config.Config) error {
 	}
 	kept, dropped := map[string]sources.Source{}, map[string]sources.Source{}
 	for name, s := range p.sources {
-		if reflect.DeepEqual(fetched(c.Sources[name]), fetched(p.config.Sources[name])) {
+		if reflect.DeepEqual(c.Sources[name].Content(), p.config.Sources[name].Content()) {
 			kept[name] = s
 		} else {
 			dropped[name] = s

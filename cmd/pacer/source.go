@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -36,7 +35,7 @@ type opened struct {
 }
 
 func (t target) open(ctx context.Context) (*opened, error) {
-	source, err := newSource(t.source, "", t.state, slog.New(slog.DiscardHandler))
+	source, err := t.source.Options().Open(sources.Environment{State: t.state})
 	if err != nil {
 		return nil, err
 	}
@@ -57,18 +56,6 @@ func (o *opened) desired(ctx context.Context, cluster manifests.Cluster) (manife
 		Path: spec.Path, Scope: spec.Scope, Substitute: spec.Substitute, Cluster: cluster,
 		Each: controller.SideBySide,
 	})
-}
-
-// sourceOf is the source that SOURCE names, and the path in it.
-func sourceOf(arg string) (config.Source, string, error) {
-	location, err := sources.Parse(arg)
-	if err != nil {
-		return config.Source{}, "", err
-	}
-	if location.Dir != "" {
-		return config.Source{Directory: &config.Directory{Path: location.Dir}}, "", nil
-	}
-	return config.Source{Git: &config.Git{URL: location.URL, Ref: location.Ref}}, location.Path, nil
 }
 
 // target is one sync that a one-shot verb is about.
@@ -248,7 +235,7 @@ func (o *oneShot) config(cmd *cobra.Command, args []string) (*config.Config, err
 	case len(args) == 0:
 		return nil, fmt.Errorf("SOURCE is missing: a directory or a git URL, as in: %[1]s ./apps; or, for the syncs of a configuration: %[1]s --config pacer.yaml", cmd.CommandPath())
 	}
-	source, path, err := sourceOf(args[0])
+	source, path, err := config.ParseSource(args[0])
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func (o *offline) addFlags(cmd *cobra.Command, formats ...string) {
 func (o *offline) read(ctx context.Context, cmd *cobra.Command, arg string) (manifests.Desired, error) {
 	// The address is only there because every configuration has one.
 	given := append(givenOptions(cmd), config.Given{Key: "marathon.url", Value: "http://offline.invalid", Origin: "offline"})
-	source, path, err := sourceOf(arg)
+	source, path, err := config.ParseSource(arg)
 	if err != nil {
 		return manifests.Desired{}, err
 	}

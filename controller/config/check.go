@@ -12,7 +12,6 @@ import (
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
-	"github.com/pacer-gitops/pacer/sources"
 )
 
 // check tells what decoding cannot: what contradicts something else, and what
@@ -89,56 +88,6 @@ func checkName(d *decoder, key, name string) {
 	const longest = 60
 	if name == "" || len(name) > longest || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || unicode.IsControl(r) }) {
 		d.failAt(key, "a name has 1 to %d bytes, no / and no control characters", longest)
-	}
-}
-
-func (s Source) check(d *decoder, key string) {
-	switch {
-	case (s.Git == nil) == (s.Directory == nil):
-		d.failAt(key, "expected either git or directory")
-	case s.Directory != nil && s.Directory.Path == "":
-		d.failAt(key+".directory.path", "missing")
-	case s.Git != nil:
-		s.Git.check(d, key+".git")
-	}
-}
-
-var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
-
-func (g Git) check(d *decoder, key string) {
-	g.checkURL(d, key+".url")
-	wanted := 0
-	for _, ref := range []string{g.Branch, g.Tag, g.Commit, g.Semver, g.Ref} {
-		if ref != "" {
-			wanted++
-		}
-	}
-	if wanted > 1 {
-		d.failAt(key, "branch, tag, commit, semver and ref are mutually exclusive: keep one")
-	}
-	if g.Commit != "" && !commitPattern.MatchString(g.Commit) {
-		d.failAt(key+".commit", "expected all 40 hexadecimal digits of the commit")
-	}
-	if g.Verify != "" {
-		d.failAt(key+".verify", "commit signatures are not supported yet: remove the key")
-	}
-}
-
-func (g Git) checkURL(d *decoder, key string) {
-	if g.URL == "" {
-		d.failAt(key, "missing: set the repository's URL")
-		return
-	}
-	location, err := sources.Parse(g.URL)
-	switch {
-	case err != nil:
-		d.failAt(key, "%v", err)
-	case location.Dir != "":
-		d.failAt(key, "%q is a path: for a repository on this machine write file:///path/of/repository; for a directory of manifests, use directory: {path: …} instead of git", g.URL)
-	case location.URL == "" || location.Path != "" || location.Ref != "":
-		d.failAt(key, "expected the URL of a repository, without //path and ?ref=: they have their own keys")
-	case strings.HasPrefix(location.URL, "http:") && !g.AllowHTTP:
-		d.failAt(key, "http can be read and changed in transit: use https, or set allowHTTP: true (--allow-http)")
 	}
 }
 

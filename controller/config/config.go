@@ -88,51 +88,6 @@ type Log struct {
 	Format string `yaml:"format" flag:"log-format" env:"PACER_LOG_FORMAT" jsonschema:"enum=text,enum=json,default=text" jsonschema_description:"format of log lines"`
 }
 
-// Source is a git repository or a directory: exactly one of the members.
-type Source struct {
-	Git       *Git       `yaml:"git" jsonschema_description:"git repository"`
-	Directory *Directory `yaml:"directory" jsonschema_description:"directory on this machine"`
-}
-
-// Git is a git repository and what of it is wanted: at most one of Branch, Tag,
-// Commit, Semver and Ref.
-type Git struct {
-	URL       string   `yaml:"url" jsonschema:"required" jsonschema_description:"https, ssh (ssh://git@host/path or git@host:path) or file URL; no user or password in https URLs"`
-	Branch    string   `yaml:"branch" jsonschema_description:"follow this branch; without any of branch, tag, commit and semver: the repository's default branch"`
-	Tag       string   `yaml:"tag" jsonschema_description:"follow this tag"`
-	Commit    string   `yaml:"commit" jsonschema_description:"stay at this commit (40 hexadecimal digits)"`
-	Semver    string   `yaml:"semver" jsonschema_description:"follow the highest tag in this version range, such as ~1.4"`
-	Ref       string   `yaml:"ref" jsonschema_description:"any of these by name: a commit, a full refs/… name, or a branch or tag"`
-	Interval  Duration `yaml:"interval" flag:"interval" env:"PACER_INTERVAL" jsonschema:"default=30s" jsonschema_description:"poll interval: how often the refs of the repository are fetched"`
-	Auth      GitAuth  `yaml:"auth" jsonschema_description:"Pacer's credentials"`
-	Webhook   Webhook  `yaml:"webhook" jsonschema_description:"webhook of the forge, called on each push: POST /webhooks/NAME of the source"`
-	AllowHTTP bool     `yaml:"allowHTTP" flag:"allow-http" env:"PACER_ALLOW_HTTP" jsonschema:"default=false" jsonschema_description:"allow http URLs; insecure: anyone in between can change what is deployed"`
-	Verify    string   `yaml:"verify" jsonschema_description:"commit signatures: not supported yet, refused"`
-}
-
-// Webhook is how a forge tells that its repository has moved.
-type Webhook struct {
-	Secret Secret `yaml:"secret" jsonschema_description:"secret that the forge signs its webhooks with (GitHub, Gitea, Forgejo, Bitbucket: HMAC-SHA-256) or sends along (GitLab); without it there is no webhook"`
-}
-
-// GitAuth is how Pacer proves who it is to a git server, and checks the server.
-type GitAuth struct {
-	Username           string `yaml:"username" flag:"git-username" env:"PACER_GIT_USERNAME" jsonschema_description:"user for https; empty: git, which forges accept with a token"`
-	Password           Secret `yaml:"password" flag:"git-password" env:"PACER_GIT_PASSWORD_FROM" jsonschema_description:"password or token for https"`
-	Bearer             bool   `yaml:"bearer" jsonschema:"default=false" jsonschema_description:"send the password as a bearer token"`
-	Key                Secret `yaml:"key" flag:"git-key" env:"PACER_GIT_KEY_FROM" jsonschema_description:"private key for ssh; empty: the agent at SSH_AUTH_SOCK"`
-	Passphrase         Secret `yaml:"passphrase" flag:"git-passphrase" env:"PACER_GIT_PASSPHRASE_FROM" jsonschema_description:"passphrase of the key"`
-	KnownHosts         string `yaml:"knownHosts" kind:"path" flag:"git-known-hosts" env:"PACER_GIT_KNOWN_HOSTS" jsonschema_description:"known_hosts file that must contain the ssh server; empty: those of the user and the system"`
-	CAFile             string `yaml:"caFile" kind:"path" flag:"git-ca-file" env:"PACER_GIT_CA_FILE" jsonschema_description:"PEM file of the CAs that https servers are verified with; empty: the system's"`
-	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"accept any certificate or host key; insecure: anyone in between can deploy anything"`
-}
-
-// Directory is a directory of this machine.
-type Directory struct {
-	Path     string   `yaml:"path" kind:"path" jsonschema:"required" jsonschema_description:"the directory"`
-	Interval Duration `yaml:"interval" jsonschema:"default=30s" jsonschema_description:"poll interval, in addition to file change events"`
-}
-
 // Sync is one unit of reconciliation.
 type Sync struct {
 	Marathon   string            `yaml:"marathon" jsonschema_description:"name of an entry of marathons; empty: marathon"`

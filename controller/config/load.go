@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -59,25 +60,9 @@ func One(name string, s Source, given ...Given) (*Config, error) {
 	}); err != nil {
 		return nil, err
 	}
-	return decode("command line", root, given, func(c *Config, _ *decoder) { c.Sources = map[string]Source{name: overlaySource(c.Sources[name], s)} })
-}
-
-// overlaySource is the source that was named, with what flags say of it.
-func overlaySource(flags, named Source) Source {
-	if named.Directory != nil {
-		fill(reflect.ValueOf(named.Directory).Elem())
-	}
-	if named.Git != nil {
-		git := Git{}
-		if flags.Git != nil {
-			git = *flags.Git
-		}
-		fill(reflect.ValueOf(&git).Elem())
-		git.URL, git.Branch, git.Commit, git.Tag = named.Git.URL, named.Git.Branch, named.Git.Commit, named.Git.Tag
-		git.Semver, git.Ref = named.Git.Semver, named.Git.Ref
-		named.Git = &git
-	}
-	return named
+	return decode("command line", root, given, func(c *Config, _ *decoder) {
+		c.Sources = map[string]Source{name: c.Sources[name].with(s)}
+	})
 }
 
 func decode(file string, root *yaml.Node, given []Given, adjust func(*Config, *decoder)) (*Config, error) {
@@ -113,8 +98,8 @@ func (d *decoder) overlay(n *yaml.Node, path []string, g Given) {
 	switch {
 	case len(path) == 1 && g.Default && has(n, path[0]):
 		return
-	case path[0] == "git" && has(n, "directory"):
-		return // what holds for every repository leaves directories alone
+	case ofAnotherType(n, path[0]):
+		return // what holds for every source of one type leaves those of others alone
 	}
 	value := d.member(n, path[0], g.Origin)
 	if len(path) == 1 {
@@ -127,6 +112,13 @@ func (d *decoder) overlay(n *yaml.Node, path []string, g Given) {
 		*value = *mapping()
 	}
 	d.overlay(value, path[1:], g)
+}
+
+// ofAnotherType reports whether n is a source of another type than key, which is that
+// of a type.
+func ofAnotherType(n *yaml.Node, key string) bool {
+	types := SourceTypes()
+	return slices.Contains(types, key) && slices.ContainsFunc(types, func(t string) bool { return t != key && has(n, t) })
 }
 
 // has reports whether a mapping has a key.
