@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -116,8 +118,8 @@ func (y *syncer) approvable(ids []string, revision string) ([]string, string, er
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	planned := y.view.PlannedRevision
-	if planned == "" || !IsRevision(planned, revision) {
-		return nil, "", fmt.Errorf("%w: revision %q was to be approved, but %q was planned last: review its changes first", ErrConflict, ShortRevision(revision), ShortRevision(planned))
+	if planned == "" || !plan.IsRevision(planned, revision) {
+		return nil, "", fmt.Errorf("%w: revision %q was to be approved, but %q was planned last: review its changes first", ErrConflict, plan.ShortRevision(revision), plan.ShortRevision(planned))
 	}
 	var waiting []string
 	for _, a := range y.doubted() {
@@ -266,7 +268,7 @@ func (p *pass) carryOut(ctx context.Context, orders []*order, answers []error) {
 	}
 	err := p.save(ctx)
 	if err == nil {
-		p.y.show(func(s *SyncStatus) { s.remembers(state) }) // before who asked has the answer
+		p.y.show(func(s *status.Sync) { s.SetStored(state) }) // before who asked has the answer
 		return
 	}
 	*state = before // who is told that it failed may count on it

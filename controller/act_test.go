@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 )
 
 func TestSuspendedSyncChangesNothingUntilResumed(t *testing.T) {
@@ -25,7 +26,7 @@ func TestSuspendedSyncChangesNothingUntilResumed(t *testing.T) {
 		g.repo.push(files("/shop/a", "v2", "/shop/b", "v1"))
 		after(2 * testResync)
 		g.runs("/shop/a=v1 /shop/b=v1")
-		if y := g.sync("shop"); !y.Suspended || g.app("/shop/a").State != OutOfSync {
+		if y := g.sync("shop"); !y.Suspended || g.app("/shop/a").State != status.OutOfSync {
 			t.Errorf("suspended %v, a %+v: want it shown and not changed", y.Suspended, g.app("/shop/a"))
 		}
 
@@ -57,7 +58,7 @@ func TestApprovals(t *testing.T) {
 		defer g.stop()
 		g.repo.push(files("/shop/a", "v1"))
 		after(time.Second)
-		if b := g.app("/shop/b"); b.Condition != Blocked || !b.Approvable {
+		if b := g.app("/shop/b"); b.Condition != status.Blocked || !b.Approvable {
 			t.Fatalf("b: %+v", b)
 		}
 

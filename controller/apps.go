@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -15,21 +15,21 @@ import (
 // showPlan shows what the pass knows now.
 func (p *pass) showPlan() {
 	state := &p.y.memory.state
-	maps.DeleteFunc(p.y.tried, func(id string, _ attempt) bool { _, pending := p.files[id]; return !pending })
+	maps.DeleteFunc(p.y.tried, func(id string, _ status.Attempt) bool { _, pending := p.files[id]; return !pending })
 	apps := p.apps()
 	p.y.keepReasons(apps)
 	for i := range apps {
 		if apps[i].Said != "" {
-			apps[i].recount(p.state)
+			apps[i].Recount(p.state)
 		}
 	}
 	p.y.showApps(apps, p.read)
-	note := unreadableNote(p.desired)
-	p.y.show(func(s *SyncStatus) {
+	note := status.UnreadableNote(p.desired)
+	p.y.show(func(s *status.Sync) {
 		s.Planned, s.PlannedRevision = time.Now(), p.revision.ID
-		s.believe(p.read)
+		s.Believe(p.read)
 		s.Problems, s.Summary = p.plan.Problems, p.plan.Summary
-		s.remembers(state)
+		s.SetStored(state)
 		s.Notes = slices.DeleteFunc(s.Notes, func(n string) bool { return n == note })
 		if note != "" {
 			s.Notes = append(s.Notes, note)
@@ -39,14 +39,14 @@ func (p *pass) showPlan() {
 
 // apps is the status of all that the sync defines, owns and should delete, sorted
 // by id.
-func (p *pass) apps() []AppStatus {
+func (p *pass) apps() []status.App {
 	changes := map[string]*plan.Change{}
 	for i := range p.plan.Changes {
 		changes[p.plan.Changes[i].ID] = &p.plan.Changes[i]
 	}
-	broken := firstErrors(p.desired)
+	broken := status.FirstErrors(p.desired)
 	items := p.shown()
-	apps := make([]AppStatus, len(items))
+	apps := make([]status.App, len(items))
 	for i, item := range items {
 		apps[i] = p.app(item, changes[item.ID], broken[item.ID])
 	}
@@ -88,20 +88,20 @@ func (p *pass) brokenItem(id, file string) *manifests.Item {
 	return item
 }
 
-func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) AppStatus {
-	a := AppStatus{ID: item.ID, Kind: item.Kind, File: item.File, Revision: p.y.memory.state.Inventory[item.ID].Revision}
-	f := facts{broken: broken, change: change}
+func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) status.App {
+	a := status.App{ID: item.ID, Kind: item.Kind, File: item.File, Revision: p.y.memory.state.Inventory[item.ID].Revision}
+	f := status.Facts{Broken: broken, Change: change}
 	if failure, ok := p.y.memory.state.Failed[item.ID]; ok {
-		f.failure = &failure
+		f.Failure = &failure
 	}
 	var rollout store.Rollout
-	rollout, f.rollout = p.y.memory.state.Rollouts[item.ID]
-	f.revert = rollout.Revert
-	a.State, a.Condition, a.Reason = stateOf(f)
+	rollout, f.Rollout = p.y.memory.state.Rollouts[item.ID]
+	f.Revert = rollout.Revert
+	a.State, a.Condition, a.Reason = status.StateOf(f)
 	var reason string
 	a.Health, a.Instances, reason = p.fares(item)
 	stopped := p.y.memory.state.Stopped()
-	if a.Health = given(a.Health, a, stopped); stopped && a.Condition == InRollout && a.Health != HealthProgressing {
+	if a.SetHealth(a.Health, stopped); stopped && a.Condition == status.InRollout && a.Health != status.HealthProgressing {
 		a.Condition = "" // Marathon has brought it to its end, and Pacer watches nothing
 	}
 	a.Instances.Desired, a.Counted = p.wantedOf(item, change, a.Instances)
@@ -109,8 +109,8 @@ func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) App
 		a.Action, a.Approvable = change.Action, change.Blocked != nil && change.Approvable
 	}
 	a.Waiting = p.y.waits[item.ID]
-	if last, tried := p.y.tried[item.ID]; tried && change != nil && change.Blocked == nil && change.Hash == last.hash {
-		a.Reason = afterAttempt(a.Reason, last.reason)
+	if last, tried := p.y.tried[item.ID]; tried && change != nil && change.Blocked == nil && change.Hash == last.Hash {
+		a.Reason = status.AfterAttempt(a.Reason, last.Reason)
 	}
 	if a.Reason == "" {
 		a.Reason = reason
@@ -120,10 +120,10 @@ func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) App
 
 // fares tells how an app or a pod fares in Marathon, or what git wants of one
 // that Marathon does not have.
-func (p *pass) fares(item *manifests.Item) (Health, Instances, string) {
-	health, i, reason := p.y.cluster.fares(p.state, item.ID, item.Kind, time.Now())
-	if health == HealthMissing {
-		i = wants(item)
+func (p *pass) fares(item *manifests.Item) (status.Health, status.Instances, string) {
+	health, i, reason := p.y.cluster.restarts.Health(p.state, item.ID, item.Kind, time.Now())
+	if health == status.HealthMissing {
+		i = status.DesiredInstances(item)
 		i.Target = 0
 	}
 	return health, i, reason
@@ -138,33 +138,14 @@ func (p *pass) fares(item *manifests.Item) (Health, Instances, string) {
 //	yes              git's          any                 git's
 //	yes              Marathon's     yes                 the change's: within the bounds of the policy
 //	yes              Marathon's     no                  Marathon's
-func (p *pass) wantedOf(item *manifests.Item, change *plan.Change, live Instances) (n int, gits bool) {
+func (p *pass) wantedOf(item *manifests.Item, change *plan.Change, live status.Instances) (n int, gits bool) {
 	switch {
 	case item.App == nil && item.Pod == nil:
 		return live.Desired, false
 	case p.y.spec.Policy.OwnsCount(item.ID):
-		return wants(item).Desired, true
+		return status.DesiredInstances(item).Desired, true
 	case change != nil && !change.Revert && p.wanted[item.ID] != nil:
 		return p.wanted[item.ID].Target, false
 	}
 	return live.Desired, false
 }
-
-// wants counts what a definition asks for.
-func wants(item *manifests.Item) Instances {
-	n, checked := item.App.Count(), appChecked(item.App)
-	if item.Kind == manifests.KindPod {
-		n, checked = item.Pod.Count(), podChecked(item.Pod)
-	}
-	return Instances{Desired: n, Target: n, Checked: checked}
-}
-
-func counts(s marathon.Status, target int) Instances {
-	return Instances{Desired: target, Target: target, Running: s.Running, Healthy: s.Healthy}
-}
-
-func podChecked(d *manifests.Pod) bool {
-	return d != nil && slices.ContainsFunc(d.Containers, func(c manifests.PodContainer) bool { return c.HealthCheck != nil })
-}
-
-func appChecked(a *manifests.App) bool { return a != nil && len(a.HealthChecks) > 0 }

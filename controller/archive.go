@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/meter"
@@ -99,7 +101,7 @@ func (p *pass) recall(ctx context.Context, k store.Kept) (manifests.Desired, err
 	}
 	d, err := p.c.recall(ctx, p.y.spec, k)
 	if err != nil && p.pin != nil {
-		err = fmt.Errorf("this sync is rolled back to %s, so nothing is changed: %w: release it, or roll back to another revision", ShortRevision(k.ID), err)
+		err = fmt.Errorf("this sync is rolled back to %s, so nothing is changed: %w: release it, or roll back to another revision", plan.ShortRevision(k.ID), err)
 	}
 	if err != nil {
 		return d, err
@@ -263,7 +265,7 @@ func (p *pass) cameAbout(end passEnd) bool {
 			return false
 		}
 	}
-	return end.result == PassApplied || end.result == PassUnchanged && p.plan.Pending() == 0 && len(state.Failed) == 0
+	return end.result == status.ResultApplied || end.result == status.ResultUnchanged && p.plan.Pending() == 0 && len(state.Failed) == 0
 }
 
 // withKept puts a revision on top of those that are kept, and drops the oldest

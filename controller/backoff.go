@@ -7,6 +7,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/status"
 )
 
 // The back-off of passes that failed.
@@ -49,7 +50,7 @@ func (r retry) ceiling() time.Duration {
 //	failed      definitions only               never: not before they change
 func retryOf(p passEnd) retry {
 	switch {
-	case p.result == PassSuperseded || p.result == PassStopped || p.noSnapshot:
+	case p.result == status.ResultSuperseded || p.result == status.ResultStopped || p.noSnapshot:
 		return retryNever
 	case isLacking(p.err):
 		return retrySoon

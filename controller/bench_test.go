@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
 	"github.com/pacer-gitops/pacer/sources/gittest"
@@ -84,7 +85,7 @@ func benchRepair(b *testing.B, c *Controller, live *stale) {
 		})
 		live.freeze(b)
 		b.StartTimer()
-		if end := c.pass(y); end.result != PassApplied {
+		if end := c.pass(y); end.result != status.ResultApplied {
 			b.Fatalf("a pass that repairs ended %+v", end)
 		}
 	}
@@ -95,12 +96,12 @@ func benchPass(b *testing.B, c *Controller) {
 	y := c.syncers["shop"]
 	y.ctx = context.Background()
 	y.watcher.lookNow(y.ctx)
-	if end := c.pass(y); end.result != PassUnchanged {
+	if end := c.pass(y); end.result != status.ResultUnchanged {
 		b.Fatalf("the first pass ended %+v: %+v", end, c.Status().Syncs[0].Last)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if end := c.pass(y); end.result != PassUnchanged {
+		if end := c.pass(y); end.result != status.ResultUnchanged {
 			b.Fatalf("a pass at rest ended %+v", end)
 		}
 	}

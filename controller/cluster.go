@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/status"
+	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // Cluster is one Marathon, what tells of it, and what acts on it.
@@ -32,15 +34,15 @@ type cluster struct {
 	name     string // empty: the only one, which needs none
 	observer *observer
 	lives    lives
-	restarts restarts
-	hears    atomic.Bool    // its events
-	status   MarathonStatus // guarded by the controller's mu
-	waiting  int            // for its state, guarded likewise
+	restarts status.Restarts
+	hears    atomic.Bool     // its events
+	status   status.Marathon // guarded by the controller's mu
+	waiting  int             // for its state, guarded likewise
 }
 
 func newCluster(name string, given Cluster) *cluster {
 	m := &cluster{Cluster: given, name: name}
-	m.observer = newObserver(func() time.Time { return m.restarts.next(time.Now()) })
+	m.observer = newObserver(func() time.Time { return m.restarts.NextSteady(time.Now()) })
 	return m
 }
 
@@ -100,8 +102,8 @@ func (c *Controller) reached(m *cluster, by *syncer, state marathon.State, err e
 		c.lost(m)
 		return
 	}
-	m.restarts.saw(state, time.Now())
-	m.status = MarathonStatus{Version: state.Cluster.Version, Reached: time.Now(), Asked: m.status.Asked}
+	m.restarts.Observe(state, time.Now())
+	m.status = status.Marathon{Version: state.Cluster.Version, Reached: time.Now(), Asked: m.status.Asked}
 	if before != "" {
 		c.log.Info("Marathon can be read again", "marathon", cmp.Or(m.name, m.Address))
 		c.found(m, by)
@@ -124,14 +126,14 @@ func (c *Controller) hearing(m *cluster, hears bool) {
 // marathons is what is known of all clusters: what is wrong with any in one
 // sentence, what was read least recently, and where there are names each by its
 // name. Called with mu held.
-func (c *Controller) marathons() (sum MarathonStatus, each map[string]MarathonStatus) {
+func (c *Controller) marathons() (sum status.Marathon, each map[string]status.Marathon) {
 	var wrong []string
 	for i, name := range slices.Sorted(maps.Keys(c.clusters)) {
 		s := c.clusters[name].status
 		s.URL = c.clusters[name].Address
 		if name != "" {
 			if each == nil {
-				each = map[string]MarathonStatus{}
+				each = map[string]status.Marathon{}
 			}
 			each[name] = s
 		}
@@ -147,4 +149,31 @@ func (c *Controller) marathons() (sum MarathonStatus, each map[string]MarathonSt
 	}
 	sum.Error = strings.Join(wrong, "; ")
 	return sum, each
+}
+
+// lost notes of all syncs of a cluster that nothing is known of their apps. Called
+// with mu held.
+func (c *Controller) lost(m *cluster) {
+	for _, y := range c.syncers {
+		if y.cluster == m {
+			y.doubt(m.status.Error, m.status.Reached)
+		}
+	}
+}
+
+// found has all syncs of a cluster compared anew, but the one that does so already:
+// what Marathon holds may be anything now. Called with mu held.
+func (c *Controller) found(m *cluster, by *syncer) {
+	if c.run == nil {
+		return
+	}
+	for name, y := range c.syncers {
+		if y.cluster != m || y == by {
+			continue
+		}
+		y.note(store.Asked{By: store.AskedByRetry})
+		c.run.queue.Forget(name) // it is a new chance
+		c.run.queue.Add(name)
+		y.again(true)
+	}
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/wait"
 )
@@ -273,14 +274,14 @@ func (c *Controller) TriggerAll(by store.Asked) {
 }
 
 // Status returns a consistent copy of what is known.
-func (c *Controller) Status() Status {
+func (c *Controller) Status() status.Status {
 	var leads *leader.Status
 	if c.leadership != nil {
 		leads = new(c.leadership())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Status{Now: time.Now(), Running: c.run != nil, Reload: c.reload, RestartNeeded: slices.Clone(c.options.RestartNeeded), Leader: leads, Store: c.probed.get(), Syncs: []SyncStatus{}}
+	s := status.Status{Now: time.Now(), Running: c.run != nil, Reload: c.reload, RestartNeeded: slices.Clone(c.options.RestartNeeded), Leader: leads, Store: c.probed.get(), Syncs: []status.Sync{}}
 	s.Marathon, s.Marathons = c.marathons()
 	for _, name := range slices.Sorted(maps.Keys(c.syncers)) {
 		s.Syncs = append(s.Syncs, c.syncers[name].status())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -19,10 +20,10 @@ func TestPushDeploysUpdatesAndRemoves(t *testing.T) {
 		g.start()
 		defer g.stop()
 		g.runs("/shop/a=v1 /shop/b=v1")
-		if y := g.sync("shop"); y.Last == nil || y.Last.Result != PassApplied || len(y.History) != 1 || y.Revision.Subject != "change 1" {
+		if y := g.sync("shop"); y.Last == nil || y.Last.Result != status.ResultApplied || len(y.History) != 1 || y.Revision.Subject != "change 1" {
 			t.Errorf("after the first pass: %+v", y)
 		}
-		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || a.Health != HealthHealthy || a.File != "shop-a.json" {
+		if a := g.app("/shop/a"); a.State != status.Synced || a.Condition != "" || a.Health != status.HealthHealthy || a.File != "shop-a.json" {
 			t.Errorf("app a: %+v", a)
 		}
 
@@ -112,7 +113,7 @@ func TestSourceThatWasNeverReadAtAllChangesNothing(t *testing.T) {
 		after(5 * testInterval)
 		g.runs("/shop/old=v0")
 		y := g.sync("shop")
-		if y.Last == nil || y.Last.Result != PassFailed || y.SourceError == "" || y.Hold != nil {
+		if y.Last == nil || y.Last.Result != status.ResultFailed || y.SourceError == "" || y.Hold != nil {
 			t.Errorf("status: %+v", y)
 		}
 		if failed := y.History[0]; failed.Result != "failed" || len(y.History) > 1 {
@@ -149,7 +150,7 @@ func TestMarathonAwayDeletesNothingAndRecovers(t *testing.T) {
 		after(time.Hour)
 		g.runs("/shop/a=v1")
 		s := g.Status()
-		if y := s.Syncs[0]; y.Last.Result != PassFailed || !strings.Contains(y.Last.Error, "connection refused") || !strings.Contains(s.Marathon.Error, "connection refused") {
+		if y := s.Syncs[0]; y.Last.Result != status.ResultFailed || !strings.Contains(y.Last.Error, "connection refused") || !strings.Contains(s.Marathon.Error, "connection refused") {
 			t.Errorf("status: %+v, Marathon %+v", y.Last, s.Marathon)
 		}
 		if len(s.NotReady()) == 0 {
@@ -178,7 +179,7 @@ func TestUnreadableStoreChangesNothing(t *testing.T) {
 		defer g.stop()
 		after(testResync)
 		g.runs("/shop/a=v1 /shop/b=v1") // nothing that could not be remembered is begun
-		if y := g.sync("shop"); y.Last.Result != PassFailed || !strings.Contains(y.Last.Error, "cannot read the state of this sync") || len(y.Apps) != 1 || y.Apps[0].Condition != Blocked {
+		if y := g.sync("shop"); y.Last.Result != status.ResultFailed || !strings.Contains(y.Last.Error, "cannot read the state of this sync") || len(y.Apps) != 1 || y.Apps[0].Condition != status.Blocked {
 			t.Errorf("last pass %+v, apps %+v", y.Last, y.Apps)
 		}
 		g.shelf.fail(nil) // what was there is there again
@@ -213,7 +214,7 @@ func TestUnsavableStoreStopsThePassBeforeItWrites(t *testing.T) {
 		g.repo.push(files("/shop/a", "v2", "/shop/b", "v1"))
 		synctest.Wait()
 		y := g.sync("shop")
-		if y.Last.Result != PassFailed || !strings.Contains(y.Last.Error, "no space left") {
+		if y.Last.Result != status.ResultFailed || !strings.Contains(y.Last.Error, "no space left") {
 			t.Errorf("last pass: %+v", y.Last)
 		}
 		g.shelf.fail(nil)
@@ -233,7 +234,7 @@ func TestNewRevisionSupersedesAHangingRollout(t *testing.T) {
 		g.world.set(func() { g.world.hanging = map[string]string{"/shop/a": "bad", "/shop/b": "slow"} })
 		g.repo.push(files("/shop/a", "bad", "/shop/b", "slow"))
 		after(2 * testInterval)
-		if a := g.app("/shop/a"); a.Condition != InRollout || !g.sync("shop").Running {
+		if a := g.app("/shop/a"); a.Condition != status.InRollout || !g.sync("shop").Running {
 			t.Errorf("app a is %+v, want it shown as progressing while the pass waits", a)
 		}
 		if r := g.shelf.state(t, "shop").Rollouts; len(r) != 2 || r["/shop/a"].Revision != "commit-2" {
@@ -278,7 +279,7 @@ func TestHangingRolloutDoesNotHoldUpTheRest(t *testing.T) {
 		g.runs("/shop/a=bad /shop/b=v1 /shop/c=v1") // by the button at once
 		after(20 * testResync)
 		y := g.sync("shop")
-		if a := g.app("/shop/a"); a.Condition != InRollout || g.world.writes("/shop/a") != 2 {
+		if a := g.app("/shop/a"); a.Condition != status.InRollout || g.world.writes("/shop/a") != 2 {
 			t.Errorf("a is %+v after %d writes, want it under way as it was begun", a, g.world.writes("/shop/a"))
 		}
 		if len(y.History) != 3 {
@@ -301,7 +302,7 @@ func TestFailedDefinitionIsNotTriedAgain(t *testing.T) {
 			t.Errorf("the failed definition was written again %d times", g.world.writes("/shop/a")-tried)
 		}
 		g.runs("/shop/a=bad /shop/b=v2")
-		if a := g.app("/shop/a"); a.Condition != Failed || a.Health != HealthDegraded || !strings.Contains(a.Reason, "exit code 127") {
+		if a := g.app("/shop/a"); a.Condition != status.Failed || a.Health != status.HealthDegraded || !strings.Contains(a.Reason, "exit code 127") {
 			t.Errorf("app a: %+v", a)
 		}
 		if n := len(g.sync("shop").History); n != 2 {
@@ -309,7 +310,7 @@ func TestFailedDefinitionIsNotTriedAgain(t *testing.T) {
 		}
 		g.repo.push(files("/shop/a", "v3", "/shop/b", "v2"))
 		synctest.Wait()
-		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || a.Health != HealthHealthy {
+		if a := g.app("/shop/a"); a.State != status.Synced || a.Condition != "" || a.Health != status.HealthHealthy {
 			t.Errorf("app a after the fix: %+v", a)
 		}
 		if failed := g.shelf.state(t, "shop").Failed; len(failed) != 0 {
@@ -325,12 +326,12 @@ func TestFailureIsForgottenWhenTheAppComesUp(t *testing.T) {
 		g.repo.commit(files("/shop/a", "slow"))
 		g.start()
 		defer g.stop()
-		if a := g.app("/shop/a"); a.Condition != Failed {
+		if a := g.app("/shop/a"); a.Condition != status.Failed {
 			t.Fatalf("app a: %+v", a)
 		}
 		g.world.set(func() { g.world.refused = map[string]string{} })
 		after(2 * testResync)
-		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || len(g.shelf.state(t, "shop").Failed) > 0 {
+		if a := g.app("/shop/a"); a.State != status.Synced || a.Condition != "" || len(g.shelf.state(t, "shop").Failed) > 0 {
 			t.Errorf("app a came up by itself and is still shown as %+v", a)
 		}
 	})
@@ -353,12 +354,12 @@ func TestFailureIsNotForgottenInACrashLoop(t *testing.T) {
 		}
 		for range 5 {
 			flicker(time.Now())
-			if a := g.app("/shop/a"); a.Condition != Failed {
+			if a := g.app("/shop/a"); a.Condition != status.Failed {
 				t.Fatalf("caught running for a moment, the failed app is %+v", a)
 			}
 		}
-		after(2 * steadyAfter)
-		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" {
+		after(2 * status.SteadyAfter)
+		if a := g.app("/shop/a"); a.State != status.Synced || a.Condition != "" {
 			t.Errorf("running for a minute, the app is %+v", a)
 		}
 	})
@@ -374,7 +375,7 @@ func TestStopInMidApplyIsSavedAndTakenUpAgain(t *testing.T) {
 		if took := time.Since(stopped); took > 0 {
 			t.Errorf("the stop took %v", took)
 		}
-		if y := g.Status(); y.Running || y.Syncs[0].Last.Result != PassStopped {
+		if y := g.Status(); y.Running || y.Syncs[0].Last.Result != status.ResultStopped {
 			t.Errorf("status after the stop: %+v", y.Syncs[0].Last)
 		}
 		r, ok := g.shelf.state(t, "shop").Rollouts["/shop/a"]
@@ -412,7 +413,7 @@ func TestOneSyncDoesNotHoldAnother(t *testing.T) {
 		g.start()
 		defer g.stop()
 		g.runs("/blog/a=v1 /shop/a=slow")
-		if blog := g.sync("blog"); blog.Running || blog.Last.Result != PassApplied || !g.sync("shop").Running {
+		if blog := g.sync("blog"); blog.Running || blog.Last.Result != status.ResultApplied || !g.sync("shop").Running {
 			t.Errorf("blog: %+v", blog.Last)
 		}
 		if g.repo.count() != 1 {
@@ -473,7 +474,7 @@ func TestSuspendedSyncShowsAndChangesNothing(t *testing.T) {
 		defer g.stop()
 		after(5 * testResync)
 		g.runs("")
-		if a := g.app("/shop/a"); a.State != OutOfSync || a.Health != HealthMissing || !g.sync("shop").Suspended {
+		if a := g.app("/shop/a"); a.State != status.OutOfSync || a.Health != status.HealthMissing || !g.sync("shop").Suspended {
 			t.Errorf("app a: %+v", a)
 		}
 	})

@@ -6,9 +6,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -98,25 +98,10 @@ func TestCountsBetweenPasses(t *testing.T) {
 		defer g.stop()
 		g.world.scale("/shop/a", 3)
 		after(2 * liveInterval) // the pass waits for c: only what is shown is read
-		if a := g.app("/shop/a"); a.Instances != (Instances{Desired: 5, Target: 3, Running: 3, Healthy: 3}) {
+		if a := g.app("/shop/a"); a.Instances != (status.Instances{Desired: 5, Target: 3, Running: 3, Healthy: 3}) {
 			t.Errorf("scaled by hand: %+v", a.Instances)
 		}
 	})
-}
-
-// As soon as Marathon has taken a new count it is its target.
-func TestTheTargetOfARollout(t *testing.T) {
-	t.Parallel()
-	a := AppStatus{State: OutOfSync, Instances: Instances{Desired: 3, Target: 1, Running: 1}, Counted: true}
-	to := &Instances{Desired: 3, Target: 3}
-	showOutcome(&a, apply.Outcome{Action: plan.Scale, Began: time.Now()}, to)
-	if a.Counts() != "1 of 3 running (Marathon's target: 1)" {
-		t.Errorf("sent: %s", a.Counts())
-	}
-	showOutcome(&a, apply.Outcome{Action: plan.Scale, Began: time.Now(), Deployment: "d"}, to)
-	if a.Counts() != "1 of 3 running" {
-		t.Errorf("taken: %s", a.Counts())
-	}
 }
 
 // The count that a failed definition wants is git's, also when what ran well
@@ -135,7 +120,7 @@ func TestRevertedAppShowsWhatGitWants(t *testing.T) {
 		after(testResync)
 		g.runs("/shop/a=v1")
 		a := g.app("/shop/a")
-		if a.State != OutOfSync || a.Condition != Failed || a.Counts() != "2 of 5 running (Marathon's target: 2)" {
+		if a.State != status.OutOfSync || a.Condition != status.Failed || a.Counts() != "2 of 5 running (Marathon's target: 2)" {
 			t.Errorf("reverted: %s, %s, %s", a.State, a.Condition, a.Counts())
 		}
 	})
@@ -152,7 +137,7 @@ func TestDriftedPodShowsWhatGitWants(t *testing.T) {
 		"/shop/p": {Definition: scaled(3), Status: marathon.Status{Running: 3}},
 	}}}
 	item := &manifests.Item{ID: "/shop/p", Kind: manifests.KindPod, Pod: scaled(5)}
-	if a := p.app(item, &plan.Change{ID: item.ID, Kind: item.Kind, Action: plan.Scale}, ""); a.Counts() != "3 of 5 running (Marathon's target: 3)" || a.Health != HealthHealthy {
+	if a := p.app(item, &plan.Change{ID: item.ID, Kind: item.Kind, Action: plan.Scale}, ""); a.Counts() != "3 of 5 running (Marathon's target: 3)" || a.Health != status.HealthHealthy {
 		t.Errorf("%s, %s", a.Health, a.Counts())
 	}
 }

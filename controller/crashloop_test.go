@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pacer-gitops/pacer/controller/status"
 )
 
 // While a rollout is a crash loop, the reason says how often it was restarted, and
@@ -26,13 +28,13 @@ func TestACrashLoopInARolloutIsToldWithItsRestarts(t *testing.T) {
 		restarted, counts := 0, map[string]bool{}
 		for range 300 {
 			after(200 * time.Millisecond)
-			var loop AppStatus
+			var loop status.App
 			for _, a := range leader.Status().Syncs[0].Apps {
 				if a.ID == "/shop/loop" {
 					loop = a
 				}
 			}
-			if loop.Condition != InRollout {
+			if loop.Condition != status.InRollout {
 				t.Fatalf("it is no rollout under way: %+v", loop)
 			}
 			if m := said.FindStringSubmatch(loop.Reason); m != nil {

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -36,31 +36,31 @@ func isAnswer(err error) bool {
 // Again (errAgain) is the cause of a pass that ends for the next one, which goes on
 // with what has not ended: that has no outcome yet.
 func endOf(cause error, outcomes []apply.Outcome) passEnd {
-	end := passEnd{result: PassUnchanged}
+	end := passEnd{result: status.ResultUnchanged}
 	if errors.Is(cause, errAgain) {
 		cause, end.again = nil, slices.ContainsFunc(outcomes, isHandedOver)
 		if end.again {
-			end.result = PassProgressing
+			end.result = status.ResultProgressing
 		}
 	}
 	for _, o := range outcomes {
 		switch o.Result {
 		case apply.Applied:
-			if end.result == PassUnchanged {
-				end.result = PassApplied
+			if end.result == status.ResultUnchanged {
+				end.result = status.ResultApplied
 			}
 		case apply.Failed:
-			end.result = PassFailed
+			end.result = status.ResultFailed
 			end.transient = end.transient || o.Transient || o.Hash == ""
 		case apply.Unknown:
-			end.result, end.unknown = PassFailed, true
+			end.result, end.unknown = status.ResultFailed, true
 		}
 	}
 	switch {
 	case errors.Is(cause, apply.ErrSuperseded):
-		end.result = PassSuperseded
+		end.result = status.ResultSuperseded
 	case cause != nil:
-		end.result = PassStopped
+		end.result = status.ResultStopped
 	}
 	return end
 }
@@ -235,178 +235,6 @@ func (l *lives) of(s marathon.State) plan.Live {
 	return l.live
 }
 
-// healthOf judges how an app fares from what Marathon counts, and from whether
-// its tasks failed of late (see restarts):
-//
-//	found   deployments   target   running    healthy, where checked   failed   health
-//	no                                                                          missing
-//	yes     some                                                                progressing
-//	yes     none          0        0                                            suspended
-//	yes     none          n        n or more  n or more                no       healthy
-//	yes     none          otherwise                                             degraded
-//
-// It is a judgement of what is live, and not of a rollout: what has converged (see
-// apply.Converged) and whose tasks did not fail of late is healthy, or suspended at
-// 0 instances. What is healthy may not have converged yet: a surplus task that
-// Marathon still has to kill, or one of an older version, serves as well as others.
-func healthOf(found bool, i Instances, deployments int, failed bool) Health {
-	switch {
-	case !found:
-		return HealthMissing
-	case deployments > 0:
-		return HealthProgressing
-	case i.Target == 0 && i.Running == 0:
-		return HealthSuspended
-	case !failed && i.Running >= i.Target && (!i.Checked || i.Healthy >= i.Target):
-		return HealthHealthy
-	default:
-		return HealthDegraded
-	}
-}
-
-// facts is what the status of one app is judged by, beside how it fares.
-type facts struct {
-	broken  string       // the first error of its manifest
-	change  *plan.Change // what is pending; nil: nothing
-	failure *plan.Failure
-	rollout bool // one that Pacer began is under way
-	revert  bool // and puts the last healthy definition back
-}
-
-// stateOf judges the state and condition of an app, and says why:
-//
-//	broken   change      failure                       rollout    state         condition
-//	yes                                                           unknown       broken manifest
-//	no       held back   of the same                              out of sync   failed
-//	no       held back   otherwise                                out of sync   blocked
-//	no       a revert                                             out of sync   failed
-//	no       some                                                 out of sync   none
-//	no       none        some                          a revert   out of sync   failed
-//	no       none        the last healthy one is back             out of sync   failed
-//	no       none        otherwise                                synced        failed
-//	no       none        none                          yes        synced        rollout
-//	no       none        none                          no         synced        none
-//
-// What git defines has failed from then on, whether the last healthy definition is
-// yet to be put back, on its way or back.
-func stateOf(f facts) (AppState, Condition, string) {
-	switch {
-	case f.broken != "":
-		return Unknown, Broken, "its manifest has an error, so nothing is changed: " + f.broken
-	case f.change != nil && f.change.Blocked != nil && f.failure != nil && f.failure.Hash == f.change.Hash:
-		return OutOfSync, Failed, f.failure.Words()
-	case f.change != nil && f.change.Blocked != nil:
-		return OutOfSync, Blocked, *f.change.Blocked
-	case f.change != nil && f.change.Revert:
-		return OutOfSync, Failed, f.change.Reason
-	case f.change != nil:
-		return OutOfSync, "", f.change.Reason
-	case f.failure != nil && (f.failure.Restored || f.revert):
-		return OutOfSync, Failed, f.failure.Words()
-	case f.failure != nil:
-		return Synced, Failed, f.failure.Words()
-	case f.rollout:
-		return Synced, InRollout, ""
-	}
-	return Synced, "", ""
-}
-
-// showOutcome changes what is shown of an app by what is told of its change.
-// Wanted is what the change asks for, where that is known.
-func showOutcome(a *AppStatus, o apply.Outcome, wanted *Instances) {
-	if !o.Began.IsZero() {
-		a.Waiting = time.Time{}
-	}
-	if o.Result == apply.Superseded || o.Result == apply.Unknown {
-		return // the next pass finds out: till then it is as it was
-	}
-	before := *a
-	a.Action, a.Reason, a.Said, a.Condition = o.Action, o.Reason, o.Counts, ""
-	if a.State = OutOfSync; o.Deployment != "" && o.Action != plan.Delete && !o.Revert {
-		a.State = Synced // Marathon has the definition, whatever becomes of its tasks
-	}
-	switch o.Result {
-	case "":
-		if o.Status != nil { // else the reason would say other counts than are shown beside it
-			a.Instances.Running, a.Instances.Healthy = o.Status.Running, o.Status.Healthy
-		}
-		if o.Deployment != "" && wanted != nil {
-			a.Instances.Target = wanted.Target
-		}
-		switch {
-		case o.Revert: // what git defines stays failed
-			if a.Condition = Failed; o.Reason == "" {
-				a.Reason, a.Said = before.Reason, before.Said
-			}
-		case !o.Began.IsZero():
-			a.Condition = InRollout
-			a.Health = given(a.Health, *a, false)
-		}
-	case apply.Applied:
-		a.Action = ""
-		switch {
-		case o.Revert:
-			a.Condition = Failed // what git has; what ran before is back
-			converged(a, wanted)
-		case o.Action == plan.Delete:
-			a.State, a.Instances = Synced, Instances{}
-			if a.Kind != manifests.KindGroup {
-				a.Health = HealthMissing
-			}
-		default:
-			a.State = Synced
-			if a.Kind != manifests.KindGroup {
-				converged(a, wanted)
-			}
-		}
-	case apply.Failed:
-		if isTransient(o) {
-			a.State, a.Reason, a.Said = OutOfSync, afterAttempt("", o.Reason), ""
-			break
-		}
-		a.Condition = Failed
-		a.Health = given(a.Health, *a, false)
-	case apply.Blocked:
-		a.Condition = Blocked
-	}
-}
-
-// isTransient reports whether a change is tried again as it is.
-func isTransient(o apply.Outcome) bool {
-	return o.Result == apply.Unknown || o.Result == apply.Failed && (o.Transient || o.Hash == "")
-}
-
-// attempt is one to make a change that is made again.
-type attempt struct {
-	hash   string // of the change
-	reason string // why it failed
-}
-
-// afterAttempt is the reason of a change that is pending, of which an attempt has
-// failed.
-func afterAttempt(reason, failure string) string {
-	said := "the last attempt failed: " + failure
-	if reason != "" {
-		said = reason + "; " + said
-	}
-	return said
-}
-
-// given is the health of an app in Marathon's eyes, corrected by what is known of
-// its rollout. Marathon never gives one up, Pacer does after its deadline; and
-// Marathon takes one for done as soon as its tasks run, Pacer when they have stayed
-// up, unless the sync is stopped. Else an app whose tasks crash again and again in
-// its rollout would be progressing, healthy and degraded in turn.
-func given(h Health, a AppStatus, stopped bool) Health {
-	switch {
-	case h == HealthProgressing && a.State == Synced && a.Condition == Failed:
-		return HealthDegraded
-	case a.Condition == InRollout && !stopped && (h == HealthHealthy || h == HealthDegraded):
-		return HealthProgressing
-	}
-	return h
-}
-
 // recorded adds an entry to a history, newest first. A pass that failed as the
 // one before did, and changed nothing, only moves the end of that one: else a
 // night without Marathon, or with one that takes no write, would push out all that
@@ -429,7 +257,7 @@ func repeats(a, b store.Entry) bool {
 	same := func(x, y store.Done) bool {
 		return x.ID == y.ID && x.Action == y.Action && x.Outcome == y.Outcome && x.Reason == y.Reason
 	}
-	return b.Result == string(PassFailed) && a.Result == b.Result && a.Revision == b.Revision && a.Message == b.Message &&
+	return b.Result == string(status.ResultFailed) && a.Result == b.Result && a.Revision == b.Revision && a.Message == b.Message &&
 		a.More == b.More && slices.EqualFunc(a.Changes, b.Changes, same) &&
 		!slices.ContainsFunc(b.Changes, func(d store.Done) bool { return d.Outcome == string(apply.Applied) })
 }
@@ -441,7 +269,7 @@ func cut(history []store.Entry) []store.Entry {
 // entry is what the history keeps of a pass; nil if it changed nothing, did not
 // fail and was not asked for by name. What is merely held back is in the status,
 // not in the history, and so is what the next pass goes on with.
-func (p *pass) entry(last PassStatus) *store.Entry {
+func (p *pass) entry(last status.Reconciliation) *store.Entry {
 	e := &store.Entry{
 		Revision: p.revision.ID, Author: p.revision.Author, Subject: p.revision.Subject,
 		Began: last.Began, Ended: last.Ended, Result: string(last.Result), Message: last.Error, Asked: p.asked,
@@ -449,8 +277,8 @@ func (p *pass) entry(last PassStatus) *store.Entry {
 	if p.change != nil {
 		e.Commit, e.Author, e.Subject = p.change.ID, p.change.Author, p.change.Subject
 	}
-	if last.Result == PassProgressing {
-		e.Result = string(PassApplied) // all that is listed is
+	if last.Result == status.ResultProgressing {
+		e.Result = string(status.ResultApplied) // all that is listed is
 	}
 	for _, o := range p.outcomes {
 		if o.Result == apply.Blocked || (!isEnd(o.Result) && o.Began.IsZero()) {
@@ -471,7 +299,7 @@ func (p *pass) entry(last PassStatus) *store.Entry {
 		e.More = len(e.Changes) - store.MaxChanges
 		e.Changes = slices.Clone(e.Changes[:store.MaxChanges])
 	}
-	if len(e.Changes) == 0 && last.Result != PassFailed && !p.tellsOfRollback(last.Result) {
+	if len(e.Changes) == 0 && last.Result != status.ResultFailed && !p.tellsOfRollback(last.Result) {
 		return nil
 	}
 	return e
@@ -483,7 +311,7 @@ func isEnd(r apply.Result) bool { return r == apply.Applied || r == apply.Failed
 // lasted is when the first write of the changes of a pass was sent, and when the
 // last of them ended. Writes of another revision, watched to their end, count only
 // where there are no others. Of a pass that was given up it is when that was.
-func (p *pass) lasted(last PassStatus) (began, ended time.Time) {
+func (p *pass) lasted(last status.Reconciliation) (began, ended time.Time) {
 	var before time.Time // the first write of another revision
 	for _, o := range p.outcomes {
 		if o.Result == apply.Blocked {
@@ -500,7 +328,7 @@ func (p *pass) lasted(last PassStatus) (began, ended time.Time) {
 			*first = o.Began
 		}
 	}
-	if last.Result == PassSuperseded || last.Result == PassStopped || ended.IsZero() {
+	if last.Result == status.ResultSuperseded || last.Result == status.ResultStopped || ended.IsZero() {
 		ended = last.Ended
 	}
 	return cmp.Or(began, before, ended), ended
@@ -516,9 +344,9 @@ func applied(d store.Done) int {
 
 // tellsOfRollback tells whether a pass belongs in the history even if it found
 // nothing to change: that a rollback began or ended.
-func (p *pass) tellsOfRollback(r PassResult) bool {
+func (p *pass) tellsOfRollback(r status.Result) bool {
 	asked := p.asked.Verb == verbRollback || p.asked.Verb == verbRelease
-	return asked && r == PassUnchanged && !p.y.memory.state.Stopped()
+	return asked && r == status.ResultUnchanged && !p.y.memory.state.Stopped()
 }
 
 func count(s *plan.Summary, a plan.Action) {
@@ -532,35 +360,6 @@ func count(s *plan.Summary, a plan.Action) {
 	case plan.Delete:
 		s.Delete++
 	}
-}
-
-// firstErrors tells by id the first error of its manifest.
-func firstErrors(d manifests.Desired) map[string]string {
-	first := map[string]string{}
-	for id := range d.Broken {
-		first[id] = "see the problems"
-	}
-	told := map[string]bool{}
-	for _, problem := range d.Problems {
-		if d.Broken[problem.ID] && !told[problem.ID] && problem.Severity == manifests.SeverityError {
-			told[problem.ID], first[problem.ID] = true, problem.Message
-		}
-	}
-	return first
-}
-
-// unreadableNote says what follows from files of which nothing is known.
-func unreadableNote(d manifests.Desired) string {
-	const most = 5
-	files := d.Unreadable
-	if len(files) == 0 {
-		return ""
-	}
-	more := ""
-	if len(files) > most {
-		files, more = files[:most], " and others"
-	}
-	return "Nothing is deleted while the definitions in these files are unknown: " + strings.Join(files, ", ") + more + "."
 }
 
 // superseded tells whether a context ended for a newer revision.

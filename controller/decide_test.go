@@ -19,6 +19,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
@@ -32,22 +33,22 @@ func TestRetryOf(t *testing.T) {
 		end  passEnd
 		want retry
 	}{
-		"unchanged":             {passEnd{result: PassUnchanged}, retryNever},
-		"applied":               {passEnd{result: PassApplied}, retryNever},
-		"applied, undone again": {passEnd{result: PassApplied, pending: true}, retryLater},
-		"superseded":            {passEnd{result: PassSuperseded, unknown: true}, retryNever},
-		"stopped":               {passEnd{result: PassStopped, unknown: true}, retryNever},
-		"no snapshot":           {passEnd{result: PassFailed, noSnapshot: true, err: errors.New("x")}, retryNever},
-		"Marathon not reached":  {passEnd{result: PassFailed, err: &marathon.Error{}}, retrySoon},
-		"Marathon answers 503":  {passEnd{result: PassFailed, err: answer(503)}, retrySoon},
-		"Marathon answers 429":  {passEnd{result: PassFailed, err: answer(429)}, retrySoon},
-		"a wrong password":      {passEnd{result: PassFailed, err: answer(401)}, retryLater},
-		"not allowed":           {passEnd{result: PassFailed, err: answer(403)}, retryLater},
-		"not found":             {passEnd{result: PassFailed, err: answer(404)}, retryLater},
-		"a full disk":           {passEnd{result: PassFailed, err: errors.New("no space left")}, retryLater},
-		"outcome not known":     {passEnd{result: PassFailed, unknown: true}, retrySoon},
-		"not its definition":    {passEnd{result: PassFailed, transient: true}, retryLater},
-		"its definition":        {passEnd{result: PassFailed}, retryNever},
+		"unchanged":             {passEnd{result: status.ResultUnchanged}, retryNever},
+		"applied":               {passEnd{result: status.ResultApplied}, retryNever},
+		"applied, undone again": {passEnd{result: status.ResultApplied, pending: true}, retryLater},
+		"superseded":            {passEnd{result: status.ResultSuperseded, unknown: true}, retryNever},
+		"stopped":               {passEnd{result: status.ResultStopped, unknown: true}, retryNever},
+		"no snapshot":           {passEnd{result: status.ResultFailed, noSnapshot: true, err: errors.New("x")}, retryNever},
+		"Marathon not reached":  {passEnd{result: status.ResultFailed, err: &marathon.Error{}}, retrySoon},
+		"Marathon answers 503":  {passEnd{result: status.ResultFailed, err: answer(503)}, retrySoon},
+		"Marathon answers 429":  {passEnd{result: status.ResultFailed, err: answer(429)}, retrySoon},
+		"a wrong password":      {passEnd{result: status.ResultFailed, err: answer(401)}, retryLater},
+		"not allowed":           {passEnd{result: status.ResultFailed, err: answer(403)}, retryLater},
+		"not found":             {passEnd{result: status.ResultFailed, err: answer(404)}, retryLater},
+		"a full disk":           {passEnd{result: status.ResultFailed, err: errors.New("no space left")}, retryLater},
+		"outcome not known":     {passEnd{result: status.ResultFailed, unknown: true}, retrySoon},
+		"not its definition":    {passEnd{result: status.ResultFailed, transient: true}, retryLater},
+		"its definition":        {passEnd{result: status.ResultFailed}, retryNever},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -69,88 +70,24 @@ func TestEndOf(t *testing.T) {
 		outcomes []apply.Outcome
 		want     passEnd
 	}{
-		"nothing":                   {nil, nil, passEnd{result: PassUnchanged}},
-		"only blocked":              {nil, []apply.Outcome{blocked}, passEnd{result: PassUnchanged}},
-		"applied, whatever blocked": {nil, []apply.Outcome{blocked, applied, blocked}, passEnd{result: PassApplied}},
-		"one failed":                {nil, []apply.Outcome{applied, failed, applied}, passEnd{result: PassFailed}},
-		"a deletion failed":         {nil, []apply.Outcome{{Result: apply.Failed}}, passEnd{result: PassFailed, transient: true}},
-		"a password failed":         {nil, []apply.Outcome{transient}, passEnd{result: PassFailed, transient: true}},
-		"one unknown":               {nil, []apply.Outcome{applied, unknown}, passEnd{result: PassFailed, unknown: true}},
-		"superseded":                {apply.ErrSuperseded, []apply.Outcome{applied}, passEnd{result: PassSuperseded}},
-		"handed over":               {errAgain, []apply.Outcome{applied, handedOver, blocked}, passEnd{result: PassProgressing, again: true}},
-		"handed over, one failed":   {errAgain, []apply.Outcome{handedOver, failed}, passEnd{result: PassFailed, again: true}},
-		"nothing was left over":     {errAgain, []apply.Outcome{applied, blocked}, passEnd{result: PassApplied}},
-		"nor anything done":         {errAgain, []apply.Outcome{blocked}, passEnd{result: PassUnchanged}},
-		"stopped":                   {context.Canceled, []apply.Outcome{applied}, passEnd{result: PassStopped}},
+		"nothing":                   {nil, nil, passEnd{result: status.ResultUnchanged}},
+		"only blocked":              {nil, []apply.Outcome{blocked}, passEnd{result: status.ResultUnchanged}},
+		"applied, whatever blocked": {nil, []apply.Outcome{blocked, applied, blocked}, passEnd{result: status.ResultApplied}},
+		"one failed":                {nil, []apply.Outcome{applied, failed, applied}, passEnd{result: status.ResultFailed}},
+		"a deletion failed":         {nil, []apply.Outcome{{Result: apply.Failed}}, passEnd{result: status.ResultFailed, transient: true}},
+		"a password failed":         {nil, []apply.Outcome{transient}, passEnd{result: status.ResultFailed, transient: true}},
+		"one unknown":               {nil, []apply.Outcome{applied, unknown}, passEnd{result: status.ResultFailed, unknown: true}},
+		"superseded":                {apply.ErrSuperseded, []apply.Outcome{applied}, passEnd{result: status.ResultSuperseded}},
+		"handed over":               {errAgain, []apply.Outcome{applied, handedOver, blocked}, passEnd{result: status.ResultProgressing, again: true}},
+		"handed over, one failed":   {errAgain, []apply.Outcome{handedOver, failed}, passEnd{result: status.ResultFailed, again: true}},
+		"nothing was left over":     {errAgain, []apply.Outcome{applied, blocked}, passEnd{result: status.ResultApplied}},
+		"nor anything done":         {errAgain, []apply.Outcome{blocked}, passEnd{result: status.ResultUnchanged}},
+		"stopped":                   {context.Canceled, []apply.Outcome{applied}, passEnd{result: status.ResultStopped}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			if got := endOf(test.cause, test.outcomes); got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
-			}
-		})
-	}
-}
-
-func TestHealthOf(t *testing.T) {
-	tests := map[string]struct {
-		found       bool
-		i           Instances
-		deployments int
-		failed      bool
-		want        Health
-	}{
-		"missing":                      {false, Instances{Target: 1}, 0, false, HealthMissing},
-		"deploying":                    {true, Instances{Target: 1, Running: 1}, 1, false, HealthProgressing},
-		"stopped on purpose":           {true, Instances{}, 0, false, HealthSuspended},
-		"being stopped":                {true, Instances{Running: 1}, 0, false, HealthHealthy},
-		"all run":                      {true, Instances{Target: 2, Running: 2}, 0, false, HealthHealthy},
-		"one is missing":               {true, Instances{Target: 2, Running: 1}, 0, false, HealthDegraded},
-		"all run, none healthy":        {true, Instances{Target: 2, Running: 2, Checked: true}, 0, false, HealthDegraded},
-		"all healthy":                  {true, Instances{Target: 2, Running: 2, Healthy: 2, Checked: true}, 0, false, HealthHealthy},
-		"health is not asked for":      {true, Instances{Target: 2, Running: 2, Healthy: 0}, 0, false, HealthHealthy},
-		"more run than are wanted":     {true, Instances{Target: 1, Running: 3, Healthy: 1, Checked: true}, 0, false, HealthHealthy},
-		"all run, one failed just now": {true, Instances{Target: 2, Running: 2}, 0, true, HealthDegraded},
-		"failed, and being deployed":   {true, Instances{Target: 2, Running: 2}, 1, true, HealthProgressing},
-		"failed, and stopped since":    {true, Instances{}, 0, true, HealthSuspended},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := healthOf(test.found, test.i, test.deployments, test.failed); got != test.want {
-				t.Errorf("got %q, want %q", got, test.want)
-			}
-		})
-	}
-}
-
-func TestStateOf(t *testing.T) {
-	pending := &plan.Change{Hash: "h2", Reason: "image differs"}
-	held := &plan.Change{Hash: "h2", Blocked: new("wait for pacer approve")}
-	failed := &plan.Failure{Hash: "h2", Reason: "exit code 127"}
-	older := &plan.Failure{Hash: "h1", Reason: "exit code 1"}
-	restored := &plan.Failure{Hash: "h2", Reason: "exit code 127", Restored: true}
-	tests := map[string]struct {
-		f         facts
-		state     AppState
-		condition Condition
-		reason    string
-	}{
-		"equal":                     {facts{}, Synced, "", ""},
-		"equal, our rollout":        {facts{rollout: true}, Synced, InRollout, ""},
-		"equal, its rollout failed": {facts{failure: failed, rollout: true}, Synced, Failed, "exit code 127"},
-		"put back":                  {facts{failure: restored}, OutOfSync, Failed, "exit code 127; reverted to the last healthy definition"},
-		"pending":                   {facts{change: pending}, OutOfSync, "", "image differs"},
-		"pending, older one failed": {facts{change: pending, failure: older}, OutOfSync, "", "image differs"},
-		"held back":                 {facts{change: held}, OutOfSync, Blocked, "wait for pacer approve"},
-		"held back as it failed":    {facts{change: held, failure: failed}, OutOfSync, Failed, "exit code 127"},
-		"held back, another failed": {facts{change: held, failure: older}, OutOfSync, Blocked, "wait for pacer approve"},
-		"broken, whatever else":     {facts{broken: "cpus: want a number", change: pending, failure: failed}, Unknown, Broken, "its manifest has an error, so nothing is changed: cpus: want a number"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			state, condition, reason := stateOf(test.f)
-			if state != test.state || condition != test.condition || reason != test.reason {
-				t.Errorf("got %q, %q because %q, want %q, %q because %q", state, condition, reason, test.state, test.condition, test.reason)
 			}
 		})
 	}
@@ -277,7 +214,7 @@ func TestHistoryListsFewChanges(t *testing.T) {
 		}
 		p.outcomes = append(p.outcomes, o)
 	}
-	e := p.entry(PassStatus{Result: PassFailed})
+	e := p.entry(status.Reconciliation{Result: status.ResultFailed})
 	if len(e.Changes) != store.MaxChanges || e.More != 10_000-store.MaxChanges || e.Summary.Create != 10_000 {
 		t.Errorf("%d changes and %d more of %+v", len(e.Changes), e.More, e.Summary)
 	}
@@ -338,17 +275,17 @@ func TestNextLook(t *testing.T) {
 func TestHistoryKeepsWhatHappened(t *testing.T) {
 	began := time.Unix(1, 0)
 	p := &pass{revision: sources.Revision{ID: "r", Author: "Ada"}}
-	if e := p.entry(PassStatus{Result: PassUnchanged}); e != nil {
+	if e := p.entry(status.Reconciliation{Result: status.ResultUnchanged}); e != nil {
 		t.Errorf("a pass that did nothing left %+v", e)
 	}
 	p.outcomes = []apply.Outcome{{ID: "/held", Result: apply.Blocked, Began: began}, {ID: "/never", Result: apply.Unknown}}
-	if e := p.entry(PassStatus{Result: PassSuperseded}); e != nil {
+	if e := p.entry(status.Reconciliation{Result: status.ResultSuperseded}); e != nil {
 		t.Errorf("a pass that began nothing left %+v", e)
 	}
 	p.outcomes = append(p.outcomes,
 		apply.Outcome{ID: "/a", Action: plan.Scale, Result: apply.Applied, Began: began},
 		apply.Outcome{ID: "/b", Action: plan.Delete, Result: apply.Superseded, Began: began})
-	e := p.entry(PassStatus{Result: PassSuperseded, Revision: "r"})
+	e := p.entry(status.Reconciliation{Result: status.ResultSuperseded, Revision: "r"})
 	want := &store.Entry{
 		Revision: "r", Author: "Ada", Result: "superseded", Began: began, Summary: plan.Summary{Scale: 1, Delete: 1},
 		Changes: []store.Done{{ID: "/a", Action: plan.Scale, Outcome: "applied"}, {ID: "/b", Action: plan.Delete, Outcome: "superseded"}},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/status"
 )
 
 // radio is an event stream whose events a test sends.
@@ -234,7 +235,7 @@ func TestEventsOfOtherAppsEndAPassThatWaits(t *testing.T) {
 		if n := g.world.writes("/shop/b"); n != 1 {
 			t.Errorf("what hangs was written %d times", n)
 		}
-		if y := g.sync("shop"); !y.Running || g.app("/shop/b").Condition != InRollout {
+		if y := g.sync("shop"); !y.Running || g.app("/shop/b").Condition != status.InRollout {
 			t.Errorf("what hangs is no longer waited for: %+v", y)
 		}
 	})
@@ -260,10 +261,10 @@ func TestAFightIsBackedOffAndTold(t *testing.T) {
 		if n := g.world.writes("/shop/a") - began; n < 6 || n > 9 {
 			t.Errorf("%d writes in 5 min of fighting, want about 8: after 2, 4, 8 … 256 s", n)
 		}
-		if a := g.app("/shop/a"); a.Condition != Blocked || !strings.Contains(a.Reason, "drift conflict: healed") {
+		if a := g.app("/shop/a"); a.Condition != status.Blocked || !strings.Contains(a.Reason, "drift conflict: healed") {
 			t.Errorf("shown as %+v", a)
 		}
-		if b := g.app("/shop/b"); b.State != Synced || g.world.writes("/shop/b") != 1 {
+		if b := g.app("/shop/b"); b.State != status.Synced || g.world.writes("/shop/b") != 1 {
 			t.Errorf("the other app: %+v", b)
 		}
 		// Whoever it was gives up: it is put back without being asked, and forgotten.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
@@ -41,11 +42,11 @@ func TestCausesAreToldOnTheLocalMarathon(t *testing.T) {
 		"/shop/sick": `1 of 1 running, but /health answers 503 Service Unavailable \(0 healthy\)$`,
 	} {
 		words := regexp.MustCompile(cause)
-		for _, state := range []Condition{InRollout, Failed} {
+		for _, state := range []status.Condition{status.InRollout, status.Failed} {
 			eventually(t, fmt.Sprintf("%s to be %s for %s", id, state, cause), func() (bool, string) {
 				for _, a := range c.Status().Syncs[0].Apps {
 					if a.ID == id {
-						late := a.Condition == Failed && state == InRollout // this machine is slow
+						late := a.Condition == status.Failed && state == status.InRollout // this machine is slow
 						return (a.Condition == state || late) && words.MatchString(a.Reason), fmt.Sprintf("%s: %s", a.Condition, a.Reason)
 					}
 				}

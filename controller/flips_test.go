@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -138,7 +139,7 @@ func TestStatusDoesNotFlip(t *testing.T) {
 			}
 			s.plots(nil)
 			after(6 * time.Minute)
-			if a := s.life.app("/a"); a.State != Synced || a.Reason != "" {
+			if a := s.life.app("/a"); a.State != status.Synced || a.Reason != "" {
 				t.Errorf("at last: %+v", a)
 			}
 		},
@@ -186,18 +187,18 @@ func TestARolloutOfASuspendedSyncComesToItsEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		after(5 * time.Second)
-		if a := s.life.app("/a"); a.Health != HealthProgressing || a.Condition != InRollout {
+		if a := s.life.app("/a"); a.Health != status.HealthProgressing || a.Condition != status.InRollout {
 			t.Errorf("while it is rolled out: %+v", a)
 		}
 		after(5 * time.Minute)
-		if a := s.life.app("/a"); a.Health != HealthHealthy || a.Condition != "" {
+		if a := s.life.app("/a"); a.Health != status.HealthHealthy || a.Condition != "" {
 			t.Errorf("at its end: %+v", a)
 		}
 		if err := s.life.Resume(t.Context(), "all", ada); err != nil {
 			t.Fatal(err)
 		}
 		after(time.Minute)
-		if a := s.life.app("/a"); a.Health != HealthHealthy || a.Condition != "" || a.State != Synced {
+		if a := s.life.app("/a"); a.Health != status.HealthHealthy || a.Condition != "" || a.State != status.Synced {
 			t.Errorf("resumed: %+v", a)
 		}
 		s.close()

@@ -12,6 +12,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/status"
 )
 
 // newFrost is a rig whose Marathon is the local one, by its HTTP API at each of the
@@ -56,9 +57,9 @@ func newFrost(t *testing.T, hosts ...string) (g *rig, way *localtest.Direct, end
 }
 
 // settled is whether everything of a sync is known, synced and healthy.
-func settled(y SyncStatus) bool {
+func settled(y status.Sync) bool {
 	for _, a := range y.Apps {
-		if a.State != Synced || a.Health != HealthHealthy {
+		if a.State != status.Synced || a.Health != status.HealthHealthy {
 			return false
 		}
 	}
@@ -91,7 +92,7 @@ func TestAFrozenMarathonIsNoticed(t *testing.T) {
 					t.Fatalf("after %s it is known why nothing is known: %+v", c.within, y.Stale)
 				}
 				for _, a := range y.Apps {
-					if a.State != Unknown || a.Health != HealthUnknown || a.LastKnown == nil || a.LastKnown.Health != HealthHealthy {
+					if a.State != status.Unknown || a.Health != status.HealthUnknown || a.LastKnown == nil || a.LastKnown.Health != status.HealthHealthy {
 						t.Errorf("a frozen Marathon's app is %+v", a)
 					}
 				}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/sources"
 )
@@ -19,23 +21,6 @@ import (
 // reconciled with the newest revision that was applied.
 const holdAfter = 10 * time.Second
 
-// Hold says why a sync is kept at the newest revision that was applied though
-// its source answers otherwise, or not at all.
-type Hold struct {
-	Revision string `json:"revision"` // that it is held at
-	Subject  string `json:"subject,omitempty"`
-	// Answered is the revision that the source answers with, which is older or was
-	// superseded; empty: it could not be read since this replica leads, or this
-	// process started.
-	Answered string `json:"answered,omitempty"`
-	// Reason says why, and what to do.
-	Reason string    `json:"reason"`
-	Since  time.Time `json:"since"`
-	// Reconciles: live is kept as the revision says. False: what it says is not
-	// known, so nothing is changed.
-	Reconciles bool `json:"reconciles"`
-}
-
 // ground is what a pass takes for desired, and what it may do by it.
 type ground struct {
 	revision sources.Revision
@@ -43,7 +28,7 @@ type ground struct {
 	kept     *store.Kept       // that is read from the archive; nil: snapshot
 	writes   bool              // else it only reads
 	back     bool              // it goes back to an older revision, as the source did
-	hold     *Hold             // nil: it follows its source, or a rollback
+	hold     *status.Hold      // nil: it follows its source, or a rollback
 	confirms bool              // it is held only until its source has answered again
 }
 
@@ -150,7 +135,7 @@ func (p *pass) situation(ctx context.Context, seen look) situation {
 func (p *pass) wayOn(c situation, seen look) string {
 	switch {
 	case c.fetched:
-		newest, answered := ShortRevision(p.y.memory.state.Newest.ID), ShortRevision(seen.snapshot.Revision.ID)
+		newest, answered := plan.ShortRevision(p.y.memory.state.Newest.ID), plan.ShortRevision(seen.snapshot.Revision.ID)
 		return fmt.Sprintf("this replica never fetched %s there, so the server or mirror may lag behind; "+
 			"the sync continues with %s or any later revision; if %s is correct, run pacer approve %s --revision %s",
 			newest, newest, answered, p.y.spec.Name, answered)
@@ -163,7 +148,7 @@ func (p *pass) wayOn(c situation, seen look) string {
 // held is the ground of a pass that keeps to the newest revision.
 func (p *pass) held(ctx context.Context, g ground, seen look, why string) ground {
 	n := p.y.memory.state.Newest
-	h := &Hold{Revision: n.ID, Subject: n.Subject, Since: p.began, Reconciles: true}
+	h := &status.Hold{Revision: n.ID, Subject: n.Subject, Since: p.began, Reconciles: true}
 	switch {
 	case seen.fetched == p.term && seen.snapshot != nil:
 		h.Answered = seen.snapshot.Revision.ID
@@ -171,14 +156,14 @@ func (p *pass) held(ctx context.Context, g ground, seen look, why string) ground
 		if p.y.memory.state.IsSuperseded(h.Answered) {
 			relation = "which was superseded by revision %s"
 		}
-		h.Reason = fmt.Sprintf("the source answers with revision %s, "+relation+": %s", ShortRevision(h.Answered), ShortRevision(n.ID), why)
+		h.Reason = fmt.Sprintf("the source answers with revision %s, "+relation+": %s", plan.ShortRevision(h.Answered), plan.ShortRevision(n.ID), why)
 	default:
 		since := "this replica became the leader"
 		if p.term.sure {
 			since = "this process started"
 		}
 		h.Reason = fmt.Sprintf("the source has not been read since %s, and its last known revision may be older than the applied revision %s: %s",
-			since, ShortRevision(n.ID), why)
+			since, plan.ShortRevision(n.ID), why)
 	}
 	if before := p.y.holdShown(); before != nil && before.Revision == h.Revision && before.Answered == h.Answered {
 		h.Since = before.Since
@@ -217,7 +202,9 @@ func (y *syncer) followed() (source, location string) {
 }
 
 // isDirectory reports whether revisions of the sync are hashes of content.
-func (p *pass) isDirectory() bool { return strings.HasPrefix(p.y.memory.state.Newest.ID, contentHash) }
+func (p *pass) isDirectory() bool {
+	return strings.HasPrefix(p.y.memory.state.Newest.ID, plan.ContentHash)
+}
 
 // advance notes the revision of a pass as the newest, and reports whether that is
 // news: before the first write of it, or once it was found that there is none.
@@ -259,7 +246,7 @@ func (c *Controller) approveOlder(ctx context.Context, y *syncer, id string, by 
 	return c.order(ctx, y.spec.Name, by, func(s *store.State) error {
 		seen := y.watcher.seen().snapshot
 		if seen == nil || seen.Revision.ID != id {
-			return fmt.Errorf("%w: the source no longer answers with revision %s", ErrConflict, ShortRevision(id))
+			return fmt.Errorf("%w: the source no longer answers with revision %s", ErrConflict, plan.ShortRevision(id))
 		}
 		next := y.newestOf(seen.Revision, time.Now())
 		next.Returned = true
@@ -272,14 +259,14 @@ func (c *Controller) approveOlder(ctx context.Context, y *syncer, id string, by 
 // its beginning is the one given; empty: there is none.
 func (y *syncer) answeredOlder(revision string) string {
 	h := y.holdShown()
-	if h == nil || h.Answered == "" || revision == "" || !IsRevision(h.Answered, revision) {
+	if h == nil || h.Answered == "" || revision == "" || !plan.IsRevision(h.Answered, revision) {
 		return ""
 	}
 	return h.Answered
 }
 
 // holdShown is the hold that the status tells of.
-func (y *syncer) holdShown() *Hold {
+func (y *syncer) holdShown() *status.Hold {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	return y.view.Hold
@@ -287,7 +274,7 @@ func (y *syncer) holdShown() *Hold {
 
 // keepTo notes that the pass under way keeps to a revision that its source does
 // not show: the answer that it does not follow is none that supersedes it.
-func (y *syncer) keepTo(h *Hold) {
+func (y *syncer) keepTo(h *status.Hold) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.current.revision, y.current.against, y.current.held = h.Revision, h.Answered, true

@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources"
@@ -58,11 +60,11 @@ func TestTwentyHandOversNeverGoBack(t *testing.T) {
 }
 
 // hold is what the status of a replica says; its zero value: it follows.
-func (m *member) hold() Hold {
+func (m *member) hold() status.Hold {
 	if h := m.Status().Syncs[0].Hold; h != nil {
 		return *h
 	}
-	return Hold{}
+	return status.Hold{}
 }
 
 // newPair is two replicas; the first leads, and has applied version 2 with an app
@@ -499,7 +501,7 @@ func TestAnswersAreConfirmedByHowOftenTheyComeInARow(t *testing.T) {
 func TestADirectoryGoesBackWhereItWasEdited(t *testing.T) {
 	edit := func(g *rig, cmd string) {
 		g.repo.mu.Lock()
-		g.repo.snapshot = &sources.Snapshot{FS: treeOf(files("/shop/a", cmd)), Revision: sources.Revision{ID: contentHash + cmd, Time: time.Now()}}
+		g.repo.snapshot = &sources.Snapshot{FS: treeOf(files("/shop/a", cmd)), Revision: sources.Revision{ID: plan.ContentHash + cmd, Time: time.Now()}}
 		g.repo.mu.Unlock()
 		after(2 * testInterval)
 	}
@@ -544,7 +546,7 @@ func TestADirectoryGoesBackWhereItWasEdited(t *testing.T) {
 			end = o.lead()
 			after(10 * time.Minute)
 			g.runs("/shop/a=v2")
-			if h := o.sync("shop").Hold; h == nil || h.Answered != contentHash+"v1" {
+			if h := o.sync("shop").Hold; h == nil || h.Answered != plan.ContentHash+"v1" {
 				t.Errorf("held: %+v", h)
 			}
 			edit(o, "v3")

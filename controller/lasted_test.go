@@ -11,12 +11,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // entryOf is the newest entry of the history that lists a change of an id, and
 // that change.
-func entryOf(t *testing.T, y SyncStatus, id string) (store.Entry, store.Done) {
+func entryOf(t *testing.T, y status.Sync, id string) (store.Entry, store.Done) {
 	t.Helper()
 	for _, e := range y.History {
 		for _, d := range e.Changes {
@@ -111,7 +112,7 @@ func TestHistoryTellsHowLongChangesTook(t *testing.T) {
 func TestLasted(t *testing.T) {
 	t.Parallel()
 	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
-	last := PassStatus{Began: at(10), Ended: at(100), Result: PassApplied}
+	last := status.Reconciliation{Began: at(10), Ended: at(100), Result: status.ResultApplied}
 	outcome := func(id string, r apply.Result, began, ended int) apply.Outcome {
 		o := apply.Outcome{ID: id, Result: r}
 		if began > 0 {
@@ -123,19 +124,19 @@ func TestLasted(t *testing.T) {
 		return o
 	}
 	for name, test := range map[string]struct {
-		result       PassResult
+		result       status.Result
 		outcomes     []apply.Outcome
 		older        string
 		began, ended int
 	}{
-		"one":                         {PassApplied, []apply.Outcome{outcome("/a", apply.Applied, 20, 23)}, "", 20, 23},
-		"several":                     {PassFailed, []apply.Outcome{outcome("/a", apply.Applied, 20, 23), outcome("/b", apply.Failed, 15, 90)}, "", 15, 90},
-		"handed over":                 {PassApplied, []apply.Outcome{outcome("/a", apply.Applied, 2, 23)}, "", 2, 23},
-		"of an older one":             {PassApplied, []apply.Outcome{outcome("/a", apply.Applied, 2, 23), outcome("/b", apply.Applied, 21, 30)}, "/a", 21, 30},
-		"of an older one alone":       {PassApplied, []apply.Outcome{outcome("/a", apply.Applied, 2, 23)}, "/a", 2, 23},
-		"refused":                     {PassFailed, []apply.Outcome{outcome("/a", apply.Failed, 0, 23)}, "", 23, 23},
-		"superseded":                  {PassSuperseded, []apply.Outcome{outcome("/a", apply.Applied, 20, 23), outcome("/b", apply.Superseded, 21, 100)}, "", 20, 100},
-		"cut off, its end is unknown": {PassStopped, []apply.Outcome{outcome("/b", apply.Unknown, 21, 100)}, "", 21, 100},
+		"one":                         {status.ResultApplied, []apply.Outcome{outcome("/a", apply.Applied, 20, 23)}, "", 20, 23},
+		"several":                     {status.ResultFailed, []apply.Outcome{outcome("/a", apply.Applied, 20, 23), outcome("/b", apply.Failed, 15, 90)}, "", 15, 90},
+		"handed over":                 {status.ResultApplied, []apply.Outcome{outcome("/a", apply.Applied, 2, 23)}, "", 2, 23},
+		"of an older one":             {status.ResultApplied, []apply.Outcome{outcome("/a", apply.Applied, 2, 23), outcome("/b", apply.Applied, 21, 30)}, "/a", 21, 30},
+		"of an older one alone":       {status.ResultApplied, []apply.Outcome{outcome("/a", apply.Applied, 2, 23)}, "/a", 2, 23},
+		"refused":                     {status.ResultFailed, []apply.Outcome{outcome("/a", apply.Failed, 0, 23)}, "", 23, 23},
+		"superseded":                  {status.ResultSuperseded, []apply.Outcome{outcome("/a", apply.Applied, 20, 23), outcome("/b", apply.Superseded, 21, 100)}, "", 20, 100},
+		"cut off, its end is unknown": {status.ResultStopped, []apply.Outcome{outcome("/b", apply.Unknown, 21, 100)}, "", 21, 100},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &pass{outcomes: test.outcomes, older: map[string]bool{test.older: true}}
@@ -159,13 +160,13 @@ func TestAPassThatBeganChangesIsProgressing(t *testing.T) {
 		g.start()
 		defer g.stop()
 		after(4 * testResync)
-		passes := func(result PassResult) float64 {
+		passes := func(result status.Result) float64 {
 			return testutil.ToFloat64(g.metrics.reconciled.WithLabelValues("shop", string(result)))
 		}
-		if y := g.sync("shop"); y.Last == nil || y.Last.Result != PassProgressing || len(y.History) != 0 {
+		if y := g.sync("shop"); y.Last == nil || y.Last.Result != status.ResultProgressing || len(y.History) != 0 {
 			t.Errorf("last pass %+v, history %+v: want a progressing one, and nothing that has ended", y.Last, y.History)
 		}
-		if unchanged, progressing := passes(PassUnchanged), passes(PassProgressing); unchanged != 0 || progressing < 3 {
+		if unchanged, progressing := passes(status.ResultUnchanged), passes(status.ResultProgressing); unchanged != 0 || progressing < 3 {
 			t.Errorf("%v passes unchanged, %v progressing", unchanged, progressing)
 		}
 		if found := log.with(`"reconciliation ended"`); len(found) != 1 || !strings.Contains(found[0], "result=progressing") {
@@ -177,7 +178,7 @@ func TestAPassThatBeganChangesIsProgressing(t *testing.T) {
 		if e, d := entryOf(t, y, "/shop/a"); e.Result != "applied" || d.Outcome != "applied" || e.Ended.Sub(e.Began) < 4*testResync || len(y.History) != 1 {
 			t.Errorf("history %+v", y.History)
 		}
-		if y.Last.Result != PassUnchanged && y.Last.Result != PassApplied {
+		if y.Last.Result != status.ResultUnchanged && y.Last.Result != status.ResultApplied {
 			t.Errorf("last pass %+v", y.Last)
 		}
 	})

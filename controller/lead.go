@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -140,10 +141,10 @@ func (p *pass) onlyReads() bool {
 func (p *pass) onlyLooks() (passEnd, bool) {
 	switch {
 	case p.term == nil:
-		return passEnd{result: PassUnchanged, follow: p.work() && !p.y.memory.state.Stopped()}, true
+		return passEnd{result: status.ResultUnchanged, follow: p.work() && !p.y.memory.state.Stopped()}, true
 	case p.onlyReads():
 		p.y.looked = p.term
-		return passEnd{result: PassUnchanged, again: true, reread: p.from.writes}, true
+		return passEnd{result: status.ResultUnchanged, again: true, reread: p.from.writes}, true
 	}
 	p.y.looked = p.term
 	return passEnd{}, false

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -41,7 +42,7 @@ func TestAFollowerLooksAndWritesNothing(t *testing.T) {
 		if n := g.shelf.count(); n > 0 {
 			t.Errorf("it saved %d times", n)
 		}
-		if s := follower.Status(); len(s.NotReady()) > 0 || s.Syncs[0].PlannedRevision != "commit-2" || follower.app("/shop/a").State != OutOfSync {
+		if s := follower.Status(); len(s.NotReady()) > 0 || s.Syncs[0].PlannedRevision != "commit-2" || follower.app("/shop/a").State != status.OutOfSync {
 			t.Errorf("not ready: %v, planned %s, app %+v", s.NotReady(), s.Syncs[0].PlannedRevision, follower.app("/shop/a"))
 		}
 		if err := follower.Suspend(t.Context(), "shop", store.Asked{}); !errors.Is(err, ErrNotLeading) {
@@ -104,11 +105,11 @@ func TestTheEndOfATermCutsWhatIsUnderWayAndTheNextGoesOnWithIt(t *testing.T) {
 		after(5 * time.Second)
 		g.runs("/shop/a=one /shop/b=hangs")
 		after(5 * time.Second) // the follower has looked meanwhile
-		if a := second.app("/shop/b"); a.Condition != InRollout && a.Health != HealthProgressing {
+		if a := second.app("/shop/b"); a.Condition != status.InRollout && a.Health != status.HealthProgressing {
 			t.Errorf("the follower shows %+v of what the leader waits for", a)
 		}
 		end()
-		if last := first.sync("shop").Last; last == nil || last.Result == PassFailed {
+		if last := first.sync("shop").Last; last == nil || last.Result == status.ResultFailed {
 			t.Errorf("the pass that was cut off: %+v", last)
 		}
 		if _, kept := g.shelf.state(t, "shop").Rollouts["/shop/b"]; !kept {
@@ -130,7 +131,7 @@ func TestTheEndOfATermCutsWhatIsUnderWayAndTheNextGoesOnWithIt(t *testing.T) {
 		end()
 		after(time.Minute)
 		for _, r := range []*rig{first, second} {
-			if s := r.sync("shop"); len(s.History) == 0 || r.app("/shop/b").State != Synced {
+			if s := r.sync("shop"); len(s.History) == 0 || r.app("/shop/b").State != status.Synced {
 				t.Errorf("a replica shows %d entries of history and %+v", len(s.History), r.app("/shop/b"))
 			}
 		}
@@ -159,7 +160,7 @@ func TestWhatWasOrderedOfALeaderIsRefusedWhenItLeadsNoMore(t *testing.T) {
 }
 
 func TestAReplicaThatCannotLeadSaysWhyItIsNotReady(t *testing.T) {
-	s := Status{Running: true, Leader: &leader.Status{State: leader.Connecting, Reason: "another session timeout"}}
+	s := status.Status{Running: true, Leader: &leader.Status{State: leader.Connecting, Reason: "another session timeout"}}
 	if why := s.NotReady(); len(why) != 1 {
 		t.Errorf("%q", why)
 	}

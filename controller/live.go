@@ -2,14 +2,11 @@ package controller
 
 import (
 	"context"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/internal/wait"
-	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // How often Marathon is read for what is shown while passes wait for rollouts.
@@ -120,94 +117,7 @@ func (y *syncer) refresh(state marathon.State, began time.Time) {
 		if y.ended[a.ID].After(began) {
 			continue
 		}
-		wanted := a.Instances.Desired
-		var reason string
-		a.Health, a.Instances, reason = y.cluster.fares(state, a.ID, a.Kind, time.Now())
-		a.Health = given(a.Health, *a, y.view.Suspended)
-		if a.Counted || a.Health == HealthMissing {
-			a.Instances.Desired = wanted
-		}
-		switch {
-		case a.State == Synced && a.Condition == "":
-			a.Reason, a.Said = reason, ""
-		case a.Said != "":
-			a.recount(state)
-		}
+		a.Refresh(state, &y.cluster.restarts, y.view.Suspended, time.Now())
 		y.stamp(a)
 	}
-}
-
-// recount has the reason say the counts that are shown beside it: it was found when
-// a rollout was explained, seconds ago, and in a crash loop they change each second.
-func (a *AppStatus) recount(state marathon.State) {
-	checked := strings.Contains(a.Said, "healthy")
-	counts := ""
-	if app, found := state.Apps[a.ID]; found {
-		counts = apply.Counts(app.Status, app.Definition.Count(), checked)
-	} else if pod, found := state.Pods[a.ID]; found {
-		counts = apply.Counts(pod.Status, pod.Definition.Count(), checked)
-	}
-	if why, begins := strings.CutPrefix(a.Reason, a.Said); begins && counts != "" {
-		a.Reason, a.Said = counts+why, counts
-	}
-}
-
-// fares tells how an app or a pod fares in Marathon, and why it is degraded where
-// it is, as far as its failed tasks tell.
-func (m *cluster) fares(state marathon.State, id string, kind manifests.Kind, now time.Time) (h Health, i Instances, reason string) {
-	var (
-		found, up bool // up: whatever else its deployments have to do
-		s         marathon.Status
-	)
-	switch kind {
-	case manifests.KindGroup:
-		return "", Instances{}, ""
-	case manifests.KindPod:
-		var live marathon.Pod
-		live, found = state.Pods[id]
-		s, i = live.Status, counts(live.Status, live.Definition.Count())
-		i.Checked = podChecked(live.Definition)
-		if found && len(s.Deployments) > 0 {
-			up, _ = apply.ConvergedPod(s, live.Definition, state.Deployments)
-		}
-	default:
-		var live marathon.App
-		live, found = state.Apps[id]
-		s, i = live.Status, counts(live.Status, live.Definition.Count())
-		i.Checked = appChecked(live.Definition)
-		if found && len(s.Deployments) > 0 {
-			up, _ = apply.Converged(s, live.Definition, state.Deployments)
-		}
-	}
-	deployments := len(s.Deployments)
-	if up {
-		deployments = 0
-	}
-	unsteady, _ := m.restarts.unsteady(id, now)
-	h = healthOf(found, i, deployments, unsteady != "")
-	switch f := s.LastTaskFailure; {
-	case h != HealthDegraded:
-	case unsteady != "":
-		reason = unsteady
-	case f != nil && f.Message != "":
-		reason = "the last task ended: " + apply.Ending(f)
-	}
-	return h, i, reason
-}
-
-// converged shows of a rollout that has ended well what it ended with, without
-// waiting for the next read: as many run, and are healthy, as it was to bring up.
-func converged(a *AppStatus, to *Instances) {
-	i := &a.Instances
-	if to != nil {
-		i.Target, i.Checked = to.Target, to.Checked
-	}
-	if !a.Counted {
-		i.Desired = i.Target
-	}
-	i.Running, i.Healthy = i.Target, 0
-	if i.Checked {
-		i.Healthy = i.Target
-	}
-	a.Health = healthOf(true, *i, 0, false)
 }

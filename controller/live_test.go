@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/status"
 )
 
 // While one app hangs, the status tells of all others how they fare now.
@@ -21,7 +22,7 @@ func TestCountsFollowWhileAPassWaits(t *testing.T) {
 		if y := g.sync("shop"); !y.Running || y.Last != nil {
 			t.Fatalf("the pass does not hang: %+v", y)
 		}
-		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" || a.Health != HealthHealthy || a.Instances != (Instances{Desired: 1, Target: 1, Running: 1}) {
+		if a := g.app("/shop/a"); a.State != status.Synced || a.Condition != "" || a.Health != status.HealthHealthy || a.Instances != (status.Instances{Desired: 1, Target: 1, Running: 1}) {
 			t.Errorf("a has come up and is shown as %+v", a)
 		}
 		if why := g.Status().NotReady(); len(why) > 0 {
@@ -32,12 +33,12 @@ func TestCountsFollowWhileAPassWaits(t *testing.T) {
 			g.world.fare["/shop/a"] = marathon.Status{LastTaskFailure: &marathon.TaskFailure{Message: "killed"}}
 		})
 		after(liveInterval + liveBreath)
-		if a := g.app("/shop/a"); a.Health != HealthDegraded || a.Instances.Running != 0 || !strings.Contains(a.Reason, "killed") {
+		if a := g.app("/shop/a"); a.Health != status.HealthDegraded || a.Instances.Running != 0 || !strings.Contains(a.Reason, "killed") {
 			t.Errorf("the task of a has ended and a is shown as %+v", a)
 		}
 		g.world.set(func() { delete(g.world.fare, "/shop/a") })
 		after(liveInterval + liveBreath)
-		if a := g.app("/shop/a"); a.Health != HealthHealthy || a.Reason != "" {
+		if a := g.app("/shop/a"); a.Health != status.HealthHealthy || a.Reason != "" {
 			t.Errorf("a has recovered and is shown as %+v", a)
 		}
 
@@ -46,7 +47,7 @@ func TestCountsFollowWhileAPassWaits(t *testing.T) {
 		if s := g.Status(); !strings.Contains(s.Marathon.Error, "connection refused") || !s.Syncs[0].Running {
 			t.Errorf("Marathon is away and the status says %+v", s.Marathon)
 		}
-		if a := g.app("/shop/a"); a.State != Unknown || a.Health != HealthUnknown || a.LastKnown == nil || a.LastKnown.Health != HealthHealthy {
+		if a := g.app("/shop/a"); a.State != status.Unknown || a.Health != status.HealthUnknown || a.LastKnown == nil || a.LastKnown.Health != status.HealthHealthy {
 			t.Errorf("what cannot be read is shown as %+v, want it unknown, and healthy when last read", a)
 		}
 	})
@@ -76,18 +77,18 @@ func TestWhyARolloutHangsIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	const why = "0 of 1 running: all offers refused"
 	for name, test := range map[string]struct {
-		before, after Condition
+		before, after status.Condition
 		said, want    string
 	}{
-		"it goes on":     {InRollout, InRollout, "", why},
-		"something else": {InRollout, InRollout, "another reason", "another reason"},
-		"it is up":       {InRollout, "", "", ""},
-		"it begins":      {"", InRollout, "", ""},
+		"it goes on":     {status.InRollout, status.InRollout, "", why},
+		"something else": {status.InRollout, status.InRollout, "another reason", "another reason"},
+		"it is up":       {status.InRollout, "", "", ""},
+		"it begins":      {"", status.InRollout, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}), &cluster{})
-			y.showApps([]AppStatus{{ID: "/shop/a", Condition: test.before, Reason: why}}, time.Now())
-			apps := []AppStatus{{ID: "/shop/a", Condition: test.after, Reason: test.said}, {ID: "/shop/new", Condition: InRollout}}
+			y.showApps([]status.App{{ID: "/shop/a", Condition: test.before, Reason: why}}, time.Now())
+			apps := []status.App{{ID: "/shop/a", Condition: test.after, Reason: test.said}, {ID: "/shop/new", Condition: status.InRollout}}
 			y.keepReasons(apps)
 			if apps[0].Reason != test.want || apps[1].Reason != "" {
 				t.Errorf("said %q and %q, want %q and nothing", apps[0].Reason, apps[1].Reason, test.want)
@@ -101,18 +102,18 @@ func TestOlderReadingsAreNotShown(t *testing.T) {
 	t.Parallel()
 	y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}), &cluster{})
 	began := time.Now()
-	shown := Instances{Desired: 2, Target: 2, Running: 2}
+	shown := status.Instances{Desired: 2, Target: 2, Running: 2}
 	empty := marathon.State{}
 	for i, test := range []struct {
 		read, ended time.Time
-		want        Health
+		want        status.Health
 	}{
-		{read: began.Add(time.Second), want: HealthHealthy},
-		{read: began.Add(-time.Second), ended: began.Add(time.Second), want: HealthHealthy},
-		{read: began.Add(-time.Second), ended: began.Add(-time.Millisecond), want: HealthMissing},
+		{read: began.Add(time.Second), want: status.HealthHealthy},
+		{read: began.Add(-time.Second), ended: began.Add(time.Second), want: status.HealthHealthy},
+		{read: began.Add(-time.Second), ended: began.Add(-time.Millisecond), want: status.HealthMissing},
 	} {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
-			y.showApps([]AppStatus{{ID: "/shop/a", Kind: "app", State: Synced, Health: HealthHealthy, Instances: shown}}, test.read)
+			y.showApps([]status.App{{ID: "/shop/a", Kind: "app", State: status.Synced, Health: status.HealthHealthy, Instances: shown}}, test.read)
 			y.ended["/shop/a"] = test.ended
 			y.refresh(empty, began)
 			if a := y.status().Apps[0]; a.Health != test.want || a.Instances.Desired != 2 {

@@ -22,6 +22,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/local/executor"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources"
@@ -241,7 +242,7 @@ func TestStoriesOnTheLocalMarathon(t *testing.T) {
 	eventually(t, "the broken rollout", func() (bool, string) {
 		for _, a := range c.Status().Syncs[0].Apps {
 			if a.ID == "/shop/web" {
-				return a.Condition == InRollout && a.Reason != "", fmt.Sprintf("%+v", a)
+				return a.Condition == status.InRollout && a.Reason != "", fmt.Sprintf("%+v", a)
 			}
 		}
 		return false, "no such app"

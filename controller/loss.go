@@ -125,18 +125,3 @@ func (p *pass) lossHold() string {
 	}
 	return why
 }
-
-// StateLoss is what is told of a loss of state that nobody has resumed the sync
-// after.
-type StateLoss struct {
-	At  time.Time `json:"at"`
-	Why string    `json:"why"`
-}
-
-// stateLoss is the loss because of which a sync only reports; nil: none.
-func stateLoss(s *store.State) *StateLoss {
-	if !s.Loss.Reports() {
-		return nil
-	}
-	return &StateLoss{At: s.Loss.At, Why: s.Loss.Why}
-}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 )
@@ -198,7 +199,7 @@ func TestAfterALossTheSyncOnlyReports(t *testing.T) {
 					after(10 * testResync)
 					g.works()
 					g.runs(strings.Replace(runs, " /shop/d", " /shop/c=v1 /shop/d", 1))
-					if b := g.app("/shop/b"); b.Condition != Blocked || !b.Approvable {
+					if b := g.app("/shop/b"); b.Condition != status.Blocked || !b.Approvable {
 						t.Errorf("b: %+v, want it to wait for an approval", b)
 					}
 					g.restart()
@@ -334,7 +335,7 @@ func TestAnExclusiveSyncAfterALoss(t *testing.T) {
 		g.resume()
 		after(exclusiveAfterLoss - time.Minute)
 		g.runs("/shop/a=v1 /shop/b=v1")
-		if a := g.app("/shop/a"); a.Condition != Blocked || a.Approvable || !strings.Contains(a.Reason, "state was lost at") || !strings.Contains(a.Reason, "holds until 2000-01-01T") {
+		if a := g.app("/shop/a"); a.Condition != status.Blocked || a.Approvable || !strings.Contains(a.Reason, "state was lost at") || !strings.Contains(a.Reason, "holds until 2000-01-01T") {
 			t.Errorf("a: %+v", a)
 		}
 		after(time.Minute + 2*testResync)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -172,20 +173,15 @@ func (p *pass) forgive() bool {
 			return true
 		}
 		health, _, _ := p.fares(&item)
-		return health == HealthHealthy && p.steady(id) || health == HealthSuspended || p.hash(item) != f.Hash
+		return health == status.HealthHealthy && p.steady(id) || health == status.HealthSuspended || p.hash(item) != f.Hash
 	})
 	return len(failed) != n
 }
 
-// steadyAfter is how long ago the last failure of a task must be for an app to
-// have come up after all. A command that fails at once runs for a moment, too,
-// again and again, and whoever looks then sees all of it running.
-const steadyAfter = time.Minute
-
 // steady tells whether no task of an app failed of late.
 func (p *pass) steady(id string) bool {
 	last := p.state.Apps[id].Status.LastTaskFailure
-	return last == nil || time.Since(last.Timestamp) >= steadyAfter
+	return last == nil || time.Since(last.Timestamp) >= status.SteadyAfter
 }
 
 // keeper saves the memory while an apply goes on. What begins is saved before
@@ -290,9 +286,9 @@ func (p *pass) progress(k *keeper, o apply.Outcome) {
 		return // the next pass goes on with it
 	}
 	if o.Result == "" {
-		p.y.showApp(o.ID, func(a *AppStatus) { showOutcome(a, o, p.wanted[o.ID]) })
+		p.y.showApp(o.ID, func(a *status.App) { a.ShowOutcome(o, p.wanted[o.ID]) })
 	} else {
-		p.y.showEnd(o.ID, func(a *AppStatus) { showOutcome(a, o, p.wanted[o.ID]) })
+		p.y.showEnd(o.ID, func(a *status.App) { a.ShowOutcome(o, p.wanted[o.ID]) })
 		p.healed(o)
 		p.y.cluster.observer.ended.Notify()
 		if p.revertsNow(o) {
@@ -306,8 +302,8 @@ func (p *pass) progress(k *keeper, o apply.Outcome) {
 // until it is taken.
 func (p *pass) noteAttempt(ctx context.Context, o apply.Outcome) {
 	switch {
-	case isTransient(o) && ctx.Err() == nil:
-		p.y.tried[o.ID] = attempt{o.Hash, o.Reason}
+	case status.IsTransient(o) && ctx.Err() == nil:
+		p.y.tried[o.ID] = status.Attempt{Hash: o.Hash, Reason: o.Reason}
 	case o.Deployment != "" || o.Result == apply.Applied:
 		delete(p.y.tried, o.ID)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -97,7 +98,7 @@ type stateGauge struct {
 type setGauge func(value float64, labels ...string)
 
 // oneIf is of a gauge that is 1 while something is the case.
-func oneIf(is func(s *SyncStatus) bool) func(*syncer, setGauge) {
+func oneIf(is func(s *status.Sync) bool) func(*syncer, setGauge) {
 	return func(y *syncer, set setGauge) {
 		value := 0.0
 		if is(&y.view) {
@@ -114,15 +115,15 @@ var stateGauges = []stateGauge{
 		help: "Apps, pods and groups of a sync, by state and health; groups have no health."},
 	{name: "pacer_sync_app_conditions", labels: []string{"condition"}, of: countConditions,
 		help: "Apps, pods and groups of a sync, by condition."},
-	{name: "pacer_sync_suspended", of: oneIf(func(s *SyncStatus) bool { return s.Suspended }),
+	{name: "pacer_sync_suspended", of: oneIf(func(s *status.Sync) bool { return s.Suspended }),
 		help: "1 while a sync is suspended."},
-	{name: "pacer_sync_rolled_back", of: oneIf(func(s *SyncStatus) bool { return s.RolledBack != nil }),
+	{name: "pacer_sync_rolled_back", of: oneIf(func(s *status.Sync) bool { return s.RolledBack != nil }),
 		help: "1 while a sync is rolled back."},
-	{name: "pacer_sync_held", of: oneIf(func(s *SyncStatus) bool { return s.Hold != nil }),
+	{name: "pacer_sync_held", of: oneIf(func(s *status.Sync) bool { return s.Hold != nil }),
 		help: "1 while a sync is held at its newest applied revision, because its source answers with an older or superseded one, or none."},
-	{name: "pacer_sync_state_lost", of: oneIf(func(s *SyncStatus) bool { return s.StateLost != nil }),
+	{name: "pacer_sync_state_lost", of: oneIf(func(s *status.Sync) bool { return s.StateLost != nil }),
 		help: "1 while a sync only reports, because its stored state was lost."},
-	{name: "pacer_sync_waiting_since_timestamp_seconds", of: func(y *syncer, set setGauge) { set(unixTime(oldestWait(y.view.Apps))) },
+	{name: "pacer_sync_waiting_since_timestamp_seconds", of: func(y *syncer, set setGauge) { set(unixTime(y.view.OldestWait())) },
 		help: "Time since which the oldest unsent change of a sync waits, in Unix time; 0: none waits."},
 	{name: lastSuccess, of: func(y *syncer, set setGauge) { set(unixTime(y.succeeded)) },
 		help: "When a reconciliation of a sync last ended without failure, or when the sync was started if none has since, in Unix time."},
@@ -149,7 +150,7 @@ func (g *stateGauge) Collect(to chan<- prometheus.Metric) {
 }
 
 // ended counts a reconciliation.
-func (m *metrics) ended(sync string, last PassStatus) {
+func (m *metrics) ended(sync string, last status.Reconciliation) {
 	took := last.Ended.Sub(last.Began).Seconds()
 	m.reconciled.WithLabelValues(sync, string(last.Result)).Inc()
 	m.seconds.WithLabelValues(sync).Observe(took)
@@ -158,34 +159,34 @@ func (m *metrics) ended(sync string, last PassStatus) {
 }
 
 // succeeded reports whether a pass ended without failure.
-func succeeded(r PassResult) bool {
-	return r == PassApplied || r == PassUnchanged || r == PassProgressing
+func succeeded(r status.Result) bool {
+	return r == status.ResultApplied || r == status.ResultUnchanged || r == status.ResultProgressing
 }
 
 func countApps(y *syncer, set setGauge) {
 	type axes struct {
-		state  AppState
-		health Health
+		state  status.State
+		health status.Health
 	}
 	n := map[axes]int{}
 	apps := y.doubted()
 	for i := range apps {
 		n[axes{apps[i].State, apps[i].Health}]++
 	}
-	for _, state := range AppStates() {
-		for _, health := range append(Healths(), "") {
+	for _, state := range status.States() {
+		for _, health := range append(status.Healths(), "") {
 			set(float64(n[axes{state, health}]), string(state), string(health))
 		}
 	}
 }
 
 func countConditions(y *syncer, set setGauge) {
-	n := map[Condition]int{}
+	n := map[status.Condition]int{}
 	apps := y.doubted()
 	for i := range apps {
 		n[apps[i].Condition]++
 	}
-	for _, condition := range Conditions() {
+	for _, condition := range status.Conditions() {
 		set(float64(n[condition]), string(condition))
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -46,7 +47,7 @@ func newLied(t *testing.T, liar *localtest.Liar, apps int, policy plan.Policy, u
 func newLiedIn(t *testing.T, state string, liar *localtest.Liar, apps int, policy plan.Policy, urls int) *lied {
 	t.Helper()
 	l := startLied(t, state, liar, apps, policy, urls)
-	l.await("all synced", func(y SyncStatus) bool { return l.allSynced(y, apps) })
+	l.await("all synced", func(y status.Sync) bool { return l.allSynced(y, apps) })
 	return l
 }
 
@@ -127,13 +128,13 @@ func (l *lied) write(i int) {
 	}
 }
 
-func (l *lied) sync() SyncStatus { return l.Status().Syncs[0] }
+func (l *lied) sync() status.Sync { return l.Status().Syncs[0] }
 
-func (l *lied) allSynced(y SyncStatus, apps int) bool {
-	return len(y.Apps) == apps && !y.Running && !slices.ContainsFunc(y.Apps, func(a AppStatus) bool { return a.State != Synced || a.Health != HealthHealthy })
+func (l *lied) allSynced(y status.Sync, apps int) bool {
+	return len(y.Apps) == apps && !y.Running && !slices.ContainsFunc(y.Apps, func(a status.App) bool { return a.State != status.Synced || a.Health != status.HealthHealthy })
 }
 
-func (l *lied) await(what string, holds func(SyncStatus) bool) {
+func (l *lied) await(what string, holds func(status.Sync) bool) {
 	l.t.Helper()
 	eventually(l.t, what, func() (bool, string) {
 		y := l.sync()
@@ -142,14 +143,14 @@ func (l *lied) await(what string, holds func(SyncStatus) bool) {
 }
 
 // pass has everything read anew and waits for the end of a pass on that.
-func (l *lied) pass() SyncStatus {
+func (l *lied) pass() status.Sync {
 	l.t.Helper()
 	l.live.Distrust()
 	asked := time.Now()
 	if err := l.Trigger("all", ada); err != nil {
 		l.t.Fatal(err)
 	}
-	l.await("a pass", func(y SyncStatus) bool { return !y.Running && y.Last != nil && y.Last.Began.After(asked) })
+	l.await("a pass", func(y status.Sync) bool { return !y.Running && y.Last != nil && y.Last.Began.After(asked) })
 	return l.sync()
 }
 
@@ -234,11 +235,11 @@ func TestAListThatLacksWhatWasAppliedIsNotBelieved(t *testing.T) {
 			}
 			for range 3 {
 				y := l.pass()
-				if y.Last.Result != PassFailed || !strings.Contains(y.Last.Error, "lacks") || !strings.Contains(y.Last.Error, "/g") {
+				if y.Last.Result != status.ResultFailed || !strings.Contains(y.Last.Error, "lacks") || !strings.Contains(y.Last.Error, "/g") {
 					t.Errorf("a pass ended %+v, want one that names what the list lacks", y.Last)
 				}
 				for _, a := range y.Apps {
-					if a.State != Unknown {
+					if a.State != status.Unknown {
 						t.Errorf("%s is said to be %s", a.ID, a.State)
 					}
 				}
@@ -252,7 +253,7 @@ func TestAListThatLacksWhatWasAppliedIsNotBelieved(t *testing.T) {
 				l.write(i)
 			}
 			l.pass()
-			l.await("all synced again", func(y SyncStatus) bool { return l.allSynced(y, apps) })
+			l.await("all synced again", func(y status.Sync) bool { return l.allSynced(y, apps) })
 			l.counts(3)
 			if n := len(l.world.Instances()); n != apps {
 				t.Errorf("there are %d apps, want %d", n, apps)
@@ -306,7 +307,7 @@ func TestHowMuchIsCreatedAgainUnasked(t *testing.T) {
 			y := l.pass()
 			blocked := 0
 			for _, a := range y.Apps {
-				if a.Condition == Blocked {
+				if a.Condition == status.Blocked {
 					blocked++
 					if !a.Approvable || !strings.Contains(a.Reason, "missing from Marathon's list at once") {
 						t.Errorf("%s is blocked for %q, approvable %v", a.ID, a.Reason, a.Approvable)
@@ -321,7 +322,7 @@ func TestHowMuchIsCreatedAgainUnasked(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			l.await("all synced again", func(y SyncStatus) bool { return l.allSynced(y, apps) })
+			l.await("all synced again", func(y status.Sync) bool { return l.allSynced(y, apps) })
 		})
 	}
 }
@@ -338,7 +339,7 @@ func TestAnotherURLProvesAListWrong(t *testing.T) {
 	}
 	liar.Hide(nil)
 	l.pass()
-	l.await("all synced again", func(y SyncStatus) bool { return l.allSynced(y, apps) })
+	l.await("all synced again", func(y status.Sync) bool { return l.allSynced(y, apps) })
 
 	alone := newLied(t, liar, apps, plan.Policy{MaxDeletes: plan.MaxDeletes{Count: 5}}, 1)
 	liar.Hide(func(id string) bool { return id > localtest.App(9, 1).ID })
@@ -368,7 +369,7 @@ func TestWhatIsDroppedAndGoneIsForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l.await("deletions blocked", func(y SyncStatus) bool { return y.Summary.Delete == apps-1 })
+	l.await("deletions blocked", func(y status.Sync) bool { return y.Summary.Delete == apps-1 })
 	l.gone(first(apps - 1)...)
 	l.pass()
 	state, err := l.store.Load(t.Context(), "all")
@@ -388,7 +389,7 @@ func TestAListThatLacksPodsIsNotBelieved(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(l.source, "pod.json"), []byte(pod), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l.await("the pod", func(y SyncStatus) bool { return l.allSynced(y, 2) })
+	l.await("the pod", func(y status.Sync) bool { return l.allSynced(y, 2) })
 	p, err := l.hand.Pod(t.Context(), "/pods/a")
 	if err != nil {
 		t.Fatal(err)
@@ -406,7 +407,7 @@ func TestAListThatLacksPodsIsNotBelieved(t *testing.T) {
 	}
 	liar.Hide(nil)
 	l.pass()
-	l.await("all synced again", func(y SyncStatus) bool { return l.allSynced(y, 2) })
+	l.await("all synced again", func(y status.Sync) bool { return l.allSynced(y, 2) })
 	if p, err := l.hand.Pod(t.Context(), "/pods/a"); err != nil || *p.Definition.Scaling.Instances != 3 {
 		t.Errorf("the pod is %+v, %v", p.Definition, err)
 	}

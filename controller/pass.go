@@ -13,6 +13,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
@@ -20,7 +21,7 @@ import (
 
 // passEnd is how a pass ended.
 type passEnd struct {
-	result     PassResult
+	result     status.Result
 	again      bool  // what it was for is handed to the next pass
 	err        error // what kept the pass itself from working; nil if only changes failed
 	noSnapshot bool  // the source was never read
@@ -46,13 +47,13 @@ type pass struct {
 	desired  manifests.Desired
 	doubted  map[string]bool // of the inventory, which state lacks: see examine
 	plan     plan.Plan
-	files    map[string]string     // where each change of the plan stands
-	wanted   map[string]*Instances // what each change of the plan wants
-	archived string                // the checksum of what is desired, once it is in the archive
-	change   *store.Commit         // that changed last what it goes by; nil: not known
-	older    map[string]bool       // of the outcomes: begun at another revision, and only watched
-	wrote    bool                  // it has begun a change
-	drift    map[string]string     // what somebody changed and a plan of the pass puts back → why
+	files    map[string]string            // where each change of the plan stands
+	wanted   map[string]*status.Instances // what each change of the plan wants
+	archived string                       // the checksum of what is desired, once it is in the archive
+	change   *store.Commit                // that changed last what it goes by; nil: not known
+	older    map[string]bool              // of the outcomes: begun at another revision, and only watched
+	wrote    bool                         // it has begun a change
+	drift    map[string]string            // what somebody changed and a plan of the pass puts back → why
 	outcomes []apply.Outcome
 }
 
@@ -72,28 +73,28 @@ func (p *pass) run(ctx context.Context, seen look) passEnd {
 	lost := p.load(ctx)
 	p.obey(ctx, lost)
 	notes := p.lossNotes() // once it is known whether a person resumed the sync
-	p.y.show(func(s *SyncStatus) { s.Notes = notes })
+	p.y.show(func(s *status.Sync) { s.Notes = notes })
 	if p.pin = p.y.memory.state.Pin; p.pin != nil {
 		p.y.pin()
 	}
 	p.from = p.stand(ctx, seen)
 	p.revision = p.from.revision
-	p.y.show(func(s *SyncStatus) { s.InForce, s.RolledBack = p.revision, p.pin })
+	p.y.show(func(s *status.Sync) { s.InForce, s.RolledBack = p.revision, p.pin })
 	p.showHold()
 	if p.from.snapshot == nil && p.from.kept == nil {
-		return passEnd{result: PassFailed, noSnapshot: true, err: errors.New("source not fetched yet: nothing is changed until then")}
+		return passEnd{result: status.ResultFailed, noSnapshot: true, err: errors.New("source not fetched yet: nothing is changed until then")}
 	}
 	if err := p.look(ctx); err != nil {
 		return p.cutShort(ctx, err)
 	}
 	if lost != nil {
-		return passEnd{result: PassFailed, err: lost}
+		return passEnd{result: status.ResultFailed, err: lost}
 	}
 	if end, only := p.onlyLooks(); only {
 		return end
 	}
 	if p.y.memory.state.Stopped() || !p.work() {
-		return passEnd{result: PassUnchanged}
+		return passEnd{result: status.ResultUnchanged}
 	}
 	return p.apply(ctx)
 }
@@ -252,7 +253,7 @@ func (p *pass) compute() {
 	memory := p.y.memory
 	policy := p.y.spec.Policy
 	policy.Approved = approved(memory.state.Approved, p.revision.ID)
-	p.files, p.wanted = map[string]string{}, map[string]*Instances{}
+	p.files, p.wanted = map[string]string{}, map[string]*status.Instances{}
 	in := plan.Input{
 		Revision: p.revision.ID, Sync: p.y.spec.Name, Marathon: p.y.cluster.Address, Desired: p.desired, Cluster: p.state.Cluster,
 		Policy: policy, Inventory: maps.Clone(memory.state.Inventory), Failed: maps.Clone(p.standing()), Healthy: maps.Clone(memory.state.Healthy),
@@ -266,7 +267,7 @@ func (p *pass) compute() {
 	for _, c := range p.plan.Changes {
 		p.files[c.ID] = c.File
 		if c.App != nil || c.Pod != nil {
-			p.wanted[c.ID] = new(wants(&manifests.Item{Kind: c.Kind, App: c.App, Pod: c.Pod}))
+			p.wanted[c.ID] = new(status.DesiredInstances(&manifests.Item{Kind: c.Kind, App: c.App, Pod: c.Pod}))
 		}
 	}
 	p.holdFights()
@@ -346,9 +347,9 @@ func (p *pass) apply(ctx context.Context) passEnd {
 		p.outcomes = slices.DeleteFunc(p.outcomes, isHandedOver)
 	}
 	if err := keeper.close(); err != nil {
-		end.result, end.err = PassFailed, err
+		end.result, end.err = status.ResultFailed, err
 	}
-	if !again && end.result != PassStopped && end.result != PassSuperseded {
+	if !again && end.result != status.ResultStopped && end.result != status.ResultSuperseded {
 		end.pending = p.lookAgain(ctx)
 	}
 	return end
@@ -384,17 +385,17 @@ func (p *pass) lookAgain(ctx context.Context) bool {
 func (p *pass) cutShort(ctx context.Context, err error) passEnd {
 	switch {
 	case superseded(ctx):
-		return passEnd{result: PassSuperseded, again: errors.Is(context.Cause(ctx), errAgain)}
+		return passEnd{result: status.ResultSuperseded, again: errors.Is(context.Cause(ctx), errAgain)}
 	case ctx.Err() != nil:
-		return passEnd{result: PassStopped}
+		return passEnd{result: status.ResultStopped}
 	}
-	return passEnd{result: PassFailed, err: err}
+	return passEnd{result: status.ResultFailed, err: err}
 }
 
 // finish notes how the pass ended: in the history if it changed something or
 // failed, in the store, the status, the metrics and the log.
 func (p *pass) finish(ctx context.Context, end passEnd) {
-	last := PassStatus{Began: p.began, Ended: time.Now(), Revision: p.revision.ID, Result: end.result}
+	last := status.Reconciliation{Began: p.began, Ended: time.Now(), Revision: p.revision.ID, Result: end.result}
 	if end.err != nil {
 		last.Error = end.err.Error()
 	}
@@ -429,7 +430,7 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	p.y.current = nil
 	p.y.view.Running = false
 	p.y.view.Last = &last
-	p.y.view.remembers(state)
+	p.y.view.SetStored(state)
 	if succeeded(last.Result) {
 		p.y.succeeded = last.Ended
 	}
@@ -440,7 +441,7 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 
 // saveLast saves what a pass did. After the end of its term the store may refuse
 // that, since another replica leads: that one finds everything in Marathon.
-func (p *pass) saveLast(ctx context.Context, last *PassStatus) {
+func (p *pass) saveLast(ctx context.Context, last *status.Reconciliation) {
 	if !p.y.memory.unsaved() {
 		return
 	}
@@ -450,16 +451,16 @@ func (p *pass) saveLast(ctx context.Context, last *PassStatus) {
 		p.c.log.Warn("the result of a reconciliation is not saved; the next leader reads it from Marathon", "sync", p.y.spec.Name, "error", err)
 	default:
 		p.c.log.Error("cannot save the result of a reconciliation", "sync", p.y.spec.Name, "error", err)
-		last.Result, last.Error = PassFailed, err.Error()
+		last.Result, last.Error = status.ResultFailed, err.Error()
 	}
 }
 
 // tell logs how a pass ended. What a new revision brings that is not carried
 // out, errors and changes held back, is told where it is new, though nothing
 // was changed.
-func (p *pass) tell(ctx context.Context, before *PassStatus, last PassStatus) {
+func (p *pass) tell(ctx context.Context, before *status.Reconciliation, last status.Reconciliation) {
 	level, held := p.levelOf(last.Result), 0
-	if before != nil && last.Result == PassFailed && last.Error != "" && before.Error == last.Error && before.Revision == last.Revision {
+	if before != nil && last.Result == status.ResultFailed && last.Error != "" && before.Error == last.Error && before.Revision == last.Revision {
 		level = slog.LevelDebug // it was told
 	}
 	mistakes, _ := manifests.CountProblems(p.plan.Problems)
@@ -480,11 +481,11 @@ func (p *pass) tell(ctx context.Context, before *PassStatus, last PassStatus) {
 
 // levelOf keeps out of the log what is of no interest at rest, and while rollouts
 // are merely waited for.
-func (p *pass) levelOf(r PassResult) slog.Level {
+func (p *pass) levelOf(r status.Result) slog.Level {
 	switch {
-	case r == PassFailed:
+	case r == status.ResultFailed:
 		return slog.LevelWarn
-	case r == PassUnchanged, r == PassProgressing && !p.wrote:
+	case r == status.ResultUnchanged, r == status.ResultProgressing && !p.wrote:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo

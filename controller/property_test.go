@@ -15,6 +15,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 )
 
 // mishap is one thing that happens to a running controller.
@@ -236,8 +237,8 @@ func TestStatusIsACopy(t *testing.T) {
 		g.start()
 		defer g.stop()
 		s := g.Status().Syncs[0]
-		s.Apps[0].State, s.History[0].Result, s.Last.Result = Unknown, "forged", PassFailed
-		if y := g.sync("shop"); y.Apps[0].State != Synced || y.History[0].Result != "applied" || y.Last.Result != PassApplied {
+		s.Apps[0].State, s.History[0].Result, s.Last.Result = status.Unknown, "forged", status.ResultFailed
+		if y := g.sync("shop"); y.Apps[0].State != status.Synced || y.History[0].Result != "applied" || y.Last.Result != status.ResultApplied {
 			t.Errorf("a change of a copy reached the controller: %+v", y)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
@@ -110,7 +111,7 @@ func TestReadinessFollowsTheStateFolder(t *testing.T) {
 					t.Error("an app was created that could not be noted")
 				}
 				test.mend(t, folder)
-				l.await("ready again", func(y SyncStatus) bool {
+				l.await("ready again", func(y status.Sync) bool {
 					return len(l.Status().NotReady()) == 0 && len(l.world.Instances()) == len(y.Apps) && (len(y.Apps) == 3) == saves
 				})
 			})
@@ -145,5 +146,5 @@ func TestReadinessFollowsWhetherTheStateCanBeRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.pass()
-	l.await("ready", func(SyncStatus) bool { return len(l.Status().NotReady()) == 0 })
+	l.await("ready", func(status.Sync) bool { return len(l.Status().NotReady()) == 0 })
 }

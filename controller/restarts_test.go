@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/status"
 )
 
 // failedNow is how an app fares whose task failed now and was launched again.
@@ -27,7 +28,7 @@ func TestACrashLoopIsDegraded(t *testing.T) {
 			g.world.set(func() { g.world.fare["/shop/a"] = failedNow("Command exited with status 1") })
 			after(testResync + testResync/5)
 			a := g.app("/shop/a")
-			if a.Health != HealthDegraded || a.State != Synced {
+			if a.Health != status.HealthDegraded || a.State != status.Synced {
 				t.Fatalf("its tasks keep failing, and it is %+v", a)
 			}
 		}
@@ -35,8 +36,8 @@ func TestACrashLoopIsDegraded(t *testing.T) {
 		if a.Reason != "restarted 6 times in 5 min, last: exit code 1" {
 			t.Errorf("reason %q", a.Reason)
 		}
-		after(crashWindow)
-		if a := g.app("/shop/a"); a.Health != HealthHealthy || a.Reason != "" || !a.Since.After(first.Since) {
+		after(status.CrashWindow)
+		if a := g.app("/shop/a"); a.Health != status.HealthHealthy || a.Reason != "" || !a.Since.After(first.Since) {
 			t.Errorf("five minutes after the last failure it is %+v", a)
 		}
 	})
@@ -57,45 +58,9 @@ func TestACrashLoopKeepsItsSince(t *testing.T) {
 			if i == 0 {
 				since = a.Since
 			}
-			if a.Health != HealthDegraded || !a.Since.Equal(since) {
+			if a.Health != status.HealthDegraded || !a.Since.Equal(since) {
 				t.Fatalf("failure %d: %s since %s, want degraded since %s", i, a.Health, a.Since, since)
 			}
 		}
 	})
-}
-
-func TestUnsteady(t *testing.T) {
-	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	config := start.Add(-time.Hour)
-	fail := func(at time.Duration) marathon.Status {
-		return marathon.Status{LastConfigChangeAt: config, LastTaskFailure: &marathon.TaskFailure{
-			Message: "Command exited with status 1", Timestamp: start.Add(at), Version: config}}
-	}
-	older := fail(0)
-	older.LastTaskFailure.Version = config.Add(-time.Minute)
-	for name, c := range map[string]struct {
-		seen []marathon.Status // each when it happened
-		at   time.Duration     // when it is asked
-		want string
-	}{
-		"no failure":                       {nil, 0, ""},
-		"of an older version":              {[]marathon.Status{older}, time.Second, ""},
-		"one, just now":                    {[]marathon.Status{fail(0)}, time.Second, "restarted, last: exit code 1"},
-		"one, a moment ago":                {[]marathon.Status{fail(0)}, 6 * time.Second, ""},
-		"two":                              {[]marathon.Status{fail(0), fail(10 * time.Second)}, 40 * time.Second, "restarted 2 times in 5 min, last: exit code 1"},
-		"two, long ago":                    {[]marathon.Status{fail(0), fail(10 * time.Second)}, 80 * time.Second, ""},
-		"two, far apart":                   {[]marathon.Status{fail(0), fail(time.Hour)}, time.Hour + 30*time.Second, ""},
-		"a slow loop between two failures": {[]marathon.Status{fail(0), fail(4 * time.Minute)}, 9 * time.Minute, "restarted 2 times in 9 min, last: exit code 1"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var r restarts
-			for _, s := range c.seen {
-				r.saw(marathon.State{Apps: map[string]marathon.App{"/a": {Status: s}}}, s.LastTaskFailure.Timestamp)
-			}
-			why, until := r.unsteady("/a", start.Add(c.at))
-			if why != c.want || (why == "") != until.IsZero() || !until.Equal(r.next(start.Add(c.at))) {
-				t.Errorf("got %q till %s, want %q", why, until, c.want)
-			}
-		})
-	}
 }

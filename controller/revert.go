@@ -62,7 +62,7 @@ func (p *pass) keepHealthy() bool {
 	maps.DeleteFunc(state.Healthy, func(id string, _ plan.Healthy) bool { return !pending[id] && !touched(id) })
 	for id, h := range HealthyOf(p.plan, p.state) {
 		_, failed := state.Failed[id]
-		if unsteady, _ := p.y.cluster.restarts.unsteady(id, time.Now()); failed || unsteady != "" {
+		if unsteady, _ := p.y.cluster.restarts.Unsteady(id, time.Now()); failed || unsteady != "" {
 			continue
 		}
 		if known, is := state.Healthy[id]; is && sameDefinition(known, h) {

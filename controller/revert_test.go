@@ -13,6 +13,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -33,7 +34,7 @@ func TestFailedDefinitionIsRevertedOnceAndTold(t *testing.T) {
 		after(time.Minute)
 		g.runs("/shop/a=v1 /shop/b=v2")
 		a := g.app("/shop/a")
-		if a.Condition != Failed || a.Health != HealthHealthy || !strings.Contains(a.Reason, "exit code 127: not found; reverted to the last healthy definition") {
+		if a.Condition != status.Failed || a.Health != status.HealthHealthy || !strings.Contains(a.Reason, "exit code 127: not found; reverted to the last healthy definition") {
 			t.Errorf("app a: %+v", a)
 		}
 		history := g.sync("shop").History
@@ -55,7 +56,7 @@ func TestFailedDefinitionIsRevertedOnceAndTold(t *testing.T) {
 		g.repo.push(files("/shop/a", "v3", "/shop/b", "v2"))
 		after(time.Minute)
 		g.runs("/shop/a=v3 /shop/b=v2")
-		if s := g.shelf.state(t, "shop"); g.app("/shop/a").State != Synced || len(s.Failed)+len(s.Healthy)+len(s.Rollouts) > 0 {
+		if s := g.shelf.state(t, "shop"); g.app("/shop/a").State != status.Synced || len(s.Failed)+len(s.Healthy)+len(s.Rollouts) > 0 {
 			t.Errorf("after the fix: %+v, %+v", g.app("/shop/a"), s)
 		}
 		g.stop()
@@ -81,7 +82,7 @@ func TestRevertToWhatWasSupersededBeforeItWasProven(t *testing.T) {
 				g.repo.push(files("/shop/a", "bad"))
 				after(time.Minute)
 				g.runs("/shop/a=v1")
-				if a := g.app("/shop/a"); a.Condition != Failed || !strings.Contains(a.Reason, "reverted to the last healthy definition") {
+				if a := g.app("/shop/a"); a.Condition != status.Failed || !strings.Contains(a.Reason, "reverted to the last healthy definition") {
 					t.Errorf("app a: %+v", a)
 				}
 			})
@@ -101,7 +102,7 @@ func TestARevertDoesNotWaitForOthers(t *testing.T) {
 		g.repo.push(files("/shop/a", "bad", "/shop/b", "slow"))
 		after(time.Second)
 		g.runs("/shop/a=v1 /shop/b=slow")
-		if b := g.app("/shop/b"); b.Condition != InRollout {
+		if b := g.app("/shop/b"); b.Condition != status.InRollout {
 			t.Errorf("app b: %+v", b)
 		}
 	})
@@ -114,7 +115,7 @@ func TestWhereThereIsNothingToRevertToItIsTold(t *testing.T) {
 		g.start()
 		defer g.stop()
 		after(time.Minute)
-		if a := g.app("/shop/a"); a.Condition != Failed || !strings.HasSuffix(a.Reason, "nothing to revert to: no definition of it was ever seen running and healthy") {
+		if a := g.app("/shop/a"); a.Condition != status.Failed || !strings.HasSuffix(a.Reason, "nothing to revert to: no definition of it was ever seen running and healthy") {
 			t.Errorf("app a: %+v", a)
 		}
 	})
@@ -180,7 +181,7 @@ func TestWhereARevertEnds(t *testing.T) {
 		g.repo.push(files("/shop/a", "bad", "/shop/b", "bad"))
 		after(time.Minute)
 		g.runs("/shop/a=bad /shop/b=v1")
-		if a := g.app("/shop/a"); a.Condition != Failed || strings.Contains(a.Reason, "last healthy") {
+		if a := g.app("/shop/a"); a.Condition != status.Failed || strings.Contains(a.Reason, "last healthy") {
 			t.Errorf("app a: %+v", a)
 		}
 		tried := g.world.writes("/shop/b")
@@ -188,7 +189,7 @@ func TestWhereARevertEnds(t *testing.T) {
 		if n := g.world.writes("/shop/b"); n != tried {
 			t.Errorf("b was written %d times more", n-tried)
 		}
-		if b := g.app("/shop/b"); b.Condition != Failed || !strings.Contains(b.Reason, "the revert to the last healthy definition failed, too: exit code 127") {
+		if b := g.app("/shop/b"); b.Condition != status.Failed || !strings.Contains(b.Reason, "the revert to the last healthy definition failed, too: exit code 127") {
 			t.Errorf("app b: %+v", b)
 		}
 	})
@@ -202,7 +203,7 @@ func TestWhatCameUpLateIsNotReverted(t *testing.T) {
 		g.world.set(func() { g.world.refused = map[string]string{"/shop/a": "slow"} })
 		g.repo.push(files("/shop/a", "slow"))
 		after(time.Second)
-		if a := g.app("/shop/a"); a.Condition != Failed {
+		if a := g.app("/shop/a"); a.Condition != status.Failed {
 			t.Fatalf("app a: %+v", a)
 		}
 		g.stop()
@@ -212,7 +213,7 @@ func TestWhatCameUpLateIsNotReverted(t *testing.T) {
 		defer g.stop()
 		after(time.Minute)
 		g.runs("/shop/a=slow")
-		if a := g.app("/shop/a"); a.State != Synced || a.Condition != "" {
+		if a := g.app("/shop/a"); a.State != status.Synced || a.Condition != "" {
 			t.Errorf("app a: %+v", a)
 		}
 	})
@@ -281,7 +282,7 @@ func TestApprovingSomeDeletionsLeavesTheRest(t *testing.T) {
 		g.repo.push(files("/shop/a", "v2"))
 		after(time.Hour)
 		g.runs("/shop/a=v2 /shop/c=v1 /shop/d=v1")
-		if c := g.app("/shop/c"); c.Condition != Blocked || !strings.Contains(c.Reason, "maxDeletes") {
+		if c := g.app("/shop/c"); c.Condition != status.Blocked || !strings.Contains(c.Reason, "maxDeletes") {
 			t.Errorf("app c: %+v", c)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -41,7 +42,7 @@ func (c *Controller) Rollback(ctx context.Context, sync string, to Rollback, by 
 			return err
 		}
 		if _, err := c.recall(ctx, y.spec, k); err != nil {
-			return fmt.Errorf("%w: cannot roll back to %s: %w; available: %s", ErrConflict, ShortRevision(k.ID), err, listedKept(s.Kept))
+			return fmt.Errorf("%w: cannot roll back to %s: %w; available: %s", ErrConflict, plan.ShortRevision(k.ID), err, listedKept(s.Kept))
 		}
 		pin = store.Pin{Kept: k, By: by, At: time.Now()}
 		s.Pin = &pin
@@ -114,7 +115,7 @@ func (to Rollback) named(kept []store.Kept) (store.Kept, error) {
 		if k.ID == to.Revision {
 			return k, nil
 		}
-		if IsRevision(k.ID, to.Revision) {
+		if plan.IsRevision(k.ID, to.Revision) {
 			found = append(found, k)
 		}
 	}
@@ -131,7 +132,7 @@ func (to Rollback) named(kept []store.Kept) (store.Kept, error) {
 func listedKept(kept []store.Kept) string {
 	names := make([]string, 0, len(kept))
 	for _, k := range kept {
-		name := ShortRevision(k.ID)
+		name := plan.ShortRevision(k.ID)
 		if k.Subject != "" {
 			name += " (" + k.Subject + ")"
 		}

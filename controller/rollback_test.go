@@ -22,6 +22,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/meter"
@@ -193,7 +194,7 @@ func TestRollbackObeysPrune(t *testing.T) {
 		after(time.Second)
 		g.rollback(Rollback{})
 		g.runs("/shop/a=v1 /shop/b=v1")
-		if b := g.app("/shop/b"); b.State != OutOfSync || b.Condition != Blocked || !b.Approvable {
+		if b := g.app("/shop/b"); b.State != status.OutOfSync || b.Condition != status.Blocked || !b.Approvable {
 			t.Errorf("b: %+v", b)
 		}
 		if err := g.Approve(t.Context(), "shop", nil, "commit-1", ada); err != nil {
@@ -220,7 +221,7 @@ func TestRollbackFromWhatHangs(t *testing.T) {
 					t.Errorf("rolled back to %s: want the last that came about", pin.ID)
 				}
 				g.runs("/shop/a=v3 /shop/b=v1")
-				if a := g.app("/shop/a"); a.State != Synced || a.Health != HealthHealthy || a.Condition != "" {
+				if a := g.app("/shop/a"); a.State != status.Synced || a.Health != status.HealthHealthy || a.Condition != "" {
 					t.Errorf("a: %+v", a)
 				}
 			})
@@ -511,7 +512,7 @@ func TestStatusTellsSinceWhenAndOfWhichRevision(t *testing.T) {
 		g.world.set(func() { g.world.fare["/shop/a"] = marathon.Status{} })
 		sick := time.Now()
 		after(2 * testResync)
-		if now := g.app("/shop/a"); now.State != Synced || now.Health != HealthDegraded || now.Since.Before(sick) {
+		if now := g.app("/shop/a"); now.State != status.Synced || now.Health != status.HealthDegraded || now.Since.Before(sick) {
 			t.Errorf("degraded since %v, want since after %v: %+v", now.Since, sick, now)
 		}
 
@@ -519,7 +520,7 @@ func TestStatusTellsSinceWhenAndOfWhichRevision(t *testing.T) {
 		g.world.set(func() { g.world.down = &marathon.Error{Cause: errors.New("connection refused")} })
 		after(2 * testResync)
 		ill := g.app("/shop/a").LastKnown
-		if now := g.app("/shop/a"); now.State != Unknown || now.Reason != "" || ill == nil || ill.Health != HealthDegraded {
+		if now := g.app("/shop/a"); now.State != status.Unknown || now.Reason != "" || ill == nil || ill.Health != status.HealthDegraded {
 			t.Errorf("with Marathon away: %+v", now)
 		}
 		if s := g.sync("shop").Stale; s == nil || !strings.Contains(s.Reason, "connection refused") {
@@ -527,7 +528,7 @@ func TestStatusTellsSinceWhenAndOfWhichRevision(t *testing.T) {
 		}
 		g.world.set(func() { g.world.down = nil })
 		after(2 * maxAway)
-		if now := g.app("/shop/a"); now.State != Synced || now.Health != HealthDegraded || now.Since.Before(sick) || now.Since.After(ill.At) {
+		if now := g.app("/shop/a"); now.State != status.Synced || now.Health != status.HealthDegraded || now.Since.Before(sick) || now.Since.After(ill.At) {
 			t.Errorf("with Marathon back: %+v, want degraded since before it was away", now)
 		}
 		g.stop()

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/sources"
 )
 
@@ -71,7 +72,7 @@ func TestWithoutMarathonNothingIsKnown(t *testing.T) {
 		s.events <- deployed("/shop/b")
 		after(time.Second)
 		before := g.sync("shop").Apps
-		if before[0].Health != HealthHealthy || before[1].Health != HealthDegraded || before[1].Reason == "" {
+		if before[0].Health != status.HealthHealthy || before[1].Health != status.HealthDegraded || before[1].Reason == "" {
 			t.Fatalf("apps: %+v", before)
 		}
 		log.Reset()
@@ -84,8 +85,8 @@ func TestWithoutMarathonNothingIsKnown(t *testing.T) {
 			t.Errorf("why nothing is known: %+v", y.Stale)
 		}
 		for i, a := range y.Apps {
-			was := LastKnown{State: Synced, Health: before[i].Health, At: y.Stale.Known}
-			if a.State != Unknown || a.Health != HealthUnknown || a.LastKnown == nil || *a.LastKnown != was || a.Reason != "" || a.Instances != before[i].Instances {
+			was := status.LastKnown{State: status.Synced, Health: before[i].Health, At: y.Stale.Known}
+			if a.State != status.Unknown || a.Health != status.HealthUnknown || a.LastKnown == nil || *a.LastKnown != was || a.Reason != "" || a.Instances != before[i].Instances {
 				t.Errorf("without Marathon: %+v, last known %+v, want %+v", a, a.LastKnown, was)
 			}
 		}
@@ -110,11 +111,11 @@ func TestWithoutMarathonNothingIsKnown(t *testing.T) {
 		g.regain(s)
 		after(17 * time.Second) // the longest back-off of marathon.Follow, and its jitter
 		y = g.sync("shop")
-		if y.Stale != nil || y.Last.Result == PassFailed {
+		if y.Stale != nil || y.Last.Result == status.ResultFailed {
 			t.Errorf("with Marathon back: %+v, last pass %+v", y.Stale, y.Last)
 		}
 		for i, a := range y.Apps {
-			if a.State != Synced || a.Health != before[i].Health || a.LastKnown != nil || !a.Since.Equal(before[i].Since) {
+			if a.State != status.Synced || a.Health != before[i].Health || a.LastKnown != nil || !a.Since.Equal(before[i].Since) {
 				t.Errorf("with Marathon back: %+v, want it as it was: %+v", a, before[i])
 			}
 		}
@@ -136,17 +137,17 @@ func TestARolloutOutlivesThatMarathonWasAway(t *testing.T) {
 		g.start()
 		defer g.stop()
 		after(time.Minute)
-		if b := g.app("/shop/b"); b.Condition != InRollout {
+		if b := g.app("/shop/b"); b.Condition != status.InRollout {
 			t.Fatalf("b: %+v", b)
 		}
 		g.lose(s)
 		after(liveInterval + liveBreath)
-		if b := g.app("/shop/b"); b.State != Unknown || b.Condition != "" || b.Health != HealthUnknown {
+		if b := g.app("/shop/b"); b.State != status.Unknown || b.Condition != "" || b.Health != status.HealthUnknown {
 			t.Errorf("without Marathon b is %+v", b)
 		}
 		g.regain(s)
 		after(17 * time.Second) // the longest back-off of marathon.Follow, and its jitter
-		if a, b := g.app("/shop/a"), g.app("/shop/b"); a.State != Synced || a.Health != HealthHealthy || b.Condition != InRollout || b.Health != HealthProgressing {
+		if a, b := g.app("/shop/a"), g.app("/shop/b"); a.State != status.Synced || a.Health != status.HealthHealthy || b.Condition != status.InRollout || b.Health != status.HealthProgressing {
 			t.Errorf("with Marathon back a is %+v, b %+v", a, b)
 		}
 		if n := g.world.writes("/shop/b"); n != 1 {
@@ -165,7 +166,7 @@ func TestAMarathonThatIsAwayMakesNoOtherUnknown(t *testing.T) {
 		after(time.Minute)
 		far.set(func() { far.down = notReached })
 		after(testResync * 11 / 10)
-		if near, far := g.sync("near"), g.sync("far"); near.Stale != nil || near.Apps[0].Health != HealthHealthy || far.Stale == nil || far.Apps[0].Health != HealthUnknown {
+		if near, far := g.sync("near"), g.sync("far"); near.Stale != nil || near.Apps[0].Health != status.HealthHealthy || far.Stale == nil || far.Apps[0].Health != status.HealthUnknown {
 			t.Errorf("near: %+v, far: %+v", near, far)
 		}
 	})
@@ -181,12 +182,12 @@ func TestNothingIsApprovedThatIsNotKnown(t *testing.T) {
 		after(time.Minute)
 		g.repo.push(files("/shop/b", "v1"))
 		after(time.Second)
-		if a := g.app("/shop/a"); !a.Approvable || a.Condition != Blocked {
+		if a := g.app("/shop/a"); !a.Approvable || a.Condition != status.Blocked {
 			t.Fatalf("a: %+v", a)
 		}
 		g.lose(s)
 		after(time.Second)
-		if a := g.app("/shop/a"); a.Approvable || a.Condition != Blocked || a.Reason == "" {
+		if a := g.app("/shop/a"); a.Approvable || a.Condition != status.Blocked || a.Reason == "" {
 			t.Errorf("a: %+v, want it blocked as before, and not to be approved", a)
 		}
 		if err := g.Approve(t.Context(), "shop", []string{"/shop/a"}, "", ada); !errors.Is(err, ErrConflict) {

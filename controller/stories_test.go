@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -67,7 +68,7 @@ func TestRevertOnTheLocalMarathon(t *testing.T) {
 	s.push(map[string]string{"web.json": nowhere})
 	eventually(t, "the revert", func() (bool, string) {
 		a := c.Status().Syncs[0].Apps[0]
-		return a.Condition == Failed && a.Health == HealthHealthy && strings.Contains(a.Reason, "reverted to the last healthy definition"), fmt.Sprintf("%+v", a)
+		return a.Condition == status.Failed && a.Health == status.HealthHealthy && strings.Contains(a.Reason, "reverted to the last healthy definition"), fmt.Sprintf("%+v", a)
 	})
 	if live, err := s.client.App(t.Context(), "/shop/web"); err != nil || !strings.HasSuffix(*live.Definition.Cmd, "exec sleep 1000") {
 		t.Errorf("live: %+v, %v", live.Definition, err)
@@ -150,7 +151,7 @@ func TestRenameOnTheLocalMarathon(t *testing.T) {
 	s.push(map[string]string{"web.json": with(s.definition("new/web", "sleep 1000", 1), `, "constraints": [["hostname", "LIKE", "nowhere"]]`)})
 	eventually(t, "the failure", func() (bool, string) {
 		for _, a := range c.Status().Syncs[0].Apps {
-			if a.ID == "/shop/new/web" && a.Condition == Failed {
+			if a.ID == "/shop/new/web" && a.Condition == status.Failed {
 				return true, ""
 			}
 		}
@@ -200,7 +201,7 @@ func TestRollbackOnTheLocalMarathon(t *testing.T) {
 	s.awaitStates(c, "api: synced, healthy; job: synced, healthy; web: synced, healthy")
 	s.looked(c)
 
-	pin, err := c.Rollback(t.Context(), "shop", Rollback{Revision: strings.TrimPrefix(first, contentHash)[:8]}, ada)
+	pin, err := c.Rollback(t.Context(), "shop", Rollback{Revision: strings.TrimPrefix(first, plan.ContentHash)[:8]}, ada)
 	if err != nil || pin.ID != first {
 		t.Fatalf("rolled back to %+v, %v, want %s", pin, err, first)
 	}
@@ -255,20 +256,20 @@ func TestABadAppOfANewGroupOnTheLocalMarathon(t *testing.T) {
 		}
 		return strings.Join(all, "; ")
 	}
-	bad := func() AppStatus {
+	bad := func() status.App {
 		for _, a := range c.Status().Syncs[0].Apps {
 			if a.ID == "/shop/a07" {
 				return a
 			}
 		}
-		return AppStatus{}
+		return status.App{}
 	}
 	want := strings.Join(healthy, "; ")
 	eventually(t, "the others are applied while the bad one hangs", func() (bool, string) {
-		return others() == want && bad().Condition == InRollout, others()
+		return others() == want && bad().Condition == status.InRollout, others()
 	})
 	eventually(t, "the bad one fails alone", func() (bool, string) {
-		return others() == want && bad().Condition == Failed, fmt.Sprintf("%s; %+v", others(), bad())
+		return others() == want && bad().Condition == status.Failed, fmt.Sprintf("%s; %+v", others(), bad())
 	})
 	delete(tree, "a07.json")
 	s.push(tree)

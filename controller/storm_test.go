@@ -22,6 +22,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 )
 
 // blow is one thing that happens in a storm.
@@ -191,7 +192,7 @@ type storm struct {
 
 // untold lists the entries of the history that do not say what triggered them, or end
 // after those above them.
-func untold(s Status) []string {
+func untold(s status.Status) []string {
 	var wrong []string
 	for _, y := range s.Syncs {
 		for i, e := range y.History {
@@ -361,13 +362,13 @@ func (s *storm) begin() {
 }
 
 // app is what the process says of an app.
-func (l *life) app(id string) AppStatus {
+func (l *life) app(id string) status.App {
 	for _, a := range l.Status().Syncs[0].Apps {
 		if a.ID == id {
 			return a
 		}
 	}
-	return AppStatus{}
+	return status.App{}
 }
 
 // end stops the process, in good order if it lives.
@@ -714,16 +715,16 @@ func (s *storm) rests(when string) {
 // failed with the cause, and what depends on that is held back.
 func (s *storm) amiss() []string {
 	var wrong []string
-	status := s.life.Status().Syncs[0]
-	if head := fmt.Sprintf("commit-%d", s.repo.n); status.Running || status.PlannedRevision != head {
+	sync := s.life.Status().Syncs[0]
+	if head := fmt.Sprintf("commit-%d", s.repo.n); sync.Running || sync.PlannedRevision != head {
 		wrong = append(wrong, "a pass is under way, or due for "+head)
 	}
-	states := map[string]AppStatus{}
-	for _, a := range status.Apps {
+	states := map[string]status.App{}
+	for _, a := range sync.Apps {
 		states[a.ID] = a
 	}
 	kept := func(id string) bool { // what is new may take its place, and does not come up
-		return states[id].Condition == Blocked && strings.Contains(states[id].Reason, "may replace it") && slices.ContainsFunc(sortedIDs(s.git), s.hopeless)
+		return states[id].Condition == status.Blocked && strings.Contains(states[id].Reason, "may replace it") && slices.ContainsFunc(sortedIDs(s.git), s.hopeless)
 	}
 	for _, id := range sortedIDs(s.git) {
 		w, state := s.git[id], states[id]
@@ -731,7 +732,7 @@ func (s *storm) amiss() []string {
 		case s.hopeless(id):
 			wrong = append(wrong, s.badly(id, w, state)...)
 			continue
-		case state.State != Synced || state.Condition != "" || state.Health != HealthHealthy && state.Health != HealthSuspended:
+		case state.State != status.Synced || state.Condition != "" || state.Health != status.HealthHealthy && state.Health != status.HealthSuspended:
 			wrong = append(wrong, fmt.Sprintf("%s is %s, %s, %s: %s", id, state.State, state.Health, state.Condition, state.Reason))
 		}
 		running := s.site.machine.running(id)
@@ -745,7 +746,7 @@ func (s *storm) amiss() []string {
 		}
 	}
 	for _, id := range slices.Concat(stormApps, stormPods) {
-		if _, wanted := s.git[id]; !wanted && !kept(id) && states[id].ID != "" && states[id].Health != HealthMissing {
+		if _, wanted := s.git[id]; !wanted && !kept(id) && states[id].ID != "" && states[id].Health != status.HealthMissing {
 			wrong = append(wrong, fmt.Sprintf("%s is gone from git and still there: %+v", id, states[id]))
 		}
 	}
@@ -764,7 +765,7 @@ func (s *storm) hopeless(id string) bool {
 }
 
 // badly tells what is wrong with the status of what cannot come up.
-func (s *storm) badly(id string, w wish, state AppStatus) []string {
+func (s *storm) badly(id string, w wish, state status.App) []string {
 	if !w.hopeless() {
 		return nil
 	}
@@ -772,11 +773,11 @@ func (s *storm) badly(id string, w wish, state AppStatus) []string {
 	if w.Cmd == cmdSick {
 		words = "of " // so many run
 	}
-	theirs := state.State == Synced && state.Condition == "" && state.Health == HealthDegraded // somebody else put git's definition there
-	if state.Condition == Blocked && w.On != "" && s.hopeless(w.On) {
+	theirs := state.State == status.Synced && state.Condition == "" && state.Health == status.HealthDegraded // somebody else put git's definition there
+	if state.Condition == status.Blocked && w.On != "" && s.hopeless(w.On) {
 		return nil
 	}
-	if !theirs && (state.Condition != Failed || !strings.Contains(state.Reason, words)) {
+	if !theirs && (state.Condition != status.Failed || !strings.Contains(state.Reason, words)) {
 		return []string{fmt.Sprintf("%s cannot come up, and is told as %s, %s: %s", id, state.State, state.Health, state.Reason)}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -20,7 +21,7 @@ func because(user, reason string) store.Asked {
 }
 
 // suspension is who suspended a sync and why, and since how long.
-func suspension(y SyncStatus) string {
+func suspension(y status.Sync) string {
 	if y.Suspension == nil {
 		return fmt.Sprintf("suspended %v", y.Suspended)
 	}

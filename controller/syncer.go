@@ -11,6 +11,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -29,19 +30,19 @@ type syncer struct {
 
 	// memory is used by the pass alone, of which there is one at a time.
 	memory    memory
-	fights    map[string]fight   // id → its drift that was put back
-	gone      goneIDs            // of the inventory: see examine
-	change    knownChange        // who changed last what it reads
-	kept      string             // the revision that was last found worth keeping, and is kept
-	pinned    *recalled          // what a rollback asks for, once it was read
-	waits     waits              // since when changes wait, also of the pass alone
-	tried     map[string]attempt // id → the last of what is tried again, likewise
-	known     plan.Known         // what was found equal, also of the pass alone
-	looked    *term              // of which a pass has read everything
-	following bool               // the last pass saw the leader at work
+	fights    map[string]fight          // id → its drift that was put back
+	gone      goneIDs                   // of the inventory: see examine
+	change    knownChange               // who changed last what it reads
+	kept      string                    // the revision that was last found worth keeping, and is kept
+	pinned    *recalled                 // what a rollback asks for, once it was read
+	waits     waits                     // since when changes wait, also of the pass alone
+	tried     map[string]status.Attempt // id → the last of what is tried again, likewise
+	known     plan.Known                // what was found equal, also of the pass alone
+	looked    *term                     // of which a pass has read everything
+	following bool                      // the last pass saw the leader at work
 
 	mu        sync.Mutex
-	view      SyncStatus
+	view      status.Sync
 	rows      map[string]int       // id → index in view.Apps
 	read      time.Time            // when the reading began that the counts in view are of
 	ended     map[string]time.Time // id → when its change ended, if after read
@@ -91,9 +92,9 @@ type memory struct {
 
 func newSyncer(spec Sync, w *watcher, m *cluster) *syncer {
 	return &syncer{
-		spec: spec, watcher: w, cluster: m, reader: manifests.NewReader(), fights: map[string]fight{}, waits: waits{}, tried: map[string]attempt{}, gone: goneIDs{},
+		spec: spec, watcher: w, cluster: m, reader: manifests.NewReader(), fights: map[string]fight{}, waits: waits{}, tried: map[string]status.Attempt{}, gone: goneIDs{},
 		stands: map[string]store.Stand{}, authors: map[string]string{}, pace: rate.NewLimiter(rate.Every(passBreath), passBurst),
-		view: SyncStatus{Name: spec.Name, Source: w.source.Source.String(), Path: spec.Path, Scope: spec.Policy.Scope, Marathon: spec.Marathon},
+		view: status.Sync{Name: spec.Name, Source: w.source.Source.String(), Path: spec.Path, Scope: spec.Policy.Scope, Marathon: spec.Marathon},
 	}
 }
 
@@ -209,14 +210,14 @@ func (y *syncer) getCeiling() time.Duration {
 }
 
 // status returns a copy of what is known, with the last look at the source.
-func (y *syncer) status() SyncStatus {
+func (y *syncer) status() status.Sync {
 	seen := y.watcher.seen()
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	s := y.view.clone()
+	s := y.view.Clone()
 	if s.Stale != nil {
 		for i := range s.Apps {
-			s.Apps[i] = s.Apps[i].unknown(*s.Stale)
+			s.Apps[i] = s.Apps[i].AsUnknown(*s.Stale)
 		}
 	}
 	s.Fetched, s.Looked, s.Fetching = seen.at, seen.at, y.watcher.fetching()
@@ -231,7 +232,7 @@ func (y *syncer) status() SyncStatus {
 }
 
 // show changes what status tells.
-func (y *syncer) show(change func(*SyncStatus)) {
+func (y *syncer) show(change func(*status.Sync)) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	change(&y.view)
@@ -241,12 +242,12 @@ func (y *syncer) show(change func(*SyncStatus)) {
 // found out again only after a while, which with a commit every few seconds would
 // be never. A revision that changes an app makes its change pending first, of which
 // nothing is taken over.
-func (y *syncer) keepReasons(apps []AppStatus) {
+func (y *syncer) keepReasons(apps []status.App) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	for i := range apps {
 		row, known := y.rows[apps[i].ID]
-		if a := &apps[i]; known && a.Condition == InRollout && a.Reason == "" && y.view.Apps[row].Condition == InRollout {
+		if a := &apps[i]; known && a.Condition == status.InRollout && a.Reason == "" && y.view.Apps[row].Condition == status.InRollout {
 			a.Reason, a.Said = y.view.Apps[row].Reason, y.view.Apps[row].Said
 		}
 	}
@@ -254,13 +255,13 @@ func (y *syncer) keepReasons(apps []AppStatus) {
 
 // showApps replaces the apps by what follows from a reading of Marathon that
 // began at a time.
-func (y *syncer) showApps(apps []AppStatus, read time.Time) {
+func (y *syncer) showApps(apps []status.App, read time.Time) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	for i := range apps {
 		y.stamp(&apps[i])
 	}
-	if !slices.EqualFunc(apps, y.view.Apps, func(a, b AppStatus) bool { return a.ID == b.ID }) {
+	if !slices.EqualFunc(apps, y.view.Apps, func(a, b status.App) bool { return a.ID == b.ID }) {
 		y.rows = make(map[string]int, len(apps))
 		for i, a := range apps {
 			y.rows[a.ID] = i
@@ -276,7 +277,7 @@ func (y *syncer) showApps(apps []AppStatus, read time.Time) {
 }
 
 // stamp tells since when an app stands as it does. Called with mu held.
-func (y *syncer) stamp(a *AppStatus) {
+func (y *syncer) stamp(a *status.App) {
 	now := store.Stand{State: string(a.State), Health: string(a.Health), Condition: string(a.Condition)}
 	before := y.stands[a.ID]
 	now.Since = before.Since
@@ -317,7 +318,7 @@ func (y *syncer) plannedOn(in plan.Input) {
 }
 
 // showApp changes one app, if it is shown.
-func (y *syncer) showApp(id string, change func(*AppStatus)) {
+func (y *syncer) showApp(id string, change func(*status.App)) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if i, ok := y.rows[id]; ok {
@@ -328,7 +329,7 @@ func (y *syncer) showApp(id string, change func(*AppStatus)) {
 
 // showEnd is showApp for a change that has ended now: a reading that began
 // before knows nothing of it.
-func (y *syncer) showEnd(id string, change func(*AppStatus)) {
+func (y *syncer) showEnd(id string, change func(*status.App)) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	if i, ok := y.rows[id]; ok {
@@ -339,4 +340,29 @@ func (y *syncer) showEnd(id string, change func(*AppStatus)) {
 	if y.current != nil && y.current.works != nil {
 		y.current.works[id] = time.Now()
 	}
+}
+
+// doubt shows that nothing is known of any app of a sync, and why. known is when it
+// was known last.
+func (y *syncer) doubt(why string, known time.Time) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	s := status.Stale{Since: time.Now(), Known: known}
+	if y.view.Stale != nil {
+		s = *y.view.Stale // of since when, the first counts
+	}
+	s.Reason = why
+	y.view.Stale = &s
+}
+
+// doubted is what is shown of the apps. Called with mu held.
+func (y *syncer) doubted() []status.App {
+	if y.view.Stale == nil {
+		return y.view.Apps
+	}
+	apps := slices.Clone(y.view.Apps)
+	for i := range apps {
+		apps[i] = apps[i].AsUnknown(*y.view.Stale)
+	}
+	return apps
 }

@@ -27,14 +27,3 @@ func (w waits) note(p plan.Plan, now time.Time) {
 	}
 	maps.DeleteFunc(w, func(id string, _ time.Time) bool { return !pending[id] })
 }
-
-// oldestWait is since when the app waits whose change has waited longest to be
-// sent; zero: none does.
-func oldestWait(apps []AppStatus) (at time.Time) {
-	for i := range apps {
-		if since := apps[i].Waiting; !since.IsZero() && (at.IsZero() || since.Before(at)) {
-			at = since
-		}
-	}
-	return at
-}

@@ -22,6 +22,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
@@ -522,7 +523,7 @@ func after(d time.Duration) {
 	synctest.Wait()
 }
 
-func (g *rig) sync(name string) SyncStatus {
+func (g *rig) sync(name string) status.Sync {
 	g.t.Helper()
 	for _, y := range g.Status().Syncs {
 		if y.Name == name {
@@ -530,10 +531,10 @@ func (g *rig) sync(name string) SyncStatus {
 		}
 	}
 	g.t.Fatalf("no sync %q in the status", name)
-	return SyncStatus{}
+	return status.Sync{}
 }
 
-func (g *rig) app(id string) AppStatus {
+func (g *rig) app(id string) status.App {
 	g.t.Helper()
 	for _, y := range g.Status().Syncs {
 		for _, a := range y.Apps {
@@ -542,7 +543,7 @@ func (g *rig) app(id string) AppStatus {
 			}
 		}
 	}
-	return AppStatus{}
+	return status.App{}
 }
 
 func (g *rig) runs(want string) {

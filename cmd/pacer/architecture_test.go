@@ -39,8 +39,9 @@ var imports = map[string][]string{
 	"controller/local/scheduler": {"manifests", "controller/local/executor", "controller/local/state", "internal/wait"},
 	"controller/local/api":       {"manifests", "controller/local/executor", "controller/local/state", "controller/local/scheduler"},
 	"controller/local":           {"manifests", "controller/local/executor", "controller/local/state", "controller/local/scheduler", "controller/local/api"},
-	"controller":                 {"visible", "meter", "sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader", "internal/wait"},
-	"controller/web":             {"visible", "manifests", "controller", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin", "secret"},
+	"controller/status":          {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader"},
+	"controller":                 {"visible", "meter", "sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader", "controller/status", "internal/wait"},
+	"controller/web":             {"visible", "manifests", "controller", "controller/status", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin", "secret"},
 	// What the tests of several packages share.
 	"clienttls/tlstest":                    {},
 	"sources/gittest":                      {"internal/testenv"},

@@ -18,10 +18,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/local/executor"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/visible"
 )
@@ -263,7 +263,7 @@ type teller struct {
 // tellEvery is how often the status is looked at: often enough to seem at once.
 const tellEvery = 100 * time.Millisecond
 
-func (t teller) tell(ctx context.Context, status func() controller.Status) {
+func (t teller) tell(ctx context.Context, status func() status.Status) {
 	tick := time.NewTicker(tellEvery)
 	defer tick.Stop()
 	var revision string
@@ -288,10 +288,10 @@ func (t teller) tell(ctx context.Context, status func() controller.Status) {
 }
 
 // healthy counts the apps that run.
-func healthy(s controller.SyncStatus) int {
+func healthy(s status.Sync) int {
 	n := 0
 	for _, a := range s.Apps {
-		if a.Condition == "" && a.Health == controller.HealthHealthy {
+		if a.Condition == "" && a.Health == status.HealthHealthy {
 			n++
 		}
 	}
@@ -302,32 +302,32 @@ func (t teller) line(format string, args ...any) {
 	fmt.Fprintf(t.out, "%s  %s\n", time.Now().Format("15:04:05"), visible.Line(fmt.Sprintf(format, args...)))
 }
 
-func (t teller) tellRevision(s controller.SyncStatus, last string) string {
+func (t teller) tellRevision(s status.Sync, last string) string {
 	if s.Revision.ID != last && s.Revision.ID != "" {
-		t.line("● %s  %s", controller.ShortRevision(s.Revision.ID), s.Revision.Subject)
+		t.line("● %s  %s", plan.ShortRevision(s.Revision.ID), s.Revision.Subject)
 	}
 	return s.Revision.ID
 }
 
 // sign is the mark of how an app stands, so that it can be told without colour.
-func sign(a controller.AppStatus) string {
-	marks := map[controller.Condition]string{
-		controller.InRollout: "…", controller.Failed: "✘", controller.Blocked: "!", controller.Broken: "!",
+func sign(a status.App) string {
+	marks := map[status.Condition]string{
+		status.InRollout: "…", status.Failed: "✘", status.Blocked: "!", status.Broken: "!",
 	}
 	if mark := marks[a.Condition]; mark != "" {
 		return mark
 	}
-	if a.State == controller.Synced && notUpYet(a) {
+	if a.State == status.Synced && notUpYet(a) {
 		return "…"
 	}
-	return map[controller.AppState]string{controller.Synced: "✔", controller.OutOfSync: "~", controller.Unknown: "?"}[a.State]
+	return map[status.State]string{status.Synced: "✔", status.OutOfSync: "~", status.Unknown: "?"}[a.State]
 }
 
 // notUpYet says whether an app is as git wants it and does not run as wanted all
 // the same: between two passes over one rollout it stands so.
-func notUpYet(a controller.AppStatus) bool {
+func notUpYet(a status.App) bool {
 	switch a.Health {
-	case controller.HealthProgressing, controller.HealthDegraded, controller.HealthMissing:
+	case status.HealthProgressing, status.HealthDegraded, status.HealthMissing:
 		return true
 	}
 	return false
@@ -339,7 +339,7 @@ type toldApp struct {
 	lived bool // Marathon had it
 }
 
-func (t teller) tellApps(s controller.SyncStatus, last map[string]toldApp) {
+func (t teller) tellApps(s status.Sync, last map[string]toldApp) {
 	now := map[string]bool{}
 	for _, a := range s.Apps {
 		now[a.ID] = true
@@ -363,18 +363,18 @@ func (t teller) tellApps(s controller.SyncStatus, last map[string]toldApp) {
 }
 
 // lives reports whether Marathon has an app or group.
-func lives(a controller.AppStatus) bool {
+func lives(a status.App) bool {
 	if a.Kind == manifests.KindGroup {
 		return a.Action != plan.Create
 	}
 	if a.LastKnown != nil {
-		return a.LastKnown.Health != controller.HealthMissing
+		return a.LastKnown.Health != status.HealthMissing
 	}
-	return a.Health != "" && a.Health != controller.HealthMissing
+	return a.Health != "" && a.Health != status.HealthMissing
 }
 
 // tellProblems tells the problems in manifests that are new, and returns all.
-func (t teller) tellProblems(s controller.SyncStatus, told map[string]bool) map[string]bool {
+func (t teller) tellProblems(s status.Sync, told map[string]bool) map[string]bool {
 	now := map[string]bool{}
 	for _, p := range s.Problems {
 		said := p.String()
@@ -387,16 +387,16 @@ func (t teller) tellProblems(s controller.SyncStatus, told map[string]bool) map[
 }
 
 // stands is how an app stands, in a word or two.
-func stands(a controller.AppStatus) string {
-	if a.Condition == "" && a.State == controller.Synced && notUpYet(a) {
+func stands(a status.App) string {
+	if a.Condition == "" && a.State == status.Synced && notUpYet(a) {
 		return string(a.Health)
 	}
 	return cmp.Or(string(a.Condition), string(a.State))
 }
 
 // fares is how an app fares: why, where there is something to say, else counts.
-func fares(a controller.AppStatus) string {
-	if a.Reason != "" && (a.State != controller.Synced || a.Condition != "" || notUpYet(a)) {
+func fares(a status.App) string {
+	if a.Reason != "" && (a.State != status.Synced || a.Condition != "" || notUpYet(a)) {
 		return a.Reason
 	}
 	return cmp.Or(a.WasKnown(), a.Counts())

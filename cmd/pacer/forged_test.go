@@ -18,9 +18,9 @@ import (
 
 	"github.com/go-zookeeper/zk"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 	"github.com/pacer-gitops/pacer/internal/testenv"
@@ -108,7 +108,7 @@ func (c *electing) ask(method, url, token string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-func (c *electing) status(url string) (s controller.Status) {
+func (c *electing) status(url string) (s status.Status) {
 	c.t.Helper()
 	if code, body := c.ask("GET", url+"/api/v1/status", readToken); code != 200 || json.Unmarshal([]byte(body), &s) != nil {
 		c.t.Fatalf("%s: %d %s", url, code, body)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -44,9 +44,9 @@ func newHistory() *cobra.Command {
 // printEntry writes one reconciliation, and a line for each change of it.
 func printEntry(w io.Writer, e store.Entry) {
 	line := func(format string, args ...any) { printLine(w, format, args...) }
-	head := fmt.Sprintf("%s  %-10s %s", e.Ended.UTC().Format(time.RFC3339), e.Result, controller.ShortRevision(e.Revision))
+	head := fmt.Sprintf("%s  %-10s %s", e.Ended.UTC().Format(time.RFC3339), e.Result, plan.ShortRevision(e.Revision))
 	if e.Commit != "" && e.Commit != e.Revision {
-		head += ", last change " + controller.ShortRevision(e.Commit)
+		head += ", last change " + plan.ShortRevision(e.Commit)
 	}
 	if e.Subject != "" {
 		head += " " + e.Subject

@@ -25,10 +25,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/local"
 	"github.com/pacer-gitops/pacer/controller/local/executor"
 	"github.com/pacer-gitops/pacer/controller/marathon/pathtest"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 	"github.com/pacer-gitops/pacer/internal/testenv"
@@ -280,7 +280,7 @@ func (r *replicaProcess) get(path string) ([]byte, error) {
 	return io.ReadAll(resp.Body)
 }
 
-func (r *replicaProcess) status() (s controller.Status) {
+func (r *replicaProcess) status() (s status.Status) {
 	body, err := r.get("/api/v1/status")
 	if err == nil {
 		_ = json.Unmarshal(body, &s) // one that is starting has none
@@ -451,7 +451,7 @@ func (c *cluster) converge() {
 				return false
 			}
 			for _, a := range s.Syncs[0].Apps {
-				if a.State != controller.Synced {
+				if a.State != status.Synced {
 					return false
 				}
 			}
@@ -730,7 +730,7 @@ func TestReplicas(t *testing.T) {
 	})
 	fault("all of ZooKeeper is wiped", func() {
 		c.ensemble.Wipe(t)
-		c.awaitEach("the loss", func(s controller.SyncStatus) bool { return s.StateLost != nil })
+		c.awaitEach("the loss", func(s status.Sync) bool { return s.StateLost != nil })
 		c.act(c.follower(), "resume")
 		c.awaitWrite(nil)
 	})

@@ -21,6 +21,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/reset"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -224,8 +225,8 @@ func headerText(text string) string {
 }
 
 // status asks for what is known of the named syncs; of all where none is named.
-func (s *server) status(ctx context.Context, names []string) (controller.Status, error) {
-	var st controller.Status
+func (s *server) status(ctx context.Context, names []string) (status.Status, error) {
+	var st status.Status
 	if err := s.do(ctx, http.MethodGet, "/api/v1/status", nil, &st); err != nil {
 		return st, err
 	}
@@ -234,7 +235,7 @@ func (s *server) status(ctx context.Context, names []string) (controller.Status,
 	}
 	s.known = true
 	for _, name := range names {
-		if !slices.ContainsFunc(st.Syncs, func(y controller.SyncStatus) bool { return y.Name == name }) {
+		if !slices.ContainsFunc(st.Syncs, func(y status.Sync) bool { return y.Name == name }) {
 			var known []string
 			for _, y := range st.Syncs {
 				known = append(known, y.Name)
@@ -243,7 +244,7 @@ func (s *server) status(ctx context.Context, names []string) (controller.Status,
 		}
 	}
 	if len(names) > 0 {
-		st.Syncs = slices.DeleteFunc(st.Syncs, func(y controller.SyncStatus) bool { return !slices.Contains(names, y.Name) })
+		st.Syncs = slices.DeleteFunc(st.Syncs, func(y status.Sync) bool { return !slices.Contains(names, y.Name) })
 	}
 	return st, nil
 }

@@ -9,8 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -42,7 +43,7 @@ func newStatus() *cobra.Command {
 }
 
 // printStatus writes a status for people: one line an app.
-func printStatus(w io.Writer, st controller.Status) {
+func printStatus(w io.Writer, st status.Status) {
 	for _, away := range st.Away() {
 		printLine(w, "%s. Nothing is changed, and the state of its apps is what was last known.", away)
 	}
@@ -80,7 +81,7 @@ func leaderWords(l leader.Status) string {
 	return fmt.Sprintf("This replica is a follower; the leader is %s, epoch %d, candidates: %d", at, l.Epoch, l.Candidates)
 }
 
-func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
+func printSync(w io.Writer, st status.Status, y status.Sync) {
 	line := func(format string, args ...any) { printLine(w, format, args...) }
 	line("%s: %s", y.Name, strings.Join(syncWords(y), ", "))
 	if at := revisionWords(y); at != "" {
@@ -93,7 +94,7 @@ func printSync(w io.Writer, st controller.Status, y controller.SyncStatus) {
 		line("  suspended%s; pacer resume %s ends it", suspension(y.Suspension), y.Name)
 	}
 	if h := y.Hold; h != nil {
-		line("  held at %s %s since %s", controller.ShortRevision(h.Revision), h.Subject, h.Since.UTC().Format(time.RFC3339))
+		line("  held at %s %s since %s", plan.ShortRevision(h.Revision), h.Subject, h.Since.UTC().Format(time.RFC3339))
 		line("      %s", h.Reason)
 	}
 	if y.SourceError != "" {
@@ -139,9 +140,9 @@ func suspension(s *store.Suspension) string {
 
 // revisionWords name the revision that a sync goes by, and what its source is at
 // where that is another one; empty: none is known yet.
-func revisionWords(y controller.SyncStatus) string {
+func revisionWords(y status.Sync) string {
 	name := func(id, subject string) string {
-		return strings.TrimSpace(controller.ShortRevision(id) + " " + subject)
+		return strings.TrimSpace(plan.ShortRevision(id) + " " + subject)
 	}
 	var notes []string
 	if y.RolledBack != nil {
@@ -165,19 +166,19 @@ func revisionWords(y controller.SyncStatus) string {
 }
 
 // lasting tells for how long an app stands so, and at which revision.
-func lasting(now time.Time, a controller.AppStatus) string {
+func lasting(now time.Time, a status.App) string {
 	var said string
 	if !a.Since.IsZero() {
 		said = ", for " + max(now.Sub(a.Since), 0).Round(time.Second).String()
 	}
 	if a.Revision != "" {
-		said += ", at " + controller.ShortRevision(a.Revision)
+		said += ", at " + plan.ShortRevision(a.Revision)
 	}
 	return said
 }
 
 // syncWords sum a sync up.
-func syncWords(y controller.SyncStatus) []string {
+func syncWords(y status.Sync) []string {
 	var words []string
 	switch {
 	case y.StateLost != nil:
@@ -203,7 +204,7 @@ func syncWords(y controller.SyncStatus) []string {
 }
 
 // appWords tell how an app stands: both axes, what finer is known, and counts.
-func appWords(a controller.AppStatus) []string {
+func appWords(a status.App) []string {
 	words := []string{string(a.State)}
 	if a.Health != "" {
 		words = append(words, string(a.Health))

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
@@ -18,7 +18,7 @@ import (
 // obeying nothing that stands in the repository.
 func TestStatusTellsProblemsAsValidateDoes(t *testing.T) {
 	var out strings.Builder
-	printStatus(&out, controller.Status{Syncs: []controller.SyncStatus{{Name: "shop", Problems: []manifests.Problem{
+	printStatus(&out, status.Status{Syncs: []status.Sync{{Name: "shop", Problems: []manifests.Problem{
 		{File: "prod", Severity: manifests.SeverityError, Message: "there is no such folder"},
 		{File: "a\x1b.yaml", Line: 3, Column: 5, ID: "/shop/a", Severity: manifests.SeverityWarning, Message: "old form"},
 	}}}})
@@ -37,7 +37,7 @@ func TestStatusSaysWhoLeads(t *testing.T) {
 		"This replica cannot become the leader: another session timeout than configured\n":                         {State: leader.Connecting, Reason: "another session timeout than configured"},
 	} {
 		var out strings.Builder
-		printStatus(&out, controller.Status{Leader: &l})
+		printStatus(&out, status.Status{Leader: &l})
 		if got := strings.TrimSuffix(out.String(), "No sync is configured.\n"); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
@@ -50,7 +50,7 @@ func TestStatusNamesTheRevisionInForce(t *testing.T) {
 	newer := sources.Revision{ID: "2222222222222222", Subject: "Run another"}
 	directory := sources.Revision{ID: "sha256:3333333333333333"}
 	pin := &store.Pin{Kept: store.Kept{ID: older.ID, Subject: older.Subject}}
-	for want, y := range map[string]controller.SyncStatus{
+	for want, y := range map[string]status.Sync{
 		"22222222 Run another": {InForce: newer, Revision: newer},
 		"11111111 Run one (rolled back; the source is at 22222222 Run another)": {InForce: older, Revision: newer, RolledBack: pin},
 		"11111111 Run one (rolled back)":                                        {InForce: older, Revision: older, RolledBack: pin},
@@ -69,7 +69,7 @@ func TestStatusNamesTheRevisionInForce(t *testing.T) {
 // A sync that is held says at what, why, and what the source answers.
 func TestStatusTellsOfAHold(t *testing.T) {
 	var out strings.Builder
-	printStatus(&out, controller.Status{Syncs: []controller.SyncStatus{{Name: "shop", Hold: &controller.Hold{
+	printStatus(&out, status.Status{Syncs: []status.Sync{{Name: "shop", Hold: &status.Hold{
 		Revision: "3f9c2a71d0e84b6c5a1f7e2d9b8c4a6f0e1d2c3b", Subject: "cart: keep baskets\x1b", Reason: "the source answers with an older one",
 		Since: time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC),
 	}}}})
@@ -85,18 +85,18 @@ func TestStatusOfWhatIsUnknown(t *testing.T) {
 	known := time.Date(2026, 3, 1, 12, 3, 4, 0, time.UTC)
 	since := known.Add(3 * time.Second)
 	const why = "GET http://m1:8080/v2/apps: no answer from Marathon: connection refused"
-	unknown := func(id string, was controller.Health, n int) controller.AppStatus {
-		return controller.AppStatus{ID: id, State: controller.Unknown, Health: controller.HealthUnknown, Since: since,
-			LastKnown: &controller.LastKnown{State: controller.Synced, Health: was, At: known}, Instances: controller.Instances{Desired: 3, Target: 3, Running: n}}
+	unknown := func(id string, was status.Health, n int) status.App {
+		return status.App{ID: id, State: status.Unknown, Health: status.HealthUnknown, Since: since,
+			LastKnown: &status.LastKnown{State: status.Synced, Health: was, At: known}, Instances: status.Instances{Desired: 3, Target: 3, Running: n}}
 	}
-	st := controller.Status{
+	st := status.Status{
 		Now: since.Add(time.Minute), Running: true,
-		Marathon: controller.MarathonStatus{URL: "http://m1:8080", Reached: known, Error: why, Failing: since},
-		Syncs: []controller.SyncStatus{{
+		Marathon: status.Marathon{URL: "http://m1:8080", Reached: known, Error: why, Failing: since},
+		Syncs: []status.Sync{{
 			Name: "shop", Planned: known, PlannedRevision: "r1", Revision: sources.Revision{ID: "r1"}, InForce: sources.Revision{ID: "r1"},
-			Stale: &controller.Stale{Reason: why, Since: since, Known: known},
-			Last:  &controller.PassStatus{Result: controller.PassFailed, Error: "cannot read Marathon, so nothing is changed: " + why},
-			Apps:  []controller.AppStatus{unknown("/shop/a", controller.HealthHealthy, 3), unknown("/shop/b", controller.HealthDegraded, 1)},
+			Stale: &status.Stale{Reason: why, Since: since, Known: known},
+			Last:  &status.Reconciliation{Result: status.ResultFailed, Error: "cannot read Marathon, so nothing is changed: " + why},
+			Apps:  []status.App{unknown("/shop/a", status.HealthHealthy, 3), unknown("/shop/b", status.HealthDegraded, 1)},
 		}},
 	}
 	var out strings.Builder
@@ -116,8 +116,8 @@ shop: 2 unknown
 	}
 
 	// The Marathon of another sync is no reason to wait.
-	st.Marathons = map[string]controller.MarathonStatus{"here": {Reached: known}, "there": st.Marathon}
-	st.Syncs = []controller.SyncStatus{{Name: "near", Marathon: "here", Planned: known, PlannedRevision: "r1", Revision: sources.Revision{ID: "r1"}}}
+	st.Marathons = map[string]status.Marathon{"here": {Reached: known}, "there": st.Marathon}
+	st.Syncs = []status.Sync{{Name: "near", Marathon: "here", Planned: known, PlannedRevision: "r1", Revision: sources.Revision{ID: "r1"}}}
 	if missing, failed := unmet(st, ""); missing != "" || failed != "" {
 		t.Errorf("waiting for %q, failed %q", missing, failed)
 	}
@@ -128,9 +128,9 @@ func TestStatusNamesWhatHangs(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	print := func(ago time.Duration) string {
 		var out strings.Builder
-		printStatus(&out, controller.Status{
-			Now: now, Marathon: controller.MarathonStatus{URL: "http://m1:8080", Asked: now.Add(-ago)},
-			Syncs: []controller.SyncStatus{{Name: "shop", Source: "https://git.example.com/shop.git", Fetching: now.Add(-ago)}},
+		printStatus(&out, status.Status{
+			Now: now, Marathon: status.Marathon{URL: "http://m1:8080", Asked: now.Add(-ago)},
+			Syncs: []status.Sync{{Name: "shop", Source: "https://git.example.com/shop.git", Fetching: now.Add(-ago)}},
 		})
 		return out.String()
 	}

@@ -13,8 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 )
@@ -304,22 +304,22 @@ func printState(w io.Writer, sync string, s store.State) {
 		line("  only reports, because its state was lost at %s: %s", s.Loss.At.UTC().Format(time.RFC3339), s.Loss.Why)
 	}
 	if s.Pin != nil {
-		line("  rolled back to %s", controller.ShortRevision(s.Pin.ID))
+		line("  rolled back to %s", plan.ShortRevision(s.Pin.ID))
 	}
 	if s.Newest != nil {
-		line("  newest applied revision: %s", strings.TrimSpace(controller.ShortRevision(s.Newest.ID)+" "+s.Newest.Subject))
+		line("  newest applied revision: %s", strings.TrimSpace(plan.ShortRevision(s.Newest.ID)+" "+s.Newest.Subject))
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Approved)) {
-		line("  approved: %s, for revision %s", id, controller.ShortRevision(s.Approved[id]))
+		line("  approved: %s, for revision %s", id, plan.ShortRevision(s.Approved[id]))
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Rollouts)) {
-		line("  rollout: %s, deployment %s of revision %s", id, s.Rollouts[id].Deployment, controller.ShortRevision(s.Rollouts[id].Revision))
+		line("  rollout: %s, deployment %s of revision %s", id, s.Rollouts[id].Deployment, plan.ShortRevision(s.Rollouts[id].Revision))
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Failed)) {
 		line("  failed: %s: %s", id, s.Failed[id].Reason)
 	}
 	if len(s.History) > 0 {
 		last := s.History[0]
-		line("  last: %s %s, revision %s", last.Ended.UTC().Format(time.RFC3339), last.Result, controller.ShortRevision(last.Revision))
+		line("  last: %s %s, revision %s", last.Ended.UTC().Format(time.RFC3339), last.Result, plan.ShortRevision(last.Revision))
 	}
 }

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
 )
@@ -18,7 +18,7 @@ import (
 func TestTeller(t *testing.T) {
 	var out strings.Builder
 	teller := teller{out: &out}
-	s := controller.SyncStatus{
+	s := status.Sync{
 		Revision: sources.Revision{ID: "0123456789", Subject: "a\x1b[31mb\nc"},
 		Problems: []manifests.Problem{{File: "bad.yaml", Line: 1, Column: 6, Message: "a value is missing"}},
 	}
@@ -42,14 +42,14 @@ func TestTeller(t *testing.T) {
 // TestTellerPraisesOnlyWhatRuns: no mark of success stands at an app that is as
 // git wants it and not up.
 func TestTellerPraisesOnlyWhatRuns(t *testing.T) {
-	for want, a := range map[string]controller.AppStatus{
-		"✔ synced: 1 of 1 running":             {State: controller.Synced, Health: controller.HealthHealthy, Instances: controller.Instances{Desired: 1, Target: 1, Running: 1}},
-		"✔ synced: 0 of 0 running":             {State: controller.Synced, Health: controller.HealthSuspended},
-		"… progressing: no engine answers":     {State: controller.Synced, Health: controller.HealthProgressing, Reason: "no engine answers"},
-		"… degraded: 0 of 1 running":           {State: controller.Synced, Health: controller.HealthDegraded, Instances: controller.Instances{Desired: 1, Target: 1}},
-		"… rollout: 0 of 1 running":            {State: controller.Synced, Condition: controller.InRollout, Instances: controller.Instances{Desired: 1, Target: 1}},
-		"✘ failed: not converged within 10m":   {State: controller.Synced, Condition: controller.Failed, Health: controller.HealthDegraded, Reason: "not converged within 10m"},
-		"~ out of sync: only instances differ": {State: controller.OutOfSync, Health: controller.HealthHealthy, Reason: "only instances differ"},
+	for want, a := range map[string]status.App{
+		"✔ synced: 1 of 1 running":             {State: status.Synced, Health: status.HealthHealthy, Instances: status.Instances{Desired: 1, Target: 1, Running: 1}},
+		"✔ synced: 0 of 0 running":             {State: status.Synced, Health: status.HealthSuspended},
+		"… progressing: no engine answers":     {State: status.Synced, Health: status.HealthProgressing, Reason: "no engine answers"},
+		"… degraded: 0 of 1 running":           {State: status.Synced, Health: status.HealthDegraded, Instances: status.Instances{Desired: 1, Target: 1}},
+		"… rollout: 0 of 1 running":            {State: status.Synced, Condition: status.InRollout, Instances: status.Instances{Desired: 1, Target: 1}},
+		"✘ failed: not converged within 10m":   {State: status.Synced, Condition: status.Failed, Health: status.HealthDegraded, Reason: "not converged within 10m"},
+		"~ out of sync: only instances differ": {State: status.OutOfSync, Health: status.HealthHealthy, Reason: "only instances differ"},
 	} {
 		if got := sign(a) + " " + stands(a) + ": " + fares(a); got != want {
 			t.Errorf("told %q, want %q", got, want)
@@ -62,16 +62,16 @@ func TestTellerKnowsWhatWasThere(t *testing.T) {
 	var out strings.Builder
 	teller := teller{out: &out}
 	last := map[string]toldApp{}
-	app := func(id string, h controller.Health, action plan.Action) controller.AppStatus {
-		return controller.AppStatus{ID: id, Kind: manifests.KindApp, State: controller.OutOfSync, Health: h, Action: action, Reason: "r"}
+	app := func(id string, h status.Health, action plan.Action) status.App {
+		return status.App{ID: id, Kind: manifests.KindApp, State: status.OutOfSync, Health: h, Action: action, Reason: "r"}
 	}
-	group := controller.AppStatus{ID: "/demo/group", Kind: manifests.KindGroup, State: controller.OutOfSync, Action: plan.Delete, Reason: "r"}
-	teller.tellApps(controller.SyncStatus{Apps: []controller.AppStatus{
-		app("/demo/blocked", controller.HealthMissing, plan.Create), app("/demo/was", controller.HealthHealthy, ""), group,
+	group := status.App{ID: "/demo/group", Kind: manifests.KindGroup, State: status.OutOfSync, Action: plan.Delete, Reason: "r"}
+	teller.tellApps(status.Sync{Apps: []status.App{
+		app("/demo/blocked", status.HealthMissing, plan.Create), app("/demo/was", status.HealthHealthy, ""), group,
 	}}, last)
-	teller.tellApps(controller.SyncStatus{Apps: []controller.AppStatus{app("/demo/was", controller.HealthMissing, plan.Delete)}}, last)
-	teller.tellApps(controller.SyncStatus{Apps: []controller.AppStatus{app("/demo/new", controller.HealthMissing, plan.Create)}}, last)
-	teller.tellApps(controller.SyncStatus{}, last)
+	teller.tellApps(status.Sync{Apps: []status.App{app("/demo/was", status.HealthMissing, plan.Delete)}}, last)
+	teller.tellApps(status.Sync{Apps: []status.App{app("/demo/new", status.HealthMissing, plan.Create)}}, last)
+	teller.tellApps(status.Sync{}, last)
 	told := regexp.MustCompile(`(?m)^.*  - `).ReplaceAllString(out.String(), "- ")
 	for _, want := range []string{"- /demo/blocked  no longer defined; it was never created\n", "- /demo/group  deleted\n", "- /demo/was  deleted\n", "- /demo/new  no longer defined; it was never created\n"} {
 		if !strings.Contains(told, want) {

@@ -10,7 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/visible"
 )
@@ -81,7 +82,7 @@ func (s *server) wait(ctx context.Context, cmd *cobra.Command, names []string, r
 
 // unmet tells the first thing that is still missing, and the first that failed
 // and will not mend itself.
-func unmet(st controller.Status, revision string) (missing, failed string) {
+func unmet(st status.Status, revision string) (missing, failed string) {
 	for _, y := range st.Syncs {
 		m, f := unmetSync(st, y, revision)
 		if missing == "" {
@@ -94,7 +95,7 @@ func unmet(st controller.Status, revision string) (missing, failed string) {
 	return missing, ""
 }
 
-func unmetSync(st controller.Status, y controller.SyncStatus, revision string) (missing, failed string) {
+func unmetSync(st status.Status, y status.Sync, revision string) (missing, failed string) {
 	say := func(format string, args ...any) string { return y.Name + ": " + fmt.Sprintf(format, args...) }
 	switch {
 	case st.MarathonOf(y).Error != "":
@@ -105,12 +106,12 @@ func unmetSync(st controller.Status, y controller.SyncStatus, revision string) (
 		return say("%s", y.Last.Error), ""
 	case y.Planned.IsZero():
 		return say("%s", cmp.Or(st.SourceWaits(y), "git and Marathon have not been compared yet")), ""
-	case y.RolledBack != nil && !controller.IsRevision(y.PlannedRevision, revision):
-		return say("it is rolled back to %s until it is released", controller.ShortRevision(y.RolledBack.ID)), ""
+	case y.RolledBack != nil && !plan.IsRevision(y.PlannedRevision, revision):
+		return say("it is rolled back to %s until it is released", plan.ShortRevision(y.RolledBack.ID)), ""
 	case y.Hold != nil:
-		return say("it is held at %s: %s", controller.ShortRevision(y.Hold.Revision), y.Hold.Reason), ""
-	case y.PlannedRevision != inForce(y) || !controller.IsRevision(y.PlannedRevision, revision):
-		return say("it is at %s", controller.ShortRevision(y.PlannedRevision)), ""
+		return say("it is held at %s: %s", plan.ShortRevision(y.Hold.Revision), y.Hold.Reason), ""
+	case y.PlannedRevision != inForce(y) || !plan.IsRevision(y.PlannedRevision, revision):
+		return say("it is at %s", plan.ShortRevision(y.PlannedRevision)), ""
 	case y.SourceError != "" && y.RolledBack == nil:
 		missing = say("the source cannot be read: %s", y.SourceError)
 	case y.StateLost != nil:
@@ -120,7 +121,7 @@ func unmetSync(st controller.Status, y controller.SyncStatus, revision string) (
 	}
 	for _, a := range y.Apps {
 		said := say("%s %s: %s", a.ID, strings.Join(appWords(a), ", "), a.Reason)
-		if a.Condition == controller.Failed || a.Condition == controller.Broken {
+		if a.Condition == status.Failed || a.Condition == status.Broken {
 			return missing, said
 		}
 		if missing == "" && !done(a) {
@@ -136,7 +137,7 @@ func unmetSync(st controller.Status, y controller.SyncStatus, revision string) (
 }
 
 // inForce is the revision that a sync is to be at.
-func inForce(y controller.SyncStatus) string {
+func inForce(y status.Sync) string {
 	if y.RolledBack != nil {
 		return y.RolledBack.ID
 	}
@@ -144,7 +145,7 @@ func inForce(y controller.SyncStatus) string {
 }
 
 // done tells whether an app is as it should be.
-func done(a controller.AppStatus) bool {
-	return a.State == controller.Synced && a.Condition == "" &&
-		(a.Kind == manifests.KindGroup || a.Health == controller.HealthHealthy || a.Health == controller.HealthSuspended)
+func done(a status.App) bool {
+	return a.State == status.Synced && a.Condition == "" &&
+		(a.Kind == manifests.KindGroup || a.Health == status.HealthHealthy || a.Health == status.HealthSuspended)
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 )
@@ -27,7 +27,7 @@ func (c *cluster) act(r *replicaProcess, verb string) {
 }
 
 // awaitEach waits until every replica that runs shows something of the sync.
-func (c *cluster) awaitEach(what string, shows func(controller.SyncStatus) bool) {
+func (c *cluster) awaitEach(what string, shows func(status.Sync) bool) {
 	c.t.Helper()
 	zktest.Await(c.t, what+" at each replica", func() bool {
 		return !slices.ContainsFunc(c.replicas, func(r *replicaProcess) bool {
@@ -40,7 +40,7 @@ func (c *cluster) awaitEach(what string, shows func(controller.SyncStatus) bool)
 	})
 }
 
-func reportsLoss(s controller.SyncStatus) bool { return s.StateLost != nil && s.Suspended }
+func reportsLoss(s status.Sync) bool { return s.StateLost != nil && s.Suspended }
 
 // keep pushes a revision and waits until a rollback can go to it.
 func (c *cluster) keep() {
@@ -92,7 +92,7 @@ func TestAWipedZooKeeperResumesNothing(t *testing.T) {
 	c.keep() // so that there is one to go back to
 	for i, stopped := range []string{"rollback", "suspend"} {
 		c.act(c.follower(), stopped)
-		c.awaitEach(stopped, func(s controller.SyncStatus) bool { return s.Suspended || s.RolledBack != nil && !s.Running })
+		c.awaitEach(stopped, func(s status.Sync) bool { return s.Suspended || s.RolledBack != nil && !s.Running })
 		zktest.Await(t, "that the roll-back is done", func() bool { return !c.leader().status().Syncs[0].Running })
 		c.ensemble.Wipe(t)
 		c.push() // else a replica finds out by the resync
@@ -113,7 +113,7 @@ func TestAWipedZooKeeperResumesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	amnesiac.start()
-	c.awaitEach("a first start", func(s controller.SyncStatus) bool { return s.StateLost == nil && !s.Suspended })
+	c.awaitEach("a first start", func(s status.Sync) bool { return s.StateLost == nil && !s.Suspended })
 	revision := c.push()
 	zktest.Await(t, "the newest revision in Marathon", func() bool { return c.applied(revision) })
 	c.replicas[1].start()

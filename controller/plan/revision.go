@@ -16,3 +16,9 @@ func ShortRevision(id string) string {
 	}
 	return hash
 }
+
+// IsRevision reports whether a revision is the one that a person gave, whole or
+// the beginning of it, with or without sha256: in front. Given nothing, any is.
+func IsRevision(id, given string) bool {
+	return strings.HasPrefix(id, given) || strings.HasPrefix(id, ContentHash+given)
+}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/visible"
 )
@@ -45,7 +46,7 @@ func (s *site) sync() http.Handler {
 func (s *site) pinned(name string) string {
 	for _, y := range s.Status().Syncs {
 		if y.Name == name && y.RolledBack != nil {
-			return "; it is rolled back to " + controller.ShortRevision(y.RolledBack.ID) + " until it is released"
+			return "; it is rolled back to " + plan.ShortRevision(y.RolledBack.ID) + " until it is released"
 		}
 	}
 	return ""
@@ -81,7 +82,7 @@ func (s *site) rollback() http.Handler {
 			return "", fmt.Errorf("%w: expected a revision, or a number of revisions back", errBody)
 		}
 		pin, err := s.Rollback(ctx, name, controller.Rollback{Revision: w.Revision, Back: w.Back}, by)
-		return fmt.Sprintf("%s is rolled back to %s, and stays there until it is released", name, strings.TrimSpace(controller.ShortRevision(pin.ID)+" "+pin.Subject)), err
+		return fmt.Sprintf("%s is rolled back to %s, and stays there until it is released", name, strings.TrimSpace(plan.ShortRevision(pin.ID)+" "+pin.Subject)), err
 	})
 }
 

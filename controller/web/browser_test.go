@@ -20,6 +20,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/web/browsertest"
 	"github.com/pacer-gitops/pacer/internal/testenv"
@@ -39,17 +40,17 @@ func set[P any](t *testing.T, ctx context.Context, command cdp.Command[P, cdp.Em
 // live is a controller whose status changes when it is asked to sync.
 type live struct {
 	mu     sync.Mutex
-	status controller.Status
+	status status.Status
 	asked  []string
 }
 
-func (l *live) get() controller.Status {
+func (l *live) get() status.Status {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.status
 }
 
-func (l *live) set(s controller.Status) {
+func (l *live) set(s status.Status) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.status = s
@@ -62,7 +63,7 @@ func (l *live) trigger(name string, _ store.Asked) error {
 	next := shopSync()
 	next.Apps = next.Apps[:2]
 	next.Apps[0].Reason = "the button worked"
-	l.status.Syncs = []controller.SyncStatus{next}
+	l.status.Syncs = []status.Sync{next}
 	return nil
 }
 
@@ -79,7 +80,7 @@ func (l *live) act(asked string, rolledBack bool, by store.Asked) error {
 	if next.Suspended = asked == "suspend shop"; next.Suspended {
 		next.Suspension = &store.Suspension{By: by, At: noon}
 	}
-	l.status.Syncs = []controller.SyncStatus{next}
+	l.status.Syncs = []status.Sync{next}
 	return nil
 }
 
@@ -167,7 +168,7 @@ func TestBrowserButtonSyncsAndPageRefreshes(t *testing.T) {
 // taken away by a refresh.
 func TestBrowserButtons(t *testing.T) {
 	ctx, complaints := browsertest.Start(t)
-	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{shopSync()}}}
+	l := &live{status: status.Status{Now: noon, Running: true, Syncs: []status.Sync{shopSync()}}}
 	url := serve(t, l)
 	back, reason := "Roll shop back to 1b2c3d4e", `[aria-label="Reason for rolling shop back to 1b2c3d4e"]`
 	button := func(label string) string { return fmt.Sprintf(`[aria-label=%q]`, label) }
@@ -220,7 +221,7 @@ func TestBrowserKeepsTheFocus(t *testing.T) {
 	testenv.Long(t)
 	ctx, complaints := browsertest.Start(t)
 	rolled, held := rolledBackSync(), heldSync()
-	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{held, rolled}}}
+	l := &live{status: status.Status{Now: noon, Running: true, Syncs: []status.Sync{held, rolled}}}
 	browsertest.Must(t, ctx, chromedp.Navigate(serve(t, l)))
 	browsertest.Must(t, ctx, chromedp.WaitVisible("#sync-shop"))
 	n := browsertest.Script[int](t, ctx, `clearTimeout(timer); // the test refreshes
@@ -230,18 +231,18 @@ func TestBrowserKeepsTheFocus(t *testing.T) {
 	if n < 15 {
 		t.Fatalf("only %d elements can have the focus", n)
 	}
-	later := func(minutes int) controller.Status { // other times, an app and a callout before all others, one gone
+	later := func(minutes int) status.Status { // other times, an app and a callout before all others, one gone
 		s := l.get()
 		s.Now = noon.Add(time.Duration(minutes) * time.Minute)
 		held, rolled := heldSync(), rolledBackSync()
 		held.Hold.Since = noon.Add(-time.Hour)
 		if minutes%2 == 1 {
 			held.Notes = []string{"a note"}
-			rolled.Apps = append([]controller.AppStatus{approvable("/shop/aaa")}, rolled.Apps[:1]...)
+			rolled.Apps = append([]status.App{approvable("/shop/aaa")}, rolled.Apps[:1]...)
 			rolled.Apps = append(rolled.Apps, rolledBackSync().Apps[2])
 			rolled.SourceError = "cannot be read"
 		}
-		s.Syncs = []controller.SyncStatus{held, rolled}
+		s.Syncs = []status.Sync{held, rolled}
 		return s
 	}
 	for i := range n {
@@ -278,7 +279,7 @@ func TestBrowserKeepsTheFocus(t *testing.T) {
 func TestBrowserKeyboard(t *testing.T) {
 	testenv.Long(t)
 	ctx, _ := browsertest.Start(t)
-	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}}}
+	l := &live{status: status.Status{Now: noon, Running: true, Syncs: []status.Sync{rolledBackSync()}}}
 	browsertest.Must(t, ctx, chromedp.Navigate(serve(t, l)))
 	press := func(label string) {
 		t.Helper()
@@ -295,13 +296,13 @@ func TestBrowserKeyboard(t *testing.T) {
 	press("Resume shop")
 	await(`document.activeElement.ariaLabel === "Suspend shop …"`)
 
-	l.set(controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}})
+	l.set(status.Status{Now: noon, Running: true, Syncs: []status.Sync{rolledBackSync()}})
 	press("Approve delete of /shop/legacy-import")
 	press("Delete /shop/legacy-import")
 	await(`document.activeElement.ariaLabel === "Approve delete of /shop/legacy-import" && !document.querySelector(".confirm[open]")`)
 	gone := rolledBackSync()
 	gone.Apps = gone.Apps[:2]
-	l.set(controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{gone}})
+	l.set(status.Status{Now: noon, Running: true, Syncs: []status.Sync{gone}})
 	await(`!document.querySelector(".confirm") && document.activeElement.ariaLabel === null && document.activeElement.closest("section") !== null`)
 }
 
@@ -310,14 +311,14 @@ func TestBrowserKeyboard(t *testing.T) {
 func TestBrowserWithTheTokenInItsAddress(t *testing.T) {
 	testenv.Long(t)
 	ctx, complaints := browsertest.Start(t)
-	l := &live{status: controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{shopSync()}}}
+	l := &live{status: status.Status{Now: noon, Running: true, Syncs: []status.Sync{shopSync()}}}
 	token := secret.Value("correct-horse")
 	server := httptest.NewServer(l.handler(Tokens{Read: token, Act: token}))
 	t.Cleanup(server.Close)
 
 	browsertest.Must(t, ctx, chromedp.Navigate("http://any:correct-horse@"+strings.TrimPrefix(server.URL, "http://")))
 	browsertest.Must(t, ctx, chromedp.WaitVisible("#sync-shop"))
-	l.set(controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{shopSync(), calmSync()}})
+	l.set(status.Status{Now: noon, Running: true, Syncs: []status.Sync{shopSync(), calmSync()}})
 	browsertest.Must(t, ctx, chromedp.WaitVisible("#sync-billing"))
 	browsertest.Must(t, ctx, chromedp.Click(`[aria-label="Sync shop now"]`))
 	browsertest.Must(t, ctx, chromedp.WaitVisible(`//*[contains(text(), "the button worked")]`))
@@ -370,22 +371,22 @@ func TestBrowserPictures(t *testing.T) {
 	}
 	ctx, _ := browsertest.Start(t)
 	mixed := sampleStatus()
-	mixed.Syncs = []controller.SyncStatus{calmSync(), shopSync(), startingSync()}
+	mixed.Syncs = []status.Sync{calmSync(), shopSync(), startingSync()}
 	odd := sampleStatus()
-	odd.Syncs = []controller.SyncStatus{hostileSync()}
+	odd.Syncs = []status.Sync{hostileSync()}
 	odd.Marathon.Error = "GET http://m1:8080/v2/info: dial tcp 10.0.0.7:8080: connect: connection refused: check that Marathon runs and that marathon.url names it"
 	calm := sampleStatus()
-	calm.Syncs = []controller.SyncStatus{calmSync()}
+	calm.Syncs = []status.Sync{calmSync()}
 	back := sampleStatus()
-	back.Syncs = []controller.SyncStatus{rolledBackSync()}
+	back.Syncs = []status.Sync{rolledBackSync()}
 	held := sampleStatus()
-	held.Syncs = []controller.SyncStatus{heldSync()}
+	held.Syncs = []status.Sync{heldSync()}
 	asked := sampleStatus() // all that is confirmed is open
-	asked.Syncs = []controller.SyncStatus{heldSync(), rolledBackSync()}
-	empty := controller.Status{Now: noon, Running: true, Marathon: calm.Marathon}
+	asked.Syncs = []status.Sync{heldSync(), rolledBackSync()}
+	empty := status.Status{Now: noon, Running: true, Marathon: calm.Marathon}
 	for _, shot := range []struct {
 		name   string
-		status controller.Status
+		status status.Status
 		width  int64
 		scheme string
 	}{

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/secret"
 )
 
@@ -78,7 +78,7 @@ func TestTokensThatCannotBeReadLetNobodyIn(t *testing.T) {
 // A token that went lets nobody in, which a load balancer learns before a person
 // does. It is logged once, however often readiness is asked for.
 func TestReadinessTellsOfTokensThatCannotBeRead(t *testing.T) {
-	o, _ := testOptions(t, controller.Status{Running: true, Syncs: []controller.SyncStatus{calmSync()}})
+	o, _ := testOptions(t, status.Status{Running: true, Syncs: []status.Sync{calmSync()}})
 	file := filepath.Join(t.TempDir(), "act")
 	o.Tokens.Act = secret.Ref{File: file}
 	var log bytes.Buffer

@@ -11,8 +11,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/origin"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/web/browsertest"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 )
@@ -53,7 +53,7 @@ func TestOnlyOwnNamesReachWhatNoTokenGuards(t *testing.T) {
 }
 
 func TestCausesAreNotToldByAnothersName(t *testing.T) {
-	o, _ := testOptions(t, controller.Status{})
+	o, _ := testOptions(t, status.Status{})
 	h := New(o)
 	for host, want := range map[string]string{"kiosk": "not ready\n", "10.0.0.9:9090": "not ready\n", "127.0.0.1:9090": "not ready\nthe controller is not running\n"} {
 		r := httptest.NewRequest("GET", "/readyz", nil)

@@ -14,7 +14,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/pacer-gitops/pacer/controller"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -40,7 +41,7 @@ func newRenderer(version string) *renderer {
 		"asset": assetPath,
 		"link":  safeLink,
 		"path":  url.PathEscape,
-		"short": controller.ShortRevision,
+		"short": plan.ShortRevision,
 		"ago":   ago,
 		"took":  func(began, ended time.Time) string { return span(ended.Sub(began)) },
 		"capital": func(s string) string {
@@ -73,7 +74,7 @@ func (s *site) page() http.Handler {
 	})
 }
 
-func (r *renderer) render(body *bytes.Buffer, status controller.Status, maxCalm int) error {
+func (r *renderer) render(body *bytes.Buffer, status status.Status, maxCalm int) error {
 	return r.page.Execute(body, newPageView(status, r.version, maxCalm))
 }
 

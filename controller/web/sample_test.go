@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
@@ -20,54 +20,54 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 // sampleStatus is a realistic mixture: a sync with every state, a calm one, one
 // that is just starting, and one whose source is full of hostile text.
-func sampleStatus() controller.Status {
-	return controller.Status{
+func sampleStatus() status.Status {
+	return status.Status{
 		Now: noon, Running: true,
-		Marathon: controller.MarathonStatus{Version: "1.11.26", Reached: noon.Add(-4 * time.Second)},
-		Syncs:    []controller.SyncStatus{calmSync(), hostileSync(), shopSync(), startingSync()},
+		Marathon: status.Marathon{Version: "1.11.26", Reached: noon.Add(-4 * time.Second)},
+		Syncs:    []status.Sync{calmSync(), hostileSync(), shopSync(), startingSync()},
 	}
 }
 
-func app(id string, state controller.AppState, health controller.Health, i controller.Instances, file, reason string) controller.AppStatus {
-	return controller.AppStatus{
+func app(id string, state status.State, health status.Health, i status.Instances, file, reason string) status.App {
+	return status.App{
 		ID: id, Kind: manifests.KindApp, State: state, Health: health, Instances: i, File: file, Reason: reason,
 		Since: noon.Add(-3 * time.Hour), Revision: "1b2c3d4e77aa0f3344",
 	}
 }
 
 // in gives an app a condition.
-func in(c controller.Condition, a controller.AppStatus) controller.AppStatus {
+func in(c status.Condition, a status.App) status.App {
 	a.Condition = c
 	return a
 }
 
-func approvable(id string) controller.AppStatus {
-	a := in(controller.Blocked, app(id, controller.OutOfSync, controller.HealthHealthy, controller.Instances{}, "", "prune: confirm requires approval"))
+func approvable(id string) status.App {
+	a := in(status.Blocked, app(id, status.OutOfSync, status.HealthHealthy, status.Instances{}, "", "prune: confirm requires approval"))
 	a.Action, a.Approvable = plan.Delete, true
 	return a
 }
 
-func shopSync() controller.SyncStatus {
-	checked := func(wanted, running, healthy int) controller.Instances {
-		return controller.Instances{Desired: wanted, Target: wanted, Running: running, Healthy: healthy, Checked: true}
+func shopSync() status.Sync {
+	checked := func(wanted, running, healthy int) status.Instances {
+		return status.Instances{Desired: wanted, Target: wanted, Running: running, Healthy: healthy, Checked: true}
 	}
-	plain := func(wanted, running int) controller.Instances {
-		return controller.Instances{Desired: wanted, Target: wanted, Running: running}
+	plain := func(wanted, running int) status.Instances {
+		return status.Instances{Desired: wanted, Target: wanted, Running: running}
 	}
 	head := sources.Revision{ID: "3f9c2a71d0e84b6c5a1f7e2d9b8c4a6f0e1d2c3b", Ref: "main", Author: "Ada Lovelace", Subject: "cart: keep baskets for a week", Time: noon.Add(-6 * time.Minute)}
-	return controller.SyncStatus{
+	return status.Sync{
 		Name: "shop", Source: "https://git.example.com/shop.git", Path: "prod", Scope: "/shop", Revision: head, Running: true,
-		Last: &controller.PassStatus{Began: noon.Add(-95 * time.Second), Ended: noon.Add(-20 * time.Second), Revision: head.ID, Result: controller.PassFailed},
-		Apps: []controller.AppStatus{
-			in(controller.InRollout, app("/shop/cart", controller.Synced, controller.HealthProgressing, checked(3, 2, 1), "prod/cart.yaml", "update: 1 of 3 new tasks are healthy")),
-			app("/shop/checkout", controller.Synced, controller.HealthHealthy, checked(4, 4, 4), "prod/checkout.yaml", ""),
-			in(controller.Blocked, app("/shop/legacy-import", controller.OutOfSync, controller.HealthHealthy, plain(1, 1), "", "git no longer has it: prune is confirm, so pacer approve has to allow its deletion")),
-			in(controller.Broken, app("/shop/mailer", controller.Unknown, controller.HealthHealthy, plain(1, 1), "prod/mailer.json", "its manifest has errors, which are listed below: nothing is changed until they are mended")),
-			in(controller.Failed, app("/shop/pricing", controller.OutOfSync, controller.HealthDegraded, checked(3, 0, 0), "prod/pricing.yaml", "0 of 3 running after 10 min: 57 of 57 offers refused, all for cpus: requires 99999, the largest offer has 8. The last task ended with exit code 127: sh: 1: pricing-server: not found. Not tried again until the definition changes.")),
-			app("/shop/reports", controller.Synced, controller.HealthSuspended, plain(0, 0), "prod/reports.yaml", ""),
-			app("/shop/search", controller.Synced, controller.HealthHealthy, checked(2, 2, 2), "prod/search.yaml", ""),
-			{ID: "/shop/tracing", Kind: manifests.KindPod, State: controller.Synced, Health: controller.HealthHealthy, Instances: plain(1, 1), File: "prod/tracing.yaml"},
-			app("/shop/web", controller.OutOfSync, controller.HealthHealthy, controller.Instances{Desired: 5, Target: 2, Running: 2, Healthy: 2, Checked: true}, "prod/web.yaml", "scale: /instances 2 → 5"),
+		Last: &status.Reconciliation{Began: noon.Add(-95 * time.Second), Ended: noon.Add(-20 * time.Second), Revision: head.ID, Result: status.ResultFailed},
+		Apps: []status.App{
+			in(status.InRollout, app("/shop/cart", status.Synced, status.HealthProgressing, checked(3, 2, 1), "prod/cart.yaml", "update: 1 of 3 new tasks are healthy")),
+			app("/shop/checkout", status.Synced, status.HealthHealthy, checked(4, 4, 4), "prod/checkout.yaml", ""),
+			in(status.Blocked, app("/shop/legacy-import", status.OutOfSync, status.HealthHealthy, plain(1, 1), "", "git no longer has it: prune is confirm, so pacer approve has to allow its deletion")),
+			in(status.Broken, app("/shop/mailer", status.Unknown, status.HealthHealthy, plain(1, 1), "prod/mailer.json", "its manifest has errors, which are listed below: nothing is changed until they are mended")),
+			in(status.Failed, app("/shop/pricing", status.OutOfSync, status.HealthDegraded, checked(3, 0, 0), "prod/pricing.yaml", "0 of 3 running after 10 min: 57 of 57 offers refused, all for cpus: requires 99999, the largest offer has 8. The last task ended with exit code 127: sh: 1: pricing-server: not found. Not tried again until the definition changes.")),
+			app("/shop/reports", status.Synced, status.HealthSuspended, plain(0, 0), "prod/reports.yaml", ""),
+			app("/shop/search", status.Synced, status.HealthHealthy, checked(2, 2, 2), "prod/search.yaml", ""),
+			{ID: "/shop/tracing", Kind: manifests.KindPod, State: status.Synced, Health: status.HealthHealthy, Instances: plain(1, 1), File: "prod/tracing.yaml"},
+			app("/shop/web", status.OutOfSync, status.HealthHealthy, status.Instances{Desired: 5, Target: 2, Running: 2, Healthy: 2, Checked: true}, "prod/web.yaml", "scale: /instances 2 → 5"),
 		},
 		Problems: []manifests.Problem{
 			{File: "prod/mailer.json", Line: 7, Column: 3, ID: "/shop/mailer", Severity: manifests.SeverityError, Message: `unknown field "instnaces": instances is meant`},
@@ -81,10 +81,10 @@ func shopSync() controller.SyncStatus {
 }
 
 // rolledBackSync is shop after somebody has taken it back.
-func rolledBackSync() controller.SyncStatus {
+func rolledBackSync() status.Sync {
 	y := shopSync()
-	y.Running, y.Last.Result, y.Problems = false, controller.PassApplied, nil
-	y.Apps = []controller.AppStatus{y.Apps[1], y.Apps[6], y.Apps[2]}
+	y.Running, y.Last.Result, y.Problems = false, status.ResultApplied, nil
+	y.Apps = []status.App{y.Apps[1], y.Apps[6], y.Apps[2]}
 	y.Apps[2].Approvable, y.Apps[2].Action = true, plan.Delete
 	good := y.History[1]
 	by := store.Asked{By: store.AskedByPerson, Verb: "rollback", User: "ada", Token: "act", Address: "10.0.0.7", Reason: "pricing does not start"}
@@ -119,22 +119,22 @@ func shopHistory(head sources.Revision) []store.Entry {
 	return entries
 }
 
-func calmSync() controller.SyncStatus {
-	y := controller.SyncStatus{
+func calmSync() status.Sync {
+	y := status.Sync{
 		Name: "billing", Source: "git@git.example.com:billing.git", Path: "", Scope: "/billing",
 		Revision: sources.Revision{ID: "b81d5e0c77aa0f334455", Author: "Grace Hopper", Subject: "invoice: round half to even", Time: noon.Add(-50 * time.Hour)},
 		Planned:  noon.Add(-12 * time.Second),
-		Last:     &controller.PassStatus{Began: noon.Add(-12 * time.Second), Ended: noon.Add(-12*time.Second + 84*time.Millisecond), Result: controller.PassUnchanged},
+		Last:     &status.Reconciliation{Began: noon.Add(-12 * time.Second), Ended: noon.Add(-12*time.Second + 84*time.Millisecond), Result: status.ResultUnchanged},
 	}
 	y.InForce = y.Revision
 	for _, name := range []string{"invoice", "ledger"} {
-		y.Apps = append(y.Apps, app("/billing/"+name, controller.Synced, controller.HealthHealthy, controller.Instances{Desired: 2, Target: 2, Running: 2}, name+".json", ""))
+		y.Apps = append(y.Apps, app("/billing/"+name, status.Synced, status.HealthHealthy, status.Instances{Desired: 2, Target: 2, Running: 2}, name+".json", ""))
 	}
 	return y
 }
 
 // suspendedSync is calm, since a person had it change nothing.
-func suspendedSync() controller.SyncStatus {
+func suspendedSync() status.Sync {
 	y := calmSync()
 	by := store.Asked{By: store.AskedByPerson, Verb: "suspend", User: "ada", Token: "act", Via: "page", Address: "10.0.0.7", Reason: "the database moves"}
 	at := noon.Add(-5 * time.Minute)
@@ -144,36 +144,36 @@ func suspendedSync() controller.SyncStatus {
 }
 
 // heldSync is calm, and its source answers with an older revision.
-func heldSync() controller.SyncStatus {
+func heldSync() status.Sync {
 	y := calmSync()
-	y.Hold = &controller.Hold{
+	y.Hold = &status.Hold{
 		Revision: y.Revision.ID, Subject: y.Revision.Subject, Answered: "1b2c3d4e77aa0f3344", Since: noon.Add(-time.Minute), Reconciles: true,
 		Reason: "the source answers with revision 1b2c3d4e, which is older than the applied revision b81d5e0c",
 	}
 	return y
 }
 
-func startingSync() controller.SyncStatus {
-	return controller.SyncStatus{
+func startingSync() status.Sync {
+	return status.Sync{
 		Name: "staging", Source: "https://git.example.com/shop.git", Path: "staging", Scope: "/staging",
 		SourceError: "git fetch of https://git.example.com/shop.git: dial tcp: lookup git.example.com: no such host: check the name and this machine's DNS",
 	}
 }
 
-func hostileSync() controller.SyncStatus {
-	return controller.SyncStatus{
+func hostileSync() status.Sync {
+	return status.Sync{
 		Name: "evil", Source: "javascript:document.title='owned'", Path: hostile, Scope: "/evil",
 		Revision:        sources.Revision{ID: "0badc0de", Author: hostile, Subject: hostile, Time: noon.Add(time.Hour)},
 		InForce:         sources.Revision{ID: hostile, Author: hostile, Subject: hostile, Time: noon.Add(time.Hour)},
-		Last:            &controller.PassStatus{Began: noon.Add(-time.Second), Ended: noon, Result: controller.PassFailed, Error: hostile},
+		Last:            &status.Reconciliation{Began: noon.Add(-time.Second), Ended: noon, Result: status.ResultFailed, Error: hostile},
 		Notes:           []string{hostile},
-		Apps:            []controller.AppStatus{app("/evil/"+hostile, controller.AppState(hostile), controller.Health(hostile), controller.Instances{}, hostile, hostile), approvable("/evil/" + hostile + "2")},
+		Apps:            []status.App{app("/evil/"+hostile, status.State(hostile), status.Health(hostile), status.Instances{}, hostile, hostile), approvable("/evil/" + hostile + "2")},
 		PlannedRevision: hostile + "3",
 		Kept:            []store.Kept{{ID: hostile}},
 		Suspended:       true,
 		Suspension:      &store.Suspension{By: store.Asked{By: hostile, Via: hostile, Reason: hostile}},
 		RolledBack:      &store.Pin{Kept: store.Kept{ID: hostile, Subject: hostile}, By: store.Asked{By: hostile, Reason: hostile}},
-		Hold:            &controller.Hold{Revision: hostile, Subject: hostile, Answered: hostile, Reason: hostile},
+		Hold:            &status.Hold{Revision: hostile, Subject: hostile, Answered: hostile, Reason: hostile},
 		Problems:        []manifests.Problem{{File: hostile, Line: 1, Column: 1, ID: hostile, Message: hostile}},
 		History: []store.Entry{{Revision: hostile, Author: hostile, Subject: hostile, Began: noon, Ended: noon, Result: hostile, Message: hostile,
 			Asked:   store.Asked{By: store.AskedByPerson, Verb: hostile, User: hostile, Token: hostile, Address: hostile, Reason: hostile},

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -31,7 +31,7 @@ type chip struct {
 }
 
 type pageView struct {
-	controller.Status
+	status.Status
 	Version  string
 	Headline chip
 	Total    string
@@ -39,7 +39,7 @@ type pageView struct {
 }
 
 type syncView struct {
-	controller.SyncStatus
+	status.Sync
 	Now      time.Time
 	State    chip
 	Pinned   *chip        // of a sync that is rolled back, where State says something else
@@ -64,7 +64,7 @@ type revisionView struct {
 }
 
 type appView struct {
-	controller.AppStatus
+	status.App
 	Sync, Planned                        string // its sync, and the revision that an approval is of
 	Now                                  time.Time
 	StateChip, HealthChip, ConditionChip chip
@@ -104,7 +104,7 @@ const (
 	maxDone     = 20
 )
 
-func newPageView(s controller.Status, version string, maxCalm int) pageView {
+func newPageView(s status.Status, version string, maxCalm int) pageView {
 	v := pageView{Status: s, Version: version}
 	apps := 0
 	for _, y := range s.Syncs {
@@ -119,7 +119,7 @@ func newPageView(s controller.Status, version string, maxCalm int) pageView {
 }
 
 // headline says in a few words whether somebody has to look.
-func headline(s controller.Status, views []syncView) chip {
+func headline(s status.Status, views []syncView) chip {
 	tones := map[tone]int{}
 	for _, v := range views {
 		tones[v.State.Tone]++
@@ -146,8 +146,8 @@ func headline(s controller.Status, views []syncView) chip {
 	}
 }
 
-func newSyncView(s controller.SyncStatus, now time.Time, maxCalm int) syncView {
-	v := syncView{SyncStatus: s, Now: now, Empty: emptyHint(s), NoHistory: historyHint(s)}
+func newSyncView(s status.Sync, now time.Time, maxCalm int) syncView {
+	v := syncView{Sync: s, Now: now, Empty: emptyHint(s), NoHistory: historyHint(s)}
 	v.At = revisionView{s.InForce.ID, s.InForce.Subject, s.InForce.Author, s.InForce.Time, now}
 	v.Head = revisionView{s.Revision.ID, s.Revision.Subject, s.Revision.Author, s.Revision.Time, now}
 	for _, a := range s.Apps {
@@ -197,7 +197,7 @@ func (v *syncView) cutRows(maxCalm int) {
 
 // waysBack tells from which entries of the history a rollback can go to their
 // revision: the newest of each that is kept and not in force.
-func waysBack(s controller.SyncStatus) map[int]bool {
+func waysBack(s status.Sync) map[int]bool {
 	kept, back := map[string]bool{}, map[int]bool{}
 	for _, k := range s.Kept {
 		kept[k.ID] = true
@@ -232,13 +232,13 @@ var rolledBack = chip{"rolled back", toneWarn}
 
 // overall tells the state of a sync in one word: what hinders it first, then
 // its worst app.
-func overall(s controller.SyncStatus, rows []appView) chip {
+func overall(s status.Sync, rows []appView) chip {
 	switch {
 	case s.Revision.ID == "" && s.SourceError != "":
 		return chip{"source cannot be read", toneBad}
 	case s.Stale != nil:
 		return chip{"unknown", toneBad}
-	case s.Last != nil && s.Last.Result == controller.PassFailed && s.Last.Error != "":
+	case s.Last != nil && s.Last.Result == status.ResultFailed && s.Last.Error != "":
 		return chip{"failed", toneBad}
 	case s.StateLost != nil:
 		return chip{"state lost", toneBad}
@@ -276,7 +276,7 @@ func hasErrors(problems []manifests.Problem) bool {
 	})
 }
 
-func emptyHint(s controller.SyncStatus) string {
+func emptyHint(s status.Sync) string {
 	where := "the source"
 	if s.Path != "" {
 		where = s.Path + " of the source"
@@ -286,7 +286,7 @@ func emptyHint(s controller.SyncStatus) string {
 		return "Nothing is known yet: the source cannot be read. Nothing is changed until it can be read."
 	case s.Last == nil:
 		return "The first reconciliation is in progress."
-	case s.Last.Result == controller.PassFailed:
+	case s.Last.Result == status.ResultFailed:
 		return "Nothing is known yet: the last reconciliation failed."
 	default:
 		return "There are no apps here yet. Put a manifest (.json, .yaml) into " + where + " and push it."
@@ -295,11 +295,11 @@ func emptyHint(s controller.SyncStatus) string {
 
 // historyHint says what is to come where the history is empty: a pass enters it
 // when it ends, which is long after its first change where a rollout hangs.
-func historyHint(s controller.SyncStatus) string {
+func historyHint(s status.Sync) string {
 	const rule = "Each reconciliation that changes something or fails is listed here when it ends."
 	begun := 0
 	for _, a := range s.Apps {
-		if a.Condition == controller.InRollout {
+		if a.Condition == status.InRollout {
 			begun++
 		}
 	}
@@ -309,12 +309,12 @@ func historyHint(s controller.SyncStatus) string {
 	return "Nothing has been changed yet. " + rule
 }
 
-func newAppView(a controller.AppStatus, now time.Time) appView {
+func newAppView(a status.App, now time.Time) appView {
 	v := appView{
-		AppStatus: a, Now: now, Count: cmp.Or(a.WasKnown(), a.Counts()),
+		App: a, Now: now, Count: cmp.Or(a.WasKnown(), a.Counts()),
 		StateChip: stateChip(a.State), HealthChip: healthChip(a.Health), ConditionChip: conditionChip(a.Condition),
 	}
-	if a.Condition == controller.InRollout { // what is not there yet is on its way
+	if a.Condition == status.InRollout { // what is not there yet is on its way
 		for _, c := range []*chip{&v.StateChip, &v.HealthChip} {
 			if c.Tone == toneWarn {
 				c.Tone = toneBusy
@@ -334,7 +334,7 @@ func (v entryView) Times() int {
 }
 
 // Differs tells whether there is something that a diff would show.
-func (v appView) Differs() bool { return v.State == controller.OutOfSync }
+func (v appView) Differs() bool { return v.State == status.OutOfSync }
 
 // Deletes reports whether an approval deletes it, which is confirmed first.
 func (v appView) Deletes() bool { return v.Approvable && v.Action == plan.Delete }
@@ -351,24 +351,24 @@ func (v appView) Ends() string {
 	return ", and stops its " + count(v.Instances.Running, "running "+noun)
 }
 
-func stateChip(s controller.AppState) chip {
-	tones := map[controller.AppState]tone{
-		controller.Synced: toneGood, controller.OutOfSync: toneWarn, controller.Unknown: toneWarn,
+func stateChip(s status.State) chip {
+	tones := map[status.State]tone{
+		status.Synced: toneGood, status.OutOfSync: toneWarn, status.Unknown: toneWarn,
 	}
 	return chip{string(s), cmp.Or(tones[s], toneIdle)}
 }
 
-func conditionChip(c controller.Condition) chip {
-	tones := map[controller.Condition]tone{
-		controller.InRollout: toneBusy, controller.Failed: toneBad, controller.Blocked: toneWarn, controller.Broken: toneBad,
+func conditionChip(c status.Condition) chip {
+	tones := map[status.Condition]tone{
+		status.InRollout: toneBusy, status.Failed: toneBad, status.Blocked: toneWarn, status.Broken: toneBad,
 	}
 	return chip{string(c), cmp.Or(tones[c], toneIdle)}
 }
 
-func healthChip(h controller.Health) chip {
-	tones := map[controller.Health]tone{
-		controller.HealthHealthy: toneGood, controller.HealthProgressing: toneBusy,
-		controller.HealthDegraded: toneBad, controller.HealthMissing: toneWarn, controller.HealthUnknown: toneWarn,
+func healthChip(h status.Health) chip {
+	tones := map[status.Health]tone{
+		status.HealthHealthy: toneGood, status.HealthProgressing: toneBusy,
+		status.HealthDegraded: toneBad, status.HealthMissing: toneWarn, status.HealthUnknown: toneWarn,
 	}
 	return chip{string(h), cmp.Or(tones[h], toneIdle)}
 }

@@ -16,12 +16,13 @@ import (
 	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // Options is what the pages are made of.
 type Options struct {
-	Status func() controller.Status
+	Status func() status.Status
 	// Diff tells what differs in a sync, or in some ids of it.
 	Diff    func(ctx context.Context, sync string, ids []string) (plan.Plan, error)
 	Trigger func(sync string, by store.Asked) error // controller.ErrNoSync answers 404

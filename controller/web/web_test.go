@@ -24,6 +24,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -79,13 +80,13 @@ func (a *asked) approve(_ context.Context, name string, ids []string, revision s
 	return a.trigger(fmt.Sprintf("approve %s %v %s", name, ids, revision), by)
 }
 
-func testOptions(t *testing.T, status controller.Status) (Options, *asked) {
+func testOptions(t *testing.T, shown status.Status) (Options, *asked) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "pacer_test", Help: "A test."}))
 	a := &asked{}
 	return Options{
-		Status: func() controller.Status { return status }, Trigger: a.trigger,
+		Status: func() status.Status { return shown }, Trigger: a.trigger,
 		Suspend: a.act("suspend"), Resume: a.act("resume"), Approve: a.approve,
 		Rollback: a.rollback, Release: a.act("release"), Diff: a.diff, Metrics: registry, Version: "v1.2.3",
 		Abdicate: func(context.Context) error { return nil }, Hosts: origin.Names{"example.com"}, // as httptest asks
@@ -340,7 +341,7 @@ func TestStatusIsWhatTheControllerSays(t *testing.T) {
 	want := sampleStatus()
 	o, _ := testOptions(t, want)
 	w := get(t, New(o), "/api/v1/status")
-	var got controller.Status
+	var got status.Status
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
@@ -350,19 +351,19 @@ func TestStatusIsWhatTheControllerSays(t *testing.T) {
 }
 
 func TestReadiness(t *testing.T) {
-	ready := controller.Status{Running: true, Syncs: []controller.SyncStatus{calmSync()}}
+	ready := status.Status{Running: true, Syncs: []status.Sync{calmSync()}}
 	down := ready
 	down.Marathon.Error = "dial tcp: connection refused"
 	tests := map[string]struct {
-		status controller.Status
+		status status.Status
 		code   int
 		say    string
 	}{
 		"all is planned":      {ready, 200, "ready"},
-		"not running":         {controller.Status{}, 503, "the controller is not running"},
+		"not running":         {status.Status{}, 503, "the controller is not running"},
 		"Marathon is down":    {down, 503, "connection refused"},
-		"source never read":   {controller.Status{Running: true, Syncs: []controller.SyncStatus{startingSync()}}, 503, "sync staging: its source has not been fetched yet: git fetch"},
-		"nothing planned yet": {controller.Status{Running: true, Syncs: []controller.SyncStatus{{Name: "x"}}}, 503, "sync x: git and Marathon have not been compared yet"},
+		"source never read":   {status.Status{Running: true, Syncs: []status.Sync{startingSync()}}, 503, "sync staging: its source has not been fetched yet: git fetch"},
+		"nothing planned yet": {status.Status{Running: true, Syncs: []status.Sync{{Name: "x"}}}, 503, "sync x: git and Marathon have not been compared yet"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -379,21 +380,21 @@ func TestReadiness(t *testing.T) {
 // however many apps and syncs there are.
 func TestPageWithoutMarathon(t *testing.T) {
 	const why = "GET http://m1:8080/v2/apps: no answer from Marathon: connection refused"
-	stale := func(name string) controller.SyncStatus {
+	stale := func(name string) status.Sync {
 		y := calmSync()
-		y.Name, y.Stale = name, &controller.Stale{Reason: why, Since: noon, Known: noon.Add(-time.Minute)}
-		y.Last = &controller.PassStatus{Result: controller.PassFailed, Error: "cannot read Marathon, so nothing is changed: " + why}
+		y.Name, y.Stale = name, &status.Stale{Reason: why, Since: noon, Known: noon.Add(-time.Minute)}
+		y.Last = &status.Reconciliation{Result: status.ResultFailed, Error: "cannot read Marathon, so nothing is changed: " + why}
 		y.History = nil
 		for i := range y.Apps {
 			a := &y.Apps[i]
-			a.LastKnown = &controller.LastKnown{State: a.State, Health: a.Health, At: noon.Add(-time.Minute)}
-			a.State, a.Health = controller.Unknown, controller.HealthUnknown
+			a.LastKnown = &status.LastKnown{State: a.State, Health: a.Health, At: noon.Add(-time.Minute)}
+			a.State, a.Health = status.Unknown, status.HealthUnknown
 		}
 		return y
 	}
-	status := controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{stale("a"), stale("b")}}
-	status.Marathon = controller.MarathonStatus{Error: why, Failing: noon}
-	o, _ := testOptions(t, status)
+	away := status.Status{Now: noon, Running: true, Syncs: []status.Sync{stale("a"), stale("b")}}
+	away.Marathon = status.Marathon{Error: why, Failing: noon}
+	o, _ := testOptions(t, away)
 	body := get(t, New(o), "/").Body.String()
 	if n := strings.Count(body, "connection refused"); n != 1 {
 		t.Errorf("the reason is there %d times", n)
@@ -406,8 +407,8 @@ func TestPageWithoutMarathon(t *testing.T) {
 			t.Errorf("the page does not say %q", say)
 		}
 	}
-	status.Marathon = controller.MarathonStatus{} // it answers, and is not believed
-	o, _ = testOptions(t, status)
+	away.Marathon = status.Marathon{} // it answers, and is not believed
+	o, _ = testOptions(t, away)
 	if n := strings.Count(get(t, New(o), "/").Body.String(), "connection refused"); n != 2 {
 		t.Errorf("what each sync doubts is there %d times, want once for each", n)
 	}
@@ -420,7 +421,7 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 	broken := calmSync()
 	broken.SourceError = "remote: repository not found"
 	tests := map[string]struct {
-		status controller.Status
+		status status.Status
 		say    []string
 	}{
 		"mixed": {sampleStatus(), []string{
@@ -428,32 +429,32 @@ func TestPageSaysWhatIsWrong(t *testing.T) {
 			"<bdi>Alan Turing</bdi>, <time", "revision by <bdi>Grace Hopper</bdi>, <time", "prod/mailer.json:7:3", "Grace Hopper", "1 of 3 new tasks are healthy",
 			"2 of 3 running, 1 healthy", "2 of 5 running (Marathon&#39;s target: 2), 2 healthy", "scale: /instances 2 → 5", "lookup git.example.com: no such host", "3 older",
 		}},
-		"held": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{heldSync()}}, []string{
+		"held": {status.Status{Now: noon, Running: true, Syncs: []status.Sync{heldSync()}}, []string{
 			`<span class="chip warn">held</span>`, `Held at <code title="b81d5e0c77aa0f334455">b81d5e0c</code>`, "the newest applied revision", "older than the applied revision b81d5e0c",
 			`<form method="post" action="/api/v1/syncs/billing/approve"><input type="hidden" name="revision" value="1b2c3d4e77aa0f3344">`, "Approve going back to 1b2c3d4e",
 		}},
-		"suspended": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{suspendedSync()}}, []string{
+		"suspended": {status.Status{Now: noon, Running: true, Syncs: []status.Sync{suspendedSync()}}, []string{
 			"This sync is suspended", "5 min ago", "by <bdi>person ada (page, act token) from 10.0.0.7: suspend (the database moves)</bdi>", `aria-label="Resume billing"`,
 			`<span class="chip idle">suspended</span> <code title="b81d5e0c77aa0f334455">`, "triggered by <bdi>person ada (page, act token)",
 		}},
-		"suspended long ago": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{{Name: "x", Suspended: true}}}, []string{
+		"suspended long ago": {status.Status{Now: noon, Running: true, Syncs: []status.Sync{{Name: "x", Suspended: true}}}, []string{
 			"This sync is suspended", "By an older Pacer, which did not record who, when and why.",
 		}},
-		"rolled back": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{rolledBackSync()}}, []string{
+		"rolled back": {status.Status{Now: noon, Running: true, Syncs: []status.Sync{rolledBackSync()}}, []string{
 			"Rolled back to", "1b2c3d4e", "person ada (act token) from 10.0.0.7: rollback (pricing does not start)", `aria-label="Release shop"`,
 			"Pin to 36587a9c until released", `<span class="chip warn">rolled back</span>`,
 			`<dt>Revision</dt><dd><code title="1b2c3d4e77aa0f3344">1b2c3d4e</code> <bdi class="subject">search: index 2 more fields</bdi>`, "(rolled back)",
 			`<dt>Source at</dt><dd><code title="3f9c2a71d0e84b6c5a1f7e2d9b8c4a6f0e1d2c3b">3f9c2a71</code> <bdi class="subject">cart: keep baskets for a week</bdi>`, "1 out of sync, 2 synced; 3 healthy; 1 blocked", "Approve delete",
 		}},
-		"nothing configured": {controller.Status{Now: noon, Running: true}, []string{"No syncs yet", "branch: main"}},
+		"nothing configured": {status.Status{Now: noon, Running: true}, []string{"No syncs yet", "branch: main"}},
 		"failing":            {failing, []string{"Marathon cannot be read; nothing is changed", "connection refused", "Configuration reload failed", "syncz"}},
-		"source lost":        {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{broken}}, []string{"the revision above stays active", "repository not found"}},
-		"no apps": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{{Name: "x", Path: "prod", Last: &controller.PassStatus{Result: controller.PassUnchanged}}}},
+		"source lost":        {status.Status{Now: noon, Running: true, Syncs: []status.Sync{broken}}, []string{"the revision above stays active", "repository not found"}},
+		"no apps": {status.Status{Now: noon, Running: true, Syncs: []status.Sync{{Name: "x", Path: "prod", Last: &status.Reconciliation{Result: status.ResultUnchanged}}}},
 			[]string{"Put a manifest (.json, .yaml) into prod of the source", "Nothing has been changed yet."}},
-		"the first change hangs": {controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{{Name: "x", Running: true,
-			Apps: []controller.AppStatus{{ID: "/a", Kind: manifests.KindApp, State: controller.Synced, Health: controller.HealthProgressing, Condition: controller.InRollout}}}}},
+		"the first change hangs": {status.Status{Now: noon, Running: true, Syncs: []status.Sync{{Name: "x", Running: true,
+			Apps: []status.App{{ID: "/a", Kind: manifests.KindApp, State: status.Synced, Health: status.HealthProgressing, Condition: status.InRollout}}}}},
 			[]string{"1 change in progress. Each reconciliation that changes something or fails is listed here when it ends."}},
-		"not running": {controller.Status{}, []string{"Pacer is not running yet"}},
+		"not running": {status.Status{}, []string{"Pacer is not running yet"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -472,10 +473,10 @@ func TestPageBoundsWhatItLists(t *testing.T) {
 	y := calmSync()
 	y.Apps = nil
 	for range 5000 {
-		y.Apps = append(y.Apps, app("/a", controller.Synced, controller.HealthHealthy, controller.Instances{}, "", ""))
+		y.Apps = append(y.Apps, app("/a", status.Synced, status.HealthHealthy, status.Instances{}, "", ""))
 	}
-	y.Apps = append(y.Apps, app("/z", controller.OutOfSync, controller.HealthDegraded, controller.Instances{}, "", "it does not start"))
-	o, _ := testOptions(t, controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{y}})
+	y.Apps = append(y.Apps, app("/z", status.OutOfSync, status.HealthDegraded, status.Instances{}, "", "it does not start"))
+	o, _ := testOptions(t, status.Status{Now: noon, Running: true, Syncs: []status.Sync{y}})
 	h := New(o)
 	body := get(t, h, "/").Body.String()
 	if rows := strings.Count(body, `<th scope="row">`); rows != maxCalm+1 {
@@ -491,13 +492,13 @@ func TestPageBoundsWhatItLists(t *testing.T) {
 	y.Apps, y.Problems = nil, nil
 	for i := range 50_000 {
 		id := fmt.Sprintf("/a%d", i)
-		y.Apps = append(y.Apps, controller.AppStatus{ID: id, Kind: manifests.KindApp, State: controller.Unknown, Condition: controller.Broken, Reason: "its manifest has an error"})
+		y.Apps = append(y.Apps, status.App{ID: id, Kind: manifests.KindApp, State: status.Unknown, Condition: status.Broken, Reason: "its manifest has an error"})
 		if i < 1000 {
 			y.Problems = append(y.Problems, manifests.Problem{File: "a.json", ID: id, Severity: manifests.SeverityError, Message: "wrong"})
 		}
 	}
 	y.Problems = append(y.Problems, manifests.Problem{File: ".", Severity: manifests.SeverityError, Message: "there are 49000 more", More: 49_000})
-	o, _ = testOptions(t, controller.Status{Now: noon, Running: true, Syncs: []controller.SyncStatus{y}})
+	o, _ = testOptions(t, status.Status{Now: noon, Running: true, Syncs: []status.Sync{y}})
 	h = New(o)
 	for path, most := range map[string]int{"/": maxLoud, "/?all=1": maxRows} {
 		body := get(t, h, path).Body.String()
@@ -520,17 +521,17 @@ func TestPageShowsTextInItsOrder(t *testing.T) {
 
 func TestHeadline(t *testing.T) {
 	busy := calmSync()
-	busy.Apps = append(busy.Apps, app("/b", controller.Synced, controller.HealthProgressing, controller.Instances{}, "", ""))
+	busy.Apps = append(busy.Apps, app("/b", status.Synced, status.HealthProgressing, status.Instances{}, "", ""))
 	blocked := calmSync()
-	blocked.Apps = append(blocked.Apps, in(controller.Blocked, app("/b", controller.OutOfSync, controller.HealthHealthy, controller.Instances{}, "", "")))
-	for want, syncs := range map[string][]controller.SyncStatus{
+	blocked.Apps = append(blocked.Apps, in(status.Blocked, app("/b", status.OutOfSync, status.HealthHealthy, status.Instances{}, "", "")))
+	for want, syncs := range map[string][]status.Sync{
 		"nothing to do yet":            nil,
 		"all synced":                   {calmSync()},
 		"working":                      {calmSync(), busy},
 		"1 of 3 syncs needs attention": {calmSync(), busy, blocked},
 		"2 of 3 syncs need attention":  {calmSync(), blocked, shopSync()},
 	} {
-		v := newPageView(controller.Status{Now: noon, Syncs: syncs}, "", maxCalm)
+		v := newPageView(status.Status{Now: noon, Syncs: syncs}, "", maxCalm)
 		if v.Headline.Word != want {
 			t.Errorf("headline %q, want %q", v.Headline.Word, want)
 		}

@@ -1,4 +1,4 @@
-package controller
+package status
 
 import (
 	"fmt"
@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -21,7 +20,7 @@ type Stale struct {
 
 // LastKnown is how an app stood before that became unknown.
 type LastKnown struct {
-	State  AppState  `json:"state"`
+	State  State     `json:"state"`
 	Health Health    `json:"health,omitempty"` // of groups: none
 	At     time.Time `json:"at"`
 }
@@ -29,7 +28,7 @@ type LastKnown struct {
 // WasKnown says what was last known of an app of which nothing is known: "last
 // known: synced, healthy, 3 of 3 running at 2026-03-01 12:03:04 UTC". Empty: it is
 // known, or never was.
-func (a AppStatus) WasKnown() string {
+func (a App) WasKnown() string {
 	l := a.LastKnown
 	if l == nil {
 		return ""
@@ -50,7 +49,7 @@ const tooLong = 5 * time.Second
 func (s Status) Away() []string {
 	all := s.Marathons
 	if len(all) == 0 {
-		all = map[string]MarathonStatus{"": s.Marathon}
+		all = map[string]Marathon{"": s.Marathon}
 	}
 	var away []string
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -65,7 +64,7 @@ func (s Status) Away() []string {
 
 // WhyStale says why nothing is known of the apps of a sync, where its Marathon does
 // not say so for all of them (see Away); empty: it does, or they are known.
-func (s Status) WhyStale(y SyncStatus) string {
+func (s Status) WhyStale(y Sync) string {
 	if y.Stale == nil || y.Stale.Reason == s.MarathonOf(y).Error {
 		return ""
 	}
@@ -73,7 +72,7 @@ func (s Status) WhyStale(y SyncStatus) string {
 }
 
 // LastError is the error of the last reconciliation, where Stale does not say it.
-func (y SyncStatus) LastError() string {
+func (y Sync) LastError() string {
 	if y.Last == nil || y.Stale != nil && strings.Contains(y.Last.Error, y.Stale.Reason) {
 		return ""
 	}
@@ -81,14 +80,14 @@ func (y SyncStatus) LastError() string {
 }
 
 // SourceWaits says that a fetch keeps Pacer waiting; empty: none does.
-func (s Status) SourceWaits(y SyncStatus) string {
+func (s Status) SourceWaits(y Sync) string {
 	if y.Fetching.IsZero() || y.SourceError != "" || s.Now.Sub(y.Fetching) < tooLong {
 		return ""
 	}
 	return fmt.Sprintf("no answer from %s since %s", y.Source, at(y.Fetching))
 }
 
-// unknown is what is shown of an app while nothing is known of it: unknown is never
+// AsUnknown is what is shown of an app while nothing is known of it: unknown is never
 // what it was before, nor empty.
 //
 //	                   shown
@@ -97,7 +96,7 @@ func (s Status) SourceWaits(y SyncStatus) string {
 //	                   none where Marathon would have to confirm it: rollout, why it is degraded
 //	instances          as known last
 //	approvals          none: what they would let through is to be planned anew
-func (a AppStatus) unknown(s Stale) AppStatus {
+func (a App) AsUnknown(s Stale) App {
 	if !s.Known.IsZero() && a.State != Unknown {
 		a.LastKnown = &LastKnown{State: a.State, Health: a.Health, At: s.Known}
 	}
@@ -111,61 +110,9 @@ func (a AppStatus) unknown(s Stale) AppStatus {
 	return a
 }
 
-// doubt shows that nothing is known of any app of a sync, and why. known is when it
-// was known last.
-func (y *syncer) doubt(why string, known time.Time) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	s := Stale{Since: time.Now(), Known: known}
-	if y.view.Stale != nil {
-		s = *y.view.Stale // of since when, the first counts
-	}
-	s.Reason = why
-	y.view.Stale = &s
-}
-
-// believe ends a doubt that is older than what was read and compared.
-func (s *SyncStatus) believe(read time.Time) {
+// Believe ends a doubt that is older than what was read and compared.
+func (s *Sync) Believe(read time.Time) {
 	if s.Stale != nil && !s.Stale.Since.After(read) {
 		s.Stale = nil
-	}
-}
-
-// doubted is what is shown of the apps. Called with mu held.
-func (y *syncer) doubted() []AppStatus {
-	if y.view.Stale == nil {
-		return y.view.Apps
-	}
-	apps := slices.Clone(y.view.Apps)
-	for i := range apps {
-		apps[i] = apps[i].unknown(*y.view.Stale)
-	}
-	return apps
-}
-
-// lost notes of all syncs of a cluster that nothing is known of their apps. Called
-// with mu held.
-func (c *Controller) lost(m *cluster) {
-	for _, y := range c.syncers {
-		if y.cluster == m {
-			y.doubt(m.status.Error, m.status.Reached)
-		}
-	}
-}
-
-// found has all syncs of a cluster compared anew, but the one that does so already:
-// what Marathon holds may be anything now. Called with mu held.
-func (c *Controller) found(m *cluster, by *syncer) {
-	if c.run == nil {
-		return
-	}
-	for name, y := range c.syncers {
-		if y.cluster != m || y == by {
-			continue
-		}
-		y.note(store.Asked{By: store.AskedByRetry})
-		c.run.queue.Forget(name) // it is a new chance
-		c.run.queue.Add(name)
-		y.again(true)
 	}
 }

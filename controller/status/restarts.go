@@ -1,4 +1,4 @@
-package controller
+package status
 
 import (
 	"fmt"
@@ -10,10 +10,10 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon"
 )
 
-// restarts remembers when tasks of the present definitions of a Marathon failed.
+// Restarts remembers when tasks of the present definitions of a Marathon failed.
 // Marathon tells only of the last failure, and counts alone call an app healthy
 // in each moment in which a task that is about to crash happens to run.
-type restarts struct {
+type Restarts struct {
 	mu   sync.Mutex
 	apps map[string]*crashes // by id, apps and pods
 	from uintptr             // the map of apps that was taken in last
@@ -26,19 +26,24 @@ type crashes struct {
 	at     []time.Time // oldest first, at most mostCrashes
 }
 
+// SteadyAfter is how long ago the last failure of a task must be for an app to
+// have come up after all. A command that fails at once runs for a moment, too,
+// again and again, and whoever looks then sees all of it running.
+const SteadyAfter = time.Minute
+
 // How long an app is not called healthy after a task of its present definition
 // failed. See (*restarts).unsteady.
 const (
-	crashWindow = 5 * time.Minute // in which several failures are a crash loop
+	CrashWindow = 5 * time.Minute // in which several failures are a crash loop
 	steadyOnce  = 5 * time.Second // after a single failure
-	steadyLoop  = steadyAfter     // after the last one of a crash loop
+	steadyLoop  = SteadyAfter     // after the last one of a crash loop
 	mostCrashes = 50
 )
 
-// saw takes in what a reading of Marathon tells of failures. Of one that is seen
+// Observe takes in what a reading of Marathon tells of failures. Of one that is seen
 // first the time is Marathon's, which may be long ago; later ones are timed by
 // this machine's clock, so that the two need not agree.
-func (r *restarts) saw(state marathon.State, now time.Time) {
+func (r *Restarts) Observe(state marathon.State, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	from := reflect.ValueOf(state.Apps).Pointer()
@@ -62,7 +67,7 @@ func (r *restarts) saw(state marathon.State, now time.Time) {
 	}
 }
 
-func (r *restarts) note(id string, s marathon.Status, now time.Time) {
+func (r *Restarts) note(id string, s marathon.Status, now time.Time) {
 	f := s.PresentFailure()
 	if f == nil {
 		delete(r.apps, id)
@@ -83,7 +88,7 @@ func (r *restarts) note(id string, s marathon.Status, now time.Time) {
 	c.at = c.at[max(0, len(c.at)-mostCrashes):]
 }
 
-// unsteady says why an app whose tasks all run is not healthy nevertheless; empty
+// Unsteady says why an app whose tasks all run is not healthy nevertheless; empty
 // where it is. Its second result is when that is over if no other task fails.
 //
 //	failures of the present definition   the last one was                            verdict
@@ -95,7 +100,7 @@ func (r *restarts) note(id string, s marathon.Status, now time.Time) {
 //
 // The pause between two failures grows with Marathon's back-off: a task of a slow
 // crash loop may have run for long when the next one fails.
-func (r *restarts) unsteady(id string, now time.Time) (why string, until time.Time) {
+func (r *Restarts) Unsteady(id string, now time.Time) (why string, until time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	c := r.apps[id]
@@ -105,13 +110,13 @@ func (r *restarts) unsteady(id string, now time.Time) (why string, until time.Ti
 	n := len(c.at)
 	last, times := c.at[n-1], 0
 	for _, at := range c.at {
-		if now.Sub(at) < crashWindow {
+		if now.Sub(at) < CrashWindow {
 			times++
 		}
 	}
-	until, window := last.Add(steadyOnce), crashWindow
+	until, window := last.Add(steadyOnce), CrashWindow
 	if n > 1 {
-		if pause := last.Sub(c.at[n-2]); pause < crashWindow {
+		if pause := last.Sub(c.at[n-2]); pause < CrashWindow {
 			until = last.Add(max(steadyLoop, pause+pause/2))
 			times, window = max(times, 2), max(window, now.Sub(c.at[n-2]).Round(time.Minute))
 		}
@@ -125,8 +130,8 @@ func (r *restarts) unsteady(id string, now time.Time) (why string, until time.Ti
 	return fmt.Sprintf("restarted %d times in %d min, last: %s", times, int(window.Minutes()), apply.Ending(&c.last)), until
 }
 
-// next is when the first app that is unsteady now will be steady; zero: all are.
-func (r *restarts) next(now time.Time) (at time.Time) {
+// NextSteady is when the first app that is unsteady now will be steady; zero: all are.
+func (r *Restarts) NextSteady(now time.Time) (at time.Time) {
 	r.mu.Lock()
 	ids := make([]string, 0, len(r.apps))
 	for id := range r.apps {
@@ -134,7 +139,7 @@ func (r *restarts) next(now time.Time) (at time.Time) {
 	}
 	r.mu.Unlock()
 	for _, id := range ids {
-		if _, until := r.unsteady(id, now); !until.IsZero() && (at.IsZero() || until.Before(at)) {
+		if _, until := r.Unsteady(id, now); !until.IsZero() && (at.IsZero() || until.Before(at)) {
 			at = until
 		}
 	}

@@ -1,4 +1,4 @@
-package controller
+package status
 
 import (
 	"fmt"
@@ -13,30 +13,30 @@ import (
 	"github.com/pacer-gitops/pacer/sources"
 )
 
-// AppState says whether what Marathon holds of an app is what git wants: the
+// State says whether what Marathon holds of an app is what git defines: the
 // first axis of its status.
-type AppState string
+type State string
 
 // The states of an app, a pod or a group.
 const (
-	Synced    AppState = "synced"      // the live definition is what git wants
-	OutOfSync AppState = "out of sync" // it differs
-	Unknown   AppState = "unknown"     // Marathon or the manifest cannot be read
+	Synced    State = "synced"      // the live definition is what git defines
+	OutOfSync State = "out of sync" // it differs
+	Unknown   State = "unknown"     // Marathon or the manifest cannot be read
 )
 
-// AppStates lists every state, in the order in which people want to see them.
-func AppStates() []AppState { return []AppState{OutOfSync, Unknown, Synced} }
+// States lists every state, in the order in which people want to see them.
+func States() []State { return []State{OutOfSync, Unknown, Synced} }
 
-// Health says how the instances of an app fare, whatever git wants of it: the
+// Health says how the instances of an app are, whatever git defines: the
 // second axis. A group has none.
 type Health string
 
 // The healths of an app or a pod.
 const (
-	HealthHealthy     Health = "healthy"     // all wanted instances run, and are healthy where they are checked
+	HealthHealthy     Health = "healthy"     // all instances that Marathon is to run do, and are healthy where they are checked
 	HealthProgressing Health = "progressing" // a deployment is bringing it to its count
-	HealthDegraded    Health = "degraded"    // instances are missing or unhealthy, and what is under way, if anything, has failed
-	HealthSuspended   Health = "suspended"   // 0 instances are wanted and none run
+	HealthDegraded    Health = "degraded"    // instances are missing or unhealthy, and what is in progress, if anything, has failed
+	HealthSuspended   Health = "suspended"   // the target is 0 instances, and none run
 	HealthMissing     Health = "missing"     // Marathon does not have it
 	HealthUnknown     Health = "unknown"     // Marathon cannot be read
 )
@@ -54,7 +54,7 @@ type Condition string
 const (
 	InRollout Condition = "rollout"         // a change is being carried out
 	Failed    Condition = "failed"          // its rollout failed; not tried again until the definition changes
-	Blocked   Condition = "blocked"         // a change is held back; the reason says by what
+	Blocked   Condition = "blocked"         // a change is blocked; the reason says by what
 	Broken    Condition = "broken manifest" // its manifest has errors: nothing is changed under this id
 )
 
@@ -75,11 +75,11 @@ type Instances struct {
 	Checked bool `json:"checked"` // the app has health checks
 }
 
-// AppStatus is one app, pod or group of a sync.
-type AppStatus struct {
+// App is one app, pod or group of a sync.
+type App struct {
 	ID        string         `json:"id"`
 	Kind      manifests.Kind `json:"kind"`
-	State     AppState       `json:"state"`
+	State     State          `json:"state"`
 	Health    Health         `json:"health,omitempty"` // of groups: none
 	Condition Condition      `json:"condition,omitempty"`
 	Since     time.Time      `json:"since,omitzero"` // when state, health and condition became what they are
@@ -89,12 +89,12 @@ type AppStatus struct {
 	// Waiting is since when a change waits to be sent; zero: none does.
 	Waiting   time.Time   `json:"waitingSince,omitzero"`
 	Instances Instances   `json:"instances"`
-	Action    plan.Action `json:"action,omitempty"`   // of the change that is pending or under way
+	Action    plan.Action `json:"action,omitempty"`   // of the change that is pending or in progress
 	Reason    string      `json:"reason,omitempty"`   // one sentence for people; never a secret
 	Said      string      `json:"-"`                  // the beginning of Reason that says how many tasks run, if it does: kept the same as Instances
 	Revision  string      `json:"revision,omitempty"` // at which it was last applied, or seen to be equal; empty: not by this sync
 	File      string      `json:"file,omitempty"`
-	// Approvable: the change is held back, and an approval lets it through.
+	// Approvable: the change is blocked, and an approval lifts that.
 	Approvable bool `json:"approvable,omitempty"`
 	// Counted: Instances.Desired is git's, and does not follow Marathon's.
 	Counted bool `json:"-"`
@@ -102,7 +102,7 @@ type AppStatus struct {
 
 // Counts says in a few words how many instances run: "3 of 5 running (Marathon's
 // target: 3), 3 healthy". Of a group: nothing.
-func (a AppStatus) Counts() string {
+func (a App) Counts() string {
 	i := a.Instances
 	if a.Kind == manifests.KindGroup {
 		return ""
@@ -117,30 +117,30 @@ func (a AppStatus) Counts() string {
 	return words
 }
 
-// PassResult is how a pass ended.
-type PassResult string
+// Result is how a reconciliation ended.
+type Result string
 
-// The results of a pass.
+// The results of a reconciliation.
 const (
-	PassUnchanged   PassResult = "unchanged"   // there was nothing to do
-	PassApplied     PassResult = "applied"     // every change that was not held back is carried out
-	PassProgressing PassResult = "progressing" // changes are under way or wait: the next pass goes on with them
-	PassFailed      PassResult = "failed"      // it could not be planned or saved, or a change failed
-	PassSuperseded  PassResult = "superseded"  // given up for a newer revision, or before it planned for what a person asked
-	PassStopped     PassResult = "stopped"     // cut off by the end of the process, or of its lease
+	ResultUnchanged   Result = "unchanged"   // there was nothing to do
+	ResultApplied     Result = "applied"     // every change that was not blocked is carried out
+	ResultProgressing Result = "progressing" // changes are in progress or wait: the next reconciliation goes on with them
+	ResultFailed      Result = "failed"      // it could not be planned or saved, or a change failed
+	ResultSuperseded  Result = "superseded"  // given up for a newer revision, or before it planned for what a person asked
+	ResultStopped     Result = "stopped"     // cut off by the end of the process, or of its lease
 )
 
-// PassStatus is the last pass of a sync that ended.
-type PassStatus struct {
-	Began    time.Time  `json:"began"`
-	Ended    time.Time  `json:"ended"`
-	Revision string     `json:"revision,omitempty"`
-	Result   PassResult `json:"result"`
-	Error    string     `json:"error,omitempty"` // of PassFailed: what is wrong and what to do
+// Reconciliation is the last one of a sync that ended.
+type Reconciliation struct {
+	Began    time.Time `json:"began"`
+	Ended    time.Time `json:"ended"`
+	Revision string    `json:"revision,omitempty"`
+	Result   Result    `json:"result"`
+	Error    string    `json:"error,omitempty"` // of PassFailed: what is wrong and what to do
 }
 
-// SyncStatus is what is known of one sync.
-type SyncStatus struct {
+// Sync is what is known of one sync.
+type Sync struct {
 	Name   string `json:"name"`
 	Source string `json:"source"` // for people, without secrets
 	Path   string `json:"path"`
@@ -152,14 +152,14 @@ type SyncStatus struct {
 	// its ID is empty while it never was.
 	Revision sources.Revision `json:"revision"`
 	// InForce is the revision that the sync goes by: that of a rollback or a hold,
-	// else what its source was at when the last pass began. Its ID is empty while
+	// else what its source was at when the last reconciliation began. Its ID is empty while
 	// there is none.
 	InForce sources.Revision `json:"inForce"`
 	// Fetched is when the source was last fetched, with or without success.
 	Fetched time.Time `json:"fetched,omitzero"`
 	// Looked is the former name of Fetched, for one release more.
 	Looked time.Time `json:"looked,omitzero"`
-	// Fetching is when the fetch that is under way began; zero: none is.
+	// Fetching is when the fetch in progress began; zero: none is.
 	Fetching time.Time `json:"fetching,omitzero"`
 	// SourceError says why the source cannot be read now. The revision above
 	// stays in force.
@@ -181,9 +181,9 @@ type SyncStatus struct {
 	RolledBack *store.Pin `json:"rolledBack"`
 	// Hold says why the sync is kept at the newest revision that was applied; nil:
 	// it is not, or this replica is not the leader.
-	Hold    *Hold       `json:"hold"`
-	Running bool        `json:"running"` // a pass is under way
-	Last    *PassStatus `json:"last"`    // nil: no pass ended yet
+	Hold    *Hold           `json:"hold"`
+	Running bool            `json:"running"` // a reconciliation is in progress
+	Last    *Reconciliation `json:"last"`    // nil: none has ended yet
 	// Planned is when desired and live were last compared: zero while they
 	// never were since the process began.
 	Planned time.Time `json:"planned,omitzero"`
@@ -196,7 +196,7 @@ type SyncStatus struct {
 	Stale *Stale `json:"stale"`
 
 	Summary  plan.Summary        `json:"summary"` // of the last plan
-	Apps     []AppStatus         `json:"apps"`    // sorted by id
+	Apps     []App               `json:"apps"`    // sorted by id
 	Problems []manifests.Problem `json:"problems"`
 	History  []store.Entry       `json:"history"` // newest first
 	// Kept lists the revisions that a rollback can go to, newest first.
@@ -205,8 +205,8 @@ type SyncStatus struct {
 
 // Counts says in a few words how many apps of the sync are in each state, of
 // each health and in each condition: "1 out of sync, 3 synced; 4 healthy; 1 blocked".
-func (s SyncStatus) Counts() string {
-	states, healths, conditions := map[AppState]int{}, map[Health]int{}, map[Condition]int{}
+func (s Sync) Counts() string {
+	states, healths, conditions := map[State]int{}, map[Health]int{}, map[Condition]int{}
 	for _, a := range s.Apps {
 		states[a.State]++
 		healths[a.Health]++
@@ -216,7 +216,7 @@ func (s SyncStatus) Counts() string {
 	if states[Unknown] >= healths[HealthUnknown] { // that their health is unknown too need not be said
 		delete(healths, HealthUnknown)
 	}
-	for _, part := range []string{counted(AppStates(), states), counted(Healths(), healths), counted(Conditions(), conditions)} {
+	for _, part := range []string{counted(States(), states), counted(Healths(), healths), counted(Conditions(), conditions)} {
 		if part != "" {
 			parts = append(parts, part)
 		}
@@ -234,12 +234,12 @@ func counted[W ~string](words []W, counts map[W]int) string {
 	return strings.Join(parts, ", ")
 }
 
-func (s SyncStatus) clone() SyncStatus {
+func (s Sync) Clone() Sync {
 	if s.Last != nil {
 		s.Last = new(*s.Last)
 	}
 	s.Notes = append([]string{}, s.Notes...)
-	s.Apps = append([]AppStatus{}, s.Apps...)
+	s.Apps = append([]App{}, s.Apps...)
 	s.Problems = append([]manifests.Problem{}, s.Problems...)
 	s.History = slices.Clone(s.History)
 	if s.History == nil {
@@ -261,15 +261,15 @@ func (s SyncStatus) clone() SyncStatus {
 	return s
 }
 
-// remembers takes over what is stored of the sync.
-func (s *SyncStatus) remembers(state *store.State) {
+// SetStored takes over what is stored of the sync.
+func (s *Sync) SetStored(state *store.State) {
 	s.Suspended, s.Suspension, s.StateLost = state.Stopped(), state.Suspension, stateLoss(state)
 	s.RolledBack = state.Pin
 	s.History, s.Kept = slices.Clone(state.History), slices.Clone(state.Kept)
 }
 
-// MarathonStatus is what is known of Marathon.
-type MarathonStatus struct {
+// Marathon is what is known of Marathon.
+type Marathon struct {
 	URL     string    `json:"url,omitempty"` // for people, without secrets
 	Version string    `json:"version,omitempty"`
 	Reached time.Time `json:"reached,omitzero"` // last whole answer
@@ -288,8 +288,51 @@ type Status struct {
 	RestartNeeded []string       `json:"restartNeeded,omitempty"`
 	Leader        *leader.Status `json:"leader,omitempty"` // nil: there is one replica
 	Store         string         `json:"store,omitempty"`  // why the store cannot be used, whatever the sync
-	Marathon      MarathonStatus `json:"marathon"`         // of several: what is wrong with any
+	Marathon      Marathon       `json:"marathon"`         // of several: what is wrong with any
 	// Marathons is each by its name, where they have names.
-	Marathons map[string]MarathonStatus `json:"marathons,omitempty"`
-	Syncs     []SyncStatus              `json:"syncs"` // sorted by name
+	Marathons map[string]Marathon `json:"marathons,omitempty"`
+	Syncs     []Sync              `json:"syncs"` // sorted by name
+}
+
+// StateLoss is what is told of a loss of state that nobody has resumed the sync
+// after.
+type StateLoss struct {
+	At  time.Time `json:"at"`
+	Why string    `json:"why"`
+}
+
+// stateLoss is the loss because of which a sync only reports; nil: none.
+func stateLoss(s *store.State) *StateLoss {
+	if !s.Loss.Reports() {
+		return nil
+	}
+	return &StateLoss{At: s.Loss.At, Why: s.Loss.Why}
+}
+
+// Hold says why a sync is kept at the newest revision that was applied though
+// its source answers otherwise, or not at all.
+type Hold struct {
+	Revision string `json:"revision"` // that it is held at
+	Subject  string `json:"subject,omitempty"`
+	// Answered is the revision that the source answers with, which is older or was
+	// superseded; empty: it could not be read since this replica leads, or this
+	// process started.
+	Answered string `json:"answered,omitempty"`
+	// Reason says why, and what to do.
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	// Reconciles: live is kept as the revision says. False: what it says is not
+	// known, so nothing is changed.
+	Reconciles bool `json:"reconciles"`
+}
+
+// OldestWait is since when the app waits whose change has waited longest to be
+// sent; zero: none does.
+func (s *Sync) OldestWait() (at time.Time) {
+	for i := range s.Apps {
+		if since := s.Apps[i].Waiting; !since.IsZero() && (at.IsZero() || since.Before(at)) {
+			at = since
+		}
+	}
+	return at
 }
