@@ -41,6 +41,7 @@ var imports = map[string][]string{
 	"controller/local":           {"manifests", "controller/local/executor", "controller/local/state", "controller/local/scheduler", "controller/local/api"},
 	"controller/status":          {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader"},
 	"controller":                 {"visible", "meter", "sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader", "controller/status", "internal/wait"},
+	"controller/oneshot":         {"sources", "manifests", "controller", "controller/plan", "controller/apply", "controller/marathon"},
 	"controller/web":             {"visible", "manifests", "controller", "controller/status", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin", "secret"},
 	// What the tests of several packages share.
 	"clienttls/tlstest":                    {},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/oneshot"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -95,7 +96,9 @@ func runExport(ctx context.Context, cmd *cobra.Command, e *exporting) error {
 	}
 	warnOfSecrets(cmd.ErrOrStderr(), files)
 	fmt.Fprintf(cmd.OutOrStdout(), "%s: %s; %d files written, %d unchanged\n", e.out, counted(files), written, len(files)-written)
-	err = checkExport(ctx, cmd, target{name: name, sync: c.Syncs[name], source: c.Sources[name], state: c.StateDir}, state)
+	folder := newTarget(c, name).Sync
+	folder.Marathon = "" // it is compared with a state that was read before
+	err = checkExport(ctx, cmd, folder, state)
 	if err == nil && refused {
 		return exitWith(exitError)
 	}
@@ -216,8 +219,8 @@ func warnOfSecrets(w io.Writer, files []manifests.ExportedFile) {
 
 // checkExport plans the folder, with all that it held before, against the state
 // that was exported, and tells what is not as it should be.
-func checkExport(ctx context.Context, cmd *cobra.Command, t target, state marathon.State) error {
-	p, err := t.against(ctx, state)
+func checkExport(ctx context.Context, cmd *cobra.Command, s oneshot.Sync, state marathon.State) error {
+	p, err := oneshot.PlanAgainst(ctx, s, state)
 	if err != nil {
 		return err
 	}

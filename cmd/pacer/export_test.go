@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/oneshot"
+	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
 )
 
 // TestExportOfRecordings: all that a real Marathon ever showed, live at once,
@@ -48,8 +50,8 @@ func TestExportOfRecordings(t *testing.T) {
 	if n, err := writeExport(t.Context(), dir, files, false); err != nil || n != len(live) {
 		t.Fatalf("%d of %d files: %v", n, len(live), err)
 	}
-	recordings := target{sync: config.Sync{Scope: "/rec"}, source: config.Source{Directory: &config.Directory{Path: dir}}}
-	p, err := recordings.against(t.Context(), state)
+	recordings := oneshot.Sync{Policy: plan.Policy{Scope: "/rec"}, Source: sources.DirectoryOptions{Path: dir}}
+	p, err := oneshot.PlanAgainst(t.Context(), recordings, state)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,19 +53,10 @@ func newMarathon(c config.Marathon, log *slog.Logger, wrap func(http.RoundTrippe
 	})
 }
 
-// policyOf is what a sync may do, as the plan reads it.
+// policyOf is the policy of a sync. Marathon names to each task the app that it is
+// of, which is Pacer itself.
 func policyOf(s config.Sync) plan.Policy {
-	p := plan.Policy{
-		Scope: s.Scope, Prune: s.Prune, Exclusive: s.Exclusive,
-		MaxDeletes:  plan.MaxDeletes{Count: s.MaxDeletes.Count, Percent: s.MaxDeletes.Percent},
-		Instances:   plan.Instances(s.Instances),
-		Adopt:       s.Adopt,
-		ReportDrift: s.Drift == "report",
-		Revert:      s.OnFailure == "revert",
-		Self:        os.Getenv("MARATHON_APP_ID"), // Marathon tells each task of which app it is
-	}
-	for _, i := range s.Ignore {
-		p.Ignore = append(p.Ignore, plan.Ignore{ID: i.ID, Paths: i.Paths})
-	}
+	p := s.Policy()
+	p.Self = os.Getenv("MARATHON_APP_ID")
 	return p
 }

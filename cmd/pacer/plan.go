@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,10 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/pacer-gitops/pacer/controller"
-	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/oneshot"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/visible"
@@ -59,7 +56,7 @@ func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string,
 	}
 	defer marathons.Close()
 	return eachSync(ctx, targets, func(t target) (int, error) {
-		p, _, err := t.plan(ctx, marathons.of(t))
+		p, err := oneshot.Plan(ctx, t.Sync, marathons.of(t))
 		if err != nil {
 			return exitError, err
 		}
@@ -95,7 +92,7 @@ func (t target) show(cmd *cobra.Command, p plan.Plan, format string, outcomes ..
 
 // noteNotManaged says what a running Pacer may do that this verb does not.
 func (t target) noteNotManaged(cmd *cobra.Command, p plan.Plan) {
-	if len(p.NotManaged) > 0 && t.sync.Prune != plan.PruneOff {
+	if len(p.NotManaged) > 0 && t.Policy.Prune != plan.PruneOff {
 		fmt.Fprintln(cmd.ErrOrStderr(), "Apps that are not managed are not changed here. A running Pacer (pacer run) prunes those that it applied before, and keeps the rest.")
 	}
 }
@@ -112,85 +109,13 @@ func (t target) heading(format string) string {
 	}
 	switch format {
 	case "text":
-		return gap + "Sync " + visible.Line(t.name) + ":\n"
+		return gap + "Sync " + visible.Line(t.Name) + ":\n"
 	case "markdown":
 		return gap
 	case "yaml":
 		return "---\n"
 	}
 	return ""
-}
-
-// plan reads both sides once, side by side, and compares them.
-func (t target) plan(ctx context.Context, client *marathon.Client) (p plan.Plan, state marathon.State, err error) {
-	var source *opened
-	sides, both := errgroup.WithContext(ctx)
-	sides.Go(func() (err error) {
-		state, err = client.State(both)
-		return err
-	})
-	sides.Go(func() (err error) {
-		if source, err = t.open(both); err != nil {
-			return err
-		}
-		// How manifests are read depends on what Marathon is, which it tells long
-		// before all that it holds, and which is hardly another one by then.
-		if cluster, err := client.Info(both); err == nil { // else State tells
-			_, err = source.desired(both, cluster)
-			return err
-		}
-		return nil
-	})
-	err = sides.Wait()
-	if err == nil {
-		p, err = source.against(ctx, state)
-	}
-	if source != nil {
-		err = errors.Join(err, source.Close())
-	}
-	return p, state, err
-}
-
-// against compares what the source holds now with a state of Marathon.
-func (t target) against(ctx context.Context, state marathon.State) (plan.Plan, error) {
-	source, err := t.open(ctx)
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	p, err := source.against(ctx, state)
-	return p, errors.Join(err, source.Close())
-}
-
-// against compares what the source holds with a state of Marathon. A person
-// asked for it, so what Marathon already has may be adopted, and no inventory is
-// needed.
-func (o *opened) against(ctx context.Context, state marathon.State) (plan.Plan, error) {
-	desired, err := o.desired(ctx, state.Cluster)
-	if err != nil {
-		return plan.Plan{}, err
-	}
-	t := o.target
-	policy := policyOf(t.sync)
-	policy.Adopt, policy.ReportDrift = true, false
-	in := plan.Input{
-		Revision: o.snapshot.Revision.ID, Sync: t.name, Marathon: t.marathon.Address(), Desired: desired, Live: controller.LiveOf(state),
-		Cluster: state.Cluster, Policy: policy, Inventory: map[string]plan.Owned{}, Failed: t.failed, Healthy: t.healthy,
-	}
-	p := plan.Compute(in)
-	if len(t.approve) > 0 {
-		in.Policy.Approved = t.approved(p)
-		p = plan.Compute(in)
-	}
-	return p, nil
-}
-
-// approved holds what of a plan --approve names.
-func (t target) approved(p plan.Plan) map[string]bool {
-	ids := map[string]bool{}
-	for _, c := range p.Changes {
-		ids[c.ID] = slices.Contains(t.approve, c.ID) || slices.Contains(t.approve, "all")
-	}
-	return ids
 }
 
 // exitWith is nil for success, else an exit code of which everything is said.

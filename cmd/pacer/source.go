@@ -15,60 +15,32 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/oneshot"
 	"github.com/pacer-gitops/pacer/controller/plan"
-	"github.com/pacer-gitops/pacer/manifests"
-	"github.com/pacer-gitops/pacer/sources"
 )
 
-// This file is what the one-shot verbs share: which syncs are meant, and what
-// their sources hold now.
-
-// opened is the source of a target, looked at once.
-type opened struct {
-	sources.Source
-	target   target
-	snapshot *sources.Snapshot
-	reader   *manifests.Reader
-}
-
-func (t target) open(ctx context.Context) (*opened, error) {
-	source, err := t.source.Options().Open(sources.Environment{State: t.state})
-	if err != nil {
-		return nil, err
-	}
-	snapshot, err := source.Snapshot(ctx)
-	if err != nil {
-		_ = source.Close()
-		return nil, err
-	}
-	return &opened{source, t, snapshot, manifests.NewReader()}, nil
-}
-
-// desired is what the source asks of a Marathon. To ask again, for the same one,
-// costs little. It ends with ctx, between two files, with the cause of that.
-func (o *opened) desired(ctx context.Context, cluster manifests.Cluster) (manifests.Desired, error) {
-	spec := o.target.sync
-	ended := func() error { return context.Cause(ctx) }
-	return o.reader.ReadUntil(ended, o.snapshot.FS, manifests.Options{
-		Path: spec.Path, Scope: spec.Scope, Substitute: spec.Substitute, Cluster: cluster,
-		Each: controller.SideBySide,
-	})
-}
+// This file is what the one-shot verbs share: their flags, and which syncs are meant.
 
 // target is one sync that a one-shot verb is about.
 type target struct {
-	name     string
-	shown    *int // how many plans the verb has printed; nil: it is about one sync only
-	sync     config.Sync
-	source   config.Source
+	oneshot.Sync
+	shown    *int   // how many plans the verb has printed; nil: it is about one sync only
+	at       string // name of the Marathon in the configuration; empty: the one without a name
 	marathon config.Marathon
-	state    string   // folder that is no content of the source; empty: none
-	approve  []string // ids of changes that a person approved, or all
-	failed   map[string]plan.Failure
-	healthy  map[string]plan.Healthy // what ran well before what failed
+}
+
+// newTarget is a sync of a configuration.
+func newTarget(c *config.Config, name string) target {
+	s := c.Syncs[name]
+	return target{
+		Sync: oneshot.Sync{
+			Name: name, Marathon: c.MarathonOf(s).Address(), Source: c.Sources[s.Source].Options(), State: c.StateDir,
+			Path: s.Path, Substitute: s.Substitute, Policy: policyOf(s), Deadline: time.Duration(s.Deadline), Settle: time.Duration(s.Settle),
+		},
+		at: s.Marathon, marathon: c.MarathonOf(s),
+	}
 }
 
 // eachSync does the work of every target, also where that of another one fails,
@@ -80,7 +52,7 @@ func eachSync(ctx context.Context, targets []target, work func(target) (code int
 	for _, t := range targets {
 		c, err := work(t)
 		if err != nil && len(targets) > 1 {
-			err = fmt.Errorf("sync %s: %w", t.name, err)
+			err = fmt.Errorf("sync %s: %w", t.Name, err)
 		}
 		failed = append(failed, err)
 		if c == exitError || code == exitOK {
@@ -158,8 +130,9 @@ func (o *oneShot) load(cmd *cobra.Command, args []string) (*config.Config, []tar
 		shown = new(int)
 	}
 	for _, name := range names {
-		s := c.Syncs[name]
-		targets = append(targets, target{name: name, shown: shown, sync: s, source: c.Sources[s.Source], marathon: c.MarathonOf(s), state: c.StateDir, approve: o.approve})
+		t := newTarget(c, name)
+		t.shown, t.Approve = shown, o.approve
+		targets = append(targets, t)
 	}
 	return c, targets, nil
 }
@@ -173,12 +146,11 @@ func (o *oneShot) connect(cmd *cobra.Command, args []string) (clients, []target,
 	notePrune(cmd, targets)
 	all := clients{}
 	for _, t := range targets {
-		name := t.sync.Marathon
-		if all[name] != nil {
+		if all[t.at] != nil {
 			continue
 		}
-		if all[name], err = newMarathon(t.marathon, newLog(c.Log, cmd.ErrOrStderr()), nil, nil); err != nil {
-			delete(all, name)
+		if all[t.at], err = newMarathon(t.marathon, newLog(c.Log, cmd.ErrOrStderr()), nil, nil); err != nil {
+			delete(all, t.at)
 			all.Close()
 			return nil, nil, err
 		}
@@ -192,7 +164,7 @@ func notePrune(cmd *cobra.Command, targets []target) {
 		return
 	}
 	for _, t := range targets {
-		if t.sync.Prune != plan.PruneOff && !t.sync.Exclusive {
+		if t.Policy.Prune != plan.PruneOff && !t.Policy.Exclusive {
 			fmt.Fprintln(cmd.ErrOrStderr(), "--prune deletes nothing here: only pacer run knows what Pacer applied before. "+
 				"--exclusive, with a --scope narrower than /, deletes everything in the scope that the source does not define.")
 			return
@@ -203,7 +175,7 @@ func notePrune(cmd *cobra.Command, targets []target) {
 // clients are those of several Marathons, by the name that syncs call them.
 type clients map[string]*marathon.Client
 
-func (c clients) of(t target) *marathon.Client { return c[t.sync.Marathon] }
+func (c clients) of(t target) *marathon.Client { return c[t.at] }
 
 // listen hears the events of all Marathons until it is told to end.
 func (c clients) listen(ctx context.Context) (ears map[string]*marathon.Ear, end func()) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/pacer-gitops/pacer/controller/config"
+	"github.com/pacer-gitops/pacer/controller/oneshot"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/visible"
 )
@@ -49,15 +49,10 @@ func (o *offline) read(ctx context.Context, cmd *cobra.Command, arg string) (man
 	if err != nil {
 		return manifests.Desired{}, err
 	}
-	t := target{sync: c.Syncs["offline"], source: c.Sources["offline"], state: c.StateDir}
-	looked, err := t.open(ctx)
-	if err != nil {
-		return manifests.Desired{}, err
-	}
-	desired, err := looked.desired(ctx, manifests.UnknownCluster())
-	unknown := desired.UnknownDependencies(t.sync.Scope, nil)
+	desired, err := oneshot.Desired(ctx, newTarget(c, "offline").Sync, manifests.UnknownCluster())
+	unknown := desired.UnknownDependencies(c.Syncs["offline"].Scope, nil)
 	desired.Problems = slices.Concat(desired.Problems, unknown) // the reader may hold what it returned
-	return desired, errors.Join(err, looked.Close())
+	return desired, err
 }
 
 func newValidate() *cobra.Command {

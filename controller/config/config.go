@@ -108,7 +108,24 @@ type Sync struct {
 	Substitute map[string]string `yaml:"substitute" flag:"substitute" env:"PACER_SUBSTITUTE" jsonschema_description:"values for ${NAME} in manifests"`
 }
 
-// MaxDeletes bounds the deletions of one pass.
+// Policy is what the sync may do, as the plan reads it. Which app is Pacer itself is
+// not configured.
+func (s Sync) Policy() plan.Policy {
+	p := plan.Policy{
+		Scope: s.Scope, Prune: s.Prune, Exclusive: s.Exclusive,
+		MaxDeletes:  plan.MaxDeletes{Count: s.MaxDeletes.Count, Percent: s.MaxDeletes.Percent},
+		Instances:   plan.Instances(s.Instances),
+		Adopt:       s.Adopt,
+		ReportDrift: s.Drift == "report",
+		Revert:      s.OnFailure == "revert",
+	}
+	for _, i := range s.Ignore {
+		p.Ignore = append(p.Ignore, plan.Ignore{ID: i.ID, Paths: i.Paths})
+	}
+	return p
+}
+
+// MaxDeletes bounds the deletions of one reconciliation.
 type MaxDeletes struct {
 	Count   int `yaml:"count" jsonschema:"default=5,minimum=0" jsonschema_description:"maximum number of deletions; 0: no limit"`
 	Percent int `yaml:"percent" jsonschema:"default=20,minimum=0,maximum=100" jsonschema_description:"maximum share of the inventory; 0: no limit"`
