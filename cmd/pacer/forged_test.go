@@ -80,7 +80,7 @@ syncs: {shop: {source: shop, scope: /shop}}
 		c.t.Fatal(err)
 	}
 	c.t.Cleanup(func() {
-		if err := p.stop(context.Background()); err != nil {
+		if err := p.Stop(context.Background()); err != nil {
 			c.t.Error(err)
 		}
 	})

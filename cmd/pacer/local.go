@@ -17,6 +17,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/local"
 	"github.com/pacer-gitops/pacer/controller/local/executor"
 	"github.com/pacer-gitops/pacer/controller/origin"
+	"github.com/pacer-gitops/pacer/internal/lifecycle"
 )
 
 func newLocal() *cobra.Command {
@@ -31,11 +32,11 @@ func newLocal() *cobra.Command {
 			"Host other than localhost, a loopback address, the local address of the connection, and those of --host.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, end := attended(cmd.Context())
+			ctx, end := lifecycle.Attended(cmd.Context())
 			defer end()
 			o.option = "--listen"
-			o.log = newLog(config.Log{Level: "info"}, watched{cmd.ErrOrStderr(), end})
-			return runLocal(ctx, o, watched{cmd.OutOrStdout(), end})
+			o.log = newLog(config.Log{Level: "info"}, lifecycle.Watched{Writer: cmd.ErrOrStderr(), End: end})
+			return runLocal(ctx, o, lifecycle.Watched{Writer: cmd.OutOrStdout(), End: end})
 		},
 	}
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8080", "listen `ADDRESS`")
@@ -64,11 +65,11 @@ type localOptions struct {
 func runLocal(ctx context.Context, o localOptions, out io.Writer) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	var l lifecycle
+	var l lifecycle.Lifecycle
 	o.out = out
 	addr, err := startLocal(&l, o, fail)
 	if err != nil {
-		return errors.Join(err, l.stop(ctx))
+		return errors.Join(err, l.Stop(ctx))
 	}
 	fmt.Fprintf(out, "The local Marathon listens at http://%s\n", addr)
 	if o.exposed && !origin.Loopback(addr.String()) {
@@ -76,7 +77,7 @@ func runLocal(ctx context.Context, o localOptions, out io.Writer) error {
 	}
 	<-ctx.Done()
 	cause := context.Cause(ctx)
-	err = l.stop(ctx)
+	err = l.Stop(ctx)
 	if !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}
@@ -84,7 +85,7 @@ func runLocal(ctx context.Context, o localOptions, out io.Writer) error {
 }
 
 // startLocal starts a local Marathon that stops with l.
-func startLocal(l *lifecycle, o localOptions, fail func(error)) (net.Addr, error) {
+func startLocal(l *lifecycle.Lifecycle, o localOptions, fail func(error)) (net.Addr, error) {
 	if !o.exposed && !origin.Loopback(o.listen) {
 		return nil, fmt.Errorf("the local Marathon runs commands for everyone who can reach it, and others can reach %s: "+
 			"listen at 127.0.0.1, or set --exposed if that is intended", o.listen)
@@ -94,7 +95,7 @@ func startLocal(l *lifecycle, o localOptions, fail func(error)) (net.Addr, error
 			return nil, fmt.Errorf("--host: %w", err)
 		}
 	}
-	ln, err := l.listen("the local Marathon", o.listen, o.option)
+	ln, err := l.Listen("the local Marathon", o.listen, o.option)
 	if err != nil {
 		return nil, err // and no task was started again for nothing
 	}
@@ -111,12 +112,12 @@ func startLocal(l *lifecycle, o localOptions, fail func(error)) (net.Addr, error
 	if err != nil {
 		return nil, err
 	}
-	l.onStop("the local Marathon", func(context.Context) error { return m.Close() })
+	l.OnStop("the local Marathon", func(context.Context) error { return m.Close() })
 	if o.out != nil {
 		fmt.Fprintf(o.out, "On this machine %s\n", m.Enforcement())
 	}
 	server := &http.Server{Handler: guardLocal(o.hosts, m.Handler()), ReadHeaderTimeout: 10 * time.Second}
-	l.serve("the local Marathon", ln, server, fail)
+	l.Serve("the local Marathon", ln, server, fail)
 	return ln.Addr(), nil
 }
 

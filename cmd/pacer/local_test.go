@@ -18,17 +18,18 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/web/browsertest"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/lifecycle"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // localAt starts a local Marathon and returns where it listens.
 func localAt(t *testing.T, o localOptions) string {
 	t.Helper()
-	var l lifecycle
+	var l lifecycle.Lifecycle
 	o.log, o.sandboxes = slog.New(slog.DiscardHandler), t.TempDir()
 	addr, err := startLocal(&l, o, func(err error) { t.Error(err) })
 	t.Cleanup(func() {
-		if err := l.stop(context.Background()); err != nil {
+		if err := l.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -131,7 +132,7 @@ func TestTheLocalMarathonTakesNoCommandFromAPage(t *testing.T) {
 }
 
 func TestALocalMarathonIsNamedByNames(t *testing.T) {
-	_, err := startLocal(&lifecycle{}, localOptions{listen: "127.0.0.1:0", hosts: []string{"http://kiosk:8080"}}, nil)
+	_, err := startLocal(&lifecycle.Lifecycle{}, localOptions{listen: "127.0.0.1:0", hosts: []string{"http://kiosk:8080"}}, nil)
 	if err == nil || !strings.Contains(err.Error(), `--host: host "http://kiosk:8080"`) {
 		t.Errorf("%v", err)
 	}

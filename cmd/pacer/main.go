@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacer-gitops/pacer/internal/lifecycle"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -45,7 +46,7 @@ func (e *codedError) Unwrap() error { return e.err }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	endLate(ctx, os.Stderr, os.Exit)
+	lifecycle.EndLate(ctx, os.Stderr, os.Exit)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

@@ -40,7 +40,7 @@ func startedProgram(t *testing.T, marathon, text string, insecureOpen bool) *pro
 		t.Fatalf("%s: %v", text, err)
 	}
 	t.Cleanup(func() {
-		if err := p.stop(context.Background()); err != nil {
+		if err := p.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})

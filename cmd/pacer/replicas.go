@@ -46,7 +46,7 @@ func (p *program) joinReplicas(ctx context.Context, c *config.Config, ledger *st
 	if err != nil {
 		return err
 	}
-	p.onStop("the state in ZooKeeper", func(context.Context) error { return z.Close() })
+	p.OnStop("the state in ZooKeeper", func(context.Context) error { return z.Close() })
 	p.store, p.replicas = store.Remember(z, ledger, p.log), r
 	return nil
 }
@@ -93,7 +93,7 @@ func (p *program) stand(ctx context.Context, fail func(error)) {
 	if p.replicas == nil {
 		return
 	}
-	p.background(ctx, "leadership", func(ctx context.Context) {
+	p.Background(ctx, "leadership", func(ctx context.Context) {
 		err := p.replicas.candidate.Lead(ctx, func(ctx context.Context, _ leader.Term) { p.controller.Lead(ctx) })
 		if err != nil {
 			fail(err)

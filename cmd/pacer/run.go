@@ -31,6 +31,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/web"
+	"github.com/pacer-gitops/pacer/internal/lifecycle"
 	"github.com/pacer-gitops/pacer/secret"
 	"github.com/pacer-gitops/pacer/sources"
 )
@@ -88,7 +89,7 @@ func runProgram(ctx context.Context, c *config.Config, insecureOpen bool, log *s
 	defer signal.Stop(hangups)
 	p.follow(ctx, file, hangups, load)
 	cause := context.Cause(ctx)
-	err = p.stop(ctx)
+	err = p.Stop(ctx)
 	if !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
 	}
@@ -97,7 +98,7 @@ func runProgram(ctx context.Context, c *config.Config, insecureOpen bool, log *s
 
 // program is a running Pacer.
 type program struct {
-	lifecycle
+	lifecycle.Lifecycle
 	log        *slog.Logger
 	mu         sync.Mutex // of config, where it is read beside the one goroutine that replaces it
 	config     *config.Config
@@ -118,7 +119,7 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 	p = &program{log: log, config: c, insecureOpen: insecureOpen, metrics: prometheus.NewRegistry(), sources: map[string]sources.Source{}, clusters: map[string]controller.Cluster{}}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.stop(ctx))
+			err = errors.Join(err, p.Stop(ctx))
 			p = nil
 		}
 	}()
@@ -134,7 +135,7 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 	if err != nil {
 		return p, err
 	}
-	p.onStop("the state folder", func(context.Context) error { return file.Close() })
+	p.OnStop("the state folder", func(context.Context) error { return file.Close() })
 	tellFolder(log, file, c.ZooKeeper.IsSet())
 	ledger, err := p.openLedger(c.StateDir)
 	if err != nil {
@@ -156,7 +157,7 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 	if err := p.openMarathons(ctx, c, requests.Wrap); err != nil {
 		return p, err
 	}
-	p.onStop("the sources", func(context.Context) error { return closeSources(p.sources) })
+	p.OnStop("the sources", func(context.Context) error { return closeSources(p.sources) })
 	if err := p.openSources(c, p.sources); err != nil {
 		return p, err
 	}
@@ -209,7 +210,7 @@ func (p *program) openMarathons(ctx context.Context, c *config.Config, wrap func
 		if err != nil {
 			return fmt.Errorf("%s: %w", cmp.Or(name, "marathon"), err)
 		}
-		p.onStop("the connections to Marathon "+name, func(context.Context) error { client.Close(); return nil })
+		p.OnStop("the connections to Marathon "+name, func(context.Context) error { client.Close(); return nil })
 		p.log.Info("Marathon", "name", name, "url", all[name].Address())
 		live := p.keepLive(ctx, name, client, time.Duration(all[name].Resync))
 		p.clusters[name] = controller.Cluster{
@@ -238,7 +239,7 @@ func slowest(c *config.Config) time.Duration {
 // keepLive keeps a live copy of a Marathon until the program stops.
 func (p *program) keepLive(ctx context.Context, name string, client *marathon.Client, resync time.Duration) *marathon.Cache {
 	live := marathon.NewCache(client, marathon.CacheOptions{Resync: resync, Log: p.log})
-	p.background(ctx, "the live copy of Marathon "+name, func(ctx context.Context) { _ = live.Run(ctx) }) // its only error is a second call
+	p.Background(ctx, "the live copy of Marathon "+name, func(ctx context.Context) { _ = live.Run(ctx) }) // its only error is a second call
 	return live
 }
 
@@ -251,7 +252,7 @@ func (p *program) runController(ctx context.Context) error {
 		cancel()
 		return err
 	}
-	p.onStop("the controller", func(context.Context) error {
+	p.OnStop("the controller", func(context.Context) error {
 		cancel()
 		wait()
 		return nil
@@ -264,7 +265,7 @@ func (p *program) listenForPage(c *config.Config) (net.Listener, error) {
 	if c.Listen == "" {
 		return nil, nil
 	}
-	return p.listen("the page", c.Listen, "listen, --listen or PACER_LISTEN")
+	return p.Listen("the page", c.Listen, "listen, --listen or PACER_LISTEN")
 }
 
 func (p *program) servePage(c *config.Config, ln net.Listener, fail func(error)) {
@@ -281,7 +282,7 @@ func (p *program) servePage(c *config.Config, ln net.Listener, fail func(error))
 		Metrics:  p.metrics, Log: p.log, Version: versionString(),
 	}
 	p.replicas.addTo(&o)
-	p.serve("the page", ln, web.Server(web.New(o), c.Listen), fail)
+	p.Serve("the page", ln, web.Server(web.New(o), c.Listen), fail)
 	p.addr = ln.Addr()
 	p.log.Info("serving the page", "address", p.addr.String())
 }

@@ -243,7 +243,9 @@ func printTasks(ts *testscript.TestScript, neg bool, args []string) {
 	answer, err := http.Get(ts.Getenv("PACER_MARATHON") + "/v2/apps" + args[0])
 	ts.Check(err)
 	defer answer.Body.Close()
-	var found struct{ App demoApp }
+	var found struct {
+		App struct{ Tasks []struct{ ID string } }
+	}
 	ts.Check(json.NewDecoder(answer.Body).Decode(&found))
 	var out bytes.Buffer
 	for _, task := range found.App.Tasks {

@@ -117,7 +117,7 @@ func printSync(w io.Writer, st status.Status, y status.Sync) {
 		line("  %s", note)
 	}
 	for _, a := range y.Apps {
-		line("  %s %s  %s%s", sign(a), a.ID, strings.Join(appWords(a), ", "), lasting(st.Now, a))
+		line("  %s %s  %s%s", a.Mark(), a.ID, strings.Join(appWords(a), ", "), lasting(st.Now, a))
 		if a.Reason != "" {
 			line("      %s", a.Reason)
 		}

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"regexp"
@@ -13,22 +13,22 @@ import (
 	"github.com/pacer-gitops/pacer/sources"
 )
 
-// TestTeller: the terminal of the demo tells a problem in a manifest, once, and
+// TestPrinter: the terminal of the demo shows a problem in a manifest, once, and
 // obeys nothing that stands in the repository.
-func TestTeller(t *testing.T) {
+func TestPrinter(t *testing.T) {
 	var out strings.Builder
-	teller := teller{out: &out}
+	p := printer{out: &out}
 	s := status.Sync{
 		Revision: sources.Revision{ID: "0123456789", Subject: "a\x1b[31mb\nc"},
 		Problems: []manifests.Problem{{File: "bad.yaml", Line: 1, Column: 6, Message: "a value is missing"}},
 	}
 	told := map[string]bool{}
 	for range 2 {
-		told = teller.tellProblems(s, told)
+		told = p.printProblems(s, told)
 	}
-	teller.tellRevision(s, "")
+	p.printRevision(s, "")
 	s.Problems = nil
-	told = teller.tellProblems(s, told)
+	told = p.printProblems(s, told)
 	if len(told) != 0 {
 		t.Errorf("still told: %v", told)
 	}
@@ -39,9 +39,9 @@ func TestTeller(t *testing.T) {
 	}
 }
 
-// TestTellerPraisesOnlyWhatRuns: no mark of success stands at an app that is as
+// TestPrinterPraisesOnlyWhatRuns: no mark of success stands at an app that is as
 // git wants it and not up.
-func TestTellerPraisesOnlyWhatRuns(t *testing.T) {
+func TestPrinterPraisesOnlyWhatRuns(t *testing.T) {
 	for want, a := range map[string]status.App{
 		"✔ synced: 1 of 1 running":             {State: status.Synced, Health: status.HealthHealthy, Instances: status.Instances{Desired: 1, Target: 1, Running: 1}},
 		"✔ synced: 0 of 0 running":             {State: status.Synced, Health: status.HealthSuspended},
@@ -51,27 +51,27 @@ func TestTellerPraisesOnlyWhatRuns(t *testing.T) {
 		"✘ failed: not converged within 10m":   {State: status.Synced, Condition: status.Failed, Health: status.HealthDegraded, Reason: "not converged within 10m"},
 		"~ out of sync: only instances differ": {State: status.OutOfSync, Health: status.HealthHealthy, Reason: "only instances differ"},
 	} {
-		if got := sign(a) + " " + stands(a) + ": " + fares(a); got != want {
+		if got := a.Mark() + " " + stateOf(a) + ": " + explain(a); got != want {
 			t.Errorf("told %q, want %q", got, want)
 		}
 	}
 }
 
-// TestTellerKnowsWhatWasThere: what Marathon never had is not told to be deleted.
-func TestTellerKnowsWhatWasThere(t *testing.T) {
+// TestPrinterKnowsWhatWasThere: what Marathon never had is not told to be deleted.
+func TestPrinterKnowsWhatWasThere(t *testing.T) {
 	var out strings.Builder
-	teller := teller{out: &out}
-	last := map[string]toldApp{}
+	p := printer{out: &out}
+	last := map[string]printedApp{}
 	app := func(id string, h status.Health, action plan.Action) status.App {
 		return status.App{ID: id, Kind: manifests.KindApp, State: status.OutOfSync, Health: h, Action: action, Reason: "r"}
 	}
 	group := status.App{ID: "/demo/group", Kind: manifests.KindGroup, State: status.OutOfSync, Action: plan.Delete, Reason: "r"}
-	teller.tellApps(status.Sync{Apps: []status.App{
+	p.printApps(status.Sync{Apps: []status.App{
 		app("/demo/blocked", status.HealthMissing, plan.Create), app("/demo/was", status.HealthHealthy, ""), group,
 	}}, last)
-	teller.tellApps(status.Sync{Apps: []status.App{app("/demo/was", status.HealthMissing, plan.Delete)}}, last)
-	teller.tellApps(status.Sync{Apps: []status.App{app("/demo/new", status.HealthMissing, plan.Create)}}, last)
-	teller.tellApps(status.Sync{}, last)
+	p.printApps(status.Sync{Apps: []status.App{app("/demo/was", status.HealthMissing, plan.Delete)}}, last)
+	p.printApps(status.Sync{Apps: []status.App{app("/demo/new", status.HealthMissing, plan.Create)}}, last)
+	p.printApps(status.Sync{}, last)
 	told := regexp.MustCompile(`(?m)^.*  - `).ReplaceAllString(out.String(), "- ")
 	for _, want := range []string{"- /demo/blocked  no longer defined; it was never created\n", "- /demo/group  deleted\n", "- /demo/was  deleted\n", "- /demo/new  no longer defined; it was never created\n"} {
 		if !strings.Contains(told, want) {

@@ -1,4 +1,4 @@
-package main
+package lifecycle
 
 import (
 	"context"
@@ -20,21 +20,21 @@ func TestStopLeavesBehindWhatDoesNotEnd(t *testing.T) {
 		note := func(name string) func(context.Context) error {
 			return func(context.Context) error { stopped = append(stopped, name); return nil }
 		}
-		inner := &lifecycle{}
-		inner.onStop("the state", note("state"))
-		inner.onStop("the sources", hang)
-		inner.onStop("the page", func(ctx context.Context) error { <-ctx.Done(); return errors.New("drained late") })
-		l := &lifecycle{}
-		l.onStop("the first", note("first"))
-		l.onStop("the second", hang)
-		l.takeOver(inner)
-		l.background(t.Context(), "what does not listen", func(context.Context) { <-stuck })
-		l.onStop("the last", note("last"))
+		inner := &Lifecycle{}
+		inner.OnStop("the state", note("state"))
+		inner.OnStop("the sources", hang)
+		inner.OnStop("the page", func(ctx context.Context) error { <-ctx.Done(); return errors.New("drained late") })
+		l := &Lifecycle{}
+		l.OnStop("the first", note("first"))
+		l.OnStop("the second", hang)
+		l.TakeOver(inner)
+		l.Background(t.Context(), "what does not listen", func(context.Context) { <-stuck })
+		l.OnStop("the last", note("last"))
 
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // as by a signal
 		begun := time.Now()
-		err := l.stop(ctx)
+		err := l.Stop(ctx)
 		if took := time.Since(begun); took >= endGrace {
 			t.Errorf("it took %s", took)
 		}
@@ -56,10 +56,10 @@ func TestProcessEndsLateThoughNobodyReadsWhatItSays(t *testing.T) {
 		r, w := io.Pipe()
 		defer r.Close()
 		ended := make(chan int, 1)
-		endLate(ctx, w, func(code int) { ended <- code })
+		EndLate(ctx, w, func(code int) { ended <- code })
 		cancel()
 		begun := time.Now()
-		if code := <-ended; code != exitError || time.Since(begun) > endGrace {
+		if code := <-ended; code != 1 || time.Since(begun) > endGrace {
 			t.Errorf("ended with %d after %s", code, time.Since(begun))
 		}
 	})
@@ -70,7 +70,7 @@ func TestProcessEndsLateIfNothingElseEndsIt(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var out strings.Builder
 		ended := make(chan int, 1)
-		endLate(ctx, &out, func(code int) { ended <- code })
+		EndLate(ctx, &out, func(code int) { ended <- code })
 		time.Sleep(time.Hour)
 		select {
 		case code := <-ended:
@@ -79,7 +79,7 @@ func TestProcessEndsLateIfNothingElseEndsIt(t *testing.T) {
 		}
 		cancel()
 		begun := time.Now()
-		if code := <-ended; code != exitError || time.Since(begun) > endGrace || !strings.Contains(out.String(), "shutdown timed out") {
+		if code := <-ended; code != 1 || time.Since(begun) > endGrace || !strings.Contains(out.String(), "shutdown timed out") {
 			t.Errorf("ended with %d after %s: %s", code, time.Since(begun), out.String())
 		}
 	})

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -13,32 +13,32 @@ import (
 	"strings"
 )
 
-//go:embed demo
-var demoFiles embed.FS
+//go:embed manifests
+var initial embed.FS
 
-// demoRepo is the git repository of the demo, with a work tree that people edit.
-type demoRepo struct {
+// repository is the git repository of the demo, with a work tree that people edit.
+type repository struct {
 	dir string
 }
 
 // dockerApp is the file of the demo's app that needs a Docker engine.
 const dockerApp = "demoapp.json"
 
-// newDemoRepo makes the repository with one commit that holds the demo's apps, the
+// newRepository makes the repository with one commit that holds the demo's apps, the
 // one for a Docker engine among them only with docker: without, its rollout would
 // hang, and be superseded by each commit.
-func newDemoRepo(ctx context.Context, dir string, docker bool) (*demoRepo, error) {
+func newRepository(ctx context.Context, dir string, docker bool) (*repository, error) {
 	if _, err := exec.LookPath("git"); err != nil {
 		return nil, fmt.Errorf("the demo requires git: install it (apt-get install git) and start again: %w", err)
 	}
-	repo := &demoRepo{dir: dir}
+	repo := &repository{dir: dir}
 	if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil {
 		return repo, nil // a demo that goes on in the folder of an earlier one
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	files, err := fs.Sub(demoFiles, "demo")
+	files, err := fs.Sub(initial, "manifests")
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func newDemoRepo(ctx context.Context, dir string, docker bool) (*demoRepo, error
 
 // identify gives the repository an author of its own, so that a commit works on
 // a machine where git was never configured.
-func (r *demoRepo) identify(ctx context.Context) error {
+func (r *repository) identify(ctx context.Context) error {
 	if err := r.git(ctx, "config", "user.name", "Pacer demo"); err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (r *demoRepo) identify(ctx context.Context) error {
 	return r.git(ctx, "config", "commit.gpgsign", "false")
 }
 
-func (r *demoRepo) git(ctx context.Context, args ...string) error {
+func (r *repository) git(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, "git", args...)
 	cmd.Dir = r.dir
 	// Neither the user's hooks, signatures and kinds of merge, nor the repository
@@ -89,12 +89,12 @@ func (r *demoRepo) git(ctx context.Context, args ...string) error {
 }
 
 // has reports whether a file is in the work tree.
-func (r *demoRepo) has(file string) bool {
+func (r *repository) has(file string) bool {
 	_, err := os.Stat(filepath.Join(r.dir, file))
 	return err == nil
 }
 
-func (r *demoRepo) commit(ctx context.Context, message string) error {
+func (r *repository) commit(ctx context.Context, message string) error {
 	if err := r.git(ctx, "add", "--all"); err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (r *demoRepo) commit(ctx context.Context, message string) error {
 
 // replace changes text in one file of the work tree; a text that is not there
 // is an error, since the commit that follows would be empty.
-func (r *demoRepo) replace(file, old, with string) error {
+func (r *repository) replace(file, old, with string) error {
 	path := filepath.Join(r.dir, file)
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -115,6 +115,6 @@ func (r *demoRepo) replace(file, old, with string) error {
 	return os.WriteFile(path, []byte(strings.Replace(string(content), old, with, 1)), 0o644)
 }
 
-func (r *demoRepo) write(file, content string) error {
+func (r *repository) write(file, content string) error {
 	return os.WriteFile(filepath.Join(r.dir, file), []byte(content), 0o644)
 }

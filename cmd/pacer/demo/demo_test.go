@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"net/http"
@@ -53,7 +53,7 @@ func TestDemoTakesNoForeignFolder(t *testing.T) {
 		refused bool
 	}{
 		"empty":                   {nil, false},
-		"of an earlier demo":      {map[string]string{"pacer.yaml": demoMark + "\nlisten: x\n", "pacer.log": ""}, false},
+		"of an earlier demo":      {map[string]string{"pacer.yaml": mark + "\nlisten: x\n", "pacer.log": ""}, false},
 		"somebody's Pacer":        {map[string]string{"pacer.yaml": "marathon: {url: http://production:8080}\n"}, true},
 		"somebody's repository":   {map[string]string{"repo/.git/HEAD": "ref: refs/heads/main\n"}, true},
 		"a configuration of none": {map[string]string{"pacer.yaml": ""}, true},

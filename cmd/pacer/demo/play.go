@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -29,7 +29,7 @@ var stories = []story{
 // stage is what a story plays on: the repository to commit to, and the two
 // doors by which anybody can see what came of it.
 type stage struct {
-	repo     *demoRepo
+	repo     *repository
 	marathon string                 // URL
 	reason   func(id string) string // what Pacer says of an app
 	out      io.Writer
@@ -125,7 +125,7 @@ func playRevert(ctx context.Context, s *stage) error {
 	if err := s.until(ctx, "the hanging rollout is explained", s.explained("clock", "127")); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "  Pacer says: %s\n", s.reason(demoScope+"/clock"))
+	fmt.Fprintf(s.out, "  Pacer says: %s\n", s.reason(scope+"/clock"))
 	reverted := time.Now()
 	if err := s.repo.git(ctx, "revert", "--no-edit", "HEAD"); err != nil {
 		return err
@@ -147,7 +147,7 @@ func playRevert(ctx context.Context, s *stage) error {
 // explained is satisfied when Pacer's reason for an app holds the word.
 func (s *stage) explained(app, word string) func() string {
 	return func() string {
-		reason := s.reason(demoScope + "/" + app)
+		reason := s.reason(scope + "/" + app)
 		if strings.Contains(reason, word) {
 			return ""
 		}
@@ -191,8 +191,8 @@ func (s *stage) until(ctx context.Context, what string, unmet func() string) err
 	}
 }
 
-// demoApp is what the stories read of an app from Marathon's own API.
-type demoApp struct {
+// liveApp is what the stories read of an app from Marathon's own API.
+type liveApp struct {
 	Instances    int                   `json:"instances"`
 	Running      int                   `json:"tasksRunning"`
 	Healthy      int                   `json:"tasksHealthy"`
@@ -210,8 +210,8 @@ type demoApp struct {
 // runs is satisfied when exactly n tasks of an app run, healthy if it has
 // health checks, with no deployment left.
 func (s *stage) runs(app string, n int) string {
-	var answer struct{ App demoApp }
-	if err := getJSON(s.marathon+"/v2/apps"+demoScope+"/"+app, &answer); err != nil {
+	var answer struct{ App liveApp }
+	if err := getJSON(s.marathon+"/v2/apps"+scope+"/"+app, &answer); err != nil {
 		return err.Error()
 	}
 	a := answer.App
@@ -224,8 +224,8 @@ func (s *stage) runs(app string, n int) string {
 
 // pids asks every task of the web app itself for its process id.
 func (s *stage) pids(_ context.Context, app string) (map[string]int, error) {
-	var answer struct{ App demoApp }
-	if err := getJSON(s.marathon+"/v2/apps"+demoScope+"/"+app, &answer); err != nil {
+	var answer struct{ App liveApp }
+	if err := getJSON(s.marathon+"/v2/apps"+scope+"/"+app, &answer); err != nil {
 		return nil, err
 	}
 	pids := map[string]int{}
@@ -233,7 +233,7 @@ func (s *stage) pids(_ context.Context, app string) (map[string]int, error) {
 		if len(task.Ports) == 0 {
 			return nil, fmt.Errorf("task %s has no port to ask", task.ID)
 		}
-		var me webIdentity
+		var me identity
 		if err := getJSON(fmt.Sprintf("http://127.0.0.1:%d/whoami", task.Ports[0]), &me); err != nil {
 			return nil, err
 		}

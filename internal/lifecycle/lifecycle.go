@@ -1,4 +1,8 @@
-package main
+// Package lifecycle starts the parts of a program and stops them in reverse order: in
+// good order if that goes, and within a bounded time in any case.
+//
+// It knows listeners, servers and goroutines. What they do lives with who starts them.
+package lifecycle
 
 import (
 	"context"
@@ -14,11 +18,11 @@ import (
 	"time"
 )
 
-// attended is ctx for as long as somebody watches: until the terminal is closed,
-// or somebody who reads the output goes away (which a watched writer finds out).
+// Attended is ctx for as long as somebody watches: until the terminal is closed,
+// or somebody who reads the output goes away (which Watched finds out).
 // By default either would end the process at once, and the processes that it has
 // started would run on. What nohup has made to be ignored stays so.
-func attended(ctx context.Context) (_ context.Context, end context.CancelFunc) {
+func Attended(ctx context.Context) (_ context.Context, end context.CancelFunc) {
 	// Nobody reads this channel: it only makes a write to a closed pipe an error.
 	pipes := make(chan os.Signal, 1)
 	signal.Notify(pipes, syscall.SIGPIPE)
@@ -31,23 +35,23 @@ func attended(ctx context.Context) (_ context.Context, end context.CancelFunc) {
 	return ctx, cancel
 }
 
-// watched is an output that calls end when nobody can read it any more.
-type watched struct {
+// Watched is an output that calls End when nobody can read it any more.
+type Watched struct {
 	io.Writer
-	end func()
+	End func()
 }
 
-func (w watched) Write(p []byte) (int, error) {
+func (w Watched) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
 	if err != nil {
-		w.end()
+		w.End()
 	}
 	return n, err
 }
 
-// lifecycle is what a program has started, to be stopped in reverse order: who
+// Lifecycle is what a program has started, to be stopped in reverse order: who
 // starts something registers its stop on the next line.
-type lifecycle struct {
+type Lifecycle struct {
 	stops []namedStop
 }
 
@@ -56,13 +60,13 @@ type namedStop struct {
 	stop func(context.Context) error
 }
 
-// onStop registers a stop.
-func (l *lifecycle) onStop(name string, stop func(context.Context) error) {
+// OnStop registers a stop.
+func (l *Lifecycle) OnStop(name string, stop func(context.Context) error) {
 	l.stops = append(l.stops, namedStop{name, stop})
 }
 
-// takeOver has what another lifecycle has started be stopped by this one.
-func (l *lifecycle) takeOver(other *lifecycle) {
+// TakeOver has what another lifecycle has started be stopped by this one.
+func (l *Lifecycle) TakeOver(other *Lifecycle) {
 	l.stops = append(l.stops, other.stops...)
 	other.stops = nil
 }
@@ -79,9 +83,9 @@ const (
 	endGrace = 15 * time.Second
 )
 
-// stop stops everything, last started first, also where one fails or does not end.
+// Stop stops everything, last started first, also where one fails or does not end.
 // That one is left behind, and ends with the process.
-func (l *lifecycle) stop(ctx context.Context) error {
+func (l *Lifecycle) Stop(ctx context.Context) error {
 	deadline := time.Now().Add(stopGrace)
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	defer cancel()
@@ -108,8 +112,8 @@ func (s namedStop) within(ctx context.Context, deadline time.Time) error {
 	}
 }
 
-// endLate ends the process some time after ctx, should nothing else have done so.
-func endLate(ctx context.Context, stderr io.Writer, exit func(code int)) {
+// EndLate ends the process some time after ctx, should nothing else have done so.
+func EndLate(ctx context.Context, stderr io.Writer, exit func(code int)) {
 	context.AfterFunc(ctx, func() {
 		time.Sleep(endGrace - 500*time.Millisecond)
 		said := make(chan struct{})
@@ -121,32 +125,32 @@ func endLate(ctx context.Context, stderr io.Writer, exit func(code int)) {
 		case <-said:
 		case <-time.After(200 * time.Millisecond):
 		}
-		exit(exitError)
+		exit(1)
 	})
 }
 
-// background runs something until the lifecycle stops, and not only until ctx
+// Background runs something until the lifecycle stops, and not only until ctx
 // ends: it is stopped in its turn.
-func (l *lifecycle) background(ctx context.Context, name string, run func(context.Context)) {
+func (l *Lifecycle) Background(ctx context.Context, name string, run func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var done sync.WaitGroup
 	done.Go(func() { run(ctx) })
-	l.onStop(name, func(context.Context) error {
+	l.OnStop(name, func(context.Context) error {
 		cancel()
 		done.Wait()
 		return nil
 	})
 }
 
-// listen binds an address, so that it is known to be free before anything else is
+// Listen binds an address, so that it is known to be free before anything else is
 // done; it is let go when the lifecycle stops. option says where another address
 // can be given.
-func (l *lifecycle) listen(name, addr, option string) (net.Listener, error) {
+func (l *Lifecycle) Listen(name, addr, option string) (net.Listener, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, cannotListen(name, addr, option, err)
 	}
-	l.onStop("the address of "+name, func(context.Context) error {
+	l.OnStop("the address of "+name, func(context.Context) error {
 		if err := ln.Close(); !errors.Is(err, net.ErrClosed) { // whoever served has closed it
 			return err
 		}
@@ -169,16 +173,16 @@ func cannotListen(name, addr, option string, err error) error {
 	return fmt.Errorf("%s cannot listen at %s: %w: %s (%s)", name, addr, err, remedy, option)
 }
 
-// serve serves in the background, at what listen has bound, until the lifecycle
+// Serve serves in the background, at what Listen has bound, until the lifecycle
 // stops. fail receives the error of a server that ends by itself.
-func (l *lifecycle) serve(name string, ln net.Listener, server *http.Server, fail func(error)) {
+func (l *Lifecycle) Serve(name string, ln net.Listener, server *http.Server, fail func(error)) {
 	var done sync.WaitGroup
 	done.Go(func() {
 		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			fail(fmt.Errorf("%s at %s: %w", name, ln.Addr(), err))
 		}
 	})
-	l.onStop(name, func(ctx context.Context) error {
+	l.OnStop(name, func(ctx context.Context) error {
 		defer done.Wait()
 		drain, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -6,45 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"html"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"time"
-
-	"github.com/spf13/cobra"
 )
 
-// webIdentity is what the demo's web app answers at /whoami: enough to tell one
+// identity is what the demo's web app answers at /whoami: enough to tell one
 // task, and one process, from another.
-type webIdentity struct {
+type identity struct {
 	App      string `json:"app"`
 	Task     string `json:"task"`
 	PID      int    `json:"pid"`
 	Greeting string `json:"greeting"`
 }
 
-func newDemoWeb() *cobra.Command {
-	var listen string
-	cmd := &cobra.Command{
-		Use:    "demo-web",
-		Short:  "The small web app of the demo",
-		Hidden: true,
-		Args:   noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serveDemoWeb(cmd.Context(), listen, cmd)
-		},
-	}
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "address to serve at")
-	return cmd
-}
-
-func serveDemoWeb(ctx context.Context, listen string, cmd *cobra.Command) error {
+// ServeWeb serves the small web app of the demo until ctx ends, and prints its URL.
+func ServeWeb(ctx context.Context, listen string, out io.Writer) error {
 	ln, err := net.Listen("tcp", listen)
 	if err != nil {
 		return fmt.Errorf("demo web app: %w", err)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "serving at http://%s/\n", ln.Addr())
-	server := &http.Server{Handler: demoWebHandler(), ReadHeaderTimeout: 5 * time.Second}
+	fmt.Fprintf(out, "serving at http://%s/\n", ln.Addr())
+	server := &http.Server{Handler: webHandler(), ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() {
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
@@ -57,8 +42,8 @@ func serveDemoWeb(ctx context.Context, listen string, cmd *cobra.Command) error 
 	return nil
 }
 
-func demoWebHandler() http.Handler {
-	me := webIdentity{
+func webHandler() http.Handler {
+	me := identity{
 		App:      os.Getenv("MARATHON_APP_ID"),
 		Task:     os.Getenv("MESOS_TASK_ID"),
 		PID:      os.Getpid(),
