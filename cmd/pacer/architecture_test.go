@@ -43,6 +43,7 @@ var imports = map[string][]string{
 	"controller":                 {"visible", "meter", "sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader", "controller/status", "internal/wait"},
 	"controller/oneshot":         {"sources", "manifests", "controller", "controller/plan", "controller/apply", "controller/marathon"},
 	"controller/web":             {"visible", "manifests", "controller", "controller/status", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin", "secret"},
+	"controller/web/client":      {"visible", "controller", "controller/plan", "controller/status", "controller/reset"},
 	"internal/lifecycle":         {},
 	"cmd/pacer/demo":             {"visible", "manifests", "controller/plan", "controller/local/executor", "controller/status", "internal/lifecycle"},
 	// What the tests of several packages share.

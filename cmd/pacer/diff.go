@@ -1,8 +1,7 @@
 package main
 
 import (
-	"net/http"
-	"net/url"
+	"context"
 
 	"github.com/spf13/cobra"
 
@@ -26,8 +25,11 @@ func newDiff() *cobra.Command {
 				return err // it names the syncs that there are
 			}
 			var p plan.Plan
-			query := url.Values{"id": args[1:]}
-			if err := s.do(cmd.Context(), http.MethodGet, "/api/v1/syncs/"+url.PathEscape(args[0])+"/diff?"+query.Encode(), nil, &p); err != nil {
+			err := within(cmd.Context(), s.timeout, func(ctx context.Context) (err error) {
+				p, err = s.Diff(ctx, args[0], args[1:])
+				return err
+			})
+			if err != nil {
 				return err
 			}
 			printer := plan.Printer{Colour: isTerminal(cmd.OutOrStdout())}

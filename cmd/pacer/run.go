@@ -123,7 +123,7 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 			p = nil
 		}
 	}()
-	if err := errors.Join(p.admit(c), unreadable(callersSecrets(c), nil)); err != nil {
+	if err := errors.Join(p.admit(c), config.CheckReadable(c.CallersSecrets(), nil)); err != nil {
 		return p, err
 	}
 	ln, err := p.listenForPage(c) // before anything is locked, read or changed
@@ -170,6 +170,17 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 	p.servePage(c, ln, fail)
 	p.stand(ctx, fail)
 	return p, nil
+}
+
+// admit refuses a configuration that lets strangers act, at the start and where it
+// has changed. With --insecure-open it is logged each time.
+func (p *program) admit(c *config.Config) error {
+	err := c.CheckOpen()
+	if err == nil || !p.insecureOpen {
+		return err
+	}
+	p.log.Warn("OPEN TO EVERYONE on the network, as --insecure-open allows", "why", err)
+	return nil
 }
 
 // tellFolder logs where the state folder is. A new one is nothing to wonder at the
@@ -227,15 +238,6 @@ func (p *program) openMarathons(ctx context.Context, c *config.Config, wrap func
 	return nil
 }
 
-// slowest is how long a request to any of the Marathons may take.
-func slowest(c *config.Config) time.Duration {
-	most := time.Duration(c.Marathon.Timeout)
-	for _, m := range c.Marathons {
-		most = max(most, time.Duration(m.Timeout))
-	}
-	return most
-}
-
 // keepLive keeps a live copy of a Marathon until the program stops.
 func (p *program) keepLive(ctx context.Context, name string, client *marathon.Client, resync time.Duration) *marathon.Cache {
 	live := marathon.NewCache(client, marathon.CacheOptions{Resync: resync, Log: p.log})
@@ -277,7 +279,7 @@ func (p *program) servePage(c *config.Config, ln net.Listener, fail func(error))
 		Suspend: p.controller.Suspend, Resume: p.controller.Resume, Approve: p.controller.Approve,
 		Rollback: p.controller.Rollback, Release: p.controller.Release,
 		Hosts:    pageNames(c),
-		Tokens:   p.pageTokens(c),
+		Tokens:   web.Tokens(c.PageTokens(p.insecureOpen)),
 		Webhooks: web.Webhooks{Secret: p.webhookSecret, Look: p.controller.Look},
 		Metrics:  p.metrics, Log: p.log, Version: versionString(),
 	}
@@ -333,7 +335,7 @@ func closeSources(all map[string]sources.Source) error {
 func (p *program) controllerOptions(c *config.Config, opened map[string]sources.Source) controller.Options {
 	o := controller.Options{
 		Sources: map[string]controller.Source{}, Clusters: p.clusters, Store: p.store, Archive: p.store,
-		RequestTimeout: slowest(c),
+		RequestTimeout: c.RequestTimeout(),
 		Log:            p.log, Metrics: p.metrics,
 	}
 	if p.replicas != nil {
@@ -403,7 +405,7 @@ func (p *program) replace(next *config.Config) error {
 		return err
 	}
 	c, restart := p.config.Reloaded(next)
-	if err := errors.Join(newMarathons(c, next), unreadable(webhooksOf(c), webhooksOf(p.config))); err != nil {
+	if err := errors.Join(c.CheckMarathons(next), config.CheckReadable(c.WebhookSecrets(), p.config.WebhookSecrets())); err != nil {
 		return err
 	}
 	if len(restart) > 0 {
@@ -433,22 +435,6 @@ func (p *program) replace(next *config.Config) error {
 		p.log.Warn("cannot close a source that is no longer used", "error", err)
 	}
 	return nil
-}
-
-// newMarathons refuses syncs that write to a Marathon which only a restart brings:
-// next is the whole of the file, c what of it is in force.
-func newMarathons(c, next *config.Config) error {
-	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(c.Syncs)) {
-		key, to := "marathon", c.Syncs[name].Marathon
-		if to != "" {
-			key = "marathons." + to
-		}
-		if len(c.MarathonOf(c.Syncs[name]).URL) == 0 && len(next.MarathonOf(c.Syncs[name]).URL) > 0 {
-			errs = append(errs, fmt.Errorf("syncs.%s.marathon: %q is new in %s, which a running Pacer cannot reload: restart it", name, to, key))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // openChanged opens what kept has not; if one fails, none is left open.

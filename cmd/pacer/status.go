@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,8 +11,6 @@ import (
 	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/status"
-	"github.com/pacer-gitops/pacer/controller/store"
-	"github.com/pacer-gitops/pacer/manifests"
 )
 
 func newStatus() *cobra.Command {
@@ -91,7 +88,7 @@ func printSync(w io.Writer, st status.Status, y status.Sync) {
 		line("  rolled back at %s by %s; pacer rollback %s --release ends it", pin.At.UTC().Format(time.RFC3339), pin.By, y.Name)
 	}
 	if y.Suspended && y.StateLost == nil {
-		line("  suspended%s; pacer resume %s ends it", suspension(y.Suspension), y.Name)
+		line("  suspended%s; pacer resume %s ends it", y.Suspension.Words(), y.Name)
 	}
 	if h := y.Hold; h != nil {
 		line("  held at %s %s since %s", plan.ShortRevision(h.Revision), h.Subject, h.Since.UTC().Format(time.RFC3339))
@@ -117,7 +114,7 @@ func printSync(w io.Writer, st status.Status, y status.Sync) {
 		line("  %s", note)
 	}
 	for _, a := range y.Apps {
-		line("  %s %s  %s%s", a.Mark(), a.ID, strings.Join(appWords(a), ", "), lasting(st.Now, a))
+		line("  %s %s  %s%s", a.Mark(), a.ID, strings.Join(a.Words(), ", "), lasting(st.Now, a))
 		if a.Reason != "" {
 			line("      %s", a.Reason)
 		}
@@ -128,14 +125,6 @@ func printSync(w io.Writer, st status.Status, y status.Sync) {
 	for _, p := range y.Problems {
 		line("  %s", p)
 	}
-}
-
-// suspension says who suspended a sync, when and why.
-func suspension(s *store.Suspension) string {
-	if s == nil {
-		return " by an older Pacer, which did not record who, when and why"
-	}
-	return fmt.Sprintf(" at %s by %s", s.At.UTC().Format(time.RFC3339), s.By)
 }
 
 // revisionWords name the revision that a sync goes by, and what its source is at
@@ -201,22 +190,4 @@ func syncWords(y status.Sync) []string {
 		words = append(words, "no apps")
 	}
 	return words
-}
-
-// appWords tell how an app stands: both axes, what finer is known, and counts.
-func appWords(a status.App) []string {
-	words := []string{string(a.State)}
-	if a.Health != "" {
-		words = append(words, string(a.Health))
-	}
-	if a.Condition != "" {
-		words = append(words, string(a.Condition))
-	}
-	if known := a.WasKnown(); known != "" {
-		return append(slices.Compact(words), known)
-	}
-	if a.Kind == manifests.KindGroup {
-		return words
-	}
-	return append(words, a.Counts())
 }

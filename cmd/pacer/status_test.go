@@ -111,14 +111,14 @@ shop: 2 unknown
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
 	}
-	if missing, failed := unmet(st, ""); missing != "shop: Marathon cannot be read: "+why || failed != "" {
+	if missing, failed := st.Unmet(""); missing != "shop: Marathon cannot be read: "+why || failed != "" {
 		t.Errorf("waiting for %q, failed %q", missing, failed)
 	}
 
 	// The Marathon of another sync is no reason to wait.
 	st.Marathons = map[string]status.Marathon{"here": {Reached: known}, "there": st.Marathon}
 	st.Syncs = []status.Sync{{Name: "near", Marathon: "here", Planned: known, PlannedRevision: "r1", Revision: sources.Revision{ID: "r1"}}}
-	if missing, failed := unmet(st, ""); missing != "" || failed != "" {
+	if missing, failed := st.Unmet(""); missing != "" || failed != "" {
 		t.Errorf("waiting for %q, failed %q", missing, failed)
 	}
 }

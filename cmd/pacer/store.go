@@ -268,7 +268,7 @@ func showRecords(ctx context.Context, w io.Writer, records store.Records, syncs 
 			errs = append(errs, err)
 			continue
 		}
-		states[sync] = withoutDefinitions(s)
+		states[sync] = s.WithoutDefinitions()
 	}
 	if output == "json" {
 		return errors.Join(append(errs, printJSON(w, states))...)
@@ -277,16 +277,6 @@ func showRecords(ctx context.Context, w io.Writer, records store.Records, syncs 
 		printState(w, sync, states[sync])
 	}
 	return errors.Join(errs...)
-}
-
-// withoutDefinitions leaves out what may hold what its author put into env.
-func withoutDefinitions(s store.State) store.State {
-	s.Healthy = maps.Clone(s.Healthy)
-	for id, h := range s.Healthy {
-		h.App, h.Pod = nil, nil
-		s.Healthy[id] = h
-	}
-	return s
 }
 
 // printState writes what a person who moves or mends a state wants to know.
@@ -298,7 +288,7 @@ func printState(w io.Writer, sync string, s store.State) {
 	}
 	line("%s: inventory %s, history %d entries", sync, inventory, len(s.History))
 	if s.Suspended {
-		line("  suspended%s", suspension(s.Suspension))
+		line("  suspended%s", s.Suspension.Words())
 	}
 	if s.Loss.Reports() {
 		line("  only reports, because its state was lost at %s: %s", s.Loss.At.UTC().Format(time.RFC3339), s.Loss.Why)

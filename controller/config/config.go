@@ -9,6 +9,7 @@ package config
 import (
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/pacer-gitops/pacer/clienttls"
 	"github.com/pacer-gitops/pacer/controller/plan"
@@ -37,6 +38,15 @@ func (c *Config) MarathonOf(s Sync) Marathon {
 		return c.Marathons[s.Marathon]
 	}
 	return c.Marathon
+}
+
+// RequestTimeout is how long a request to any of the Marathons may take.
+func (c *Config) RequestTimeout() time.Duration {
+	most := time.Duration(c.Marathon.Timeout)
+	for _, m := range c.Marathons {
+		most = max(most, time.Duration(m.Timeout))
+	}
+	return most
 }
 
 // Web is who may use the page and the API.

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/pacer-gitops/pacer/controller/origin"
@@ -52,3 +54,60 @@ func (z ZooKeeper) elsewhere() (servers []string) {
 }
 
 func (a ZooKeeperAuth) isSet() bool { return a.Password.IsSet() || a.Certificate }
+
+// PageTokens are what callers of the page must prove themselves with:
+//
+//	listen        open   web.tokens  to see           to act
+//	this machine  any    as given    see Web          see Web
+//	elsewhere     yes    as given    see Web          see Web
+//	elsewhere     no     read        read             read
+//	elsewhere     no     act         act              act
+//	elsewhere     no     both        either           act
+//
+// Open is --insecure-open.
+func (c *Config) PageTokens(open bool) WebTokens {
+	t := c.Web.Tokens
+	if !t.Read.IsSet() && c.ListensElsewhere() && !open {
+		t.Read = t.Act
+	}
+	return t
+}
+
+// CallersSecrets are the secrets by which callers of the page prove who they are, by
+// their keys.
+func (c *Config) CallersSecrets() map[string]Secret {
+	if c.Listen == "" {
+		return nil // there are no callers
+	}
+	all := c.WebhookSecrets()
+	all["web.tokens.read"], all["web.tokens.act"] = c.Web.Tokens.Read, c.Web.Tokens.Act
+	return all
+}
+
+// WebhookSecrets are the secrets of the webhooks of all sources, by their keys.
+func (c *Config) WebhookSecrets() map[string]Secret {
+	all := map[string]Secret{}
+	for name, s := range c.Sources {
+		if key, secret := s.WebhookSecret(); secret.IsSet() {
+			all["sources."+name+"."+key] = secret
+		}
+	}
+	return all
+}
+
+// CheckReadable returns an error for each secret that cannot be read now, less those
+// that are the same as before. What Pacer itself authenticates with is read within
+// seconds and reported then; of these only the first caller would learn it.
+func CheckReadable(secrets, before map[string]Secret) error {
+	var errs []error
+	for _, key := range slices.Sorted(maps.Keys(secrets)) {
+		ref := secrets[key]
+		if !ref.IsSet() || ref == before[key] {
+			continue
+		}
+		if _, err := ref.Read(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w: no one could authenticate with it", key, err))
+		}
+	}
+	return errors.Join(errs...)
+}

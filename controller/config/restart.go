@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -74,4 +76,21 @@ func RestartKeys() (keys []string) {
 		}
 	}
 	return keys
+}
+
+// CheckMarathons refuses syncs of a reloaded configuration that write to a Marathon
+// which only a restart connects to: next is the whole of the file, c what of it is in
+// force.
+func (c *Config) CheckMarathons(next *Config) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.Syncs)) {
+		key, to := "marathon", c.Syncs[name].Marathon
+		if to != "" {
+			key = "marathons." + to
+		}
+		if len(c.MarathonOf(c.Syncs[name]).URL) == 0 && len(next.MarathonOf(c.Syncs[name]).URL) > 0 {
+			errs = append(errs, fmt.Errorf("syncs.%s.marathon: %q is new in %s, which a running Pacer cannot reload: restart it", name, to, key))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -8,6 +8,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
@@ -117,6 +119,24 @@ type Pin struct {
 type Suspension struct {
 	By Asked     `json:"by"`
 	At time.Time `json:"at"`
+}
+
+// Words say who suspended a sync and when, to follow "suspended". Nil: not recorded.
+func (s *Suspension) Words() string {
+	if s == nil {
+		return " by an older Pacer, which did not record who, when and why"
+	}
+	return fmt.Sprintf(" at %s by %s", s.At.UTC().Format(time.RFC3339), s.By)
+}
+
+// WithoutDefinitions is the state without definitions, whose env may hold secrets.
+func (s State) WithoutDefinitions() State {
+	s.Healthy = maps.Clone(s.Healthy)
+	for id, h := range s.Healthy {
+		h.App, h.Pod = nil, nil
+		s.Healthy[id] = h
+	}
+	return s
 }
 
 // Stand is what was last told of an app, in the words of the status.
