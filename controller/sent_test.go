@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -108,6 +109,36 @@ func TestAfterASaveThatFailedAllIsSaved(t *testing.T) {
 	if state := shelf.state(t, "shop"); state.Suspended || len(state.Sent) != 1 {
 		t.Errorf("saved: %+v", state)
 	}
+}
+
+// However much there is to save, and however slow the store is, what an apply changes
+// is saved during a tenth of the time at most, but not left to its end.
+func TestSavesTakeATenthOfTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := &slowShelf{shelf: &shelf{saved: map[string][]byte{}}, takes: 3 * time.Second}
+		p := &pass{c: &Controller{store: shelf}, y: &syncer{spec: testSync("shop"), memory: memory{loaded: true}}}
+		k := &keeper{p: p, ctx: t.Context()}
+		began := time.Now()
+		for range 10_000 {
+			k.change(func() bool { return true })
+			time.Sleep(100 * time.Millisecond)
+		}
+		if took, least := time.Since(began), time.Since(began)/20; shelf.spent < least || shelf.spent > took/10 {
+			t.Errorf("of %s %s went to saving", took, shelf.spent)
+		}
+	})
+}
+
+// A slowShelf takes its time for each save.
+type slowShelf struct {
+	*shelf
+	takes, spent time.Duration
+}
+
+func (s *slowShelf) Save(ctx context.Context, sync string, state store.State) error {
+	time.Sleep(s.takes)
+	s.spent += s.takes
+	return s.shelf.Save(ctx, sync, state)
 }
 
 // A note is of use only if what Marathon shows is known by it, whatever ports it

@@ -122,6 +122,30 @@ func TestGitSecretFromTheEnvironment(t *testing.T) {
 	wantRevision(t, snapshot(t, g), head, "main")
 }
 
+// The password goes as a bearer token where that is configured, and is none of the
+// user's then.
+func TestGitBearerToken(t *testing.T) {
+	t.Parallel()
+	repo := gittest.New(t)
+	head := repo.Commit("begin", nil)
+	server := repo.Serve(t, gittest.HTTP{})
+	server.Intercept(func(w http.ResponseWriter, r *http.Request, git http.Handler) {
+		if r.Header.Get("Authorization") != "Bearer "+canary {
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		git.ServeHTTP(w, r)
+	})
+	for bearer, want := range map[bool]error{true: nil, false: ErrAuth} {
+		g := openGit(t, GitOptions{URL: server.Repo, AllowHTTP: true, Auth: Auth{Password: secretFile(t, canary), Bearer: bearer}})
+		if want != nil {
+			fails(t, g, want)
+		} else {
+			wantRevision(t, snapshot(t, g), head, "main")
+		}
+	}
+}
+
 // A server that echoes what it was sent must not bring it into an error.
 func TestGitErrorsHoldNoSecretThatTheServerEchoes(t *testing.T) {
 	t.Parallel()
@@ -256,9 +280,11 @@ func TestGitSSHServerMustBeKnown(t *testing.T) {
 		empty:                                 "not in known_hosts",
 		filepath.Join(t.TempDir(), "missing"): "cannot read known_hosts",
 	} {
-		g := openGit(t, GitOptions{URL: server.Repo, Auth: Auth{Key: secret.Ref{File: server.KeyFile}, KnownHosts: file}})
-		if err := fails(t, g, ErrHostKey); !strings.Contains(err.Error(), want) {
-			t.Errorf("want an error with %q: %v", want, err)
+		for _, insecure := range []bool{false, true} { // which is about certificates alone
+			g := openGit(t, GitOptions{URL: server.Repo, Auth: Auth{Key: secret.Ref{File: server.KeyFile}, KnownHosts: file, InsecureSkipVerify: insecure}})
+			if err := fails(t, g, ErrHostKey); !strings.Contains(err.Error(), want) {
+				t.Errorf("want an error with %q: %v", want, err)
+			}
 		}
 	}
 }

@@ -253,6 +253,24 @@ func TestRepositoryOfAnotherHash(t *testing.T) {
 	}
 }
 
+// A repository of this machine whose refs are stored in another way than in files is
+// told apart from an empty one.
+func TestRepositoryOfAnotherRefStorage(t *testing.T) {
+	t.Parallel()
+	repo := gittest.New(t)
+	repo.Commit("begin", nil)
+	config := filepath.Join(repo.Bare, "config")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, config, string(text)+"[extensions]\n\trefStorage = reftable\n")
+	_, err = openGit(t, GitOptions{URL: "file://" + repo.Bare, AllowLocal: true}).Snapshot(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "refs are stored as reftable") || !strings.Contains(err.Error(), "git refs migrate") {
+		t.Errorf("got %v", err)
+	}
+}
+
 // What a server says is one line that can be printed.
 func TestWhatAServerSaysIsPrintable(t *testing.T) {
 	t.Parallel()

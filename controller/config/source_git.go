@@ -33,7 +33,7 @@ type GitAuth struct {
 	Passphrase         Secret `yaml:"passphrase" flag:"git-passphrase" env:"PACER_GIT_PASSPHRASE_FROM" jsonschema_description:"passphrase of the key"`
 	KnownHosts         string `yaml:"knownHosts" kind:"path" flag:"git-known-hosts" env:"PACER_GIT_KNOWN_HOSTS" jsonschema_description:"known_hosts file that must contain the ssh server; empty: those of the user and the system"`
 	CAFile             string `yaml:"caFile" kind:"path" flag:"git-ca-file" env:"PACER_GIT_CA_FILE" jsonschema_description:"PEM file of the CAs that https servers are verified with; empty: the system's"`
-	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"accept any certificate or host key; insecure: anyone in between can deploy anything"`
+	InsecureSkipVerify bool   `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"accept any certificate of an https server, but no unknown ssh host key; insecure: anyone in between can deploy anything"`
 }
 
 var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
