@@ -157,7 +157,7 @@ func readables(t *testing.T) []readable {
 			}
 		}
 	}
-	for _, file := range slices.Concat(walk(t, root, "docs", ".md"), walk(t, root, "controller/web/assets", ".html", ".js"), walk(t, root, "deploy"), []string{"README.md"}) {
+	for _, file := range slices.Concat(walk(t, root, "docs", ".md"), walk(t, root, "controller/web/assets", ".html", ".js"), walk(t, root, "deploy"), []string{"README.md", "CONTRIBUTING.md"}) {
 		if file != "docs/glossary.md" { // it may name what it retires
 			all = append(all, page(t, file))
 		}
