@@ -22,7 +22,7 @@ func newWait() *cobra.Command {
   pacer wait shop --revision 3f9c2a71 --timeout 5m`,
 		Long: "Exit code 1 as soon as a change has failed or a manifest is broken, 3 after --timeout. After a push set\n" +
 			"--revision, because the revision before it may be synced already. A sync that is rolled back is checked\n" +
-			"at the revision that it is pinned to.",
+			"at the revision that it is pinned to. It ends after the reconciliation, so that pacer history has its entry.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 			defer cancel()

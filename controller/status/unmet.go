@@ -59,6 +59,10 @@ func (st Status) unmetSync(y Sync, revision string) (missing, failed string) {
 			missing = said
 		}
 	}
+	if missing == "" && y.Running {
+		// Only at its end is it in the history, and is what it did settled.
+		missing = say("a reconciliation is in progress")
+	}
 	for _, p := range y.Problems {
 		if p.Severity != manifests.SeverityWarning {
 			return missing, say("%s:%d:%d: %s", p.File, p.Line, p.Column, p.Message)
