@@ -19,6 +19,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/secret"
 )
 
@@ -53,27 +54,42 @@ func dial(t *testing.T, e *zktest.Ensemble, o *ZooKeeperOptions) *zookeeper.Conn
 	return conn
 }
 
+// lasting does something with a connection of a test itself, and again where that was
+// lost: on a busy machine a server may answer too late.
+func lasting(t *testing.T, do func() error) {
+	t.Helper()
+	err := do()
+	for end := time.Now().Add(testenv.Patience); isLost(err) && time.Now().Before(end); err = do() {
+		time.Sleep(retryPause)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // tree is all nodes below one: path → content, and its version in ZooKeeper.
 func tree(t *testing.T, c *zookeeper.Conn, node string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	if _, err := c.Sync(node); err != nil {
-		t.Fatal(err)
-	}
+	lasting(t, func() error {
+		_, err := c.Sync(node)
+		return err
+	})
 	var walk func(string)
 	walk = func(node string) {
-		data, stat, err := c.Get(node)
-		if errors.Is(err, zk.ErrNoNode) {
-			return
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[node] = fmt.Sprintf("%d %d %s", stat.Version, stat.Czxid, data)
-		names, err := children(c, node)
-		if err != nil {
-			t.Fatal(err)
-		}
+		var names []string
+		lasting(t, func() error {
+			data, stat, err := c.Get(node)
+			if errors.Is(err, zk.ErrNoNode) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			all[node] = fmt.Sprintf("%d %d %s", stat.Version, stat.Czxid, data)
+			names, err = children(c, node)
+			return err
+		})
 		for _, n := range names {
 			walk(path.Join(node, n))
 		}
@@ -335,12 +351,27 @@ func TestTheArchiveMendsWhatIsKeptAgainAndIsGuarded(t *testing.T) {
 	node := path.Join(o.Connection.Root, archiveNode, "shop", checksum("a")[:32])
 	for name, damage := range map[string]func(){
 		"nothing was there": func() {},
-		"a damaged head":    func() { _, _ = c.Set(node, []byte("{}"), -1) },
+		"a damaged head": func() {
+			lasting(t, func() error {
+				_, err := c.Set(node, []byte("{}"), -1)
+				return err
+			})
+		},
 		"a missing part": func() {
-			names, _ := newest(c, node)
-			if err := c.Delete(path.Join(node, names[1]), -1); err != nil {
-				t.Fatal(err)
+			var names []string
+			lasting(t, func() (err error) {
+				names, err = newest(c, node)
+				return err
+			})
+			if len(names) != 3 {
+				t.Fatalf("expected the three parts, found %q", names)
 			}
+			lasting(t, func() error {
+				if err := c.Delete(path.Join(node, names[1]), -1); !errors.Is(err, zk.ErrNoNode) {
+					return err
+				}
+				return nil // by the attempt before
+			})
 		},
 	} {
 		if err := z.Keep(t.Context(), "shop", checksum("a"), content); err != nil {
