@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 var flawNames = map[flaw]string{
@@ -18,6 +20,7 @@ var flawNames = map[flaw]string{
 // write, over the local Marathon: in the end all is as git says, nothing was
 // written twice or needlessly (the storm watches over that), and nothing after.
 func TestEachFlawOfEachWrite(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	up := wish{Cmd: cmdRuns, Instances: 2, Check: true, Ports: 1}
 	other, more := up, up

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -12,6 +13,7 @@ import (
 // delete of the sync, also where the inventory was never known; in an exclusive
 // scope it goes.
 func TestWhatOthersMadeOnTheLocalMarathon(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s := newStack(t)
 	theirs, cmd := "/shop/theirs/hand", "exec sleep 1000"

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 func TestHandsOver(t *testing.T) {
@@ -42,6 +44,7 @@ func TestHandsOver(t *testing.T) {
 // A leader that cannot fetch hands over to one that can, if need be past one that
 // cannot either; where nobody can it stays.
 func TestALeaderThatCannotFetchHandsOver(t *testing.T) {
+	testenv.Long(t)
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, "a", "b", "c")
 		defer f.close()

@@ -675,6 +675,7 @@ func TestAMirrorThatLagsBehindAForcePushIsNotFollowed(t *testing.T) {
 // Clocks do not say what is older: commits of one second, and of a clock that is an
 // hour fast or slow, are told apart by what they build on.
 func TestClocksDoNotDecideWhatIsOlder(t *testing.T) {
+	testenv.Long(t)
 	const second = "2030-03-02T12:00:00Z"
 	for name, c := range map[string]struct{ between, newest, after string }{
 		"all in one second":                   {second, second, second},

@@ -284,6 +284,7 @@ func first(n int) []int {
 // A few that somebody deleted are put back unasked. More wait for an approval, or
 // for the word of another URL.
 func TestHowMuchIsCreatedAgainUnasked(t *testing.T) {
+	testenv.Long(t)
 	const apps = 24
 	five := plan.Policy{MaxDeletes: plan.MaxDeletes{Count: 5}}
 	for name, test := range map[string]struct {

@@ -87,6 +87,7 @@ func TestRevertOnTheLocalMarathon(t *testing.T) {
 // Counts of an autoscaler and ignored paths are left alone, at rest and when
 // something else changes.
 func TestAutoscalerOnTheLocalMarathon(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	s := newStack(t)
 	policy := &s.options.Syncs[0].Policy

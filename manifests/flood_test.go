@@ -10,6 +10,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // allocated is how many bytes a call allocates in all.
@@ -50,6 +52,7 @@ func listOf(count, first int, format string) string {
 // listed, all are counted, and each id that has one is broken, so that nothing is
 // changed or deleted under it.
 func TestProblemsDoNotMultiply(t *testing.T) {
+	testenv.Long(t)
 	const right = `{"id": "/fine", "cmd": "sleep 1"}`
 	for _, c := range []struct {
 		name, format string

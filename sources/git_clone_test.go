@@ -70,6 +70,7 @@ func TestCloneIsAGitRepository(t *testing.T) {
 }
 
 func TestDamagedCloneIsMadeAfresh(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	each := func(pattern string, do func(t *testing.T, path string)) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/secret"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
@@ -18,6 +19,7 @@ func TestGitDefaultBranch(t *testing.T) {
 }
 
 func TestGitTagsAndVersions(t *testing.T) {
+	testenv.Long(t)
 	transports(t, func(t *testing.T, repo *gittest.Repo, o GitOptions) {
 		commits := map[string]string{}
 		for i, tag := range []string{"v1.0.0", "1.2.0", "v1.10.0", "v2.0.0-rc.1", "nightly"} {
@@ -70,6 +72,7 @@ func TestGitRefThatIsBranchAndTag(t *testing.T) {
 }
 
 func TestGitPinnedCommitNeedsNoNetworkOnceHere(t *testing.T) {
+	testenv.Long(t)
 	transports(t, func(t *testing.T, repo *gittest.Repo, o GitOptions) {
 		repo.Commit("begin", map[string]string{"a": "1"})
 		pinned := repo.Commit("two", map[string]string{"a": "2"})

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
 
@@ -74,6 +75,7 @@ func TestLastChange(t *testing.T) {
 
 // So it is of random histories, fetched now and then.
 func TestLastChangeOfRandomHistories(t *testing.T) {
+	testenv.Long(t)
 	for i, c := range []struct{ name, filter string }{{"http", "false"}, {"http with filter", "true"}, {"file", "true"}} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -67,6 +67,7 @@ func commitTree(repo *gittest.Repo, tree string) {
 }
 
 func TestHostileEntriesAreRefusedAndTold(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	for name, c := range map[string]struct {
 		mode, entry   string

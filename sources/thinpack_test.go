@@ -456,6 +456,7 @@ func packOf(objects ...[]byte) []byte {
 }
 
 func TestHostileThinPacks(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	base := strings.Repeat("base ", 200)
 	baseHash := plumbing.ComputeHash(plumbing.BlobObject, []byte(base))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -8,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -83,20 +85,28 @@ type listed struct {
 
 func listPackages(t *testing.T) map[string]listed {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", module+"...").Output()
+	found, err := allPackages()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
+	return found
+}
+
+var allPackages = sync.OnceValues(func() (map[string]listed, error) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Doc,Imports", module+"...").Output()
+	if err != nil {
+		return nil, err
+	}
 	found := map[string]listed{}
-	for dec := json.NewDecoder(strings.NewReader(string(out))); dec.More(); {
+	for dec := json.NewDecoder(bytes.NewReader(out)); dec.More(); {
 		var p listed
 		if err := dec.Decode(&p); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		found[strings.TrimPrefix(p.ImportPath, module)] = p
 	}
-	return found
-}
+	return found, nil
+})
 
 func TestImportsPointDownTheFlow(t *testing.T) {
 	for name, p := range listPackages(t) {

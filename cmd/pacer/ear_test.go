@@ -11,11 +11,13 @@ import (
 	"testing"
 
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // A one-shot apply hears Marathon's events while it waits, by one stream. Where there
 // are none to be had it looks now and then, and ends all the same.
 func TestApplyHearsTheEventsOfMarathon(t *testing.T) {
+	testenv.Long(t)
 	for name, c := range map[string]struct {
 		refuse  bool
 		streams int

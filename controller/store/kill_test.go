@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // childEnv makes this test binary play a process that uses the store.
@@ -108,6 +109,7 @@ func (c *child) kill(t *testing.T) {
 }
 
 func TestKilledAtAnyMomentTheStateIsWhole(t *testing.T) {
+	testenv.Long(t)
 	for kind, make := range kinds {
 		t.Run(kind, func(t *testing.T) {
 			p := make(t)

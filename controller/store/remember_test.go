@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 func openLedger(t *testing.T, folder string) *Ledger {
@@ -169,6 +170,7 @@ func begun(id string, was ...string) State {
 // it can save, and hence write to Marathon, once more; whoever comes later, with
 // what memory ever, finds the loss known.
 func TestAReplicaThatRemembersTellsALeaderThatDoesNot(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	for name, savedBefore := range map[string]bool{"before it has saved": false, "after it has saved": true} {
 		t.Run(name, func(t *testing.T) {

@@ -68,6 +68,7 @@ func eachRequest(t *testing.T, e *zktest.Ensemble, play func(t *testing.T, fail 
 }
 
 func TestASaveOutlivesALostConnectionAtEachRequest(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	first, second := wide(), wide()
 	eachRequest(t, e, func(t *testing.T, fail func(bool) *atomic.Bool) {
@@ -105,6 +106,7 @@ func TestTheFirstSaveOutlivesALostConnectionAtEachRequest(t *testing.T) {
 }
 
 func TestALoadOutlivesALostConnectionAtEachRequest(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	o := inZooKeeper(t, e)
 	want := wide()
@@ -186,6 +188,7 @@ func TestWithoutAQuorumNothingIsSavedAndItGoesOnLater(t *testing.T) {
 }
 
 func TestAWipedEnsembleIsNotTakenForAnEmptyState(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	o := inZooKeeper(t, e)
 	z := openZooKeeper(t, o)

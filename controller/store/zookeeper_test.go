@@ -231,6 +231,7 @@ func packed(t *testing.T, text string) string {
 }
 
 func TestDamagedNodesAreSetAsideAndSaid(t *testing.T) {
+	testenv.Long(t)
 	e := zktest.Shared(t)
 	other, err := encode(sample(3), "other")
 	if err != nil {

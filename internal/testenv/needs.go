@@ -82,6 +82,9 @@ func File(t Test, path string) {
 // Long ends a test that takes long for what it finds where only short ones are asked
 // for (go test -short), which are to end within a minute.
 func Long(t Test) {
+	if h, ok := t.(interface{ Helper() }); ok {
+		h.Helper()
+	}
 	if testing.Short() {
 		t.Skip("it takes long: not with -short")
 	}
