@@ -1,6 +1,7 @@
 // Package oneshot plans and applies a sync once, without a running Pacer: it reads
 // the source and Marathon, computes the plan, applies it, and waits until every
-// rollout has converged or failed.
+// rollout has converged or failed. It also writes what is live to a folder of
+// manifests.
 //
 // A person asked for it. So live apps may be adopted, nothing is known of what Pacer
 // applied before (there is no inventory), and what needs approval is approved by id.

@@ -1,4 +1,4 @@
-package main
+package oneshot
 
 import (
 	"encoding/json"
@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
-	"github.com/pacer-gitops/pacer/controller/oneshot"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
@@ -38,7 +37,7 @@ func TestExportOfRecordings(t *testing.T) {
 		state.Pods[id] = marathon.Pod{Definition: p}
 		state.Cluster.KeepRole(id, p.Role)
 	})
-	live := liveItems(state)
+	live := LiveItems(state)
 	if len(live) < 800 {
 		t.Fatalf("only %d recordings", len(live))
 	}
@@ -47,11 +46,11 @@ func TestExportOfRecordings(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if n, err := writeExport(t.Context(), dir, files, false); err != nil || n != len(live) {
+	if n, err := WriteExport(t.Context(), dir, files, false); err != nil || n != len(live) {
 		t.Fatalf("%d of %d files: %v", n, len(live), err)
 	}
-	recordings := oneshot.Sync{Policy: plan.Policy{Scope: "/rec"}, Source: sources.DirectoryOptions{Path: dir}}
-	p, err := oneshot.PlanAgainst(t.Context(), recordings, state)
+	recordings := Sync{Policy: plan.Policy{Scope: "/rec"}, Source: sources.DirectoryOptions{Path: dir}}
+	p, err := PlanAgainst(t.Context(), recordings, state)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +153,7 @@ func TestWritingAnExportKeepsWhatIsThere(t *testing.T) {
 			if test.before != nil {
 				test.before(dir, outside)
 			}
-			_, err := writeExport(t.Context(), dir, files, test.force)
+			_, err := WriteExport(t.Context(), dir, files, test.force)
 			if test.fails == "" && err != nil || test.fails != "" && (err == nil || !strings.Contains(err.Error(), test.fails)) {
 				t.Errorf("error %v, want %q", err, test.fails)
 			}
