@@ -172,9 +172,15 @@ func TestAPassThatBeganChangesIsProgressing(t *testing.T) {
 		if found := log.with(`"reconciliation ended"`); len(found) != 1 || !strings.Contains(found[0], "result=progressing") {
 			t.Errorf("logged: %q, want the one pass that began the change", found)
 		}
+		if c := g.sync("shop").Current; c == nil || c.Revision == "" || c.Asked.By == "" || time.Since(c.Began) < 3*testResync {
+			t.Errorf("shown of what is in progress: %+v", c)
+		}
 		g.world.set(func() { clear(g.world.hanging); clear(g.world.deployments) })
 		after(2 * testResync)
 		y := g.sync("shop")
+		if y.Current != nil {
+			t.Errorf("shown as in progress after its end: %+v", y.Current)
+		}
 		if e, d := entryOf(t, y, "/shop/a"); e.Result != "applied" || d.Outcome != "applied" || e.Ended.Sub(e.Began) < 4*testResync || len(y.History) != 1 {
 			t.Errorf("history %+v", y.History)
 		}

@@ -265,12 +265,22 @@ func (k *keeper) close() error {
 	return k.err
 }
 
+// showCurrent shows what a pass has begun, before the history has it.
+func (p *pass) showCurrent() {
+	p.y.mu.Lock()
+	defer p.y.mu.Unlock()
+	if c := p.y.view.Current; c == nil || c.Revision != p.revision.ID {
+		p.y.view.Current = &status.Current{Began: p.began, Revision: p.revision.ID, Author: p.revision.Author, Subject: p.revision.Subject, Asked: p.asked}
+	}
+}
+
 // progress is told of each change that begins, hangs or ends.
 func (p *pass) progress(k *keeper, o apply.Outcome) {
 	k.change(func() bool {
 		news := p.remember(o)
 		if _, planned := p.files[o.ID]; planned && !o.Began.IsZero() {
 			p.wrote = true
+			p.showCurrent()
 		}
 		p.tellNoHealthy(o)
 		p.noteAttempt(k.ctx, o)

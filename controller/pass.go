@@ -430,6 +430,9 @@ func (p *pass) finish(ctx context.Context, end passEnd) {
 	p.y.current = nil
 	p.y.view.Running = false
 	p.y.view.Last = &last
+	if last.Result != status.ResultProgressing { // the next pass goes on with it
+		p.y.view.Current = nil
+	}
 	p.y.view.SetStored(state)
 	if succeeded(last.Result) {
 		p.y.succeeded = last.Ended

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -30,15 +31,24 @@ func newHistory() *cobra.Command {
 			if output == "json" {
 				return printJSON(cmd.OutOrStdout(), entries)
 			}
-			for _, e := range entries {
-				printEntry(cmd.OutOrStdout(), e)
-			}
+			printHistory(cmd.OutOrStdout(), st.Syncs[0])
 			return nil
 		},
 	}
 	s.addFlags(cmd)
 	outputFlag(cmd, &output, "text", "json")
 	return cmd
+}
+
+// printHistory writes what is in progress, by when it began, and what has ended.
+func printHistory(w io.Writer, y status.Sync) {
+	if now := y.Current; now != nil {
+		printEntry(w, store.Entry{Result: string(status.ResultProgressing), Ended: now.Began, Revision: now.Revision,
+			Author: now.Author, Subject: now.Subject, Asked: now.Asked})
+	}
+	for _, e := range y.History {
+		printEntry(w, e)
+	}
 }
 
 // printEntry writes one reconciliation, and a line for each change of it.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -55,5 +56,21 @@ func TestPrintEntry(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What is in progress comes first, with what triggered it: the history has it at its
+// end, which a settling time later may be.
+func TestPrintHistory(t *testing.T) {
+	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	y := status.Sync{
+		Current: &status.Current{Began: began, Revision: strings.Repeat("b", 40), Author: "Ada", Subject: "Run two", Asked: store.Asked{By: store.AskedByWebhook}},
+		History: []store.Entry{{Ended: began.Add(-time.Minute), Result: "applied", Revision: strings.Repeat("a", 40), Subject: "Run one"}},
+	}
+	var out strings.Builder
+	printHistory(&out, y)
+	want := "2026-03-01T12:00:00Z  progressing bbbbbbbb Run two (revision by Ada)\n    triggered by webhook\n2026-03-01T11:59:00Z  applied    aaaaaaaa Run one\n"
+	if out.String() != want {
+		t.Errorf("got\n%s\nexpected\n%s", &out, want)
 	}
 }

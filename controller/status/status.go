@@ -181,9 +181,12 @@ type Sync struct {
 	RolledBack *store.Pin `json:"rolledBack"`
 	// Hold says why the sync is kept at the newest revision that was applied; nil:
 	// it is not, or this replica is not the leader.
-	Hold    *Hold           `json:"hold"`
-	Running bool            `json:"running"` // a reconciliation is in progress
-	Last    *Reconciliation `json:"last"`    // nil: none has ended yet
+	Hold    *Hold `json:"hold"`
+	Running bool  `json:"running"` // a reconciliation is in progress
+	// Current is what reconciliations that have not ended have begun to change; nil:
+	// nothing. The history has it when it has ended.
+	Current *Current        `json:"current"`
+	Last    *Reconciliation `json:"last"` // nil: none has ended yet
 	// Planned is when desired and live were last compared: zero while they
 	// never were since the process began.
 	Planned time.Time `json:"planned,omitzero"`
@@ -201,6 +204,15 @@ type Sync struct {
 	History  []store.Entry       `json:"history"` // newest first
 	// Kept lists the revisions that a rollback can go to, newest first.
 	Kept []store.Kept `json:"kept"`
+}
+
+// Current is what will be an entry of the history.
+type Current struct {
+	Began    time.Time   `json:"began"` // the reconciliation that began to change something
+	Revision string      `json:"revision"`
+	Author   string      `json:"author,omitempty"` // of the revision
+	Subject  string      `json:"subject,omitempty"`
+	Asked    store.Asked `json:"asked,omitzero"` // what it is for
 }
 
 // Counts says in a few words how many apps of the sync are in each state, of
