@@ -101,8 +101,8 @@ func TestDeployCompose(t *testing.T) {
 		if c.StateDir != volume {
 			t.Errorf("%s keeps its state in %s, which is not the volume", name, c.StateDir)
 		}
-		if len(c.ZooKeeper.Servers) != 3 || advertised(c) != "http://"+name+":9090" {
-			t.Errorf("%s: servers %v, advertised %s", name, c.ZooKeeper.Servers, advertised(c))
+		if len(c.ZooKeeper.Servers) != 3 || c.Advertised() != "http://"+name+":9090" {
+			t.Errorf("%s: servers %v, advertised %s", name, c.ZooKeeper.Servers, c.Advertised())
 		}
 	}
 	holdEnvironment(t, string(text))
@@ -213,52 +213,6 @@ func holdEnvironment(t *testing.T, text string) {
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') }) {
 		if strings.HasPrefix(word, "PACER_") && !known[word] {
 			t.Errorf("there is no variable %s", word)
-		}
-	}
-}
-
-func TestAdvertised(t *testing.T) {
-	host, err := os.Hostname()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		listen, advertise string
-		env               map[string]string
-		want              string
-	}{
-		{listen: ":9090", want: "http://" + host + ":9090"},
-		{listen: "0.0.0.0:9090", want: "http://" + host + ":9090"},
-		{listen: "[::]:9090", want: "http://" + host + ":9090"},
-		{listen: "10.0.0.7:9090", want: "http://10.0.0.7:9090"},
-		{listen: ":9090", advertise: "https://pacer", want: "https://pacer"},
-		{listen: "", want: ""},
-		{listen: ":9090", env: map[string]string{"MARATHON_APP_ID": "/ops/pacer", "HOST": "agent-3", "PORT0": "31007"}, want: "http://agent-3:31007"},
-		{listen: ":9090", env: map[string]string{"HOST": "shell", "PORT0": "1"}, want: "http://" + host + ":9090"},
-	} {
-		t.Run(c.want, func(t *testing.T) {
-			for _, name := range []string{"MARATHON_APP_ID", "HOST", "PORT0"} {
-				t.Setenv(name, c.env[name])
-			}
-			if got := advertised(&config.Config{Listen: c.listen, Advertise: c.advertise}); got != c.want {
-				t.Errorf("%+v: %q, want %q", c, got, c.want)
-			}
-		})
-	}
-}
-
-func TestPageNames(t *testing.T) {
-	several := config.ZooKeeper{Servers: config.List{"127.0.0.1:2181"}}
-	for _, c := range []struct {
-		config config.Config
-		want   string
-	}{
-		{config.Config{Listen: "0.0.0.0:9090"}, ""},
-		{config.Config{Listen: "127.0.0.1:9090", Advertise: "https://Pacer.example:8443"}, "Pacer.example"},
-		{config.Config{Listen: "10.0.0.7:9090", Web: config.Web{Hosts: config.List{"a", "b"}}, ZooKeeper: several}, "a b 10.0.0.7"},
-	} {
-		if got := strings.Join(pageNames(&c.config), " "); got != c.want {
-			t.Errorf("%+v: %q, want %q", c.config, got, c.want)
 		}
 	}
 }

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"net"
-	"os"
 
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/leader"
@@ -26,7 +23,7 @@ func (p *program) joinReplicas(ctx context.Context, c *config.Config, ledger *st
 	if c.ZooKeeper.IsShort() {
 		p.log.Warn("zookeeper.sessionTimeout is short: a pause of a busy machine can cause an election", "sessionTimeout", c.ZooKeeper.SessionTimeout.String())
 	}
-	r := &replicas{address: advertised(c)}
+	r := &replicas{address: c.Advertised()}
 	if c.Advertise == "" && c.Listen != "" && !c.ListensElsewhere() && c.ZooKeeper.IsElsewhere() {
 		// It would be another one's own address there.
 		p.log.Warn("other replicas cannot reach this replica's page, so none forwards actions to it: set listen and web.tokens, or advertise", "listen", c.Listen)
@@ -99,26 +96,4 @@ func (p *program) stand(ctx context.Context, fail func(error)) {
 			fail(err)
 		}
 	})
-}
-
-// advertised is the URL at which other replicas reach this one; empty: at none.
-// Marathon tells its tasks their host and the port that stands for the first of
-// theirs.
-func advertised(c *config.Config) string {
-	if c.Advertise != "" || c.Listen == "" {
-		return c.Advertise
-	}
-	host, port, err := net.SplitHostPort(c.Listen)
-	if err != nil {
-		return ""
-	}
-	if os.Getenv("MARATHON_APP_ID") != "" {
-		host, port = cmp.Or(os.Getenv("HOST"), host), cmp.Or(os.Getenv("PORT0"), port)
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		if host, err = os.Hostname(); err != nil {
-			return ""
-		}
-	}
-	return "http://" + net.JoinHostPort(host, port)
 }

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/signal"
 	"reflect"
@@ -28,7 +27,6 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
-	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/web"
 	"github.com/pacer-gitops/pacer/internal/lifecycle"
@@ -278,7 +276,7 @@ func (p *program) servePage(c *config.Config, ln net.Listener, fail func(error))
 		Status: p.controller.Status, Diff: p.controller.Diff, Trigger: p.controller.Trigger,
 		Suspend: p.controller.Suspend, Resume: p.controller.Resume, Approve: p.controller.Approve,
 		Rollback: p.controller.Rollback, Release: p.controller.Release,
-		Hosts:    pageNames(c),
+		Hosts:    c.PageNames(),
 		Tokens:   web.Tokens(c.PageTokens(p.insecureOpen)),
 		Webhooks: web.Webhooks{Secret: p.webhookSecret, Look: p.controller.Look},
 		Metrics:  p.metrics, Log: p.log, Version: versionString(),
@@ -287,17 +285,6 @@ func (p *program) servePage(c *config.Config, ln net.Listener, fail func(error))
 	p.Serve("the page", ln, web.Server(web.New(o), c.Listen), fail)
 	p.addr = ln.Addr()
 	p.log.Info("serving the page", "address", p.addr.String())
-}
-
-// pageNames are the names by which the page may be asked without a token: those
-// that are configured, and the one that other replicas ask by.
-func pageNames(c *config.Config) origin.Names {
-	names := origin.Names(c.Web.Hosts)
-	url, err := url.Parse(advertised(c))
-	if err == nil && url.Host != "" && (c.Advertise != "" || c.ZooKeeper.IsSet()) {
-		names = append(slices.Clip(names), url.Hostname())
-	}
-	return names
 }
 
 // webhookSecret is where the secret of a source's webhook stands now; nil: it has
