@@ -99,13 +99,6 @@ func TestApprovals(t *testing.T) {
 	})
 }
 
-func TestApprovalIsForOneRevision(t *testing.T) {
-	t.Parallel()
-	if got := approved(map[string]string{"/a": "one", "/b": "two"}, "two"); len(got) != 1 || !got["/b"] {
-		t.Errorf("approved for two: %v", got)
-	}
-}
-
 func TestOrdersThatCannotBeSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, files("/shop/a", "v1"))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/yaml"
 )
@@ -200,7 +201,7 @@ func TestAlertsFireOnWhatTheySay(t *testing.T) {
 			s.repo.push(files)
 		}, 15 * time.Minute, []string{"PacerChangeNotApplied sync=all condition=broken manifest"}},
 		"a change that waits": {func(s *storm) {
-			s.adjust = func(y *Sync) { y.Deadline = time.Hour }
+			s.adjust = func(y *reconcile.Sync) { y.Deadline = time.Hour }
 			s.again()
 			s.hand("POST", "/local/failures/lock", `{"id":"/a"}`)
 			git := maps.Clone(two)

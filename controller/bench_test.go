@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
@@ -27,7 +29,7 @@ func BenchmarkPassAtRest(b *testing.B) {
 	r := &repo{}
 	r.commit(tree)
 	c, err := New(Options{
-		Sources: map[string]Source{"shop": {Source: r}}, Syncs: []Sync{testSync("shop")},
+		Sources: map[string]schedule.Source{"shop": {Source: r}}, Syncs: []reconcile.Sync{testSync("shop")},
 		Clusters: oneCluster(world, world), Store: &shelf{saved: map[string][]byte{}},
 	})
 	if err != nil {
@@ -60,7 +62,7 @@ func BenchmarkPassKnown(b *testing.B) {
 	live := &stale{world: world}
 	live.freeze(b)
 	c, err := New(Options{
-		Sources: map[string]Source{"shop": {Source: git}}, Syncs: []Sync{testSync("shop")},
+		Sources: map[string]schedule.Source{"shop": {Source: git}}, Syncs: []reconcile.Sync{testSync("shop")},
 		Clusters: oneCluster(live, world), Store: &shelf{saved: map[string][]byte{}},
 	})
 	if err != nil {
@@ -85,7 +87,7 @@ func benchRepair(b *testing.B, c *Controller, live *stale) {
 		})
 		live.freeze(b)
 		b.StartTimer()
-		if end := c.pass(y); end.result != status.ResultApplied {
+		if end := c.reconcile(y); end.Result != status.ResultApplied {
 			b.Fatalf("a pass that repairs ended %+v", end)
 		}
 	}
@@ -95,13 +97,13 @@ func benchRepair(b *testing.B, c *Controller, live *stale) {
 func benchPass(b *testing.B, c *Controller) {
 	y := c.syncers["shop"]
 	y.ctx = context.Background()
-	y.watcher.lookNow(y.ctx)
-	if end := c.pass(y); end.result != status.ResultUnchanged {
+	y.watcher.FetchNow(y.ctx)
+	if end := c.reconcile(y); end.Result != status.ResultUnchanged {
 		b.Fatalf("the first pass ended %+v: %+v", end, c.Status().Syncs[0].Last)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if end := c.pass(y); end.result != status.ResultUnchanged {
+		if end := c.reconcile(y); end.Result != status.ResultUnchanged {
 			b.Fatalf("a pass at rest ended %+v", end)
 		}
 	}

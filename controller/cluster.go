@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/status"
-	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // Cluster is one Marathon, what tells of it, and what acts on it.
@@ -24,7 +27,7 @@ type Cluster struct {
 	// which is opened again whenever it ends; nil: changes made by others are
 	// found by the resync.
 	Events  func(context.Context) (EventStream, error)
-	Applier Applier
+	Applier reconcile.Applier
 }
 
 // cluster is a Cluster and what is known of it. Nothing of it is shared with
@@ -61,7 +64,7 @@ func clustersOf(o Options) (map[string]*cluster, error) {
 	return all, nil
 }
 
-// has tells whether the options name a cluster.
+// has reports whether the options name a cluster.
 func (o Options) has(name string) bool {
 	_, named := o.Clusters[name]
 	return named
@@ -89,7 +92,7 @@ func (c *Controller) stateOf(ctx context.Context, m *cluster, by *syncer) (marat
 
 // reached notes whether a Marathon answers, and what follows from that for all its
 // syncs: without an answer nothing is known of their apps, and with the first one
-// after that they are compared anew, but by, which is about to.
+// after that they are compared again, but by, which is about to.
 func (c *Controller) reached(m *cluster, by *syncer, state marathon.State, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +113,7 @@ func (c *Controller) reached(m *cluster, by *syncer, state marathon.State, err e
 	}
 }
 
-// hearing notes whether a cluster's events are heard. The metric tells whether
+// hearing notes whether a cluster's events are heard. The metric reports whether
 // all are that can be.
 func (c *Controller) hearing(m *cluster, hears bool) {
 	m.hears.Store(hears)
@@ -156,24 +159,82 @@ func (c *Controller) marathons() (sum status.Marathon, each map[string]status.Ma
 func (c *Controller) lost(m *cluster) {
 	for _, y := range c.syncers {
 		if y.cluster == m {
-			y.doubt(m.status.Error, m.status.Reached)
+			y.view.Doubt(m.status.Error, m.status.Reached)
 		}
 	}
 }
 
-// found has all syncs of a cluster compared anew, but the one that does so already:
+// found has all syncs of a cluster compared again, but the one that does so already:
 // what Marathon holds may be anything now. Called with mu held.
 func (c *Controller) found(m *cluster, by *syncer) {
 	if c.run == nil {
 		return
 	}
-	for name, y := range c.syncers {
-		if y.cluster != m || y == by {
-			continue
+	for _, y := range c.syncers {
+		if y.cluster == m && y != by {
+			c.run.schedule.AnswersAgain(y.slot)
 		}
-		y.note(store.Asked{By: store.AskedByRetry})
-		c.run.queue.Forget(name) // it is a new chance
-		c.run.queue.Add(name)
-		y.again(true)
 	}
+}
+
+// live is the Marathon of one sync.
+type live struct {
+	c *Controller
+	m *cluster
+	y *syncer
+}
+
+// State implements Live.
+func (l live) State(ctx context.Context) (marathon.State, error) { return l.c.stateOf(ctx, l.m, l.y) }
+
+// Confirm implements Live.
+func (l live) Confirm(ctx context.Context, ids []string) (state marathon.State, isNews bool, err error) {
+	confirmer, ok := l.m.Marathon.(reconcile.Confirmer)
+	if !ok {
+		return marathon.State{}, false, nil
+	}
+	state, err = confirmer.Confirm(ctx, ids)
+	if ctx.Err() == nil {
+		l.c.reached(l.m, l.y, state, err)
+	}
+	return state, true, err
+}
+
+// Witness implements Live.
+func (l live) Witness() reconcile.Witness {
+	w, _ := l.m.Marathon.(reconcile.Witness)
+	return w
+}
+
+// Plan implements Live.
+func (l live) Plan(s marathon.State) plan.Live { return l.m.lives.of(s) }
+
+// Restarts implements Live.
+func (l live) Restarts() *status.Restarts { return &l.m.restarts }
+
+// Address implements Live.
+func (l live) Address() string { return l.m.Address }
+
+// Waiting implements Live.
+func (l live) Waiting() (end func()) { return l.m.observer.wait() }
+
+// ChangeEnded implements Live.
+func (l live) ChangeEnded() { l.m.observer.ended.Notify() }
+
+// lives makes LiveOf once for all reconciliations that plan on one state: of a live cache
+// that is every sync, for as long as nothing changes.
+type lives struct {
+	mu   sync.Mutex
+	from uintptr // the map of apps it was made from, which last keeps from being reused
+	last marathon.State
+	live plan.Live
+}
+
+func (l *lives) of(s marathon.State) plan.Live {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if from := reflect.ValueOf(s.Apps).Pointer(); l.from != from {
+		l.from, l.last, l.live = from, s, reconcile.LiveOf(s)
+	}
+	return l.live
 }

@@ -10,6 +10,8 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 )
 
 // swamp is a world that does not answer.
@@ -22,12 +24,12 @@ func (s swamp) State(ctx context.Context) (marathon.State, error) {
 
 // newAtlas is a rig of two clusters, here and there, with a sync of the same
 // scope and source each.
-func newAtlas(t *testing.T, there Marathon, applier Applier) *rig {
+func newAtlas(t *testing.T, there Marathon, applier reconcile.Applier) *rig {
 	t.Helper()
 	g := newRig(t, files("/shop/a", "v1"))
 	g.options.Clusters = map[string]Cluster{"here": {Marathon: g.world, Applier: g.world}, "there": {Marathon: there, Applier: applier}}
 	policy := plan.Policy{Scope: "/shop", Prune: plan.PruneOn}
-	g.options.Syncs = []Sync{
+	g.options.Syncs = []reconcile.Sync{
 		{Name: "near", Marathon: "here", Source: "shop", Policy: policy},
 		{Name: "far", Marathon: "there", Source: "shop", Policy: policy},
 	}
@@ -47,7 +49,7 @@ func TestSyncsOfSeveralClusters(t *testing.T) {
 		}
 		far.set(func() { far.down = errors.New("connection refused") })
 		g.repo.push(files("/shop/a", "v2"))
-		after(breath * 2)
+		after(schedule.FetchPause * 2)
 		g.runs("/shop/a=v2")
 		if got := far.cmds(); got != "/shop/a=v1" {
 			t.Errorf("there runs %q while it does not answer", got)
@@ -57,7 +59,7 @@ func TestSyncsOfSeveralClusters(t *testing.T) {
 			t.Errorf("status: %+v, %+v", s.Marathon, s.Marathons)
 		}
 		far.set(func() { far.down = nil })
-		after(maxAway)
+		after(reconcile.MaxAway)
 		if got := far.cmds(); got != "/shop/a=v2" {
 			t.Errorf("there runs %q when it answers again", got)
 		}
@@ -74,7 +76,7 @@ func TestAClusterThatHangsHoldsUpNoOther(t *testing.T) {
 		defer g.stop()
 		for _, cmd := range []string{"v2", "v3", "v4"} {
 			g.repo.push(files("/shop/a", cmd))
-			after(breath * 2)
+			after(schedule.FetchPause * 2)
 			g.runs("/shop/a=" + cmd)
 		}
 	})
@@ -107,10 +109,10 @@ func TestClustersAreChecked(t *testing.T) {
 	for name, o := range map[string]Options{
 		"no cluster at all":    {},
 		"no applier":           {Clusters: map[string]Cluster{"here": {Marathon: w}}},
-		"unknown name":         {Clusters: both, Syncs: []Sync{{Name: "s", Marathon: "nowhere", Source: "shop", Policy: plan.Policy{Scope: "/"}}}},
-		"no name where needed": {Clusters: both, Syncs: []Sync{{Name: "s", Source: "shop", Policy: plan.Policy{Scope: "/"}}}},
+		"unknown name":         {Clusters: both, Syncs: []reconcile.Sync{{Name: "s", Marathon: "nowhere", Source: "shop", Policy: plan.Policy{Scope: "/"}}}},
+		"no name where needed": {Clusters: both, Syncs: []reconcile.Sync{{Name: "s", Source: "shop", Policy: plan.Policy{Scope: "/"}}}},
 	} {
-		o.Store, o.Sources = &shelf{}, map[string]Source{"shop": {Source: &repo{}}}
+		o.Store, o.Sources = &shelf{}, map[string]schedule.Source{"shop": {Source: &repo{}}}
 		if _, err := New(o); err == nil {
 			t.Errorf("%s: no error", name)
 		}

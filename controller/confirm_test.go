@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 )
 
 // stale is a world that shows what it was when it was frozen, unless it is asked
@@ -81,7 +82,7 @@ func TestAnOldStateLeadsToNoWrite(t *testing.T) {
 				before := g.world.writes("/shop/a") + g.world.writes("/shop/b")
 				g.world.set(func() { test.meanwhile(g.world); s.deaf = test.deaf })
 				g.repo.push(test.after)
-				after(breath * 2)
+				after(schedule.FetchPause * 2)
 				g.runs(test.want)
 				if n := g.world.writes("/shop/a") + g.world.writes("/shop/b") - before; n != 0 {
 					t.Errorf("%d writes", n)

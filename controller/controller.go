@@ -13,9 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/client-go/util/workqueue"
-
 	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/wait"
@@ -29,8 +29,8 @@ type Controller struct {
 	store    store.Store
 	archive  store.Archive // nil: there is none, and no rollback
 	metrics  *metrics
-	slots    chan struct{} // a place for each pass that reads and plans
-	diffs    chan struct{} // one place: who only asks keeps no pass waiting
+	slots    chan struct{} // a place for each reconciliation that reads and plans
+	diffs    chan struct{} // one place: who only asks keeps no reconciliation waiting
 
 	leadership     func() leader.Status // nil: there is one replica
 	peers          Peers                // nil: they are not asked
@@ -40,19 +40,19 @@ type Controller struct {
 
 	mu       sync.Mutex
 	options  Options
-	watchers map[string]*watcher // by the name of the source
+	watchers map[string]*schedule.Watcher // by the name of the source
 	syncers  map[string]*syncer
-	reload   string // why the newest options are not in force
-	run      *run   // nil: not running
-	probed   probed // of the store
-	term     *term  // nil: somebody else may write
+	reload   string          // why the newest options are not in force
+	run      *run            // nil: not running
+	probed   probed          // of the store
+	term     *reconcile.Term // nil: somebody else may write
 }
 
 // run is what lives as long as one call of Run.
 type run struct {
-	ctx   context.Context
-	queue workqueue.TypedRateLimitingInterface[string]
-	group sync.WaitGroup // the dispatcher and the passes it began
+	ctx      context.Context
+	schedule *schedule.Schedule
+	group    sync.WaitGroup
 }
 
 // New returns a controller that does nothing until Run.
@@ -80,17 +80,17 @@ func New(o Options) (*Controller, error) {
 		metrics: m, diffs: make(chan struct{}, 1),
 		slots:      make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
 		leadership: o.Leadership, peers: o.Peers, requestTimeout: o.RequestTimeout,
-		watchers: map[string]*watcher{}, syncers: map[string]*syncer{},
+		watchers: map[string]*schedule.Watcher{}, syncers: map[string]*syncer{},
 	}
 	if !o.Follow {
-		c.term = &term{ctx: context.Background(), sure: true} // begins with Run
+		c.term = reconcile.NewTerm(context.Background(), true) // begins with Run
 	}
 	c.replace(o)
 	return c, nil
 }
 
 // Run reconciles until ctx ends, then stops in good order: no new write is
-// begun, running requests end, and what happened is saved. It may be called
+// started, running requests end, and what happened is saved. It may be called
 // once at a time.
 func (c *Controller) Run(ctx context.Context) error {
 	wait, err := c.Start(ctx)
@@ -105,11 +105,11 @@ func (c *Controller) Run(ctx context.Context) error {
 // it is asked for. The caller calls wait once, which returns when ctx has ended and
 // all is stopped in good order.
 func (c *Controller) Start(ctx context.Context) (wait func(), err error) {
-	r := &run{ctx: ctx, queue: workqueue.NewTypedRateLimitingQueue(newBackoff(c.ceiling))}
+	r := &run{ctx: ctx, schedule: schedule.New(c.ceiling)}
 	c.mu.Lock()
 	if c.run != nil {
 		c.mu.Unlock()
-		r.queue.ShutDown()
+		r.schedule.Stop()
 		return nil, errors.New("controller: already running")
 	}
 	c.run = r
@@ -121,7 +121,7 @@ func (c *Controller) Start(ctx context.Context) (wait func(), err error) {
 	}
 	c.mu.Unlock()
 
-	r.group.Go(func() { c.dispatch(r) })
+	r.group.Go(func() { r.schedule.Run(func(sync string) { c.serve(r, sync) }) })
 	if c.peers != nil {
 		r.group.Go(func() { c.watchPeers(ctx) })
 	}
@@ -141,7 +141,7 @@ func (c *Controller) Start(ctx context.Context) (wait func(), err error) {
 // finish waits for the end of a run's context, and ends the run.
 func (c *Controller) finish(r *run) {
 	<-r.ctx.Done()
-	r.queue.ShutDown()
+	r.schedule.Stop()
 	r.group.Wait()
 
 	c.reloading.Lock()
@@ -150,7 +150,7 @@ func (c *Controller) finish(r *run) {
 	watchers, syncers := slices.Collect(maps.Values(c.watchers)), slices.Collect(maps.Values(c.syncers))
 	c.mu.Unlock()
 	for _, w := range watchers {
-		w.stop()
+		w.Stop()
 	}
 	for _, y := range syncers {
 		y.stop()
@@ -160,61 +160,29 @@ func (c *Controller) finish(r *run) {
 	c.mu.Unlock()
 }
 
-// dispatch begins a pass for each name that the queue hands out. The queue
-// hands out a name again only after Done, so there is one pass of a sync at a
-// time; passes that only wait for rollouts are no burden, so their number is
-// not bounded here but where they read and plan.
-func (c *Controller) dispatch(r *run) {
-	for {
-		name, stopped := r.queue.Get()
-		if stopped {
-			return
-		}
-		r.group.Go(func() {
-			defer r.queue.Done(name)
-			c.serve(r, name)
-		})
-	}
-}
-
-// serve runs one pass and decides when the next one is due.
+// serve reconciles a sync, and decides when that is due again.
 func (c *Controller) serve(r *run, name string) {
 	c.mu.Lock()
 	y := c.syncers[name]
 	if y == nil || r.ctx.Err() != nil {
 		c.mu.Unlock()
-		r.queue.Forget(name)
+		r.schedule.Forget(name)
 		return
 	}
 	y.group.Add(1)
 	c.mu.Unlock()
 	defer y.group.Done()
-
-	end := c.pass(y)
-	c.next(r, name, y, end)
-	if delay, missed := y.missed(); missed {
-		y.note(store.Asked{By: store.AskedByEvent})
-		defer r.queue.AddAfter(name, delay)
-	}
-	switch again := retryOf(end); again {
-	case retryNever:
-		r.queue.Forget(name)
-	default:
-		y.note(store.Asked{By: store.AskedByRetry})
-		y.setCeiling(again.ceiling())
-		r.queue.AddRateLimited(name)
-	}
+	r.schedule.Ended(y.slot, c.reconcile(y))
 }
 
-// passAgain ends the pass of a sync that waits for rollouts, and begins the next
-// one, which goes on with them.
-func (c *Controller) passAgain(y *syncer) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.run != nil {
-		c.run.queue.Add(y.spec.Name)
-		y.again(true)
-	}
+// reconcile reconciles a sync in the term that is in force, if there is one.
+func (c *Controller) reconcile(y *syncer) reconcile.Result {
+	ctx, cancel := context.WithCancelCause(y.ctx)
+	defer cancel(nil)
+	running, asked, fetched := y.slot.Begin(cancel, y.watcher.Last)
+	term := c.enter()
+	defer term.Bind(cancel)()
+	return y.reconciler.Reconcile(ctx, reconcile.Input{Term: term, Fetched: fetched, Asked: asked, Commands: y.slot.TakeCommands, Running: running})
 }
 
 // ceiling is the longest back-off for what went wrong last in a sync.
@@ -222,12 +190,12 @@ func (c *Controller) ceiling(name string) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if y := c.syncers[name]; y != nil {
-		return y.getCeiling()
+		return y.slot.Ceiling()
 	}
-	return maxBackoff
+	return reconcile.MaxBackoff
 }
 
-// Trigger asks for a look at the source of a sync and a pass after it. It
+// Trigger asks for a fetch at the source of a sync and a reconciliation after it. It
 // returns ErrNoSync for a name that is not configured.
 func (c *Controller) Trigger(name string, by store.Asked) error {
 	c.mu.Lock()
@@ -239,12 +207,12 @@ func (c *Controller) Trigger(name string, by store.Asked) error {
 	if c.run == nil {
 		return errNotRunning
 	}
-	y.ask(by)
-	y.watcher.look(by)
+	y.slot.Ask(by)
+	y.watcher.Request(by)
 	return nil
 }
 
-// Look asks for a look at a source: one for all syncs that read it, which have a
+// Look asks for a fetch of a source: one for all syncs that read it, which have a
 // pass, by whom is said, if it has moved. It returns ErrNoSource for a name that is
 // not configured.
 func (c *Controller) Look(source string, by store.Asked) error {
@@ -257,7 +225,7 @@ func (c *Controller) Look(source string, by store.Asked) error {
 	case c.run == nil:
 		return errNotRunning
 	}
-	w.look(by)
+	w.Request(by)
 	return nil
 }
 
@@ -266,10 +234,10 @@ func (c *Controller) TriggerAll(by store.Asked) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, y := range c.syncers {
-		y.ask(by)
+		y.slot.Ask(by)
 	}
 	for _, w := range c.watchers {
-		w.look(by)
+		w.Request(by)
 	}
 }
 
@@ -310,7 +278,7 @@ func (c *Controller) Reload(o Options) error {
 		c.metrics.forget(y.spec.Name)
 	}
 	for _, w := range watchers {
-		w.stop()
+		w.Stop()
 	}
 	return nil
 }
@@ -325,21 +293,20 @@ func (c *Controller) Reject(err error) {
 
 // replace puts sources and syncs in force and returns what is to be stopped.
 // Called with mu held, but by New.
-func (c *Controller) replace(o Options) (oldWatchers []*watcher, oldSyncers []*syncer) {
+func (c *Controller) replace(o Options) (oldWatchers []*schedule.Watcher, oldSyncers []*syncer) {
 	c.options = o
-	watchers, syncers := map[string]*watcher{}, map[string]*syncer{}
+	watchers, syncers := map[string]*schedule.Watcher{}, map[string]*syncer{}
 	for name, s := range o.Sources {
 		w := c.watchers[name]
-		if w == nil || w.source != s {
-			w = newWatcher(name, s)
-			w.term = c.inForce
+		if w == nil || w.Source != s {
+			w = schedule.NewWatcher(name, s, c.inForce)
 		}
 		watchers[name] = w
 	}
 	for _, spec := range o.Syncs {
 		y := c.syncers[spec.Name]
 		if y == nil || y.watcher != watchers[spec.Source] || !reflect.DeepEqual(y.spec, spec) {
-			y = newSyncer(spec, watchers[spec.Source], c.clusters[spec.Marathon])
+			y = c.newSyncer(spec, watchers[spec.Source], c.clusters[spec.Marathon])
 		}
 		syncers[spec.Name] = y
 	}
@@ -362,93 +329,55 @@ func (c *Controller) replace(o Options) (oldWatchers []*watcher, oldSyncers []*s
 }
 
 // startMissing starts what a reload has added. A sync that is new on a source
-// that is not asks for a pass, since the source may not move for long.
+// that is not asks for a reconciliation, since the source may not move for long.
 func (c *Controller) startMissing() {
 	for _, y := range c.syncers {
 		if y.cancel == nil {
 			c.startSyncer(y)
-			if y.watcher.cancel != nil {
+			if y.watcher.IsStarted() {
 				by := store.Asked{By: store.AskedByConfig}
-				y.ask(by)
-				y.watcher.look(by)
+				y.slot.Ask(by)
+				y.watcher.Request(by)
 			}
 		}
 	}
 	for _, w := range c.watchers {
-		if w.cancel == nil {
+		if !w.IsStarted() {
 			c.startWatcher(w)
 		}
 	}
 }
 
 // startWatcher and startSyncer are called with mu held while running.
-func (c *Controller) startWatcher(w *watcher) {
-	ctx, cancel := context.WithCancel(c.run.ctx)
-	w.cancel = cancel
-	w.mu.Lock()
-	w.started = time.Now()
-	w.mu.Unlock()
-	w.group.Go(func() { w.watch(ctx, c.looked) })
-	w.group.Go(func() {
-		if wait.Sleep(ctx, holdAfter) == nil {
-			c.passUnfetched(w)
-		}
-	})
+func (c *Controller) startWatcher(w *schedule.Watcher) {
+	w.Start(c.run.ctx, c.looked, func() { c.passUnfetched(w) })
 }
 
 func (c *Controller) startSyncer(y *syncer) {
 	y.ctx, y.cancel = context.WithCancel(c.run.ctx)
-	y.mu.Lock()
-	y.succeeded = time.Now()
-	y.mu.Unlock()
-	ctx, queue, name := y.ctx, c.run.queue, y.spec.Name
+	y.view.Start(time.Now())
+	ctx, schedule := y.ctx, c.run.schedule
 	interval := cmp.Or(c.options.Resync, DefaultResync)
 	y.group.Go(func() {
-		wait.Every(ctx, interval, func() {
-			if queue.NumRequeues(name) == 0 { // else a retry is due already, and not before its back-off
-				y.note(store.Asked{By: store.AskedByResync})
-				queue.Add(name)
-				y.again(false)
-			}
-		})
+		wait.Every(ctx, interval, func() { schedule.Resync(y.slot) })
 	})
 }
 
-// looked is called after each look at a source: it triggers the syncs that read
-// it and supersedes the passes that work on an older revision.
-func (c *Controller) looked(w *watcher, l look) {
-	if l.err != nil {
-		c.metrics.sourceErrors.WithLabelValues(w.name).Inc()
+// looked is called after each fetch of a source: it triggers the syncs that read
+// it and supersedes the reconciliations that work on an older revision.
+func (c *Controller) looked(w *schedule.Watcher, l reconcile.Fetch) {
+	if l.Err != nil {
+		c.metrics.sourceErrors.WithLabelValues(w.Name).Inc()
 	}
-	w.tell(c.log, l.err)
+	w.LogError(c.log, l.Err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.run == nil {
 		return
 	}
-	for name, y := range c.syncers {
-		if y.watcher != w {
-			continue
-		}
-		asked := y.takeAsked()
-		y.note(asked)
-		switch {
-		case l.moved || l.first:
-			y.note(l.by)
-		case l.news: // of a term
-			y.note(store.Asked{By: store.AskedByStart})
-		}
-		if l.moved {
-			c.run.queue.Forget(name) // a new revision is a new chance
-		}
-		if (l.moved || l.news) && l.snapshot != nil && l.err == nil {
-			y.supersede(l.snapshot.Revision.ID)
-		}
-		if l.moved || l.first || l.news || l.confirmed || asked.By != "" {
-			c.run.queue.Add(name)
-		}
-		if asked.By != "" {
-			y.again(true)
+	for _, y := range c.syncers {
+		if y.watcher == w {
+			c.run.schedule.Fetched(y.slot, l)
 		}
 	}
 }

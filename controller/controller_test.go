@@ -9,6 +9,8 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -160,7 +162,7 @@ func TestMarathonAwayDeletesNothingAndRecovers(t *testing.T) {
 			t.Errorf("an hour without Marathon left %d entries in the history", n)
 		}
 		g.world.set(func() { g.world.down = nil })
-		after(maxAway + time.Second)
+		after(reconcile.MaxAway + time.Second)
 		g.runs("/shop/b=v1")
 		if s := g.Status(); s.Marathon.Error != "" || len(s.NotReady()) > 0 {
 			t.Errorf("after Marathon came back: %+v, %v", s.Marathon, s.NotReady())
@@ -183,7 +185,7 @@ func TestUnreadableStoreChangesNothing(t *testing.T) {
 			t.Errorf("last pass %+v, apps %+v", y.Last, y.Apps)
 		}
 		g.shelf.fail(nil) // what was there is there again
-		after(maxBackoff)
+		after(reconcile.MaxBackoff)
 		g.runs("/shop/b=v2")
 	})
 }
@@ -218,7 +220,7 @@ func TestUnsavableStoreStopsThePassBeforeItWrites(t *testing.T) {
 			t.Errorf("last pass: %+v", y.Last)
 		}
 		g.shelf.fail(nil)
-		after(maxBackoff)
+		after(reconcile.MaxBackoff)
 		g.runs("/shop/a=v2 /shop/b=v1")
 		if owned := g.shelf.state(t, "shop").Inventory; len(owned) != 2 {
 			t.Errorf("inventory: %+v", owned)
@@ -275,7 +277,7 @@ func TestHangingRolloutDoesNotHoldUpTheRest(t *testing.T) {
 		if err := g.Trigger("shop", ada); err != nil {
 			t.Fatal(err)
 		}
-		after(breath)
+		after(schedule.FetchPause)
 		g.runs("/shop/a=bad /shop/b=v1 /shop/c=v1") // by the button at once
 		after(20 * testResync)
 		y := g.sync("shop")
@@ -408,7 +410,7 @@ func TestOneSyncDoesNotHoldAnother(t *testing.T) {
 		g.options.Concurrency = 1
 		blog, shop := testSync("blog"), testSync("shop")
 		blog.Path, shop.Path = "blog", "shop"
-		g.options.Syncs = []Sync{blog, shop}
+		g.options.Syncs = []reconcile.Sync{blog, shop}
 		g.world.set(func() { g.world.hanging = map[string]string{"/shop/a": "slow"} })
 		g.start()
 		defer g.stop()
@@ -436,13 +438,13 @@ func TestTriggerLooksAtOnce(t *testing.T) {
 		}
 		synctest.Wait()
 		g.runs("/shop/a=v2")
-		after(breath)
-		if g.repo.count() > 3 || time.Since(asked) > breath {
+		after(schedule.FetchPause)
+		if g.repo.count() > 3 || time.Since(asked) > schedule.FetchPause {
 			t.Errorf("%d looks for a hundred triggers, after %v", g.repo.count(), time.Since(asked))
 		}
 		g.world.set(func() { delete(g.world.apps, "/shop/a") })
 		g.TriggerAll(ada) // a pass follows though the source has not moved
-		after(breath)
+		after(schedule.FetchPause)
 		g.runs("/shop/a=v2")
 		if err := g.Trigger("nowhere", ada); !errors.Is(err, ErrNoSync) {
 			t.Errorf("Trigger of an unknown sync: %v", err)
@@ -486,13 +488,13 @@ func TestReload(t *testing.T) {
 		g := newRig(t, tree)
 		shop, blog := testSync("shop"), testSync("blog")
 		shop.Path, blog.Path = "shop", "blog"
-		g.options.Syncs = []Sync{shop}
+		g.options.Syncs = []reconcile.Sync{shop}
 		g.start()
 		defer g.stop()
 		first := g.sync("shop").Last
 
 		next := g.options
-		next.Syncs = []Sync{shop, blog}
+		next.Syncs = []reconcile.Sync{shop, blog}
 		if err := g.Reload(next); err != nil {
 			t.Fatal(err)
 		}
@@ -503,7 +505,7 @@ func TestReload(t *testing.T) {
 		}
 
 		bad := next
-		bad.Syncs = []Sync{{Name: "shop", Source: "nowhere"}}
+		bad.Syncs = []reconcile.Sync{{Name: "shop", Source: "nowhere"}}
 		if g.Reload(bad) == nil {
 			t.Error("bad options were taken")
 		}
@@ -511,7 +513,7 @@ func TestReload(t *testing.T) {
 			t.Errorf("after a bad reload: %d syncs, %q", len(s.Syncs), s.Reload)
 		}
 
-		next.Syncs = []Sync{blog}
+		next.Syncs = []reconcile.Sync{blog}
 		if err := g.Reload(next); err != nil {
 			t.Fatal(err)
 		}
@@ -535,7 +537,7 @@ func TestReloadStopsARunningPassOfAChangedSync(t *testing.T) {
 		next := g.options
 		changed := testSync("shop")
 		changed.Deadline = time.Minute
-		next.Syncs = []Sync{changed}
+		next.Syncs = []reconcile.Sync{changed}
 		if err := g.Reload(next); err != nil {
 			t.Fatal(err)
 		}
@@ -554,24 +556,24 @@ func TestOptionsAreChecked(t *testing.T) {
 	}{
 		"no Marathon":    {func(o *Options) { o.Clusters = nil }, "there is no Marathon"},
 		"no store":       {func(o *Options) { o.Store = nil }, "Store"},
-		"a nil source":   {func(o *Options) { o.Sources = map[string]Source{"shop": {}} }, "nil"},
+		"a nil source":   {func(o *Options) { o.Sources = map[string]schedule.Source{"shop": {}} }, "nil"},
 		"unknown source": {func(o *Options) { o.Syncs[0].Source = "x" }, `source "x" is not among`},
 		"relative scope": {func(o *Options) { o.Syncs[0].Policy.Scope = "shop" }, "expected an absolute id"},
 		"no name":        {func(o *Options) { o.Syncs[0].Name = "" }, "no name"},
 		"a scope within another": {func(o *Options) { o.Syncs = append(o.Syncs, testSync("shop/web")) },
 			`sync "shop/web": its scope /shop/web overlaps /shop, the scope of sync "shop"`},
 		"a scope around another": {func(o *Options) {
-			o.Syncs = append(o.Syncs, Sync{Name: "all", Source: "shop", Policy: plan.Policy{Scope: "/", Prune: plan.PruneOn}})
+			o.Syncs = append(o.Syncs, reconcile.Sync{Name: "all", Source: "shop", Policy: plan.Policy{Scope: "/", Prune: plan.PruneOn}})
 		}, `sync "all": its scope / overlaps /shop`},
 		"the same scope": {func(o *Options) {
-			o.Syncs = append(o.Syncs, Sync{Name: "again", Source: "shop", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOff}})
+			o.Syncs = append(o.Syncs, reconcile.Sync{Name: "again", Source: "shop", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOff}})
 		}, `sync "again": its scope /shop overlaps /shop`},
 		"same name twice": {func(o *Options) { o.Syncs = append(o.Syncs, o.Syncs[0]) }, "duplicate name"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			o := g.options
-			o.Syncs = []Sync{testSync("shop")}
+			o.Syncs = []reconcile.Sync{testSync("shop")}
 			test.change(&o)
 			if _, err := New(o); err == nil || !strings.Contains(err.Error(), test.say) {
 				t.Errorf("New: %v, want an error with %q", err, test.say)
@@ -583,7 +585,7 @@ func TestOptionsAreChecked(t *testing.T) {
 func TestScopesThatLieApartAreTaken(t *testing.T) {
 	g := newRig(t, nil)
 	g.options.Syncs[0].Policy.Exclusive = true
-	g.options.Syncs = append(g.options.Syncs, testSync("shopping"), Sync{Name: "blog", Source: "shop", Policy: plan.Policy{Scope: "/blog", Prune: plan.PruneConfirm}})
+	g.options.Syncs = append(g.options.Syncs, testSync("shopping"), reconcile.Sync{Name: "blog", Source: "shop", Policy: plan.Policy{Scope: "/blog", Prune: plan.PruneConfirm}})
 	if _, err := New(g.options); err != nil {
 		t.Errorf("New: %v", err)
 	}

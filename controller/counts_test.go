@@ -6,10 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/status"
-	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // many is a definition with so many instances.
@@ -124,20 +122,4 @@ func TestRevertedAppShowsWhatGitWants(t *testing.T) {
 			t.Errorf("reverted: %s, %s, %s", a.State, a.Condition, a.Counts())
 		}
 	})
-}
-
-// A pod is counted as an app is.
-func TestDriftedPodShowsWhatGitWants(t *testing.T) {
-	t.Parallel()
-	scaled := func(n int) *manifests.Pod {
-		return &manifests.Pod{ID: "/shop/p", Scaling: &manifests.Scaling{Kind: "fixed", Instances: &n}}
-	}
-	y := newSyncer(testSync("shop"), newWatcher("shop", Source{Source: &repo{}}), &cluster{})
-	p := &pass{c: &Controller{}, y: y, state: marathon.State{Pods: map[string]marathon.Pod{
-		"/shop/p": {Definition: scaled(3), Status: marathon.Status{Running: 3}},
-	}}}
-	item := &manifests.Item{ID: "/shop/p", Kind: manifests.KindPod, Pod: scaled(5)}
-	if a := p.app(item, &plan.Change{ID: item.ID, Kind: item.Kind, Action: plan.Scale}, ""); a.Counts() != "3 of 5 running (Marathon's target: 3)" || a.Health != status.HealthHealthy {
-		t.Errorf("%s, %s", a.Health, a.Counts())
-	}
 }

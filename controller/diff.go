@@ -7,13 +7,14 @@ import (
 	"slices"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
 // ErrNotPlanned is returned where git and Marathon have not been compared yet.
 var ErrNotPlanned = errors.New("git and Marathon have not been compared yet")
 
-// Diff compares what a sync wants, as its last pass read it, with what Marathon
+// Diff compares what a sync wants, as its last reconciliation read it, with what Marathon
 // holds now, and changes nothing. Of ids, if any are given, only these are told.
 // Errors: ErrNoSync, ErrNotPlanned, ErrConflict for an id that is none of the
 // sync's, or one of Marathon.
@@ -41,23 +42,22 @@ func (c *Controller) Diff(ctx context.Context, sync string, ids []string) (plan.
 	if err != nil {
 		return plan.Plan{}, fmt.Errorf("cannot read Marathon: %w", err)
 	}
-	in.Live, in.Cluster = LiveOf(state), state.Cluster
+	in.Live, in.Cluster = reconcile.LiveOf(state), state.Cluster
 	return of(plan.Compute(in), ids), nil
 }
 
 // lastInput is what the last plan was made of, without live.
 func (y *syncer) lastInput(ids []string) (plan.Input, error) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if y.planned == nil {
+	in := y.view.LastInput()
+	if in == nil {
 		return plan.Input{}, ErrNotPlanned
 	}
 	for _, id := range ids {
-		if _, shown := y.rows[id]; !shown {
+		if !y.view.Has(id) {
 			return plan.Input{}, fmt.Errorf("%w: %s is not an app, pod or group of this sync", ErrConflict, id)
 		}
 	}
-	return *y.planned, nil
+	return *in, nil
 }
 
 // of is the part of a plan that concerns some ids; none: all of it.
@@ -71,7 +71,7 @@ func of(p plan.Plan, ids []string) plan.Plan {
 	p.NotManaged = slices.DeleteFunc(p.NotManaged, func(n plan.NotManaged) bool { return other(n.ID) })
 	p.Summary = plan.Summary{None: len(ids) - len(p.Changes)}
 	for _, c := range p.Changes {
-		count(&p.Summary, c.Action)
+		p.Summary.Count(c.Action)
 	}
 	return p
 }

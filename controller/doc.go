@@ -1,7 +1,12 @@
-// Package controller is the loop that keeps git and Marathon the same: triggers,
-// a queue, and one pass of one sync at a time.
+// Package controller keeps git and Marathon the same: it starts a watcher for each
+// source and a reconciler for each sync, passes on to the schedule what people,
+// Marathon's events and terms of leadership ask for, and shows what is known.
 //
-// It joins sources, manifests, plan, apply, marathon and store. It is
-// level-triggered: a trigger only says look again, and a pass acts on the
-// difference of one snapshot and one live state.
+// What a reconciliation does is in reconcile, when one is due in schedule, and what is
+// shown in status. Here are New, Run and Reload, the commands of people (commands.go,
+// rollback.go), leadership (lead.go, handover.go), what is known of each Marathon
+// (cluster.go, events.go, live.go), metrics, and the probe of the store.
+//
+// Locks: Controller.reloading before Controller.mu before those of schedule and
+// reconcile.
 package controller

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 )
 
@@ -96,7 +97,7 @@ func TestEventsTriggerPassesOfTheirScope(t *testing.T) {
 				after(time.Minute) // also after the pass for the stream that was opened
 				g.world.set(func() { delete(g.world.apps, "/shop/a") })
 				s.events <- test.event
-				after(eventBreath)
+				after(schedule.EventDelay)
 				if got := g.world.cmds() == "/shop/a=v1"; got != test.healed {
 					t.Errorf("healed: %v, want %v", got, test.healed)
 				}
@@ -117,7 +118,7 @@ func TestBurstsOfEventsAreFewPasses(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		after(time.Minute)
-		if n := g.world.looks() - before; n < 35 || n > 10*4+passBurst+1 {
+		if n := g.world.looks() - before; n < 35 || n > 10*4+schedule.EventBurst+1 {
 			t.Errorf("%d reads for 1000 events in 10 s, want about four a second", n)
 		}
 		if n := g.world.writes("/shop/a"); n != 1 {
@@ -141,8 +142,8 @@ func TestPassesAreAsManyAsTheReadingAllows(t *testing.T) {
 				s.events <- deployed("/shop/a")
 				time.Sleep(10 * time.Millisecond)
 			}
-			least := int(time.Minute / ((liveShare + 1) * g.world.slow))
-			if n := g.world.looks() - before; n < least || n > least*(liveShare+1)/liveShare+passBurst+1 {
+			least := int(time.Minute / ((schedule.ReadShare + 1) * g.world.slow))
+			if n := g.world.looks() - before; n < least || n > least*(schedule.ReadShare+1)/schedule.ReadShare+schedule.EventBurst+1 {
 				t.Errorf("following %v: %d reads for events without end in a minute, want about %d", follow, n, least)
 			}
 		})
@@ -158,7 +159,7 @@ func TestAnEventAfterARetryIsNotLost(t *testing.T) {
 		g.start()
 		defer g.stop()
 		after(time.Hour)
-		for range passBurst + 1 { // the next one is put off
+		for range schedule.EventBurst + 1 { // the next one is put off
 			s.events <- deployed("/shop/a")
 			after(4 * time.Second)
 		}
@@ -186,9 +187,9 @@ func TestChangesAfterARestAreAnsweredAtOnce(t *testing.T) {
 		for _, id := range []string{"/shop/a", "/shop/b", "/shop/c"} {
 			g.world.set(func() { delete(g.world.apps, id) })
 			s.events <- deployed(id)
-			after(eventBreath)
+			after(schedule.EventDelay)
 			g.runs("/shop/a=v1 /shop/b=v1 /shop/c=v1")
-			after(2 * eventBreath) // till the pass has ended
+			after(2 * schedule.EventDelay) // till the pass has ended
 		}
 	})
 }
@@ -230,7 +231,7 @@ func TestEventsOfOtherAppsEndAPassThatWaits(t *testing.T) {
 		}
 		g.world.set(func() { delete(g.world.apps, "/shop/a") })
 		s.events <- deployed("/shop/a")
-		after(passBreath)
+		after(schedule.EventInterval)
 		g.runs("/shop/a=v1 /shop/b=v1")
 		if n := g.world.writes("/shop/b"); n != 1 {
 			t.Errorf("what hangs was written %d times", n)
@@ -268,12 +269,12 @@ func TestAFightIsBackedOffAndTold(t *testing.T) {
 			t.Errorf("the other app: %+v", b)
 		}
 		// Whoever it was gives up: it is put back without being asked, and forgotten.
-		after(fightBackoff.Max + 10*time.Second)
+		after(5*time.Minute + 10*time.Second)
 		g.runs("/shop/a=v1 /shop/b=v1")
-		after(2*fightBackoff.Max + peace)
+		after(2*5*time.Minute + time.Minute)
 		began = g.world.writes("/shop/a")
 		undo()
-		after(2 * eventBreath)
+		after(2 * schedule.EventDelay)
 		g.runs("/shop/a=v1 /shop/b=v1")
 		if n := g.world.writes("/shop/a") - began; n != 1 {
 			t.Errorf("%d writes for one drift after a long peace", n)

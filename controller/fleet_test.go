@@ -22,6 +22,8 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/sources"
 	"github.com/pacer-gitops/pacer/sources/gittest"
@@ -193,8 +195,8 @@ func (m *member) start() {
 	}
 	m.Controller, err = New(Options{
 		Log: log, Follow: !f.single, Peers: peers,
-		Sources:  map[string]Source{"git": {Source: m.way, Interval: sources.DefaultInterval}},
-		Syncs:    []Sync{{Name: "shop", Source: "git", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn, Adopt: true}}},
+		Sources:  map[string]schedule.Source{"git": {Source: m.way, Interval: sources.DefaultInterval}},
+		Syncs:    []reconcile.Sync{{Name: "shop", Source: "git", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn, Adopt: true}}},
 		Clusters: map[string]Cluster{"": {Marathon: client, Applier: apply.New(client, apply.Options{Log: log}), Events: eventsOf(client)}}, Store: f.store, Archive: f.archive,
 		Metrics: prometheus.NewRegistry(),
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -145,7 +146,7 @@ func TestStatusDoesNotFlip(t *testing.T) {
 		},
 		// From when it fails git's definition stays failed, while the last healthy one comes back.
 		"a revert that takes its time": func(t *testing.T, s *storm) {
-			s.adjust = func(y *Sync) { y.Policy.Revert = true }
+			s.adjust = func(y *reconcile.Sync) { y.Policy.Revert = true }
 			s.again()
 			git := map[string]wish{"/a": {Cmd: cmdSlow, Instances: 1}, "/b": {Cmd: cmdRuns, Instances: 1}}
 			s.repo.commit(tree(git))

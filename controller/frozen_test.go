@@ -12,6 +12,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/status"
 )
 
@@ -98,7 +99,7 @@ func TestAFrozenMarathonIsNoticed(t *testing.T) {
 				}
 				after(time.Hour)
 				way.Thaw("m1:8080")
-				after(2 * maxAway)
+				after(2 * reconcile.MaxAway)
 				if y := g.sync("shop"); !settled(y) {
 					t.Errorf("after it thawed: %+v, %+v", y.Stale, y.Apps)
 				}

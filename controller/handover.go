@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
@@ -50,7 +51,7 @@ const (
 func handsOver(failing map[string]failure, others [][]string, since time.Duration) (because []string) {
 	var long []string
 	for name, f := range failing {
-		if f.lasts >= handOverAfter || f.held && f.lasts >= holdAfter {
+		if f.lasts >= handOverAfter || f.held && f.lasts >= reconcile.HoldAfter {
 			long = append(long, name)
 		}
 	}
@@ -110,30 +111,16 @@ func (c *Controller) failing() (failing map[string]failure, known bool) {
 	c.mu.Unlock()
 	failing, known = map[string]failure{}, true
 	for name, w := range watchers {
-		since, asked := w.failsSince()
+		since, asked := w.FailingSince()
 		known = known && asked
 		if since.IsZero() {
 			continue
 		}
 		f := failure{lasts: time.Since(since)}
-		if t != nil && w.seen().fetched != t {
-			f = failure{lasts: min(f.lasts, time.Since(t.began)), held: true}
+		if t != nil && w.Last().Fetched != t {
+			f = failure{lasts: min(f.lasts, time.Since(t.Began)), held: true}
 		}
 		failing[name] = f
 	}
 	return failing, known
-}
-
-// failsSince is since when a source cannot be read; zero: it can. Asked reports
-// whether it was asked at all. A fetch that takes long counts as one that fails.
-func (w *watcher) failsSince() (since time.Time, asked bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case !w.failed.IsZero():
-		return w.failed, true
-	case !w.looking.IsZero() && time.Since(w.looking) >= holdAfter:
-		return w.looking, true
-	}
-	return time.Time{}, !w.last.at.IsZero()
 }

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
@@ -27,8 +28,8 @@ func TestHandsOver(t *testing.T) {
 		"all can be read":                       {nil, [][]string{{}}, time.Hour, nil},
 		"not for long":                          {failing(false, handOverAfter-1, "a"), [][]string{{}}, time.Hour, nil},
 		"for long":                              {failing(false, handOverAfter, "a"), [][]string{{}}, time.Hour, []string{"a"}},
-		"held, not for long":                    {failing(true, holdAfter-1, "a"), [][]string{{}}, time.Hour, nil},
-		"held":                                  {failing(true, holdAfter, "a"), [][]string{{}}, time.Hour, []string{"a"}},
+		"held, not for long":                    {failing(true, reconcile.HoldAfter-1, "a"), [][]string{{}}, time.Hour, nil},
+		"held":                                  {failing(true, reconcile.HoldAfter, "a"), [][]string{{}}, time.Hour, []string{"a"}},
 		"nobody else has told":                  {failing(true, time.Hour, "a"), nil, time.Hour, nil},
 		"the others cannot either":              {failing(true, time.Hour, "a"), [][]string{{"a"}, {"a", "b"}}, time.Hour, nil},
 		"another cannot read another":           {failing(true, time.Hour, "a"), [][]string{{"b"}}, time.Hour, nil},

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
@@ -125,7 +127,7 @@ func TestANewLeaderWhoseFetchHangsHolds(t *testing.T) {
 		defer f.close()
 		next.way.set(func() { next.way.broken, next.way.stuck = nil, true })
 		f.handOver(leader, next)
-		after(holdAfter - time.Second)
+		after(reconcile.HoldAfter - time.Second)
 		f.has("cart=2 pay=2", "before it holds")
 		if h := next.hold(); h.Revision != "" {
 			t.Errorf("held too soon: %+v", h)
@@ -332,7 +334,7 @@ func TestAForcePushWhilePacerWasDownGoesBack(t *testing.T) {
 		f.origin.Git("reset", "--quiet", "--hard", "HEAD~1")
 		f.origin.Git("push", "--quiet", "--force", "origin", "HEAD")
 		only.start()
-		after(confirmGap)
+		after(schedule.ConfirmGap)
 		f.has("cart=2 pay=2", "it is asked again first")
 		f.goesBack(true)
 		after(time.Minute)
@@ -434,68 +436,6 @@ func TestAnotherConfigurationIsNotHeld(t *testing.T) {
 	})
 }
 
-func TestVerdict(t *testing.T) {
-	for _, test := range []struct {
-		want verdict
-		s    situation
-	}{
-		{follow, situation{fetched: true}},
-		{follow, situation{fetched: true, older: true}},
-		{follow, situation{fetched: true, known: true}},
-		{follow, situation{fetched: true, waited: true, known: true, older: true, shown: true, confirmed: true}},
-		{confirm, situation{fetched: true, known: true, older: true, shown: true}},
-		{hold, situation{fetched: true, known: true, older: true}},
-		{hold, situation{fetched: true, known: true, older: true, confirmed: true}},
-		{hold, situation{waited: true, known: true}},
-		{awaits, situation{waited: true}},
-		{awaits, situation{known: true}},
-		{awaits, situation{}},
-	} {
-		if got := verdictOf(test.s); got != test.want {
-			t.Errorf("%+v: %s, want %s", test.s, got, test.want)
-		}
-	}
-}
-
-func TestAnswersAreConfirmedByHowOftenTheyComeInARow(t *testing.T) {
-	now := time.Unix(1700000000, 0)
-	var a answers
-	ask := func(ids string, gap time.Duration) {
-		for _, id := range ids {
-			now = now.Add(gap)
-			a.note(string(id), now)
-		}
-	}
-	ask("nnnnooooo", confirmGap)
-	if !a.confirmed(now) {
-		t.Errorf("five times the same: %+v", a)
-	}
-	ask("nooo", confirmGap)
-	if a.confirmed(now) {
-		t.Errorf("three times: %+v", a)
-	}
-	ask("nooooooooo", confirmGap)
-	if a.confirmed(now) {
-		t.Errorf("a source that wavers is believed after nine times: %+v", a)
-	}
-	ask("ooooooooooo", confirmGap)
-	if !a.confirmed(now) {
-		t.Errorf("and not after twenty: %+v", a)
-	}
-	now = now.Add(2 * waverMemory)
-	ask("p", confirmGap)
-	ask(strings.Repeat("p", 100), confirmGap/20)
-	if a.same < 5 || a.same > 6 {
-		t.Errorf("counted %d of answers that came at once", a.same)
-	}
-	for i := range 3 * maxShown {
-		a.note(fmt.Sprint(i), now)
-	}
-	if len(a.shown) != maxShown {
-		t.Errorf("%d revisions are remembered", len(a.shown))
-	}
-}
-
 // A directory has no order. Who has seen the newer content goes back at once, as
 // does the only replica; another one holds.
 func TestADirectoryGoesBackWhereItWasEdited(t *testing.T) {
@@ -539,7 +479,7 @@ func TestADirectoryGoesBackWhereItWasEdited(t *testing.T) {
 			end()
 			other := *g
 			other.repo = &repo{changed: make(chan struct{})}
-			other.options.Sources = map[string]Source{"shop": {Source: other.repo, Interval: testInterval}}
+			other.options.Sources = map[string]schedule.Source{"shop": {Source: other.repo, Interval: testInterval}}
 			edit(&other, "v1")
 			o := other.newReplica()
 			defer o.stop()

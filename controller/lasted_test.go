@@ -10,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -103,48 +102,6 @@ func TestHistoryTellsHowLongChangesTook(t *testing.T) {
 					t.Log(wrong)
 				}
 			})
-		})
-	}
-}
-
-// Of what is handed over a change keeps the time of its write; what an older
-// revision began does not make the younger one's last longer.
-func TestLasted(t *testing.T) {
-	t.Parallel()
-	at := func(s int) time.Time { return time.Unix(int64(s), 0) }
-	last := status.Reconciliation{Began: at(10), Ended: at(100), Result: status.ResultApplied}
-	outcome := func(id string, r apply.Result, began, ended int) apply.Outcome {
-		o := apply.Outcome{ID: id, Result: r}
-		if began > 0 {
-			o.Began = at(began)
-		}
-		if ended > 0 {
-			o.Ended = at(ended)
-		}
-		return o
-	}
-	for name, test := range map[string]struct {
-		result       status.Result
-		outcomes     []apply.Outcome
-		older        string
-		began, ended int
-	}{
-		"one":                         {status.ResultApplied, []apply.Outcome{outcome("/a", apply.Applied, 20, 23)}, "", 20, 23},
-		"several":                     {status.ResultFailed, []apply.Outcome{outcome("/a", apply.Applied, 20, 23), outcome("/b", apply.Failed, 15, 90)}, "", 15, 90},
-		"handed over":                 {status.ResultApplied, []apply.Outcome{outcome("/a", apply.Applied, 2, 23)}, "", 2, 23},
-		"of an older one":             {status.ResultApplied, []apply.Outcome{outcome("/a", apply.Applied, 2, 23), outcome("/b", apply.Applied, 21, 30)}, "/a", 21, 30},
-		"of an older one alone":       {status.ResultApplied, []apply.Outcome{outcome("/a", apply.Applied, 2, 23)}, "/a", 2, 23},
-		"refused":                     {status.ResultFailed, []apply.Outcome{outcome("/a", apply.Failed, 0, 23)}, "", 23, 23},
-		"superseded":                  {status.ResultSuperseded, []apply.Outcome{outcome("/a", apply.Applied, 20, 23), outcome("/b", apply.Superseded, 21, 100)}, "", 20, 100},
-		"cut off, its end is unknown": {status.ResultStopped, []apply.Outcome{outcome("/b", apply.Unknown, 21, 100)}, "", 21, 100},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := &pass{outcomes: test.outcomes, older: map[string]bool{test.older: true}}
-			last := last
-			last.Result = test.result
-			if began, ended := p.lasted(last); !began.Equal(at(test.began)) || !ended.Equal(at(test.ended)) {
-				t.Errorf("from %s to %s, want %s to %s", began, ended, at(test.began), at(test.ended))
-			}
 		})
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/leader"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -45,7 +47,7 @@ func TestAFollowerLooksAndWritesNothing(t *testing.T) {
 		if s := follower.Status(); len(s.NotReady()) > 0 || s.Syncs[0].PlannedRevision != "commit-2" || follower.app("/shop/a").State != status.OutOfSync {
 			t.Errorf("not ready: %v, planned %s, app %+v", s.NotReady(), s.Syncs[0].PlannedRevision, follower.app("/shop/a"))
 		}
-		if err := follower.Suspend(t.Context(), "shop", store.Asked{}); !errors.Is(err, ErrNotLeading) {
+		if err := follower.Suspend(t.Context(), "shop", store.Asked{}); !errors.Is(err, reconcile.ErrNotLeading) {
 			t.Errorf("Suspend: %v", err)
 		}
 	})
@@ -77,7 +79,7 @@ func TestWhatLandsLateIsFoundOneRequestTimeoutAfterTheTermBegan(t *testing.T) {
 		g := newRig(t, files("/shop/a", "one"))
 		g.options.Resync = time.Hour
 		g.options.RequestTimeout = 15 * time.Second
-		g.options.Sources["shop"] = Source{Source: g.repo, Interval: time.Hour}
+		g.options.Sources["shop"] = schedule.Source{Source: g.repo, Interval: time.Hour}
 		r := g.newReplica()
 		defer r.stop()
 		end := r.lead()
@@ -153,7 +155,7 @@ func TestWhatWasOrderedOfALeaderIsRefusedWhenItLeadsNoMore(t *testing.T) {
 		if !r.sync("shop").Suspended {
 			t.Error("the follower does not show the suspension")
 		}
-		if err := r.Resume(t.Context(), "shop", store.Asked{}); !errors.Is(err, ErrNotLeading) {
+		if err := r.Resume(t.Context(), "shop", store.Asked{}); !errors.Is(err, reconcile.ErrNotLeading) {
 			t.Errorf("Resume: %v", err)
 		}
 	})

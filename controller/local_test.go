@@ -22,6 +22,8 @@ import (
 	"github.com/pacer-gitops/pacer/controller/local/executor"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
@@ -81,8 +83,8 @@ func newStack(t *testing.T) *stack {
 		}
 	})
 	s.options = Options{
-		Sources: map[string]Source{"shop": {Source: directory}},
-		Syncs:   []Sync{{Name: "shop", Source: "shop", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn}, Deadline: time.Minute}},
+		Sources: map[string]schedule.Source{"shop": {Source: directory}},
+		Syncs:   []reconcile.Sync{{Name: "shop", Source: "shop", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn}, Deadline: time.Minute}},
 		Resync:  time.Second, Log: log,
 		Clusters: map[string]Cluster{"": {
 			Marathon: live, Applier: apply.New(client, apply.Options{Settle: 100 * time.Millisecond, PollInterval: 50 * time.Millisecond, Log: log}),

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
@@ -78,7 +79,7 @@ func (g *stateful) resume() {
 	if err := g.Resume(g.t.Context(), "shop", ada); err != nil {
 		g.t.Fatal(err)
 	}
-	after(breath)
+	after(schedule.FetchPause)
 	if notes := fmt.Sprint(g.sync("shop").Notes); strings.Contains(notes, "until the sync is resumed") {
 		g.t.Errorf("resumed, it is still told to be waiting for that: %s", notes)
 	}
@@ -170,9 +171,9 @@ func TestAfterALossTheSyncOnlyReports(t *testing.T) {
 					g := newStateful(t, files("/shop/a", "v1", "/shop/b", "v0"))
 					g.start()
 					g.repo.push(files("/shop/a", "v1", "/shop/b", "v1"))
-					after(breath)
+					after(schedule.FetchPause)
 					stop(g)
-					after(breath)
+					after(schedule.FetchPause)
 					runs := g.world.cmds()
 					g.stop()
 					lose(g)
@@ -333,7 +334,7 @@ func TestAnExclusiveSyncAfterALoss(t *testing.T) {
 		after(time.Hour)
 		g.runs("/shop/a=v1 /shop/b=v1")
 		g.resume()
-		after(exclusiveAfterLoss - time.Minute)
+		after(9 * time.Minute)
 		g.runs("/shop/a=v1 /shop/b=v1")
 		if a := g.app("/shop/a"); a.Condition != status.Blocked || a.Approvable || !strings.Contains(a.Reason, "state was lost at") || !strings.Contains(a.Reason, "holds until 2000-01-01T") {
 			t.Errorf("a: %+v", a)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -20,7 +21,7 @@ type metrics struct {
 	states       []prometheus.Collector
 }
 
-// former are the names that metrics had in the release before: measured for one
+// former are the names that metrics had in the release before: shownSync for one
 // release more, so that dashboards can follow.
 type former struct {
 	passes  *prometheus.CounterVec
@@ -30,7 +31,7 @@ type former struct {
 // durations are the buckets of a reconciliation, in seconds.
 var durations = []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900}
 
-// newMetrics registers what is measured. Syncs lists the syncs of whose status
+// newMetrics registers what is shownSync. Syncs lists the syncs of whose status
 // gauges are made.
 func newMetrics(r prometheus.Registerer, syncs func() []*syncer) (*metrics, error) {
 	m := &metrics{
@@ -66,7 +67,7 @@ func newMetrics(r prometheus.Registerer, syncs func() []*syncer) (*metrics, erro
 	return m, register(r, m.all())
 }
 
-// register adds what is measured to a registry; nil: to none.
+// register adds what is shownSync to a registry; nil: to none.
 func register(r prometheus.Registerer, all []prometheus.Collector) error {
 	if r == nil {
 		return nil
@@ -88,20 +89,27 @@ func (m *metrics) all() []prometheus.Collector {
 type stateGauge struct {
 	name, help string
 	labels     []string // beside sync
-	of         func(y *syncer, set setGauge)
+	of         func(shown shownSync, set setGauge)
 
 	desc  *prometheus.Desc
 	syncs func() []*syncer
+}
+
+// shownSync is what is shown of a sync, and when a reconciliation last succeeded.
+type shownSync struct {
+	sync      *status.Sync
+	apps      []status.App // as they are shown
+	succeeded time.Time
 }
 
 // setGauge takes a value of a gauge, by its labels.
 type setGauge func(value float64, labels ...string)
 
 // oneIf is of a gauge that is 1 while something is the case.
-func oneIf(is func(s *status.Sync) bool) func(*syncer, setGauge) {
-	return func(y *syncer, set setGauge) {
+func oneIf(is func(s *status.Sync) bool) func(shownSync, setGauge) {
+	return func(m shownSync, set setGauge) {
 		value := 0.0
-		if is(&y.view) {
+		if is(m.sync) {
 			value = 1
 		}
 		set(value)
@@ -123,9 +131,9 @@ var stateGauges = []stateGauge{
 		help: "1 while a sync is held at its newest applied revision, because its source answers with an older or superseded one, or none."},
 	{name: "pacer_sync_state_lost", of: oneIf(func(s *status.Sync) bool { return s.StateLost != nil }),
 		help: "1 while a sync only reports, because its stored state was lost."},
-	{name: "pacer_sync_waiting_since_timestamp_seconds", of: func(y *syncer, set setGauge) { set(unixTime(y.view.OldestWait())) },
+	{name: "pacer_sync_waiting_since_timestamp_seconds", of: func(m shownSync, set setGauge) { set(unixTime(m.sync.OldestWait())) },
 		help: "Time since which the oldest unsent change of a sync waits, in Unix time; 0: none waits."},
-	{name: lastSuccess, of: func(y *syncer, set setGauge) { set(unixTime(y.succeeded)) },
+	{name: lastSuccess, of: func(m shownSync, set setGauge) { set(unixTime(m.succeeded)) },
 		help: "When a reconciliation of a sync last ended without failure, or when the sync was started if none has since, in Unix time."},
 }
 
@@ -136,21 +144,22 @@ func (g *stateGauge) Describe(descs chan<- *prometheus.Desc) { descs <- g.desc }
 func (g *stateGauge) Collect(to chan<- prometheus.Metric) {
 	for _, y := range g.syncs() {
 		var all []prometheus.Metric
-		y.mu.Lock()
-		if y.view.Last != nil || !y.view.Planned.IsZero() || g.name == lastSuccess {
-			g.of(y, func(value float64, labels ...string) {
+		y.view.Measure(func(shown *status.Sync, apps []status.App, succeeded time.Time) {
+			if shown.Last == nil && shown.Planned.IsZero() && g.name != lastSuccess {
+				return
+			}
+			g.of(shownSync{shown, apps, succeeded}, func(value float64, labels ...string) {
 				all = append(all, prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, value, append([]string{y.spec.Name}, labels...)...))
 			})
-		}
-		y.mu.Unlock()
+		})
 		for _, metric := range all {
 			to <- metric
 		}
 	}
 }
 
-// ended counts a reconciliation.
-func (m *metrics) ended(sync string, last status.Reconciliation) {
+// ReconciliationEnded implements Observer.
+func (m *metrics) ReconciliationEnded(sync string, last status.Reconciliation) {
 	took := last.Ended.Sub(last.Began).Seconds()
 	m.reconciled.WithLabelValues(sync, string(last.Result)).Inc()
 	m.seconds.WithLabelValues(sync).Observe(took)
@@ -158,20 +167,19 @@ func (m *metrics) ended(sync string, last status.Reconciliation) {
 	m.former.seconds.WithLabelValues(sync).Observe(took)
 }
 
-// succeeded reports whether a pass ended without failure.
-func succeeded(r status.Result) bool {
-	return r == status.ResultApplied || r == status.ResultUnchanged || r == status.ResultProgressing
+// ChangeEnded implements Observer.
+func (m *metrics) ChangeEnded(sync string, o apply.Outcome) {
+	m.changes.WithLabelValues(sync, string(o.Action), string(o.Result)).Inc()
 }
 
-func countApps(y *syncer, set setGauge) {
+func countApps(m shownSync, set setGauge) {
 	type axes struct {
 		state  status.State
 		health status.Health
 	}
 	n := map[axes]int{}
-	apps := y.doubted()
-	for i := range apps {
-		n[axes{apps[i].State, apps[i].Health}]++
+	for i := range m.apps {
+		n[axes{m.apps[i].State, m.apps[i].Health}]++
 	}
 	for _, state := range status.States() {
 		for _, health := range append(status.Healths(), "") {
@@ -180,11 +188,10 @@ func countApps(y *syncer, set setGauge) {
 	}
 }
 
-func countConditions(y *syncer, set setGauge) {
+func countConditions(m shownSync, set setGauge) {
 	n := map[status.Condition]int{}
-	apps := y.doubted()
-	for i := range apps {
-		n[apps[i].Condition]++
+	for i := range m.apps {
+		n[m.apps[i].Condition]++
 	}
 	for _, condition := range status.Conditions() {
 		set(float64(n[condition]), string(condition))
@@ -199,7 +206,7 @@ func unixTime(t time.Time) float64 {
 	return float64(t.UnixMilli()) / 1000
 }
 
-// forget drops the counters of a sync that is gone or begins anew.
+// forget drops the counters of a sync that is gone or begins again.
 func (m *metrics) forget(sync string) {
 	match := prometheus.Labels{"sync": sync}
 	m.reconciled.DeletePartialMatch(match)

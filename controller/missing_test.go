@@ -18,6 +18,8 @@ import (
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
@@ -78,7 +80,7 @@ func startLied(t *testing.T, state string, liar *localtest.Liar, apps int, polic
 	records := store.Remember(file, ledger, slog.New(slog.DiscardHandler)) // as pacer run does
 	policy.Scope, policy.Prune = "/", plan.PruneOn
 	l.Controller, err = New(Options{
-		Sources: map[string]Source{"repo": {Source: directory}}, Syncs: []Sync{{Name: "all", Source: "repo", Policy: policy}},
+		Sources: map[string]schedule.Source{"repo": {Source: directory}}, Syncs: []reconcile.Sync{{Name: "all", Source: "repo", Policy: policy}},
 		Clusters: oneCluster(l.live, apply.New(client, apply.Options{Settle: -1, PollInterval: 20 * time.Millisecond})), Store: records, Archive: records, Resync: time.Hour, ProbeInterval: 20 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})

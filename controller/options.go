@@ -11,65 +11,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/marathon"
-	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
-	"github.com/pacer-gitops/pacer/sources"
 )
 
-// Marathon is what a pass reads. *marathon.Client is one.
+// Marathon is what a reconciliation reads. *marathon.Client is one.
 type Marathon interface {
 	// State returns all that Marathon holds, whole, or an error: never a part.
 	State(ctx context.Context) (marathon.State, error)
-}
-
-// Confirmer is a Marathon whose State may be a moment old. *marathon.Cache is
-// one.
-type Confirmer interface {
-	// Confirm returns the state with what the ids are now.
-	Confirm(ctx context.Context, ids []string) (marathon.State, error)
-}
-
-// Applier carries a plan out. *apply.Applier is one.
-type Applier interface {
-	Apply(ctx context.Context, p plan.Plan, r apply.Request) []apply.Outcome
-}
-
-// errAgain ends a pass that only waits for rollouts, so that the next one looks
-// at everything again: one that hangs must not keep the rest of the sync from
-// being mended. The rollouts are handed over.
-var errAgain error = again{}
-
-type again struct{}
-
-func (again) Error() string        { return "restarted: everything is read again" }
-func (again) Is(target error) bool { return target == apply.ErrSuperseded }
-
-// Source is a source that one or more syncs read, looked at once for all of them.
-type Source struct {
-	Source sources.Source
-	// Interval is how often the source is looked at, give or take a tenth;
-	// zero: sources.DefaultInterval. Changed only makes it sooner.
-	Interval time.Duration
-}
-
-// Sync is one unit of reconciliation.
-type Sync struct {
-	Name       string
-	Marathon   string // key of Options.Clusters; empty: the one without a name
-	Source     string // key of Options.Sources
-	Path       string // folder in the source; empty for all of it
-	Policy     plan.Policy
-	Deadline   time.Duration // of one rollout; zero: that of the applier
-	Settle     time.Duration // of one rollout; zero: see apply.Options.Settle
-	Substitute map[string]string
-	Limits     manifests.Limits // of what is read; zero members: the defaults
-	// ResumeAfterLoss: after a known loss of its state the sync is resumed at
-	// once, also where it was suspended or rolled back, which is lost too.
-	ResumeAfterLoss bool
 }
 
 // Defaults for what Options and Sync leave zero.
@@ -80,8 +33,8 @@ const (
 
 // Options is all that a controller is made of.
 type Options struct {
-	Sources map[string]Source // by name; closed by the caller, after Run or Reload returned
-	Syncs   []Sync
+	Sources map[string]schedule.Source // by name; closed by the caller, after Run or Reload returned
+	Syncs   []reconcile.Sync
 
 	// Clusters are Marathons by name, one of them perhaps without. They stay as New
 	// was given them.
@@ -114,7 +67,7 @@ type Options struct {
 	// ProbeInterval is how often a store that is a Prober is tried; zero:
 	// DefaultProbeInterval.
 	ProbeInterval time.Duration
-	// Concurrency bounds how many passes read and plan side by side; waiting
+	// Concurrency bounds how many reconciliations read and plan side by side; waiting
 	// for rollouts takes no place. Zero: as many as there are processors.
 	Concurrency int
 }
@@ -125,7 +78,7 @@ var ErrNoSync = errors.New("no sync is named")
 // NoSync is ErrNoSync for a name, with those that there are.
 func NoSync(name string, names []string) error {
 	names = slices.Sorted(slices.Values(names))
-	there := "there are: " + listed(names)
+	there := "there are: " + reconcile.Listed(names)
 	if len(names) == 0 {
 		there = "none is configured"
 	}
@@ -174,7 +127,7 @@ func (o Options) checkScopes() []error {
 	return errs
 }
 
-func (o Options) checkSync(s Sync) error {
+func (o Options) checkSync(s reconcile.Sync) error {
 	switch _, ok := o.Sources[s.Source]; {
 	case s.Name == "":
 		return errors.New("it has no name")

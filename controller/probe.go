@@ -1,45 +1,19 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"sync"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/wait"
 )
 
-// storage is why the state of a sync could not be read or saved last.
-type storage struct{ load, save error }
-
-// words say why; empty: it could.
-func (s storage) words() string {
-	if err := cmp.Or(s.load, s.save); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-// loaded notes what became of reading the state anew: what was not saved before is
-// given up with that.
-func (y *syncer) loaded(err error) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.storage = storage{load: err}
-}
-
-// saved notes what became of saving the state, whole or in part.
-func (y *syncer) saved(err error) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.storage.save = err
-}
-
 // Prober is a store that can be tried without anything to save. Every
 // store.Records is.
 type Prober interface {
-	// Probe tells whether the store can be used, at the least cost that shows it.
+	// Probe reports whether the store can be used, at the least cost that shows it.
 	Probe(ctx context.Context) error
 }
 
@@ -51,7 +25,7 @@ type probed struct {
 	error string
 }
 
-// set notes what a try has shown, and tells whether the store can be used again.
+// set notes what a try has shown, and reports whether the store can be used again.
 func (p *probed) set(err error) (again bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,22 +61,18 @@ func (c *Controller) probe(ctx context.Context, store Prober, interval time.Dura
 }
 
 func (c *Controller) tryStore(ctx context.Context, store Prober) error {
-	ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+	ctx, cancel := context.WithTimeout(ctx, reconcile.SaveTimeout)
 	defer cancel()
 	return store.Probe(ctx)
 }
 
-// retryStored asks for a pass of each sync whose state could not be read or saved.
+// retryStored asks for a reconciliation of each sync whose state could not be read or saved.
 func (c *Controller) retryStored() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for name, y := range c.syncers {
-		y.mu.Lock()
-		failed := y.storage != (storage{})
-		y.mu.Unlock()
-		if failed && c.run != nil {
-			y.note(store.Asked{By: store.AskedByRetry})
-			c.run.queue.Add(name)
+	for _, y := range c.syncers {
+		if c.run != nil && y.view.StoreFailed() {
+			c.run.schedule.Add(y.slot, store.Asked{By: store.AskedByRetry}, false)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/status"
 )
 
@@ -61,15 +62,15 @@ type drama struct {
 	*rig
 	git     map[string]string // app → cmd
 	broken  bool
-	deleted []string // what was deleted though it must not be
-	views   []view   // what may be in force: two while an order is on its way
+	deleted []string      // what was deleted though it must not be
+	views   []observation // what may be in force: two while an order is on its way
 }
 
-// view is what a sync is rolled back to; nil: what git has.
-type view fstest.MapFS
+// observation is what a sync is rolled back to; nil: what git has.
+type observation fstest.MapFS
 
 func play(t *testing.T, script []mishap) string {
-	d := &drama{rig: newRig(t, nil), git: map[string]string{"/shop/a": "v1"}, views: []view{nil}}
+	d := &drama{rig: newRig(t, nil), git: map[string]string{"/shop/a": "v1"}, views: []observation{nil}}
 	d.options.Log = nil
 	d.options.Syncs[0].Policy = plan.Policy{Scope: "/", Prune: plan.PruneOn}
 	d.world.deleting = d.check
@@ -80,7 +81,7 @@ func play(t *testing.T, script []mishap) string {
 		synctest.Wait()
 	}
 	d.heal()
-	after(2*maxBackoff + 2*testInterval + 2*testResync)
+	after(2*reconcile.MaxBackoff + 2*testInterval + 2*testResync)
 	d.stop()
 	if len(d.deleted) > 0 {
 		return "deleted: " + strings.Join(d.deleted, ", ")
@@ -129,7 +130,7 @@ func describes(tree fstest.MapFS, id string) string {
 func (d *drama) hold() {
 	if kept := d.sync("shop").Kept; len(kept) > 0 {
 		target := kept[len(kept)-1].ID
-		d.order(view(d.repo.tree(target)), func() error {
+		d.order(observation(d.repo.tree(target)), func() error {
 			_, err := d.Rollback(d.t.Context(), "shop", Rollback{Revision: target}, ada)
 			return err
 		})
@@ -140,8 +141,8 @@ func (d *drama) release() {
 	d.order(nil, func() error { return d.Release(d.t.Context(), "shop", ada) })
 }
 
-// order asks for something after which another view is in force.
-func (d *drama) order(v view, ask func() error) {
+// order asks for something after which another observation is in force.
+func (d *drama) order(v observation, ask func() error) {
 	before := d.views[0]
 	d.see(before, v)
 	if ask() != nil {
@@ -150,7 +151,7 @@ func (d *drama) order(v view, ask func() error) {
 	d.see(v)
 }
 
-func (d *drama) see(views ...view) {
+func (d *drama) see(views ...observation) {
 	d.repo.mu.Lock()
 	defer d.repo.mu.Unlock()
 	d.views = views

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/sources"
 	"github.com/pacer-gitops/pacer/sources/gittest"
@@ -80,13 +82,13 @@ func TestManySyncsOfOneRepositoryLookOnce(t *testing.T) {
 	source := &opened{Source: git}
 	w := newWorld()
 	o := Options{
-		Sources:  map[string]Source{"repo": {Source: source, Interval: time.Hour}},
+		Sources:  map[string]schedule.Source{"repo": {Source: source, Interval: time.Hour}},
 		Clusters: oneCluster(w, w), Store: &shelf{saved: map[string][]byte{}}, Resync: time.Hour,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	for i := range syncs {
 		name := fmt.Sprintf("s%d", i)
-		o.Syncs = append(o.Syncs, Sync{Name: name, Source: "repo", Path: name, Policy: plan.Policy{Scope: "/" + name}})
+		o.Syncs = append(o.Syncs, reconcile.Sync{Name: name, Source: "repo", Path: name, Policy: plan.Policy{Scope: "/" + name}})
 	}
 	c, err := New(o)
 	if err != nil {

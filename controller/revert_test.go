@@ -2,19 +2,15 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/status"
-	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -219,46 +215,6 @@ func TestWhatCameUpLateIsNotReverted(t *testing.T) {
 	})
 }
 
-func TestRememberRevert(t *testing.T) {
-	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	failure := plan.Failure{Hash: "bad", Reason: "exit code 1", Deployment: "d1"}
-	outcome := func(r apply.Result) apply.Outcome {
-		return apply.Outcome{ID: "/a", Kind: manifests.KindApp, Action: plan.Update, Result: r, Reason: "why", Deployment: "d2", Hash: "good", Began: began, Revert: true}
-	}
-	transient := outcome(apply.Failed)
-	transient.Transient = true
-	cases := map[string]struct {
-		o       apply.Outcome
-		failure plan.Failure
-		owned   string // revision and hash
-		rollout bool
-	}{
-		"begun":                    {outcome(""), failure, "r1 good", true},
-		"back":                     {outcome(apply.Applied), plan.Failure{Hash: "bad", Reason: "exit code 1", Restored: true}, "r1 good", false},
-		"failed as well":           {outcome(apply.Failed), plan.Failure{Hash: "bad", Reason: "exit code 1", Unrestored: "why", Deployment: "d2"}, "r2 bad", false},
-		"failed, not by its fault": {transient, failure, "r2 bad", false},
-		"cut off":                  {outcome(apply.Unknown), failure, "r2 bad", false},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			s := store.State{
-				Inventory: map[string]store.Owned{"/a": {Kind: manifests.KindApp, Revision: "r2", Hash: "bad"}}, Rollouts: map[string]store.Rollout{},
-				Failed: map[string]plan.Failure{"/a": failure}, Healthy: map[string]plan.Healthy{"/a": {Revision: "r1", Hash: "good"}},
-			}
-			remember(&s, c.o, "r2", "a.yaml")
-			if diff := cmp.Diff(c.failure, s.Failed["/a"]); diff != "" {
-				t.Errorf("failure (-want +got):\n%s", diff)
-			}
-			if o := s.Inventory["/a"]; o.Revision+" "+o.Hash != c.owned {
-				t.Errorf("inventory: %+v, want %s", o, c.owned)
-			}
-			if r, begun := s.Rollouts["/a"]; begun != c.rollout || begun && !carried(s.Rollouts)["/a"].Revert {
-				t.Errorf("rollout: %+v", r)
-			}
-		})
-	}
-}
-
 // Approving some of too many deletions lets through those alone, whatever
 // happens to process and revision.
 func TestApprovingSomeDeletionsLeavesTheRest(t *testing.T) {
@@ -286,23 +242,4 @@ func TestApprovingSomeDeletionsLeavesTheRest(t *testing.T) {
 			t.Errorf("app c: %+v", c)
 		}
 	})
-}
-
-// An id is unproven from its creation till a rollout of it comes up, whichever.
-func TestUnproven(t *testing.T) {
-	s := store.State{Inventory: map[string]store.Owned{}, Rollouts: map[string]store.Rollout{}, Failed: map[string]plan.Failure{}}
-	for _, step := range []struct {
-		action plan.Action
-		result apply.Result
-		want   bool
-	}{
-		{plan.Create, "", true}, {plan.Create, apply.Failed, true}, {plan.Update, "", true}, {plan.Update, apply.Superseded, true},
-		{plan.Update, apply.Failed, true}, {plan.Update, "", true}, {plan.Update, apply.Applied, false},
-		{plan.Update, "", false}, {plan.Update, apply.Failed, false},
-	} {
-		remember(&s, apply.Outcome{ID: "/a", Action: step.action, Result: step.result, Deployment: fmt.Sprint(len(s.History), step), Hash: "h"}, "r", "f")
-		if got := unproven(&s)["/a"]; got != step.want {
-			t.Errorf("after %s %s: %v", step.action, step.result, got)
-		}
-	}
 }

@@ -7,15 +7,8 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/store"
-)
-
-// What a person asked for, as the history names it where it matters.
-const (
-	verbRollback = "rollback"
-	verbRelease  = "release"
-	verbSuspend  = "suspend"
-	verbResume   = "resume"
 )
 
 // Rollback says where a sync is to go back to.
@@ -35,13 +28,13 @@ func (c *Controller) Rollback(ctx context.Context, sync string, to Rollback, by 
 		return store.Pin{}, c.noSync(sync)
 	}
 	var pin store.Pin
-	by.Verb = verbRollback
+	by.Verb = reconcile.VerbRollback
 	err := c.order(ctx, sync, by, func(s *store.State) error {
 		k, err := to.among(s.Kept, y.inForce(s))
 		if err != nil {
 			return err
 		}
-		if _, err := c.recall(ctx, y.spec, k); err != nil {
+		if _, err := reconcile.Recall(ctx, c.archive, y.spec, k); err != nil {
 			return fmt.Errorf("%w: cannot roll back to %s: %w; available: %s", ErrConflict, plan.ShortRevision(k.ID), err, listedKept(s.Kept))
 		}
 		pin = store.Pin{Kept: k, By: by, At: time.Now()}
@@ -57,7 +50,7 @@ func (c *Controller) Rollback(ctx context.Context, sync string, to Rollback, by 
 // Release ends a Rollback: the sync follows its source again. Errors: as of
 // Rollback; ErrConflict where there is none.
 func (c *Controller) Release(ctx context.Context, sync string, by store.Asked) error {
-	by.Verb = verbRelease
+	by.Verb = reconcile.VerbRelease
 	return c.order(ctx, sync, by, func(s *store.State) error {
 		if s.Pin == nil {
 			return fmt.Errorf("%w: this sync is not rolled back", ErrConflict)
@@ -138,5 +131,5 @@ func listedKept(kept []store.Kept) string {
 		}
 		names = append(names, name)
 	}
-	return listed(names)
+	return reconcile.Listed(names)
 }

@@ -1,20 +1,11 @@
 package controller
 
 import (
-	"bytes"
-	"compress/gzip"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"os"
-	"path/filepath"
-	runtimemetrics "runtime/metrics"
 	"strings"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -22,10 +13,10 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
-	"github.com/pacer-gitops/pacer/meter"
 )
 
 // newKeepingRig has gone through the revisions v1, v2 and v3 of /shop/a, with a
@@ -174,10 +165,10 @@ func TestHistorySaysWhoAskedForWhatHadToWait(t *testing.T) {
 		g.rollback(Rollback{})
 		after(10 * testResync)
 		g.world.set(func() { g.world.down = nil })
-		after(2 * maxAway)
+		after(2 * reconcile.MaxAway)
 		g.runs("/shop/a=v2 /shop/b=v1")
 		history := g.sync("shop").History
-		if done, failed := history[0], history[1]; done.Result != "applied" || done.Asked.Verb != verbRollback || failed.Result != "failed" || failed.Asked.Verb != verbRollback || history[2].Result != "applied" {
+		if done, failed := history[0], history[1]; done.Result != "applied" || done.Asked.Verb != reconcile.VerbRollback || failed.Result != "failed" || failed.Asked.Verb != reconcile.VerbRollback || history[2].Result != "applied" {
 			t.Errorf("the history tells of %+v, then %+v", failed, done)
 		}
 	})
@@ -297,7 +288,7 @@ func TestRollbackRefusals(t *testing.T) {
 		}
 
 		// What was kept is damaged or gone: nothing is changed, and another way is open.
-		other, _, err := pack(manifests.Desired{})
+		other, _, err := reconcile.Pack(manifests.Desired{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -320,7 +311,7 @@ func TestRollbackRefusals(t *testing.T) {
 				t.Errorf("%s: %+v", name, y.Last)
 			}
 			g.shelf.restoreKept(whole)
-			after(maxBackoff + time.Minute)
+			after(reconcile.MaxBackoff + time.Minute)
 			g.runs("/shop/a=v1")
 		}
 	})
@@ -331,7 +322,7 @@ func TestARollbackIsForItsScope(t *testing.T) {
 		g := newKeepingRig(t)
 		defer g.stop()
 		options := g.options
-		options.Syncs = []Sync{testSync("shop")}
+		options.Syncs = []reconcile.Sync{testSync("shop")}
 		options.Syncs[0].Policy.Scope = "/"
 		if err := g.Reload(options); err != nil {
 			t.Fatal(err)
@@ -369,127 +360,19 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 		g := newRig(t, files("/shop/a", "v0"))
 		g.start()
 		defer g.stop()
-		for i := 1; i <= 2*maxContents; i++ {
+		for i := 1; i <= 2*reconcile.MaxContents; i++ {
 			g.repo.push(files("/shop/a", fmt.Sprintf("v%d", i)))
 			after(time.Second)
 			g.repo.push(files("/shop/a", fmt.Sprintf("v%d", i)))
 			after(time.Second)
 		}
 		kept := g.sync("shop").Kept
-		if len(g.shelf.kept) != maxContents || len(kept) != 2*maxContents {
-			t.Errorf("%d contents of %d revisions are kept, want %d of %d", len(g.shelf.kept), len(kept), maxContents, 2*maxContents)
+		if len(g.shelf.kept) != reconcile.MaxContents || len(kept) != 2*reconcile.MaxContents {
+			t.Errorf("%d contents of %d revisions are kept, want %d of %d", len(g.shelf.kept), len(kept), reconcile.MaxContents, 2*reconcile.MaxContents)
 		}
-		g.rollback(Rollback{Back: maxContents - 1})
-		g.runs(fmt.Sprintf("/shop/a=v%d", maxContents+1))
+		g.rollback(Rollback{Back: reconcile.MaxContents - 1})
+		g.runs(fmt.Sprintf("/shop/a=v%d", reconcile.MaxContents+1))
 	})
-}
-
-// Whatever manifests may say comes back as it was, with what could not be read.
-func TestWhatIsKeptIsWhole(t *testing.T) {
-	tree := fstest.MapFS{
-		"broken.yaml":   {Data: []byte("id: /shop/broken\ncpus: many\ncmd: x\n")},
-		"half.json":     {Data: []byte(`{"id": `)},
-		"group/g.yaml":  {Data: []byte("id: /shop/group\ndependencies: [/shop/a]\napps: []\n")},
-		"group/pod.yml": {Data: []byte("id: /shop/group/pod\ncontainers:\n- {name: c, resources: {cpus: 0.1, mem: 32}, exec: {command: {shell: sleep 1}}}\nscaling: {kind: fixed, instances: 0}\n")},
-		"a.json":        {Data: []byte(`{"id": "/shop/a", "cmd": "echo <&> é \u2028", "cpus": 0.1, "mem": 32.5, "instances": 0, "portDefinitions": [], "constraints": [["a", "UNIQUE"]], "labels": {}, "env": {"A": "", "S": {"secret": "s"}}, "secrets": {"s": {"source": "/s"}}, "unreachableStrategy": "disabled", "backoffFactor": 1.15}`)},
-	}
-	recordings, err := filepath.Glob("../testdata/conformance/api/*.json")
-	if err != nil || len(recordings) == 0 {
-		t.Fatal("no recordings: ", err)
-	}
-	for i, name := range recordings {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for j, body := range bodiesIn(text) {
-			tree[fmt.Sprintf("recorded/%d-%d.json", i, j)] = &fstest.MapFile{Data: body}
-		}
-	}
-	want := manifests.NewReader().Read(tree, manifests.Options{Scope: "/shop", Cluster: manifests.DefaultCluster()})
-	if len(want.Items) < 20 || len(want.Broken) == 0 || len(want.Unreadable) == 0 || len(want.Problems) == 0 {
-		t.Fatalf("the sample is too tame: %d items, %d broken, %d unreadable", len(want.Items), len(want.Broken), len(want.Unreadable))
-	}
-	content, sum, err := pack(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := unpack(content, sum)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("kept (-want +got):\n%s", diff)
-	}
-	if again, same, err := pack(got); err != nil || same != sum || !bytes.Equal(again, content) {
-		t.Errorf("packed again it has another checksum: %v", err)
-	}
-}
-
-// bodiesIn lists the app definitions that a recording sent.
-func bodiesIn(text []byte) [][]byte {
-	var bodies [][]byte
-	var walk func(v any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			if id, ok := v["id"].(string); ok && strings.HasPrefix(id, "/") && v["cmd"] != nil && v["tasks"] == nil {
-				v = maps.Clone(v)
-				v["id"] = "/shop/recorded/" + fmt.Sprint(len(bodies)) + strings.ReplaceAll(id, "/", "-")
-				if body, err := json.Marshal(v); err == nil {
-					bodies = append(bodies, body)
-				}
-			}
-			for _, inner := range v {
-				walk(inner)
-			}
-		case []any:
-			for _, inner := range v {
-				walk(inner)
-			}
-		}
-	}
-	var tree any
-	if json.Unmarshal(text, &tree) == nil {
-		walk(tree)
-	}
-	return bodies
-}
-
-// TestKeptBombs: what is kept expands to no more than a revision may ask for.
-func TestKeptBombs(t *testing.T) {
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, _ = io.WriteString(z, `{"format":1,"items":[`)
-	for range 200 {
-		_, _ = io.WriteString(z, strings.Repeat("{},", 1<<18))
-	}
-	_ = z.Close()
-	sample := []runtimemetrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	runtimemetrics.Read(sample)
-	before := sample[0].Value.Uint64()
-	_, err := unpack(b.Bytes(), strings.Repeat("0", 64))
-	runtimemetrics.Read(sample)
-	if n := sample[0].Value.Uint64() - before; !errors.Is(err, errNotKept) || !errors.Is(err, meter.ErrTooLarge) || n > 64<<20 {
-		t.Errorf("%d KiB of gzip: %d MiB allocated, %v", b.Len()>>10, n>>20, err)
-	}
-}
-
-func TestUnpackRefusesWhatItDidNotPack(t *testing.T) {
-	content, sum, err := pack(manifests.Desired{Unreadable: []string{"a"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range content {
-		damaged := bytes.Clone(content)
-		damaged[i] ^= 0x10
-		if d, err := unpack(damaged, sum); err == nil && len(d.Unreadable) != 1 {
-			t.Fatalf("byte %d changed: %+v", i, d)
-		}
-		if _, err := unpack(content[:i], sum); !errors.Is(err, errNotKept) {
-			t.Fatalf("cut after %d bytes: %v", i, err)
-		}
-	}
 }
 
 // What the status tells of an app: both axes, since when, at which revision.
@@ -527,7 +410,7 @@ func TestStatusTellsSinceWhenAndOfWhichRevision(t *testing.T) {
 			t.Errorf("why nothing is known is told as %+v", s)
 		}
 		g.world.set(func() { g.world.down = nil })
-		after(2 * maxAway)
+		after(2 * reconcile.MaxAway)
 		if now := g.app("/shop/a"); now.State != status.Synced || now.Health != status.HealthDegraded || now.Since.Before(sick) || now.Since.After(ill.At) {
 			t.Errorf("with Marathon back: %+v, want degraded since before it was away", now)
 		}
@@ -563,7 +446,7 @@ func TestHistorySaysWhoAsked(t *testing.T) {
 		s.events <- deployed("/shop/a")
 		asked("Marathon event")
 		g.world.set(func() { delete(g.world.apps, "/shop/a") })
-		after(fightBackoff.Max)
+		after(5 * time.Minute)
 		if err := g.Trigger("shop", ada); err != nil {
 			t.Fatal(err)
 		}

@@ -1,15 +1,11 @@
 package controller
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/pacer-gitops/pacer/controller/store"
 )
 
 // A process that dies between a write and the note of its deployment leaves one
@@ -80,65 +76,6 @@ func TestAWriteThatWasNeverTakenIsForgotten(t *testing.T) {
 			t.Error(line)
 		}
 	})
-}
-
-// A save that failed may have saved: what people were told is not in force is not
-// left in the store by a line that tells of a write alone.
-func TestAfterASaveThatFailedAllIsSaved(t *testing.T) {
-	t.Parallel()
-	shelf := &shelf{saved: map[string][]byte{}}
-	p := &pass{c: &Controller{store: shelf}, y: &syncer{spec: testSync("shop"), memory: memory{loaded: true}}}
-	p.y.memory.state.Sent = map[string]store.Sent{}
-	suspend := &order{change: func(s *store.State) error {
-		s.Suspended = true
-		return nil
-	}}
-	answers := make([]error, 1)
-	shelf.late = errors.New("the folder cannot be synced")
-	if p.carryOut(t.Context(), []*order{suspend}, answers); answers[0] == nil || p.y.memory.state.Suspended {
-		t.Fatalf("suspended: %v, told %v", p.y.memory.state.Suspended, answers[0])
-	}
-	shelf.late = nil
-	k := p.keep(t.Context())
-	if err := k.sending(func(sent map[string]store.Sent) { sent["/shop/a"] = store.Sent{Body: "b"} }); err != nil {
-		t.Error(err)
-	}
-	if err := k.close(); err != nil {
-		t.Error(err)
-	}
-	if state := shelf.state(t, "shop"); state.Suspended || len(state.Sent) != 1 {
-		t.Errorf("saved: %+v", state)
-	}
-}
-
-// However much there is to save, and however slow the store is, what an apply changes
-// is saved during a tenth of the time at most, but not left to its end.
-func TestSavesTakeATenthOfTheTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		shelf := &slowShelf{shelf: &shelf{saved: map[string][]byte{}}, takes: 3 * time.Second}
-		p := &pass{c: &Controller{store: shelf}, y: &syncer{spec: testSync("shop"), memory: memory{loaded: true}}}
-		k := &keeper{p: p, ctx: t.Context()}
-		began := time.Now()
-		for range 10_000 {
-			k.change(func() bool { return true })
-			time.Sleep(100 * time.Millisecond)
-		}
-		if took, least := time.Since(began), time.Since(began)/20; shelf.spent < least || shelf.spent > took/10 {
-			t.Errorf("of %s %s went to saving", took, shelf.spent)
-		}
-	})
-}
-
-// A slowShelf takes its time for each save.
-type slowShelf struct {
-	*shelf
-	takes, spent time.Duration
-}
-
-func (s *slowShelf) Save(ctx context.Context, sync string, state store.State) error {
-	time.Sleep(s.takes)
-	s.spent += s.takes
-	return s.shelf.Save(ctx, sync, state)
 }
 
 // A note is of use only if what Marathon shows is known by it, whatever ports it

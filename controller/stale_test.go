@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/sources"
 )
@@ -222,12 +223,12 @@ func TestWhatHangsFromTheStartIsNamed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g, s := newHearingRig(t, files("/shop/a", "v1"))
 				if c.source != nil {
-					g.options.Sources["shop"] = Source{Source: c.source}
+					g.options.Sources["shop"] = schedule.Source{Source: c.source}
 				}
 				g.options.Clusters = map[string]Cluster{"": {Marathon: c.marathon, Address: "http://m1:8080", Applier: g.world, Events: s.open}}
 				s.off.Store(strings.Contains(c.want, "refused"))
 				g.start()
-				after(breath)
+				after(schedule.FetchPause)
 				if got := strings.Join(g.Status().NotReady(), "\n"); got != c.want {
 					t.Errorf("not ready for\n%s\nwant\n%s", got, c.want)
 				}

@@ -22,6 +22,8 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 )
 
@@ -179,7 +181,7 @@ type storm struct {
 
 	still  map[string]string        // the tasks that nothing may restart
 	plot   func(*http.Request) flaw // not nil: decides instead of flaws
-	adjust func(*Sync)              // not nil: changes the sync of processes that begin
+	adjust func(*reconcile.Sync)    // not nil: changes the sync of processes that begin
 
 	mu     sync.Mutex
 	wrong  []string
@@ -334,14 +336,14 @@ func (s *storm) begin() {
 		}
 		return a
 	}}))
-	sync := Sync{Name: "all", Source: "git", Deadline: stormDeadline, Policy: plan.Policy{Scope: "/", Prune: plan.PruneOn, Adopt: true}}
+	sync := reconcile.Sync{Name: "all", Source: "git", Deadline: stormDeadline, Policy: plan.Policy{Scope: "/", Prune: plan.PruneOn, Adopt: true}}
 	if s.adjust != nil {
 		s.adjust(&sync)
 	}
 	l.Controller, err = New(Options{
 		Log:      log,
-		Sources:  map[string]Source{"git": {Source: s.repo, Interval: testInterval}},
-		Syncs:    []Sync{sync},
+		Sources:  map[string]schedule.Source{"git": {Source: s.repo, Interval: testInterval}},
+		Syncs:    []reconcile.Sync{sync},
 		Clusters: map[string]Cluster{"": {Marathon: l.client, Applier: apply.New(l.client, apply.Options{MaxInFlight: 3, Log: log}), Events: eventsOf(l.client)}}, Store: mortal{s.shelf, isDead}, Resync: testResync,
 		Metrics: l.registry,
 	})

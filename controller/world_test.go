@@ -22,6 +22,8 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -460,8 +462,8 @@ func newRig(t *testing.T, files map[string]string) *rig {
 		g.repo.commit(files)
 	}
 	g.options = Options{
-		Sources:  map[string]Source{"shop": {Source: g.repo, Interval: testInterval}},
-		Syncs:    []Sync{testSync("shop")},
+		Sources:  map[string]schedule.Source{"shop": {Source: g.repo, Interval: testInterval}},
+		Syncs:    []reconcile.Sync{testSync("shop")},
 		Clusters: oneCluster(g.world, g.world), Store: g.shelf, Archive: g.shelf, Resync: testResync,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
@@ -469,7 +471,7 @@ func newRig(t *testing.T, files map[string]string) *rig {
 }
 
 // oneCluster is the only Marathon, without a name.
-func oneCluster(m Marathon, a Applier) map[string]Cluster {
+func oneCluster(m Marathon, a reconcile.Applier) map[string]Cluster {
 	return map[string]Cluster{"": {Marathon: m, Applier: a}}
 }
 
@@ -491,8 +493,8 @@ func eventsOf(client *marathon.Client) func(context.Context) (EventStream, error
 	}
 }
 
-func testSync(name string) Sync {
-	return Sync{Name: name, Source: "shop", Policy: plan.Policy{Scope: "/" + name, Prune: plan.PruneOn}}
+func testSync(name string) reconcile.Sync {
+	return reconcile.Sync{Name: name, Source: "shop", Policy: plan.Policy{Scope: "/" + name, Prune: plan.PruneOn}}
 }
 
 // start runs the controller until stop, and waits for it to come to rest.
@@ -506,7 +508,7 @@ func (g *rig) start() {
 	ctx, cancel := context.WithCancel(g.t.Context())
 	g.Controller, g.cancel, g.done = c, cancel, make(chan error, 1)
 	go func() { g.done <- c.Run(ctx) }()
-	after(breath) // the next trigger is not delayed
+	after(schedule.FetchPause) // the next trigger is not delayed
 }
 
 func (g *rig) stop() {

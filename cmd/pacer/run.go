@@ -27,6 +27,8 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/web"
 	"github.com/pacer-gitops/pacer/internal/lifecycle"
@@ -321,7 +323,7 @@ func closeSources(all map[string]sources.Source) error {
 
 func (p *program) controllerOptions(c *config.Config, opened map[string]sources.Source) controller.Options {
 	o := controller.Options{
-		Sources: map[string]controller.Source{}, Clusters: p.clusters, Store: p.store, Archive: p.store,
+		Sources: map[string]schedule.Source{}, Clusters: p.clusters, Store: p.store, Archive: p.store,
 		RequestTimeout: c.RequestTimeout(),
 		Log:            p.log, Metrics: p.metrics,
 	}
@@ -329,11 +331,11 @@ func (p *program) controllerOptions(c *config.Config, opened map[string]sources.
 		o.Follow, o.Leadership, o.Peers = true, p.replicas.candidate.Status, p.replicas.candidate
 	}
 	for name, s := range opened {
-		o.Sources[name] = controller.Source{Source: s, Interval: c.Sources[name].PollInterval()}
+		o.Sources[name] = schedule.Source{Source: s, Interval: c.Sources[name].PollInterval()}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Syncs)) {
 		s := c.Syncs[name]
-		o.Syncs = append(o.Syncs, controller.Sync{
+		o.Syncs = append(o.Syncs, reconcile.Sync{
 			Name: name, Marathon: s.Marathon, Source: s.Source, Path: s.Path, Policy: policyOf(s),
 			Deadline: time.Duration(s.Deadline), Settle: time.Duration(s.Settle), Substitute: s.Substitute,
 			ResumeAfterLoss: s.OnLoss == "resume",

@@ -2,7 +2,6 @@ package local
 
 import (
 	"bufio"
-	"github.com/pacer-gitops/pacer/controller/local/scheduler"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pacer-gitops/pacer/controller/local/scheduler"
 )
 
 func TestLabelsMakeTasksFail(t *testing.T) {

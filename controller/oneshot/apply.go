@@ -6,10 +6,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -97,7 +97,7 @@ func revert(ctx context.Context, s Sync, client *marathon.Client, a *apply.Appli
 	if len(failed) == 0 || ctx.Err() != nil {
 		return
 	}
-	again := planner{Sync: s, failed: failed, healthy: controller.HealthyOf(done.Plan, done.before)}
+	again := planner{Sync: s, failed: failed, healthy: reconcile.HealthyOf(done.Plan, done.before)}
 	for id, f := range failed {
 		_, known := again.healthy[id]
 		f.NoHealthy = !known

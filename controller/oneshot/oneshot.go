@@ -17,8 +17,8 @@ import (
 	"errors"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
 )
@@ -68,7 +68,7 @@ func (s *snapshot) desired(ctx context.Context, cluster manifests.Cluster) (mani
 	ended := func() error { return context.Cause(ctx) }
 	return s.reader.ReadUntil(ended, s.newest.FS, manifests.Options{
 		Path: s.sync.Path, Scope: s.sync.Policy.Scope, Substitute: s.sync.Substitute, Cluster: cluster,
-		Each: controller.SideBySide,
+		Each: reconcile.SideBySide,
 	})
 }
 

@@ -7,9 +7,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 )
 
 // Plan compares the newest revision of the source with the present state of Marathon.
@@ -77,7 +77,7 @@ func (r planner) against(ctx context.Context, source *snapshot, state marathon.S
 	policy := r.Policy
 	policy.Adopt, policy.ReportDrift = true, false
 	in := plan.Input{
-		Revision: source.newest.Revision.ID, Sync: r.Name, Marathon: r.Marathon, Desired: desired, Live: controller.LiveOf(state),
+		Revision: source.newest.Revision.ID, Sync: r.Name, Marathon: r.Marathon, Desired: desired, Live: reconcile.LiveOf(state),
 		Cluster: state.Cluster, Policy: policy, Inventory: map[string]plan.Owned{}, Failed: r.failed, Healthy: r.healthy,
 	}
 	p := plan.Compute(in)

@@ -202,16 +202,7 @@ func (w *work) plan(drafts []*draft) Plan {
 	p.Summary.None = w.none
 	for _, d := range drafts {
 		p.Changes = append(p.Changes, d.Change)
-		switch d.Action {
-		case Create:
-			p.Summary.Create++
-		case Update:
-			p.Summary.Update++
-		case Scale:
-			p.Summary.Scale++
-		case Delete:
-			p.Summary.Delete++
-		}
+		p.Summary.Count(d.Action)
 	}
 	slices.Sort(p.Adopted)
 	p.NotManaged = w.notManaged(drafts)

@@ -63,6 +63,20 @@ type Summary struct {
 	None   int `json:"none"`
 }
 
+// Count counts one more change.
+func (s *Summary) Count(a Action) {
+	switch a {
+	case Create:
+		s.Create++
+	case Update:
+		s.Update++
+	case Scale:
+		s.Scale++
+	case Delete:
+		s.Delete++
+	}
+}
+
 // Plan is desired minus live.
 type Plan struct {
 	Revision string              `json:"revision"`

@@ -33,7 +33,7 @@ type Facts struct {
 //	no       none        none                          no         synced        none
 //
 // What git defines has failed from then on, whether the last healthy definition is
-// yet to be put back, on its way or back.
+// yet to be healed, on its way or back.
 func StateOf(f Facts) (State, Condition, string) {
 	switch {
 	case f.Broken != "":

@@ -95,7 +95,7 @@ func (s Status) SourceWaits(y Sync) string {
 //	condition, reason  as before where they are of what Pacer, or git, has done: failed, blocked, broken manifest
 //	                   none where Marathon would have to confirm it: rollout, why it is degraded
 //	instances          as known last
-//	approvals          none: what they would let through is to be planned anew
+//	approvals          none: what they would let through is to be planned again
 func (a App) AsUnknown(s Stale) App {
 	if !s.Known.IsZero() && a.State != Unknown {
 		a.LastKnown = &LastKnown{State: a.State, Health: a.Health, At: s.Known}

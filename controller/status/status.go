@@ -130,6 +130,11 @@ const (
 	ResultStopped     Result = "stopped"     // cut off by the end of the process, or of its lease
 )
 
+// Succeeded reports whether a reconciliation ended without failure.
+func (r Result) Succeeded() bool {
+	return r == ResultApplied || r == ResultUnchanged || r == ResultProgressing
+}
+
 // Reconciliation is the last one of a sync that ended.
 type Reconciliation struct {
 	Began    time.Time `json:"began"`

@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/marathon/pathtest"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/secret"
@@ -32,7 +32,7 @@ func replica(t *testing.T, leading bool, at func(context.Context) (leader.Replic
 	o.Leader = at
 	o.Tokens = Tokens{Read: token("see"), Act: token("do")}
 	if !leading {
-		o.Suspend = func(context.Context, string, store.Asked) error { return controller.ErrNotLeading }
+		o.Suspend = func(context.Context, string, store.Asked) error { return reconcile.ErrNotLeading }
 		o.Abdicate = func(context.Context) error { return leader.ErrNoLease }
 	}
 	var handler http.Handler

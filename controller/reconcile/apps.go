@@ -1,4 +1,4 @@
-package controller
+package reconcile
 
 import (
 	"cmp"
@@ -12,20 +12,21 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// showPlan shows what the pass knows now.
-func (p *pass) showPlan() {
-	state := &p.y.memory.state
-	maps.DeleteFunc(p.y.tried, func(id string, _ status.Attempt) bool { _, pending := p.files[id]; return !pending })
+// showPlan shows what the reconciliation knows now.
+func (p *reconciliation) showPlan() {
+	state := &p.r.record.state
+	maps.DeleteFunc(p.r.tried, func(id string, _ status.Attempt) bool { _, pending := p.files[id]; return !pending })
 	apps := p.apps()
-	p.y.keepReasons(apps)
+	p.r.View.keepReasons(apps)
 	for i := range apps {
 		if apps[i].Said != "" {
 			apps[i].Recount(p.state)
 		}
 	}
-	p.y.showApps(apps, p.read)
+	p.r.View.showApps(apps, p.read)
+	p.r.Authors.forget(func(id string) bool { return !p.r.View.Has(id) })
 	note := status.UnreadableNote(p.desired)
-	p.y.show(func(s *status.Sync) {
+	p.r.View.show(func(s *status.Sync) {
 		s.Planned, s.PlannedRevision = time.Now(), p.revision.ID
 		s.Believe(p.read)
 		s.Problems, s.Summary = p.plan.Problems, p.plan.Summary
@@ -38,8 +39,8 @@ func (p *pass) showPlan() {
 }
 
 // apps is the status of all that the sync defines, owns and should delete, sorted
-// by id.
-func (p *pass) apps() []status.App {
+// By id.
+func (p *reconciliation) apps() []status.App {
 	changes := map[string]*plan.Change{}
 	for i := range p.plan.Changes {
 		changes[p.plan.Changes[i].ID] = &p.plan.Changes[i]
@@ -55,7 +56,7 @@ func (p *pass) apps() []status.App {
 
 // shown is what is told of, once each: what git defines, mostly all and in order,
 // then what the plan deletes and what has errors.
-func (p *pass) shown() []*manifests.Item {
+func (p *reconciliation) shown() []*manifests.Item {
 	items := make([]*manifests.Item, 0, len(p.desired.Items)+len(p.plan.Changes))
 	for i := range p.desired.Items {
 		items = append(items, &p.desired.Items[i])
@@ -80,27 +81,27 @@ func (p *pass) shown() []*manifests.Item {
 
 // brokenItem is what is known of an id whose manifest has errors: its file is
 // that of its first problem, or else, where none is listed, that of before.
-func (p *pass) brokenItem(id, file string) *manifests.Item {
-	item := &manifests.Item{ID: id, Kind: manifests.KindApp, File: cmp.Or(file, p.y.memory.state.Inventory[id].File)}
+func (p *reconciliation) brokenItem(id, file string) *manifests.Item {
+	item := &manifests.Item{ID: id, Kind: manifests.KindApp, File: cmp.Or(file, p.r.record.state.Inventory[id].File)}
 	if _, pod := p.state.Pods[id]; pod {
 		item.Kind = manifests.KindPod
 	}
 	return item
 }
 
-func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) status.App {
-	a := status.App{ID: item.ID, Kind: item.Kind, File: item.File, Revision: p.y.memory.state.Inventory[item.ID].Revision}
+func (p *reconciliation) app(item *manifests.Item, change *plan.Change, broken string) status.App {
+	a := status.App{ID: item.ID, Kind: item.Kind, File: item.File, Revision: p.r.record.state.Inventory[item.ID].Revision}
 	f := status.Facts{Broken: broken, Change: change}
-	if failure, ok := p.y.memory.state.Failed[item.ID]; ok {
+	if failure, ok := p.r.record.state.Failed[item.ID]; ok {
 		f.Failure = &failure
 	}
 	var rollout store.Rollout
-	rollout, f.Rollout = p.y.memory.state.Rollouts[item.ID]
+	rollout, f.Rollout = p.r.record.state.Rollouts[item.ID]
 	f.Revert = rollout.Revert
 	a.State, a.Condition, a.Reason = status.StateOf(f)
 	var reason string
 	a.Health, a.Instances, reason = p.fares(item)
-	stopped := p.y.memory.state.Stopped()
+	stopped := p.r.record.state.Stopped()
 	if a.SetHealth(a.Health, stopped); stopped && a.Condition == status.InRollout && a.Health != status.HealthProgressing {
 		a.Condition = "" // Marathon has brought it to its end, and Pacer watches nothing
 	}
@@ -108,8 +109,8 @@ func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) sta
 	if change != nil {
 		a.Action, a.Approvable = change.Action, change.Blocked != nil && change.Approvable
 	}
-	a.Waiting = p.y.waits[item.ID]
-	if last, tried := p.y.tried[item.ID]; tried && change != nil && change.Blocked == nil && change.Hash == last.Hash {
+	a.Waiting = p.r.waits[item.ID]
+	if last, tried := p.r.tried[item.ID]; tried && change != nil && change.Blocked == nil && change.Hash == last.Hash {
 		a.Reason = status.AfterAttempt(a.Reason, last.Reason)
 	}
 	if a.Reason == "" {
@@ -118,10 +119,10 @@ func (p *pass) app(item *manifests.Item, change *plan.Change, broken string) sta
 	return a
 }
 
-// fares tells how an app or a pod fares in Marathon, or what git wants of one
+// fares tells how an app or a pod fares in Marathon, or what git defines of one
 // that Marathon does not have.
-func (p *pass) fares(item *manifests.Item) (status.Health, status.Instances, string) {
-	health, i, reason := p.y.cluster.restarts.Health(p.state, item.ID, item.Kind, time.Now())
+func (p *reconciliation) fares(item *manifests.Item) (status.Health, status.Instances, string) {
+	health, i, reason := p.r.Live.Restarts().Health(p.state, item.ID, item.Kind, time.Now())
 	if health == status.HealthMissing {
 		i = status.DesiredInstances(item)
 		i.Target = 0
@@ -138,11 +139,11 @@ func (p *pass) fares(item *manifests.Item) (status.Health, status.Instances, str
 //	yes              git's          any                 git's
 //	yes              Marathon's     yes                 the change's: within the bounds of the policy
 //	yes              Marathon's     no                  Marathon's
-func (p *pass) wantedOf(item *manifests.Item, change *plan.Change, live status.Instances) (n int, gits bool) {
+func (p *reconciliation) wantedOf(item *manifests.Item, change *plan.Change, live status.Instances) (n int, gits bool) {
 	switch {
 	case item.App == nil && item.Pod == nil:
 		return live.Desired, false
-	case p.y.spec.Policy.OwnsCount(item.ID):
+	case p.r.Sync.Policy.OwnsCount(item.ID):
 		return status.DesiredInstances(item).Desired, true
 	case change != nil && !change.Revert && p.wanted[item.ID] != nil:
 		return p.wanted[item.ID].Target, false

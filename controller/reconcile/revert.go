@@ -1,4 +1,4 @@
-package controller
+package reconcile
 
 import (
 	"maps"
@@ -13,7 +13,7 @@ import (
 )
 
 // HealthyOf is what runs well now of what a plan is about to change: what is
-// put back where the change fails.
+// healed where the change fails.
 func HealthyOf(p plan.Plan, s marathon.State) map[string]plan.Healthy {
 	healthy := map[string]plan.Healthy{}
 	for _, c := range p.Changes {
@@ -47,8 +47,8 @@ func HealthyOf(p plan.Plan, s marathon.State) map[string]plan.Healthy {
 // definition that was seen running and healthy counts, also where its own rollout
 // was superseded before it had settled. One that failed does not, whatever of it
 // runs now: what ran before it stays the last healthy one.
-func (p *pass) keepHealthy() bool {
-	state := &p.y.memory.state
+func (p *reconciliation) keepHealthy() bool {
+	state := &p.r.record.state
 	before := maps.Clone(state.Healthy)
 	pending := map[string]bool{}
 	for _, c := range p.plan.Changes {
@@ -62,11 +62,11 @@ func (p *pass) keepHealthy() bool {
 	maps.DeleteFunc(state.Healthy, func(id string, _ plan.Healthy) bool { return !pending[id] && !touched(id) })
 	for id, h := range HealthyOf(p.plan, p.state) {
 		_, failed := state.Failed[id]
-		if unsteady, _ := p.y.cluster.restarts.Unsteady(id, time.Now()); failed || unsteady != "" {
+		if unsteady, _ := p.r.Live.Restarts().Unsteady(id, time.Now()); failed || unsteady != "" {
 			continue
 		}
 		if known, is := state.Healthy[id]; is && sameDefinition(known, h) {
-			continue // else it would be told to be of the rollout under way, which may not have begun
+			continue // else it would be told to be of the rollout in progress, which may not have started
 		}
 		state.Healthy[id] = h
 	}
@@ -79,17 +79,17 @@ func sameDefinition(a, b plan.Healthy) bool {
 }
 
 // revertsNow reports whether an outcome leaves something to be reverted, which
-// must not wait for what else is under way.
-func (p *pass) revertsNow(o apply.Outcome) bool {
-	f, failed := p.y.memory.state.Failed[o.ID]
-	return p.y.spec.Policy.Revert && o.Result == apply.Failed && !o.Revert && failed && !f.NoHealthy
+// must not wait for what else is in progress.
+func (p *reconciliation) revertsNow(o apply.Outcome) bool {
+	f, failed := p.r.record.state.Failed[o.ID]
+	return p.r.Sync.Policy.Revert && o.Result == apply.Failed && !o.Revert && failed && !f.NoHealthy
 }
 
 // tellNoHealthy notes of a failure that there is nothing to revert to.
-func (p *pass) tellNoHealthy(o apply.Outcome) {
-	state := &p.y.memory.state
+func (p *reconciliation) tellNoHealthy(o apply.Outcome) {
+	state := &p.r.record.state
 	f, failed := state.Failed[o.ID]
-	if _, known := state.Healthy[o.ID]; !failed || known || !p.y.spec.Policy.Revert || o.Result != apply.Failed || o.Revert {
+	if _, known := state.Healthy[o.ID]; !failed || known || !p.r.Sync.Policy.Revert || o.Result != apply.Failed || o.Revert {
 		return
 	}
 	f.NoHealthy = true
@@ -98,9 +98,9 @@ func (p *pass) tellNoHealthy(o apply.Outcome) {
 
 // standing is the failures but those of definitions that have come up after
 // all, though too late: what runs well is not undone.
-func (p *pass) standing() map[string]plan.Failure {
-	state := &p.y.memory.state
-	if len(state.Failed) == 0 || !p.y.spec.Policy.Revert {
+func (p *reconciliation) standing() map[string]plan.Failure {
+	state := &p.r.record.state
+	if len(state.Failed) == 0 || !p.r.Sync.Policy.Revert {
 		return state.Failed
 	}
 	standing := maps.Clone(state.Failed)
@@ -112,8 +112,8 @@ func (p *pass) standing() map[string]plan.Failure {
 	return standing
 }
 
-// cameUp tells whether git's definition is what runs, and runs well.
-func (p *pass) cameUp(item manifests.Item) bool {
+// cameUp reports whether git's definition is what runs, and runs well.
+func (p *reconciliation) cameUp(item manifests.Item) bool {
 	cluster := p.desired.Cluster(p.state.Cluster)
 	c := &cluster
 	switch item.Kind {

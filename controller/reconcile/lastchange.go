@@ -1,4 +1,4 @@
-package controller
+package reconcile
 
 import (
 	"cmp"
@@ -23,9 +23,9 @@ type knownChange struct {
 	commit  *store.Commit
 }
 
-// findChange finds the commit that changed last what the pass goes by, while the
-// pass works. The returned function waits for it.
-func (p *pass) findChange(ctx context.Context) (wait func()) {
+// findChange finds the commit that changed last what the reconciliation goes by, while the
+// reconciliation works. The returned function waits for it.
+func (p *reconciliation) findChange(ctx context.Context) (wait func()) {
 	content := p.takeChange()
 	s := p.from.snapshot
 	if p.change != nil || s == nil || s.LastChange == nil || p.from.kept != nil {
@@ -34,9 +34,9 @@ func (p *pass) findChange(ctx context.Context) (wait func()) {
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	found := make(chan *store.Commit, 1)
 	go func() {
-		c, err := s.LastChange(ctx, p.y.spec.Path)
+		c, err := s.LastChange(ctx, p.r.Sync.Path)
 		if err != nil {
-			p.c.log.Debug("it is not known who made a change", "sync", p.y.spec.Name, "revision", p.revision.ID, "error", err)
+			p.r.Log.Debug("it is not known who made a change", "sync", p.r.Sync.Name, "revision", p.revision.ID, "error", err)
 			found <- nil
 			return
 		}
@@ -54,18 +54,18 @@ func (p *pass) findChange(ctx context.Context) (wait func()) {
 			}
 		}
 		if c != nil {
-			p.change, p.y.change = c, knownChange{content, c}
+			p.change, p.r.change = c, knownChange{content, c}
 		}
 	}
 }
 
-// keepChangeTimeout is how long a pass that changed nothing waits for who made a
+// keepChangeTimeout is how long a reconciliation that changed nothing waits for who made a
 // change, to keep it with a revision.
 const keepChangeTimeout = time.Second
 
 // keepChange finds who made the change of a revision that is to be kept, if that is
 // not known yet.
-func (p *pass) keepChange(ctx context.Context) {
+func (p *reconciliation) keepChange(ctx context.Context) {
 	if p.change == nil {
 		ctx, cancel := context.WithTimeout(ctx, keepChangeTimeout)
 		defer cancel()
@@ -76,7 +76,7 @@ func (p *pass) keepChange(ctx context.Context) {
 // takeChange takes over what is known without asking: what was kept with an earlier
 // revision, or found when the path had the same content. It returns that content;
 // empty: the source does not name it.
-func (p *pass) takeChange() (content string) {
+func (p *reconciliation) takeChange() (content string) {
 	if p.from.kept != nil {
 		p.change = p.from.kept.Change
 		return ""
@@ -84,15 +84,15 @@ func (p *pass) takeChange() (content string) {
 	if p.from.snapshot == nil || p.from.snapshot.LastChange == nil {
 		return ""
 	}
-	info, err := fs.Stat(p.from.snapshot.FS, cmp.Or(p.y.spec.Path, "."))
+	info, err := fs.Stat(p.from.snapshot.FS, cmp.Or(p.r.Sync.Path, "."))
 	if err != nil {
 		return ""
 	}
 	if named, ok := info.(interface{ ContentID() string }); ok {
 		content = named.ContentID()
 	}
-	if content != "" && content == p.y.change.content {
-		p.change = p.y.change.commit
+	if content != "" && content == p.r.change.content {
+		p.change = p.r.change.commit
 	}
 	return content
 }

@@ -1,17 +1,15 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
-	"github.com/pacer-gitops/pacer/controller/status"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -21,21 +19,13 @@ var ErrConflict = errors.New("conflict")
 
 var errNotRunning = errors.New("the controller is not running")
 
-// order is what a person asked of a sync. The next pass carries it out, since
-// passes alone change what is remembered; the one under way is ended for it.
-type order struct {
-	change func(*store.State) error // an error says why not, and nothing is changed
-	by     store.Asked
-	done   chan error // told once the change is saved
-}
-
 // Suspend keeps a sync from changing anything until Resume, also after a
 // restart. It returns when that is saved, with who asked, when and why; what is
 // in progress in Marathon continues there. Of a sync that is suspended already it
 // changes who and why, if a reason is given, and not since when.
 // Errors: ErrNoSync, one of the store, or the cause of ctx.
 func (c *Controller) Suspend(ctx context.Context, sync string, by store.Asked) error {
-	by.Verb = verbSuspend
+	by.Verb = reconcile.VerbSuspend
 	return c.order(ctx, sync, by, func(s *store.State) error {
 		if s.Suspended && by.Reason == "" {
 			return nil
@@ -52,7 +42,7 @@ func (c *Controller) Suspend(ctx context.Context, sync string, by store.Asked) e
 
 // Resume ends a Suspend, and that a sync only reports after a loss of its state.
 func (c *Controller) Resume(ctx context.Context, sync string, by store.Asked) error {
-	by.Verb = verbResume
+	by.Verb = reconcile.VerbResume
 	return c.order(ctx, sync, by, func(s *store.State) error {
 		if !s.Stopped() {
 			return nil
@@ -80,7 +70,7 @@ func (c *Controller) recordStop(sync string, s *store.State, result string, at t
 			e.Subject = r.Subject
 		}
 	}
-	s.History = cut(append([]store.Entry{e}, s.History...))
+	s.History = reconcile.WithEntry(s.History, e)
 }
 
 // Approve lets changes of a sync through that wait for it: each once, and for
@@ -115,14 +105,13 @@ func (c *Controller) Approve(ctx context.Context, sync string, ids []string, rev
 
 // approvable tells which ids of which revision are meant by an approval.
 func (y *syncer) approvable(ids []string, revision string) ([]string, string, error) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	planned := y.view.PlannedRevision
+	shown := y.view.Status()
+	planned := shown.PlannedRevision
 	if planned == "" || !plan.IsRevision(planned, revision) {
 		return nil, "", fmt.Errorf("%w: revision %q was to be approved, but %q was planned last: review its changes first", ErrConflict, plan.ShortRevision(revision), plan.ShortRevision(planned))
 	}
 	var waiting []string
-	for _, a := range y.doubted() {
+	for _, a := range shown.Apps {
 		if a.Approvable {
 			waiting = append(waiting, a.ID)
 		}
@@ -132,25 +121,13 @@ func (y *syncer) approvable(ids []string, revision string) ([]string, string, er
 	}
 	for _, id := range ids {
 		if !slices.Contains(waiting, id) {
-			return nil, "", fmt.Errorf("%w: %s needs no approval; these changes do: %s", ErrConflict, id, listed(waiting))
+			return nil, "", fmt.Errorf("%w: %s needs no approval; these changes do: %s", ErrConflict, id, reconcile.Listed(waiting))
 		}
 	}
 	if len(ids) == 0 {
 		return nil, "", fmt.Errorf("%w: no change is waiting for approval", ErrConflict)
 	}
 	return ids, planned, nil
-}
-
-// listed names the first of many.
-func listed(ids []string) string {
-	const most = 10
-	switch n := len(ids); {
-	case n == 0:
-		return "none"
-	case n > most:
-		return fmt.Sprintf("%s and %d more", strings.Join(ids[:most], ", "), n-most)
-	}
-	return strings.Join(ids, ", ")
 }
 
 // noSync is ErrNoSync for a name. The lock must not be held.
@@ -177,7 +154,7 @@ func (c *Controller) syncer(name string) *syncer {
 	return c.syncers[name]
 }
 
-// order hands a change of the memory to the next pass and waits till it is
+// order hands a change of the memory to the next reconciliation and waits until it is
 // saved.
 func (c *Controller) order(ctx context.Context, name string, by store.Asked, change func(*store.State) error) error {
 	c.mu.Lock()
@@ -189,18 +166,17 @@ func (c *Controller) order(ctx context.Context, name string, by store.Asked, cha
 	if c.run == nil || c.term == nil {
 		err := errNotRunning
 		if c.run != nil {
-			err = ErrNotLeading
+			err = reconcile.ErrNotLeading
 		}
 		c.mu.Unlock()
 		return err
 	}
-	o := &order{change: change, by: by, done: make(chan error, 1)}
-	y.put(o)
-	c.run.queue.Add(name)
+	o := reconcile.NewCommand(change, by)
+	c.run.schedule.Command(y.slot, o)
 	stopped := y.ctx.Done()
 	c.mu.Unlock()
 	select {
-	case err := <-o.done:
+	case err := <-o.Done:
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("not saved yet: %w", context.Cause(ctx))
@@ -209,70 +185,27 @@ func (c *Controller) order(ctx context.Context, name string, by store.Asked, cha
 	}
 }
 
-// put ends the pass under way for an order.
-func (y *syncer) put(o *order) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.orders = append(y.orders, o)
-	if y.current != nil {
-		y.current.cancel(errAgain)
-	}
-}
-
-func (y *syncer) takeOrders() []*order {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	orders := y.orders
-	y.orders = nil
-	return orders
-}
-
-// obey carries out what people asked for since the last pass. Where the memory
-// cannot be had they are told so, but for a pass that was cut off: the next one
-// is queued already.
-func (p *pass) obey(ctx context.Context, lost error) {
-	if lost != nil && ctx.Err() != nil {
-		return
-	}
-	orders := p.y.takeOrders()
-	if len(orders) == 0 {
-		return
-	}
-	if p.term == nil {
-		lost = ErrNotLeading
-	}
-	answers := make([]error, len(orders))
-	for i := range orders {
-		answers[i] = lost
-	}
-	if lost == nil {
-		p.carryOut(ctx, orders, answers)
-	}
-	for i, o := range orders {
-		o.done <- answers[i]
-	}
-}
-
-// carryOut changes the memory as people asked, and notes what becomes of each.
-func (p *pass) carryOut(ctx context.Context, orders []*order, answers []error) {
-	state := &p.y.memory.state
-	before := *state
-	before.Approved = maps.Clone(state.Approved)
-	for i, o := range orders {
-		if answers[i] = o.change(state); answers[i] == nil {
-			p.asked = p.asked.Or(o.by)
+// approveOlder lets a sync that is held follow its source back to the older
+// revision that it answers with.
+func (c *Controller) approveOlder(ctx context.Context, y *syncer, id string, by store.Asked) error {
+	return c.order(ctx, y.spec.Name, by, func(s *store.State) error {
+		seen := y.watcher.Last().Snapshot
+		if seen == nil || seen.Revision.ID != id {
+			return fmt.Errorf("%w: the source no longer answers with revision %s", ErrConflict, plan.ShortRevision(id))
 		}
+		next := y.reconciler.NewestOf(seen.Revision, time.Now())
+		next.Returned = true
+		s.Newest = s.Newest.Supersede(next)
+		return nil
+	})
+}
+
+// answeredOlder is the older revision that a held sync's source answers with, if
+// its beginning is the one given; empty: there is none.
+func (y *syncer) answeredOlder(revision string) string {
+	h := y.view.Hold()
+	if h == nil || h.Answered == "" || revision == "" || !plan.IsRevision(h.Answered, revision) {
+		return ""
 	}
-	if !slices.Contains(answers, nil) {
-		return
-	}
-	err := p.save(ctx)
-	if err == nil {
-		p.y.show(func(s *status.Sync) { s.SetStored(state) }) // before who asked has the answer
-		return
-	}
-	*state = before // who is told that it failed may count on it
-	for i := range answers {
-		answers[i] = cmp.Or(answers[i], err)
-	}
+	return h.Answered
 }

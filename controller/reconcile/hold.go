@@ -1,4 +1,4 @@
-package controller
+package reconcile
 
 import (
 	"context"
@@ -15,13 +15,13 @@ import (
 // This file sees to it that nothing goes back by itself. A replica that takes
 // over, and a process that starts, may have an older revision than the one that
 // was applied last, and a source may answer with an older one. The newest
-// revision that was begun to be applied is in the store; see store.Newest.
+// revision that was started to be applied is in the store; see store.Newest.
 
-// holdAfter is how long the first fetch of a term may take before the sync is
+// HoldAfter is how long the first fetch of a term may take before the sync is
 // reconciled with the newest revision that was applied.
-const holdAfter = 10 * time.Second
+const HoldAfter = 10 * time.Second
 
-// ground is what a pass takes for desired, and what it may do by it.
+// ground is what a reconciliation takes for desired, and what it may do by it.
 type ground struct {
 	revision sources.Revision
 	snapshot *sources.Snapshot // that desired is read from; nil: kept says it
@@ -42,7 +42,7 @@ type situation struct {
 	confirmed bool // asked again, it answered the same each time
 }
 
-// verdict is what a pass of the leader takes for desired.
+// verdict is what a reconciliation of the leader takes for desired.
 type verdict string
 
 const (
@@ -52,7 +52,7 @@ const (
 	confirm verdict = "confirm" // the same, and the source is asked again
 )
 
-// verdictOf decides what a pass of the leader takes for desired:
+// verdictOf decides what a reconciliation of the leader takes for desired:
 //
 //	fetch of the term       newest      what it brought   shown here   asked again    verdict
 //	ended well              not known   any               any          any            follow
@@ -62,7 +62,7 @@ const (
 //	ended well              known       older             no           any            hold: a mirror that lags
 //	failed, or it is late   known                                                     hold
 //	failed, or it is late   not known                                                 wait
-//	under way               any                                                       wait
+//	in progress             any                                                       wait
 func verdictOf(c situation) verdict {
 	switch {
 	case !c.fetched && c.waited && c.known:
@@ -79,18 +79,18 @@ func verdictOf(c situation) verdict {
 	return follow
 }
 
-// stand chooses what a pass goes by: a rollback, what was fetched, or the newest
+// stand chooses what a reconciliation goes by: a rollback, what was fetched, or the newest
 // revision that was applied.
-func (p *pass) stand(ctx context.Context, seen look) ground {
-	if pin := p.y.memory.state.Pin; pin != nil {
+func (p *reconciliation) stand(ctx context.Context, seen Fetch) ground {
+	if pin := p.r.record.state.Pin; pin != nil {
 		return ground{revision: revisionOf(pin.Kept), kept: &pin.Kept, writes: true}
 	}
-	g := ground{snapshot: seen.snapshot}
-	if seen.snapshot != nil {
-		g.revision = seen.snapshot.Revision
-		p.y.watcher.showsNewest(g.revision.ID, p.y.memory.state.Newest)
+	g := ground{snapshot: seen.Snapshot}
+	if seen.Snapshot != nil {
+		g.revision = seen.Snapshot.Revision
+		p.r.Source.ShowsNewest(g.revision.ID, p.r.record.state.Newest)
 	}
-	if p.term == nil || !p.y.memory.loaded {
+	if p.term == nil || !p.r.record.loaded {
 		return g
 	}
 	c := p.situation(ctx, seen)
@@ -98,7 +98,7 @@ func (p *pass) stand(ctx context.Context, seen look) ground {
 	case follow:
 		g.writes, g.back = true, c.older
 	case confirm:
-		p.y.watcher.confirm(seen.snapshot.Revision.ID)
+		p.r.Source.Confirm(seen.Snapshot.Revision.ID)
 		g = p.held(ctx, g, seen, "it is fetched again every 2 s, to distinguish a force-push from a server that lags behind")
 		g.confirms = true
 		return g
@@ -109,51 +109,51 @@ func (p *pass) stand(ctx context.Context, seen look) ground {
 }
 
 // situation finds out what the verdict depends on.
-func (p *pass) situation(ctx context.Context, seen look) situation {
-	state, w := &p.y.memory.state, p.y.watcher
+func (p *reconciliation) situation(ctx context.Context, seen Fetch) situation {
+	state, w := &p.r.record.state, p.r.Source
 	c := situation{
-		fetched: seen.fetched == p.term && seen.snapshot != nil,
-		waited:  seen.tried == p.term || time.Since(w.asksSince(p.term)) >= holdAfter,
+		fetched: seen.Fetched == p.term && seen.Snapshot != nil,
+		waited:  seen.Tried == p.term || time.Since(w.AskedSince(p.term.Began)) >= HoldAfter,
 		known:   p.knowsNewest(),
 	}
 	if !c.fetched || !c.known {
 		return c
 	}
-	revision, directory := seen.snapshot.Revision, p.isDirectory()
+	revision, directory := seen.Snapshot.Revision, p.isDirectory()
 	if directory {
 		revision.Time = time.Time{} // of a file: it may be anything
 	}
 	if c.older = state.IsOlder(revision.ID, revision.Parents, revision.Time); !c.older {
 		return c
 	}
-	c.shown = directory && p.term.sure || w.hasShown(ctx, state.Newest, p.term.began)
-	c.confirmed = c.shown && (directory || w.isConfirmed(revision.ID))
+	c.shown = directory && p.term.sure || w.HasShown(ctx, state.Newest, p.term.Began)
+	c.confirmed = c.shown && (directory || w.IsConfirmed(revision.ID))
 	return c
 }
 
 // wayOn says what a person may do about a hold.
-func (p *pass) wayOn(c situation, seen look) string {
+func (p *reconciliation) wayOn(c situation, seen Fetch) string {
 	switch {
 	case c.fetched:
-		newest, answered := plan.ShortRevision(p.y.memory.state.Newest.ID), plan.ShortRevision(seen.snapshot.Revision.ID)
+		newest, answered := plan.ShortRevision(p.r.record.state.Newest.ID), plan.ShortRevision(seen.Snapshot.Revision.ID)
 		return fmt.Sprintf("this replica never fetched %s there, so the server or mirror may lag behind; "+
 			"the sync continues with %s or any later revision; if %s is correct, run pacer approve %s --revision %s",
-			newest, newest, answered, p.y.spec.Name, answered)
-	case seen.tried == p.term && seen.err != nil:
-		return seen.err.Error()
+			newest, newest, answered, p.r.Sync.Name, answered)
+	case seen.Tried == p.term && seen.Err != nil:
+		return seen.Err.Error()
 	}
-	return fmt.Sprintf("its fetch has not ended after %s", holdAfter)
+	return fmt.Sprintf("its fetch has not ended after %s", HoldAfter)
 }
 
-// held is the ground of a pass that keeps to the newest revision.
-func (p *pass) held(ctx context.Context, g ground, seen look, why string) ground {
-	n := p.y.memory.state.Newest
+// held is the ground of a reconciliation that keeps to the newest revision.
+func (p *reconciliation) held(ctx context.Context, g ground, seen Fetch, why string) ground {
+	n := p.r.record.state.Newest
 	h := &status.Hold{Revision: n.ID, Subject: n.Subject, Since: p.began, Reconciles: true}
 	switch {
-	case seen.fetched == p.term && seen.snapshot != nil:
-		h.Answered = seen.snapshot.Revision.ID
+	case seen.Fetched == p.term && seen.Snapshot != nil:
+		h.Answered = seen.Snapshot.Revision.ID
 		relation := "which is older than the applied revision %s"
-		if p.y.memory.state.IsSuperseded(h.Answered) {
+		if p.r.record.state.IsSuperseded(h.Answered) {
 			relation = "which was superseded by revision %s"
 		}
 		h.Reason = fmt.Sprintf("the source answers with revision %s, "+relation+": %s", plan.ShortRevision(h.Answered), plan.ShortRevision(n.ID), why)
@@ -165,12 +165,12 @@ func (p *pass) held(ctx context.Context, g ground, seen look, why string) ground
 		h.Reason = fmt.Sprintf("the source has not been read since %s, and its last known revision may be older than the applied revision %s: %s",
 			since, plan.ShortRevision(n.ID), why)
 	}
-	if before := p.y.holdShown(); before != nil && before.Revision == h.Revision && before.Answered == h.Answered {
+	if before := p.r.View.Hold(); before != nil && before.Revision == h.Revision && before.Answered == h.Answered {
 		h.Since = before.Since
 	}
-	p.y.keepTo(h)
-	if seen.snapshot != nil && seen.snapshot.Revision.ID == n.ID {
-		return ground{revision: seen.snapshot.Revision, snapshot: seen.snapshot, writes: true, hold: h}
+	p.in.Running.keepTo(h.Revision, h.Answered)
+	if seen.Snapshot != nil && seen.Snapshot.Revision.ID == n.ID {
+		return ground{revision: seen.Snapshot.Revision, snapshot: seen.Snapshot, writes: true, hold: h}
 	}
 	if _, err := p.recall(ctx, n.Kept); err != nil {
 		h.Reconciles = false
@@ -184,36 +184,34 @@ func (p *pass) held(ctx context.Context, g ground, seen look, why string) ground
 // knowsNewest reports whether the newest revision that was applied is known and
 // can be compared with those of the source: it is of the same branch and folder
 // and, where no other replica has a mirror of its own, of the same place.
-func (p *pass) knowsNewest() bool {
-	n := p.y.memory.state.Newest
-	source, location := p.y.followed()
+func (p *reconciliation) knowsNewest() bool {
+	n := p.r.record.state.Newest
+	source, location := p.r.followed()
 	return n != nil && n.Source == source && (n.Location == location || !p.term.sure)
 }
 
 // followed says what a sync follows, and where that is.
-func (y *syncer) followed() (source, location string) {
-	if s, ok := y.watcher.source.Source.(interface{ Selects() string }); ok {
-		source = s.Selects()
+func (r *Reconciler) followed() (source, location string) {
+	source, location = r.Source.Followed()
+	if r.Sync.Path != "" {
+		source = strings.TrimSpace(source + " path=" + r.Sync.Path)
 	}
-	if y.spec.Path != "" {
-		source = strings.TrimSpace(source + " path=" + y.spec.Path)
-	}
-	return source, y.watcher.source.Source.String()
+	return source, location
 }
 
 // isDirectory reports whether revisions of the sync are hashes of content.
-func (p *pass) isDirectory() bool {
-	return strings.HasPrefix(p.y.memory.state.Newest.ID, plan.ContentHash)
+func (p *reconciliation) isDirectory() bool {
+	return strings.HasPrefix(p.r.record.state.Newest.ID, plan.ContentHash)
 }
 
-// advance notes the revision of a pass as the newest, and reports whether that is
+// advance notes the revision of a reconciliation as the newest, and reports whether that is
 // news: before the first write of it, or once it was found that there is none.
-func (p *pass) advance() bool {
-	memory := &p.y.memory
+func (p *reconciliation) advance() bool {
+	memory := &p.r.record
 	if p.term == nil || p.pin != nil || p.from.hold != nil || !p.from.writes || !memory.loaded || memory.state.Stopped() {
 		return false
 	}
-	n, next := memory.state.Newest, p.y.newestOf(p.revision, time.Now())
+	n, next := memory.state.Newest, p.r.NewestOf(p.revision, time.Now())
 	if n != nil && n.ID == next.ID && n.Source == next.Source && n.Scope == next.Scope {
 		if n.Location == next.Location || !p.term.sure { // by the mirror of another replica
 			return false
@@ -221,77 +219,34 @@ func (p *pass) advance() bool {
 		next.Since, next.Sum, next.Returned = n.Since, n.Sum, n.Returned
 	}
 	if p.from.back {
-		p.c.log.Warn("the source went back to a superseded revision, and the sync follows it", "sync", p.y.spec.Name,
+		p.r.Log.Warn("the source went back to a superseded revision, and the sync follows it", "sync", p.r.Sync.Name,
 			"revision", next.ID, "before", n.ID)
 	}
 	next.Returned = next.Returned || p.from.back
 	memory.state.Newest = n.Supersede(next)
-	p.y.watcher.showsNewest(next.ID, memory.state.Newest)
+	p.r.Source.ShowsNewest(next.ID, memory.state.Newest)
 	return true
 }
 
-// newestOf is a revision as the store has it.
-func (y *syncer) newestOf(r sources.Revision, now time.Time) store.Newest {
+// NewestOf is a revision as the store has it.
+func (r *Reconciler) NewestOf(of sources.Revision, now time.Time) store.Newest {
 	n := store.Newest{Kept: store.Kept{
-		ID: r.ID, Ref: r.Ref, Author: r.Author, Subject: r.Subject, Time: r.Time, Since: now, Scope: y.spec.Policy.Scope,
+		ID: of.ID, Ref: of.Ref, Author: of.Author, Subject: of.Subject, Time: of.Time, Since: now, Scope: r.Sync.Policy.Scope,
 	}}
-	n.Source, n.Location = y.followed()
-	n.Parents = r.Parents
+	n.Source, n.Location = r.followed()
+	n.Parents = of.Parents
 	return n
 }
 
-// approveOlder lets a sync that is held follow its source back to the older
-// revision that it answers with.
-func (c *Controller) approveOlder(ctx context.Context, y *syncer, id string, by store.Asked) error {
-	return c.order(ctx, y.spec.Name, by, func(s *store.State) error {
-		seen := y.watcher.seen().snapshot
-		if seen == nil || seen.Revision.ID != id {
-			return fmt.Errorf("%w: the source no longer answers with revision %s", ErrConflict, plan.ShortRevision(id))
-		}
-		next := y.newestOf(seen.Revision, time.Now())
-		next.Returned = true
-		s.Newest = s.Newest.Supersede(next)
-		return nil
-	})
-}
-
-// answeredOlder is the older revision that a held sync's source answers with, if
-// its beginning is the one given; empty: there is none.
-func (y *syncer) answeredOlder(revision string) string {
-	h := y.holdShown()
-	if h == nil || h.Answered == "" || revision == "" || !plan.IsRevision(h.Answered, revision) {
-		return ""
-	}
-	return h.Answered
-}
-
-// holdShown is the hold that the status tells of.
-func (y *syncer) holdShown() *status.Hold {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	return y.view.Hold
-}
-
-// keepTo notes that the pass under way keeps to a revision that its source does
-// not show: the answer that it does not follow is none that supersedes it.
-func (y *syncer) keepTo(h *status.Hold) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.current.revision, y.current.against, y.current.held = h.Revision, h.Answered, true
-}
-
-// showHold shows the hold of a pass, and logs where it begins, changes and ends.
-func (p *pass) showHold() {
+// showHold shows the hold of a reconciliation, and logs where it begins, changes and ends.
+func (p *reconciliation) showHold() {
 	h := p.from.hold
-	p.y.mu.Lock()
-	before := p.y.view.Hold
-	p.y.view.Hold = h
-	p.y.mu.Unlock()
+	before := p.r.View.showHold(h)
 	switch {
 	case h == nil && before != nil && p.term != nil:
-		p.c.log.Info("sync is no longer held", "sync", p.y.spec.Name, "revision", p.revision.ID)
+		p.r.Log.Info("sync is no longer held", "sync", p.r.Sync.Name, "revision", p.revision.ID)
 	case h != nil && (before == nil || before.Revision != h.Revision || before.Answered != h.Answered || before.Reconciles != h.Reconciles):
-		p.c.log.Warn("sync is held at the newest applied revision", "sync", p.y.spec.Name, "revision", h.Revision,
+		p.r.Log.Warn("sync is held at the newest applied revision", "sync", p.r.Sync.Name, "revision", h.Revision,
 			"answered", h.Answered, "reconciles", h.Reconciles, "reason", h.Reason)
 	}
 }

@@ -1,4 +1,4 @@
-package controller
+package reconcile
 
 import (
 	"slices"
@@ -16,7 +16,7 @@ import (
 // Marathon just as it was sent is claimed.
 
 // sending notes writes before they are sent.
-func (p *pass) sending(k *keeper, writes []apply.Write) error {
+func (p *reconciliation) sending(k *keeper, writes []apply.Write) error {
 	return k.sending(func(sent map[string]store.Sent) {
 		for _, w := range writes {
 			o := w.Outcome
@@ -28,13 +28,13 @@ func (p *pass) sending(k *keeper, writes []apply.Write) error {
 	})
 }
 
-// sentFor is how long a write may be under way though nobody waits for its
+// sentFor is how long a write may be in progress though nobody waits for its
 // answer any more.
 const sentFor = 2 * time.Minute
 
 // claim finds what became of writes whose answer nobody heard.
-func (p *pass) claim() {
-	state := &p.y.memory.state
+func (p *reconciliation) claim() {
+	state := &p.r.record.state
 	if state.Inventory == nil {
 		return
 	}
@@ -48,12 +48,12 @@ func (p *pass) claim() {
 			continue
 		}
 		delete(state.Sent, id)
-		p.y.memory.dirty = true
+		p.r.record.dirty = true
 	}
 }
 
 // liveBody identifies what Marathon has of an id, and in which version.
-func (p *pass) liveBody(id string, kind manifests.Kind) (body, version string) {
+func (p *reconciliation) liveBody(id string, kind manifests.Kind) (body, version string) {
 	if kind == manifests.KindPod {
 		if pod, found := p.state.Pods[id]; found {
 			return bodyOf(nil, pod.Definition, &p.state.Cluster), pod.Status.Version
@@ -65,7 +65,7 @@ func (p *pass) liveBody(id string, kind manifests.Kind) (body, version string) {
 }
 
 // deploymentOf is the deployment, if any, that made a version of an id what it is.
-func (p *pass) deploymentOf(id, version string) string {
+func (p *reconciliation) deploymentOf(id, version string) string {
 	for _, d := range p.state.Deployments {
 		if d.Version == version && slices.Contains(d.Affected(), id) {
 			return d.ID
@@ -97,7 +97,7 @@ func bodyOf(app *manifests.App, pod *manifests.Pod, c *manifests.Cluster) string
 	return manifests.HashApp(&body)
 }
 
-// begun notes a rollout that is under way. Its id is in the inventory from then
+// started notes a rollout that is in progress. Its id is in the inventory from then
 // on: Marathon has our definition, whatever becomes of its tasks.
 func begun(s *store.State, o apply.Outcome, revision, file string) {
 	delete(s.Sent, o.ID)

@@ -1,4 +1,4 @@
-package controller
+package reconcile
 
 import (
 	"context"
@@ -15,20 +15,17 @@ import (
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
-// saveTimeout bounds a save, also one after the end of the process was asked for.
-const saveTimeout = 10 * time.Second
-
 // load reads the store until it could be read once: before that nothing is
-// begun, since it could not be remembered. What is lost for good has the sync
+// started, since it could not be remembered. What is lost for good has the sync
 // only report, see lose.
 //
-// What was loaded holds for a term, in which nobody else saves: a pass of none
+// What was loaded holds for a term, in which nobody else saves: a reconciliation of none
 // loads again each time, to show what the leader has saved.
-func (p *pass) load(ctx context.Context) error {
-	reads := p.y.memory.reads
+func (p *reconciliation) load(ctx context.Context) error {
+	reads := p.r.record.reads
 	err := p.loadOnce(ctx)
-	if p.y.memory.reads != reads && ctx.Err() == nil {
-		p.y.loaded(err)
+	if p.r.record.reads != reads && ctx.Err() == nil {
+		p.r.View.loaded(err)
 	}
 	return err
 }
@@ -38,18 +35,18 @@ type peeker interface {
 	Peek(ctx context.Context, sync string) (store.State, error)
 }
 
-func (p *pass) loadOnce(ctx context.Context) error {
-	m := &p.y.memory
+func (p *reconciliation) loadOnce(ctx context.Context) error {
+	m := &p.r.record
 	if m.loaded && p.term != nil && m.term == p.term && !p.claimed(ctx) {
 		return nil
 	}
 	m.loaded, m.dirty, m.ahead = false, false, false
 	m.reads++
-	read := p.c.store.Load
-	if z, ok := p.c.store.(peeker); ok && p.term == nil {
+	read := p.r.Store.Load
+	if z, ok := p.r.Store.(peeker); ok && p.term == nil {
 		read = z.Peek // to set something aside is the leader's to do
 	}
-	state, err := read(ctx, p.y.spec.Name)
+	state, err := read(ctx, p.r.Sync.Name)
 	if isLoss(err) {
 		state, err = p.lose(ctx, state, err)
 	}
@@ -72,25 +69,25 @@ func (p *pass) loadOnce(ctx context.Context) error {
 		m.dirty = p.own(&state)
 	}
 	m.state, m.loaded, m.term = state, true, p.term
-	p.y.restand(state.Stands)
+	p.r.View.restand(state.Stands)
 	return nil
 }
 
 // save writes the memory, also where ctx has ended: what was done is to be
 // remembered.
-func (p *pass) save(ctx context.Context) error {
-	err := p.saveBy(ctx, p.c.store.Save)
+func (p *reconciliation) save(ctx context.Context) error {
+	err := p.saveBy(ctx, p.r.Store.Save)
 	if err != nil {
-		p.y.memory.dirty = true // it may be saved all the same: who changes it back saves that too
+		p.r.record.dirty = true // it may be saved all the same: who changes it back saves that too
 	}
 	if errors.Is(err, store.ErrStale) {
-		p.y.memory.term = nil // the next pass loads what is there now
+		p.r.record.term = nil // the next reconciliation loads what is there now
 	}
 	return err
 }
 
-// unsaved tells whether anything is.
-func (m *memory) unsaved() bool { return m.dirty || m.ahead }
+// unsaved reports whether anything is.
+func (m *record) unsaved() bool { return m.dirty || m.ahead }
 
 // aheadSaver is a store that saves what is noted ahead of a write at less cost
 // than all that is known.
@@ -98,27 +95,27 @@ type aheadSaver interface {
 	SaveAhead(ctx context.Context, sync string, s store.State) error
 }
 
-func (p *pass) saveBy(ctx context.Context, save func(context.Context, string, store.State) error) error {
-	if !p.y.memory.loaded {
+func (p *reconciliation) saveBy(ctx context.Context, save func(context.Context, string, store.State) error) error {
+	if !p.r.record.loaded {
 		return nil // what is there is not to be lost
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SaveTimeout)
 	defer cancel()
-	err := save(ctx, p.y.spec.Name, p.y.memory.state)
+	err := save(ctx, p.r.Sync.Name, p.r.record.state)
 	if err == nil || !p.term.over() { // else another replica saves
-		p.y.saved(err)
+		p.r.View.saved(err)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot save the state of this sync, so nothing more is changed: %w", err)
 	}
-	p.y.memory.dirty, p.y.memory.ahead = false, false
+	p.r.record.dirty, p.r.record.ahead = false, false
 	return nil
 }
 
 // learn takes over the inventory of the plan, with what was adopted in silence
 // and without what is gone, and forgets failures that are over.
-func (p *pass) learn() {
-	memory := &p.y.memory
+func (p *reconciliation) learn() {
+	memory := &p.r.record
 	if !memory.loaded {
 		return
 	}
@@ -137,7 +134,7 @@ func (p *pass) learn() {
 }
 
 // hash identifies the definition that git asks for, as the plan does.
-func (p *pass) hash(item manifests.Item) string {
+func (p *reconciliation) hash(item manifests.Item) string {
 	cluster := p.desired.Cluster(p.state.Cluster)
 	switch item.Kind {
 	case manifests.KindApp:
@@ -150,8 +147,8 @@ func (p *pass) hash(item manifests.Item) string {
 
 // forgive drops the failures of what has come up after all, of what git asks
 // for otherwise now, and of what is gone.
-func (p *pass) forgive() bool {
-	failed := p.y.memory.state.Failed
+func (p *reconciliation) forgive() bool {
+	failed := p.r.record.state.Failed
 	if len(failed) == 0 {
 		return false
 	}
@@ -178,8 +175,8 @@ func (p *pass) forgive() bool {
 	return len(failed) != n
 }
 
-// steady tells whether no task of an app failed of late.
-func (p *pass) steady(id string) bool {
+// steady reports whether no task of an app failed of late.
+func (p *reconciliation) steady(id string) bool {
 	last := p.state.Apps[id].Status.LastTaskFailure
 	return last == nil || time.Since(last.Timestamp) >= status.SteadyAfter
 }
@@ -188,7 +185,7 @@ func (p *pass) steady(id string) bool {
 // anything else is sent, unless saving takes so long that it would hold up the
 // apply: then it is saved a little later, all at once.
 type keeper struct {
-	p     *pass
+	p     *reconciliation
 	ctx   context.Context
 	mu    sync.Mutex
 	err   error
@@ -204,7 +201,7 @@ const (
 	saveDelay = 100 * time.Millisecond
 )
 
-func (p *pass) keep(ctx context.Context) *keeper {
+func (p *reconciliation) keep(ctx context.Context) *keeper {
 	k := &keeper{p: p, ctx: ctx, end: make(chan struct{})}
 	k.group.Go(func() {
 		ticker := time.NewTicker(saveDelay)
@@ -225,7 +222,7 @@ func (p *pass) keep(ctx context.Context) *keeper {
 func (k *keeper) change(f func() bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	memory := &k.p.y.memory
+	memory := &k.p.r.record
 	memory.dirty = f() || memory.dirty
 	if memory.unsaved() && time.Since(k.saved) >= saveShare*k.took {
 		k.save()
@@ -236,10 +233,10 @@ func (k *keeper) change(f func() bool) {
 func (k *keeper) sending(note func(sent map[string]store.Sent)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	memory := &k.p.y.memory
+	memory := &k.p.r.record
 	note(memory.state.Sent)
 	memory.ahead = true
-	if s, ok := k.p.c.store.(aheadSaver); ok && !memory.dirty {
+	if s, ok := k.p.r.Store.(aheadSaver); ok && !memory.dirty {
 		return k.p.saveBy(k.ctx, s.SaveAhead)
 	}
 	k.save()
@@ -253,29 +250,29 @@ func (k *keeper) save() {
 	k.took = k.saved.Sub(began)
 }
 
-// close saves what is not saved yet and tells whether the memory is safe.
+// close saves what is not saved yet and reports whether the memory is safe.
 func (k *keeper) close() error {
 	close(k.end)
 	k.group.Wait()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.p.y.memory.unsaved() {
+	if k.p.r.record.unsaved() {
 		k.save()
 	}
 	return k.err
 }
 
-// showCurrent shows what a pass has begun, before the history has it.
-func (p *pass) showCurrent() {
-	p.y.mu.Lock()
-	defer p.y.mu.Unlock()
-	if c := p.y.view.Current; c == nil || c.Revision != p.revision.ID {
-		p.y.view.Current = &status.Current{Began: p.began, Revision: p.revision.ID, Author: p.revision.Author, Subject: p.revision.Subject, Asked: p.asked}
-	}
+// showCurrent shows what a reconciliation has begun, before the history has it.
+func (p *reconciliation) showCurrent() {
+	p.r.View.show(func(s *status.Sync) {
+		if c := s.Current; c == nil || c.Revision != p.revision.ID {
+			s.Current = &status.Current{Began: p.began, Revision: p.revision.ID, Author: p.revision.Author, Subject: p.revision.Subject, Asked: p.asked}
+		}
+	})
 }
 
 // progress is told of each change that begins, hangs or ends.
-func (p *pass) progress(k *keeper, o apply.Outcome) {
+func (p *reconciliation) progress(k *keeper, o apply.Outcome) {
 	k.change(func() bool {
 		news := p.remember(o)
 		if _, planned := p.files[o.ID]; planned && !o.Began.IsZero() {
@@ -285,44 +282,49 @@ func (p *pass) progress(k *keeper, o apply.Outcome) {
 		p.tellNoHealthy(o)
 		p.noteAttempt(k.ctx, o)
 		if !o.Began.IsZero() {
-			delete(p.y.waits, o.ID)
+			delete(p.r.waits, o.ID)
 		}
 		if news {
-			p.y.moved()
+			p.in.Running.changeMoved()
 		}
 		return news
 	})
-	if o.Result == apply.Superseded && errors.Is(context.Cause(k.ctx), errAgain) {
-		return // the next pass goes on with it
+	if o.Result == apply.Superseded && errors.Is(context.Cause(k.ctx), ErrAgain) {
+		return // the next reconciliation goes on with it
 	}
 	if o.Result == "" {
-		p.y.showApp(o.ID, func(a *status.App) { a.ShowOutcome(o, p.wanted[o.ID]) })
+		p.r.View.showApp(o.ID, func(a *status.App) { a.ShowOutcome(o, p.wanted[o.ID]) })
 	} else {
-		p.y.showEnd(o.ID, func(a *status.App) { a.ShowOutcome(o, p.wanted[o.ID]) })
+		p.in.Running.changeEnded(o.ID)
+		p.r.View.showEnd(o.ID, func(a *status.App) { a.ShowOutcome(o, p.wanted[o.ID]) })
 		p.healed(o)
-		p.y.cluster.observer.ended.Notify()
+		p.r.Live.ChangeEnded()
 		if p.revertsNow(o) {
-			p.c.passAgain(p.y)
+			p.reverts = true
+			p.in.Running.Again(true)
 		}
-		p.c.metrics.changes.WithLabelValues(p.y.spec.Name, string(o.Action), string(o.Result)).Inc()
+		p.r.Observer.ChangeEnded(p.r.Sync.Name, o)
 	}
 }
 
 // noteAttempt notes that an attempt to make a change failed which is made again,
 // until it is taken.
-func (p *pass) noteAttempt(ctx context.Context, o apply.Outcome) {
+func (p *reconciliation) noteAttempt(ctx context.Context, o apply.Outcome) {
 	switch {
 	case status.IsTransient(o) && ctx.Err() == nil:
-		p.y.tried[o.ID] = status.Attempt{Hash: o.Hash, Reason: o.Reason}
+		p.r.tried[o.ID] = status.Attempt{Hash: o.Hash, Reason: o.Reason}
 	case o.Deployment != "" || o.Result == apply.Applied:
-		delete(p.y.tried, o.ID)
+		delete(p.r.tried, o.ID)
 	}
 }
 
 // fileOf tells where an id is defined, or was when it was applied last.
-func (p *pass) fileOf(id string) string {
+func (p *reconciliation) fileOf(id string) string {
 	if file, ok := p.files[id]; ok {
 		return file
 	}
-	return p.y.memory.state.Inventory[id].File
+	return p.r.record.state.Inventory[id].File
 }
+
+// SaveTimeout bounds a save, also one after the end of the process was asked for.
+const SaveTimeout = 10 * time.Second

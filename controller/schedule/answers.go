@@ -1,4 +1,4 @@
-package controller
+package schedule
 
 import (
 	"cmp"
@@ -14,8 +14,8 @@ import (
 // new connection each time, until it is believed that it was put back: by a
 // force-push. Behind a name there may be several servers of which one lags.
 const (
-	confirmGap   = 2 * time.Second
-	confirmLooks = 5 // answers in a row that must be the same
+	ConfirmGap     = 2 * time.Second
+	confirmFetches = 5 // answers in a row that must be the same
 	// wavering is how many must be the same of a source that went back to what it
 	// had answered before twice within waverMemory: once is a force-push.
 	wavering    = 20
@@ -39,7 +39,7 @@ type answers struct {
 // note takes an answer in. Of answers that come within confirmGap one counts.
 func (a *answers) note(id string, now time.Time) {
 	if len(a.shown) > 0 && a.shown[0] == id {
-		if now.Sub(a.counted) >= confirmGap {
+		if now.Sub(a.counted) >= ConfirmGap {
 			a.same, a.counted = a.same+1, now
 		}
 		return
@@ -61,7 +61,7 @@ func (a *answers) wanted(now time.Time) int {
 	if !a.wavered.IsZero() && now.Sub(a.wavered) < waverMemory {
 		return wavering
 	}
-	return confirmLooks
+	return confirmFetches
 }
 
 // confirmed reports whether the last revision was answered so often that it is
@@ -70,7 +70,7 @@ func (a *answers) confirmed(now time.Time) bool { return a.same >= a.wanted(now)
 
 // answered takes an answer of the source in, and reports whether it is the one
 // by which the revision that was asked for again is confirmed. Called with mu held.
-func (w *watcher) answered(id string, now time.Time) bool {
+func (w *Watcher) answered(id string, now time.Time) bool {
 	w.answers.note(id, now)
 	if w.asking != id {
 		w.asking = ""
@@ -83,29 +83,29 @@ func (w *watcher) answered(id string, now time.Time) bool {
 	return true
 }
 
-// isConfirmed reports whether the source has answered with a revision so often in
+// IsConfirmed reports whether the source has answered with a revision so often in
 // a row that it is believed though it is older.
-func (w *watcher) isConfirmed(id string) bool {
+func (w *Watcher) IsConfirmed(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.answers.shown) > 0 && w.answers.shown[0] == id && w.answers.confirmed(time.Now())
 }
 
-// confirm has the source asked again, every confirmGap, until a revision is
+// Confirm has the source asked again, every confirmGap, until a revision is
 // confirmed or it answers with another.
-func (w *watcher) confirm(id string) {
+func (w *Watcher) Confirm(id string) {
 	w.mu.Lock()
 	begins := w.asking != id
 	w.asking = id
 	w.mu.Unlock()
 	if begins {
-		w.look(store.Asked{})
+		w.Request(store.Asked{})
 	}
 }
 
-// showsNewest notes that the source shows a revision that is the newest one that
+// ShowsNewest notes that the source shows a revision that is the newest one that
 // was applied.
-func (w *watcher) showsNewest(id string, newest *store.Newest) {
+func (w *Watcher) ShowsNewest(id string, newest *store.Newest) {
 	if newest == nil || newest.ID != id {
 		return
 	}
@@ -114,7 +114,7 @@ func (w *watcher) showsNewest(id string, newest *store.Newest) {
 	w.answers.newest, w.answers.newestSince = id, newest.Since
 }
 
-// hasShown reports whether the source itself has shown the newest revision before
+// HasShown reports whether the source itself has shown the newest revision before
 // it went back, so that its older answer is the newer one:
 //
 //	the newest revision   the source went back   it has shown the newest one                shown
@@ -125,7 +125,7 @@ func (w *watcher) showsNewest(id string, newest *store.Newest) {
 //
 // A revision that the source of another replica went back to was perhaps shown by
 // this one long before, and what it shows now is what was gone back from.
-func (w *watcher) hasShown(ctx context.Context, newest *store.Newest, term time.Time) bool {
+func (w *Watcher) HasShown(ctx context.Context, newest *store.Newest, term time.Time) bool {
 	w.mu.Lock()
 	a := w.answers
 	back, shown := !a.since.Before(term), slices.Contains(a.shown, newest.ID)
@@ -138,35 +138,43 @@ func (w *watcher) hasShown(ctx context.Context, newest *store.Newest, term time.
 	case shown:
 		return true
 	}
-	source, keeps := w.source.Source.(interface {
+	source, keeps := w.Source.Source.(interface {
 		Had(ctx context.Context, id string) bool
 	})
 	if !keeps {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, confirmGap) // a fetch under way may hang
+	ctx, cancel := context.WithTimeout(ctx, ConfirmGap) // a fetch in progress may hang
 	defer cancel()
 	return source.Had(ctx, newest.ID)
 }
 
-// rest is how long after a look the next one is due.
-func (w *watcher) rest(failures int) time.Duration {
-	interval := cmp.Or(w.source.Interval, sources.DefaultInterval)
+// rest is how long after a fetch the next one is due.
+func (w *Watcher) rest(failures int) time.Duration {
+	interval := cmp.Or(w.Source.Interval, sources.DefaultInterval)
 	w.mu.Lock()
 	asking := w.asking != ""
 	w.mu.Unlock()
 	if asking && failures == 0 {
-		return min(interval, confirmGap)
+		return min(interval, ConfirmGap)
 	}
-	return nextLook(interval, failures)
+	return nextFetch(interval, failures)
 }
 
-// asksSince is since when the source is asked in a term.
-func (w *watcher) asksSince(t *term) time.Time {
+// AskedSince is since when the source is asked in a term that began at a time.
+func (w *Watcher) AskedSince(term time.Time) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.started.After(t.began) {
+	if w.started.After(term) {
 		return w.started
 	}
-	return t.began
+	return term
+}
+
+// Followed is what the source selects, such as a branch, and where it is.
+func (w *Watcher) Followed() (selects, location string) {
+	if s, ok := w.Source.Source.(interface{ Selects() string }); ok {
+		selects = s.Selects()
+	}
+	return selects, w.Source.Source.String()
 }

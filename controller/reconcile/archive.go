@@ -1,4 +1,4 @@
-package controller
+package reconcile
 
 import (
 	"bytes"
@@ -22,10 +22,10 @@ import (
 	"github.com/pacer-gitops/pacer/sources"
 )
 
-// maxContents is how many different contents of revisions are kept for a sync.
+// MaxContents is how many different contents of revisions are kept for a sync.
 // Several revisions may share one: most commits of a repository of many teams
-// change nothing for one of them.
-const maxContents = 10
+// Change nothing for one of them.
+const MaxContents = 10
 
 // archived is what a revision asked for, as it is kept: all that its manifests
 // said, with what could not be read of them. The same bytes every time.
@@ -43,8 +43,8 @@ const maxArchived = 256 << 20
 // errNotKept is a content that cannot be had, or not as it was kept.
 var errNotKept = errors.New("the stored revision is missing or damaged")
 
-// pack writes what is desired, compressed, and its checksum.
-func pack(d manifests.Desired) (content []byte, sum string, err error) {
+// Pack writes what is desired, compressed, and its checksum.
+func Pack(d manifests.Desired) (content []byte, sum string, err error) {
 	plain, err := json.Marshal(archived{archivedFormat, d})
 	if err != nil {
 		return nil, "", err
@@ -95,30 +95,30 @@ type recalled struct {
 
 // recall reads what a revision asked for that the sync is rolled back to, or held
 // at.
-func (p *pass) recall(ctx context.Context, k store.Kept) (manifests.Desired, error) {
-	if r := p.y.pinned; r != nil && r.sum == k.Sum {
+func (p *reconciliation) recall(ctx context.Context, k store.Kept) (manifests.Desired, error) {
+	if r := p.r.pinned; r != nil && r.sum == k.Sum {
 		return r.desired, nil
 	}
-	d, err := p.c.recall(ctx, p.y.spec, k)
+	d, err := Recall(ctx, p.r.Archive, p.r.Sync, k)
 	if err != nil && p.pin != nil {
 		err = fmt.Errorf("this sync is rolled back to %s, so nothing is changed: %w: release it, or roll back to another revision", plan.ShortRevision(k.ID), err)
 	}
 	if err != nil {
 		return d, err
 	}
-	p.y.pinned = &recalled{k.Sum, d}
+	p.r.pinned = &recalled{k.Sum, d}
 	return d, nil
 }
 
-// recall reads what a revision asked of a sync.
-func (c *Controller) recall(ctx context.Context, spec Sync, k store.Kept) (manifests.Desired, error) {
-	if c.archive == nil || k.Sum == "" {
+// Recall reads what a revision asked of a sync.
+func Recall(ctx context.Context, archive store.Archive, spec Sync, k store.Kept) (manifests.Desired, error) {
+	if archive == nil || k.Sum == "" {
 		return manifests.Desired{}, errNotKept
 	}
 	if k.Scope != spec.Policy.Scope {
 		return manifests.Desired{}, fmt.Errorf("it was rendered for the scope %s, and the sync now has %s", k.Scope, spec.Policy.Scope)
 	}
-	content, err := c.archive.Recall(ctx, spec.Name, k.Sum)
+	content, err := archive.Recall(ctx, spec.Name, k.Sum)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%w: %w", errNotKept, err)
@@ -128,15 +128,15 @@ func (c *Controller) recall(ctx context.Context, spec Sync, k store.Kept) (manif
 	return unpack(content, k.Sum)
 }
 
-// keepRevision keeps what the revision of a pass asks for, so that it can be had
-// again with the source away: as the newest one in any case, and to roll back to
+// keepRevision keeps what the revision of a reconciliation asks for, so that it can be had
+// Again with the source away: as the newest one in any case, and to roll back to
 // once it has come about. A failure costs the way back to it and nothing else.
-func (p *pass) keepRevision(ctx context.Context, end passEnd) {
-	if p.c.archive == nil || p.term == nil || p.pin != nil || !p.from.writes || superseded(ctx) {
+func (p *reconciliation) keepRevision(ctx context.Context, end ending) {
+	if p.r.Archive == nil || p.term == nil || p.pin != nil || !p.from.writes || superseded(ctx) {
 		return
 	}
-	state := &p.y.memory.state
-	isKept := p.y.kept == p.revision.ID && slices.ContainsFunc(state.Kept, func(k store.Kept) bool { return k.ID == p.y.kept })
+	state := &p.r.record.state
+	isKept := p.r.kept == p.revision.ID && slices.ContainsFunc(state.Kept, func(k store.Kept) bool { return k.ID == p.r.kept })
 	cameAbout := !isKept && p.cameAbout(end) // another leader may have dropped it since
 	if !cameAbout && !p.lacksContent() {
 		return
@@ -144,39 +144,39 @@ func (p *pass) keepRevision(ctx context.Context, end passEnd) {
 	if cameAbout {
 		p.keepChange(ctx)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SaveTimeout)
 	defer cancel()
 	sum, err := p.archive(ctx)
 	if err != nil {
-		p.c.log.Warn("cannot store a revision, so there is no rollback to it", "sync", p.y.spec.Name, "revision", p.revision.ID, "error", err)
+		p.r.Log.Warn("cannot store a revision, so there is no rollback to it", "sync", p.r.Sync.Name, "revision", p.revision.ID, "error", err)
 		return
 	}
 	if p.isNewest() {
-		state.Newest, p.y.memory.dirty = withSum(*state.Newest, sum), true
+		state.Newest, p.r.record.dirty = withSum(*state.Newest, sum), true
 	}
 	if cameAbout {
 		state.Kept = withKept(state.Kept, store.Kept{
 			ID: p.revision.ID, Ref: p.revision.Ref, Author: p.revision.Author, Subject: p.revision.Subject, Time: p.revision.Time,
-			Since: time.Now(), Scope: p.y.spec.Policy.Scope, Sum: sum, Change: p.change,
+			Since: time.Now(), Scope: p.r.Sync.Policy.Scope, Sum: sum, Change: p.change,
 		})
-		p.y.memory.dirty, p.y.kept = true, p.revision.ID
+		p.r.record.dirty, p.r.kept = true, p.revision.ID
 	}
 	if err := p.save(ctx); err != nil {
-		return // told when the pass is finished; what is kept too much does no harm
+		return // told when the reconciliation is finished; what is kept too much does no harm
 	}
-	if err := p.c.archive.Retain(ctx, p.y.spec.Name, sumsOf(state)); err != nil {
-		p.c.log.Warn("cannot remove revisions that are no longer needed", "sync", p.y.spec.Name, "error", err)
+	if err := p.r.Archive.Retain(ctx, p.r.Sync.Name, sumsOf(state)); err != nil {
+		p.r.Log.Warn("cannot remove revisions that are no longer needed", "sync", p.r.Sync.Name, "error", err)
 	}
 }
 
-// archive stores what the pass takes for desired, once, and returns its checksum.
-func (p *pass) archive(ctx context.Context) (string, error) {
+// archive stores what the reconciliation takes for desired, once, and returns its checksum.
+func (p *reconciliation) archive(ctx context.Context) (string, error) {
 	if p.archived != "" {
 		return p.archived, nil
 	}
-	content, sum, err := pack(p.desired)
+	content, sum, err := Pack(p.desired)
 	if err == nil {
-		err = p.c.archive.Keep(ctx, p.y.spec.Name, sum, content)
+		err = p.r.Archive.Keep(ctx, p.r.Sync.Name, sum, content)
 	}
 	if err == nil {
 		p.archived = sum
@@ -188,8 +188,8 @@ func (p *pass) archive(ctx context.Context) (string, error) {
 // that another replica can go on with it though git is away by then. The first
 // write does not wait for it: it is called before, and the work begins when
 // answered is called, or archiveDelay is over. Wait returns when it is done.
-func (p *pass) archiveBeside(ctx context.Context, k *keeper) (answered, wait func()) {
-	if p.c.archive == nil || !p.isNewest() || !p.lacksContent() {
+func (p *reconciliation) archiveBeside(ctx context.Context, k *keeper) (answered, wait func()) {
+	if p.r.Archive == nil || !p.isNewest() || !p.lacksContent() {
 		return func() {}, func() {}
 	}
 	begin, ended, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
@@ -206,14 +206,14 @@ func (p *pass) archiveBeside(ctx context.Context, k *keeper) (answered, wait fun
 		if superseded(ctx) {
 			return // a newer one is about to take its place
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), SaveTimeout)
 		defer cancel()
 		sum, err := p.archive(ctx)
 		if err != nil {
-			return // tried again, and told, when the pass is finished
+			return // tried again, and told, when the reconciliation is finished
 		}
 		k.change(func() bool {
-			p.y.memory.state.Newest = withSum(*p.y.memory.state.Newest, sum)
+			p.r.record.state.Newest = withSum(*p.r.record.state.Newest, sum)
 			return true
 		})
 	}()
@@ -224,15 +224,15 @@ func (p *pass) archiveBeside(ctx context.Context, k *keeper) (answered, wait fun
 // stored though Marathon has not answered its first write.
 const archiveDelay = time.Second
 
-// isNewest reports whether the pass works by the newest revision.
-func (p *pass) isNewest() bool {
-	n := p.y.memory.state.Newest
+// isNewest reports whether the reconciliation works by the newest revision.
+func (p *reconciliation) isNewest() bool {
+	n := p.r.record.state.Newest
 	return n != nil && n.ID == p.revision.ID
 }
 
 // lacksContent reports whether what the newest revision asks for is to be stored.
-func (p *pass) lacksContent() bool {
-	return p.isNewest() && p.y.memory.state.Newest.Sum == ""
+func (p *reconciliation) lacksContent() bool {
+	return p.isNewest() && p.r.record.state.Newest.Sum == ""
 }
 
 // withSum is the newest revision with what it asks for.
@@ -253,11 +253,11 @@ func sumsOf(s *store.State) []string {
 	return sums
 }
 
-// cameAbout tells whether live is what the revision asks for, but for what is
-// held back, and for what failed at an earlier one: that was no better before.
-func (p *pass) cameAbout(end passEnd) bool {
-	state := &p.y.memory.state
-	if !p.y.memory.loaded || state.Stopped() || p.read.IsZero() || len(state.Rollouts) > 0 {
+// cameAbout reports whether live is what the revision asks for, but for what is
+// blocked, and for what failed at an earlier one: that was no better before.
+func (p *reconciliation) cameAbout(end ending) bool {
+	state := &p.r.record.state
+	if !p.r.record.loaded || state.Stopped() || p.read.IsZero() || len(state.Rollouts) > 0 {
 		return false
 	}
 	for _, f := range state.Failed {
@@ -277,7 +277,7 @@ func withKept(kept []store.Kept, k store.Kept) []store.Kept {
 	all := append([]store.Kept{k}, slices.DeleteFunc(slices.Clone(kept), func(old store.Kept) bool { return old.ID == k.ID })...)
 	sums := map[string]bool{}
 	for i, k := range all {
-		if sums[k.Sum] = true; len(sums) > maxContents || i >= store.MaxHistory {
+		if sums[k.Sum] = true; len(sums) > MaxContents || i >= store.MaxHistory {
 			return all[:i]
 		}
 	}

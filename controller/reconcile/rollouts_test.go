@@ -1,4 +1,4 @@
-package controller
+package reconcile
 
 import (
 	"maps"
@@ -19,12 +19,12 @@ func TestHalfDoneIsWatched(t *testing.T) {
 	t.Parallel()
 	half := marathon.App{Status: marathon.Status{Running: 1, Outdated: 1}}
 	driven := marathon.App{Status: marathon.Status{Running: 1, Outdated: 1, Deployments: []string{"d"}}}
-	p := &pass{c: &Controller{}, y: &syncer{}}
+	p := &reconciliation{r: &Reconciler{}}
 	p.state.Apps = map[string]marathon.App{
 		"/half": half, "/theirs": half, "/failed": half, "/driven": driven, "/noted": half,
 		"/up": {Status: marathon.Status{Running: 1}}, "/unread": {Status: marathon.Status{Running: 1, Outdated: -1}},
 	}
-	p.y.memory.state = store.State{
+	p.r.record.state = store.State{
 		Inventory: map[string]store.Owned{"/half": {}, "/failed": {}, "/driven": {}, "/noted": {}, "/up": {}, "/unread": {}},
 		Failed:    map[string]plan.Failure{"/failed": {Hash: "h"}},
 		Rollouts:  map[string]store.Rollout{"/noted": {Deployment: "noted", Hash: "older"}},

@@ -1,4 +1,4 @@
-package controller
+package reconcile
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ type Witness interface {
 	marathon.Singles
 	// SecondIDs lists what is there by another URL; false: there is none.
 	SecondIDs(ctx context.Context) (ids map[string]bool, asked bool, err error)
-	// Distrust has everything read anew before the next State.
+	// Distrust has everything read again before the next State.
 	Distrust()
 }
 
@@ -29,7 +29,7 @@ var _ Witness = (*marathon.Cache)(nil)
 type lackingError struct{ ids []string }
 
 func (e *lackingError) Error() string {
-	return fmt.Sprintf("Marathon's list lacks apps or pods that Marathon has (%s): the list is incomplete, so nothing is changed, and it is read again", listed(e.ids))
+	return fmt.Sprintf("Marathon's list lacks apps or pods that Marathon has (%s): the list is incomplete, so nothing is changed, and it is read again", Listed(e.ids))
 }
 
 func isLacking(err error) bool {
@@ -41,7 +41,7 @@ func isLacking(err error) bool {
 // that they were.
 type goneIDs map[string]manifests.Kind
 
-// mostDropped is how many ids that git has not, and that live lacks, a pass reads
+// mostDropped is how many ids that git has not, and that live lacks, a reconciliation reads
 // alone.
 const mostDropped = 200
 
@@ -53,18 +53,18 @@ const missingSample = 20
 // anything is planned on that:
 //
 //	git has it  how many                    gone where                                              else
-//	no          at most 200 a pass          a read of it answers 404                                doubted: it stays in the inventory
+//	no          at most 200 at once  a read of it answers 404                                doubted: it stays in the inventory
 //	yes         at most MostMissing         a read of it answers 404
 //	yes         more                        20 reads answer 404, and a list of another URL agrees   doubted: it is created after an approval
 //
-// An id that a read or the other list shows ends the pass: the list is not whole,
+// An id that a read or the other list shows ends the reconciliation: the list is not whole,
 // and what is not known is not taken for gone. What is once known to be gone is not
-// asked about again while live lacks it.
-func (p *pass) examine(ctx context.Context) error {
+// Asked about again while live lacks it.
+func (p *reconciliation) examine(ctx context.Context) error {
 	p.doubted = nil
 	desired, dropped := p.missing()
-	w, ok := p.y.cluster.Marathon.(Witness)
-	if !ok || p.term == nil || len(desired)+len(dropped) == 0 {
+	w := p.r.Live.Witness()
+	if w == nil || p.term == nil || len(desired)+len(dropped) == 0 {
 		return nil
 	}
 	p.doubted = map[string]bool{}
@@ -76,7 +76,7 @@ func (p *pass) examine(ctx context.Context) error {
 		return err
 	}
 	p.settle(dropped)
-	if len(desired) <= p.y.spec.Policy.MostMissing(len(p.y.memory.state.Inventory)) {
+	if len(desired) <= p.r.Sync.Policy.MostMissing(len(p.r.record.state.Inventory)) {
 		err := p.present(ctx, w, desired, len(desired))
 		if err == nil {
 			p.settle(desired)
@@ -87,7 +87,7 @@ func (p *pass) examine(ctx context.Context) error {
 }
 
 // examineMany is examine for more than is created again unasked.
-func (p *pass) examineMany(ctx context.Context, w Witness, refs []marathon.Ref) error {
+func (p *reconciliation) examineMany(ctx context.Context, w Witness, refs []marathon.Ref) error {
 	if err := p.present(ctx, w, refs, missingSample); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (p *pass) examineMany(ctx context.Context, w Witness, refs []marathon.Ref) 
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case err != nil:
-		p.c.log.Debug("no other URL of Marathon answers", "sync", p.y.spec.Name, "error", err)
+		p.r.Log.Debug("no other URL of Marathon answers", "sync", p.r.Sync.Name, "error", err)
 	case asked:
 		var there []string
 		for _, ref := range refs {
@@ -118,8 +118,8 @@ func (p *pass) examineMany(ctx context.Context, w Witness, refs []marathon.Ref) 
 // missing lists what live lacks of the inventory and is not known to be gone: what
 // git has, and what it has not. What this sync is deleting, or may create by an
 // approval, is in neither.
-func (p *pass) missing() (desired, dropped []marathon.Ref) {
-	state := &p.y.memory.state
+func (p *reconciliation) missing() (desired, dropped []marathon.Ref) {
+	state := &p.r.record.state
 	isLive := func(id string, kind manifests.Kind) bool {
 		if kind == manifests.KindPod {
 			_, there := p.state.Pods[id]
@@ -128,11 +128,11 @@ func (p *pass) missing() (desired, dropped []marathon.Ref) {
 		_, there := p.state.Apps[id]
 		return there
 	}
-	maps.DeleteFunc(p.y.gone, func(id string, kind manifests.Kind) bool { return isLive(id, kind) })
+	maps.DeleteFunc(p.r.gone, func(id string, kind manifests.Kind) bool { return isLive(id, kind) })
 	approved := approved(state.Approved, p.revision.ID)
 	var refs []marathon.Ref
 	for id, o := range state.Inventory {
-		if o.Kind == manifests.KindGroup || isLive(id, o.Kind) || p.y.gone[id] == o.Kind || approved[id] || state.Rollouts[id].Action == plan.Delete {
+		if o.Kind == manifests.KindGroup || isLive(id, o.Kind) || p.r.gone[id] == o.Kind || approved[id] || state.Rollouts[id].Action == plan.Delete {
 			continue
 		}
 		refs = append(refs, marathon.Ref{ID: id, Kind: o.Kind})
@@ -157,7 +157,7 @@ func (p *pass) missing() (desired, dropped []marathon.Ref) {
 
 // present is an error where at least one of the refs is there, of which so many are
 // read.
-func (p *pass) present(ctx context.Context, w Witness, refs []marathon.Ref, most int) error {
+func (p *reconciliation) present(ctx context.Context, w Witness, refs []marathon.Ref, most int) error {
 	there, err := marathon.Present(ctx, w, refs, most)
 	switch {
 	case ctx.Err() != nil:
@@ -172,13 +172,13 @@ func (p *pass) present(ctx context.Context, w Witness, refs []marathon.Ref, most
 }
 
 // settle notes what is known to be gone.
-func (p *pass) settle(refs []marathon.Ref) {
+func (p *reconciliation) settle(refs []marathon.Ref) {
 	for _, ref := range refs {
-		p.y.gone[ref.ID] = ref.Kind
+		p.r.gone[ref.ID] = ref.Kind
 	}
 }
 
-func (p *pass) doubt(refs []marathon.Ref) {
+func (p *reconciliation) doubt(refs []marathon.Ref) {
 	for _, ref := range refs {
 		p.doubted[ref.ID] = true
 	}
