@@ -12,6 +12,7 @@ import (
 	"runtime/metrics"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pacer-gitops/pacer/controller/zookeeper/zktest"
 )
@@ -162,5 +163,34 @@ func TestWhatIsSavedCanBeRead(t *testing.T) {
 	defer f.Close()
 	if err := f.Save(t.Context(), "shop", s); err == nil {
 		t.Error("a state is saved in a file that cannot be read")
+	}
+}
+
+// The state of a sync of ten thousand apps takes about 0.6 MB in ZooKeeper, each with
+// its own hash and since its own time, as docs/configuration.md says.
+func TestSizeOfTheStateOfTenThousandApps(t *testing.T) {
+	s := huge()
+	s.History = s.History[:0]
+	for id := range s.Inventory {
+		since := time.Unix(1_700_000_000+random.Int64N(10_000_000), random.Int64N(1_000_000_000))
+		o := s.Inventory[id]
+		o.Hash = fmt.Sprintf("%016x%016x%016x%016x", random.Uint64(), random.Uint64(), random.Uint64(), random.Uint64())
+		s.Inventory[id] = o
+		s.Stands[id] = Stand{State: "synced", Health: "healthy", Since: since}
+	}
+	b, err := encode(s, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunks, err := pack(b, maxChunk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for _, c := range chunks {
+		size += len(c)
+	}
+	if size < 500_000 || size > 700_000 {
+		t.Errorf("%d bytes", size)
 	}
 }
