@@ -155,44 +155,24 @@ func copyRecords(ctx context.Context, c *config.Config, from, to string, force b
 		return nil, errors.Join(err, source.Close())
 	}
 	syncs, err := store.Copy(ctx, source, target, force)
-	if err == nil && to == inFolder {
-		err = rememberCopy(ctx, c.StateDir, target, syncs)
-	}
 	if errors.Is(err, store.ErrOccupied) {
 		err = fmt.Errorf("%s: %w: inspect it with pacer store show --in %s; --force replaces those of the same name", to, err, to)
 	}
 	return syncs, errors.Join(err, target.Close(), source.Close())
 }
 
-// rememberCopy has a state folder know that what it holds is as new as what it
-// was copied from.
-func rememberCopy(ctx context.Context, folder string, copied store.Records, syncs []string) error {
-	ledger, err := store.OpenLedger(folder)
-	if err != nil {
-		return err
-	}
-	return ledger.Copied(ctx, copied, syncs)
-}
-
 // openUnused opens a place that no Pacer uses.
 func openUnused(ctx context.Context, c *config.Config, place string, use use, log *slog.Logger) (store.Records, error) {
 	records, err := openRecords(ctx, c, place, use, log)
 	z, several := records.(*store.ZooKeeper)
-	if err != nil || !several { // the lock of a folder tells by itself
+	if err != nil || !several { // a folder is locked by who opens it
 		return records, err
 	}
-	users, err := z.Users(ctx)
-	if err == nil && len(users) > 0 {
-		err = fmt.Errorf("zookeeper: %w: by the process that created %s: stop it first; a killed one disappears after the session timeout, %s",
-			errInUse, strings.Join(users, ", "), c.ZooKeeper.SessionTimeout)
-	}
-	if err != nil {
-		return nil, errors.Join(err, z.Close())
+	if err := z.CheckUnused(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("zookeeper: %w", err), z.Close())
 	}
 	return z, nil
 }
-
-var errInUse = errors.New("the state is in use")
 
 // zookeeperPatience is how long a start waits for ZooKeeper.
 const zookeeperPatience = 30 * time.Second

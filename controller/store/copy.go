@@ -18,8 +18,22 @@ var ErrOccupied = errors.New("the target already has stored states")
 // one of them cannot be read, nor, unless force is given, where the target holds
 // any. With force those of the same syncs are replaced, and others stay. Each is
 // read back and compared. After an error some may be copied: Copy them again,
-// with force.
+// with force. A state folder remembers in its ledger that what it holds is as new as
+// what was copied.
 func Copy(ctx context.Context, from, to Records, force bool) ([]string, error) {
+	syncs, err := copyAll(ctx, from, to, force)
+	f, isFolder := to.(*File)
+	if err != nil || !isFolder {
+		return syncs, err
+	}
+	ledger, err := OpenLedger(f.Folder())
+	if err != nil {
+		return syncs, err
+	}
+	return syncs, ledger.copied(ctx, to, syncs)
+}
+
+func copyAll(ctx context.Context, from, to Records, force bool) ([]string, error) {
 	syncs, err := from.Syncs(ctx)
 	if err != nil {
 		return nil, err

@@ -155,8 +155,8 @@ func (l *Ledger) note(sync, place, id string) error {
 	return nil
 }
 
-// Copied remembers that the records of syncs are where Copy has brought them.
-func (l *Ledger) Copied(ctx context.Context, to Records, syncs []string) error {
+// copied remembers that the records of syncs are where Copy has brought them.
+func (l *Ledger) copied(ctx context.Context, to Records, syncs []string) error {
 	var errs []error
 	for _, sync := range syncs {
 		s, err := to.Peek(ctx, sync)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -278,6 +279,16 @@ func (z *ZooKeeper) Users(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("processes that use %s in ZooKeeper: %w", z.root(), err)
 	}
 	return users, nil
+}
+
+// CheckUnused returns an error while a process uses the root.
+func (z *ZooKeeper) CheckUnused(ctx context.Context) error {
+	users, err := z.Users(ctx)
+	if err == nil && len(users) > 0 {
+		err = fmt.Errorf("the state is in use: by the process that created %s: stop it first; a killed one disappears after the session timeout, %s",
+			strings.Join(users, ", "), z.o.Connection.SessionTimeout)
+	}
+	return err
 }
 
 func (z *ZooKeeper) findUsers(c *zookeeper.Conn, node string, users *[]string) error {
