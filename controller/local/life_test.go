@@ -487,3 +487,37 @@ func TestTasksThatEndAreToldWithTheFeatureAlone(t *testing.T) {
 		})
 	}
 }
+
+// A new instance that a client wipes while a restart goes on is not replaced until
+// an old one has gone: Marathon's TaskReplaceActor starts new ones only then.
+func TestAWipedInstanceOfARestartIsNotReplacedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.call(201, "POST", "/v2/apps", `{"id":"/w","cmd":"sleep 1","instances":2}`)
+		synctest.Wait()
+		r.call(200, "PUT", "/v2/apps//w", `{"labels":{"local.never-start":"true"}}`)
+		synctest.Wait()
+		tasks := func(state string) (ids []string) {
+			for _, v := range r.app("/w")["tasks"].([]any) {
+				if task := v.(map[string]any); task["state"] == state {
+					ids = append(ids, task["id"].(string))
+				}
+			}
+			return ids
+		}
+		running, staging := tasks("TASK_RUNNING"), tasks("TASK_STAGING")
+		if len(running) != 2 || len(staging) != 2 {
+			t.Fatalf("running %v, staging %v", running, staging)
+		}
+		r.call(200, "POST", "/v2/tasks/delete?wipe=true", fmt.Sprintf(`{"ids":["%s","%s"]}`, staging[0], staging[1]))
+		time.Sleep(time.Minute)
+		if now := tasks("TASK_STAGING"); len(now) != 0 || !slices.Equal(tasks("TASK_RUNNING"), running) {
+			t.Errorf("after the wipe: staging %v, running %v, before %v", now, tasks("TASK_RUNNING"), running)
+		}
+		r.call(200, "POST", "/v2/tasks/delete", fmt.Sprintf(`{"ids":["%s"]}`, running[0])) // an old one goes
+		time.Sleep(time.Minute)
+		if now := tasks("TASK_STAGING"); len(now) != 2 {
+			t.Errorf("after an old one has gone: staging %v", now)
+		}
+	})
+}

@@ -36,14 +36,14 @@ type Deployment struct {
 
 	Original, Target *state.RootGroup
 
-	restarts map[string]state.RestartBounds // by id, from when their step began
-	scales   map[string]*scaling            // by id, from when their step began
-	kill     map[string][]*state.Instance   // those that a client wants gone, by id
+	restarts map[string]*restarting       // by id, from when their step began
+	scales   map[string]*scaling          // by id, from when their step began
+	kill     map[string][]*state.Instance // those that a client wants gone, by id
 }
 
 func newDeployment(id string, version state.Timestamp, steps []state.Step) *Deployment {
 	return &Deployment{ID: id, Version: version, Steps: steps, Affected: map[string]bool{},
-		restarts: map[string]state.RestartBounds{}, scales: map[string]*scaling{}}
+		restarts: map[string]*restarting{}, scales: map[string]*scaling{}}
 }
 
 // Spec is what the deployment makes of an id, or what of it was there.

@@ -21,6 +21,12 @@ type scaling struct {
 	add    int                      // instances that come and are waited for
 }
 
+// restarting is a restart that is carried out.
+type restarting struct {
+	state.RestartBounds
+	old int // outdated instances when new ones were launched last; negative: none were yet
+}
+
 // enter does what an action does once, when its step begins.
 func (d *driver) enter(dep *Deployment, a state.Action) {
 	if s := dep.Spec(a.ID()); s != nil && s.App != nil {
@@ -45,7 +51,7 @@ func (d *driver) enterRestart(dep *Deployment, s *state.RunSpec) {
 			d.instances.decommission(i) // never launched: nothing to wait for
 		}
 	}
-	dep.restarts[s.ID] = state.BoundRestart(s, d.instances.Of(s.ID))
+	dep.restarts[s.ID] = &restarting{state.BoundRestart(s, d.instances.Of(s.ID)), -1}
 	d.instances.replacing[s.ID] = true
 }
 
@@ -64,8 +70,10 @@ func (d *driver) drive(dep *Deployment, a state.Action) bool {
 }
 
 // restart replaces the instances of an older configuration: one of them goes
-// for each new one that is up, and a new one comes where there is room.
-func (d *driver) restart(r state.RestartBounds, s *state.RunSpec) bool {
+// for each new one that is up, and new ones come where there is room, at first and
+// whenever an old one has gone. One that a client wipes meanwhile is not replaced
+// before that. Source: Marathon's TaskReplaceActor.
+func (d *driver) restart(r *restarting, s *state.RunSpec) bool {
 	fresh, up := 0, 0
 	for _, i := range d.instances.active(s.ID) {
 		if !i.Outdated(s) {
@@ -81,11 +89,20 @@ func (d *driver) restart(r state.RestartBounds, s *state.RunSpec) bool {
 		d.instances.decommission(old[0])
 		old = old[1:]
 	}
-	all := len(d.instances.Of(s.ID)) // with what is old, until it is dead
 	if fresh > s.Instances() {
 		d.instances.scale(s)
 	}
-	d.instances.schedule(s, min(s.Instances()-fresh, r.Most-all))
+	all := d.instances.Of(s.ID) // with what is old, until it is dead
+	left := 0
+	for _, i := range all {
+		if i.Spec.Generation != s.Generation {
+			left++
+		}
+	}
+	if r.old < 0 || left < r.old {
+		d.instances.schedule(s, min(s.Instances()-fresh, r.Most-len(all)))
+		r.old = left
+	}
 	return len(d.instances.outdated(s)) == 0 && d.reached(s)
 }
 
