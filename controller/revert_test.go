@@ -37,6 +37,9 @@ func TestFailedDefinitionIsRevertedOnceAndTold(t *testing.T) {
 		if len(history) != 3 || !strings.Contains(history[1].Changes[0].Reason, "exit code 127") || history[0].Result != "applied" || history[0].Summary.Update != 1 {
 			t.Errorf("history: %+v", history)
 		}
+		if by := history[0].Asked.By; by != "retry" {
+			t.Errorf("the revert was triggered by %q", by)
+		}
 		tried := g.world.writes("/shop/a")
 		after(time.Hour)
 		if n := g.world.writes("/shop/a"); n != tried {

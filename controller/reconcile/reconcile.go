@@ -77,7 +77,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, in Input) Result {
 	}
 	r.following = follows
 	if p.reverts {
-		end.next = NextNow
+		end.next, p.carry = NextNow, p.carry.Or(store.Asked{By: store.AskedByRetry})
 	}
 	p.finish(ctx, end)
 	return Result{Result: end.result, Next: end.next, At: p.at, Carry: p.carry}
