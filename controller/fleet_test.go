@@ -38,6 +38,7 @@ import (
 // and none that was created is deleted, unless a test allows it.
 type fleet struct {
 	t        *testing.T
+	spec     reconcile.Sync
 	origin   *gittest.Repo
 	site     *site
 	store    store.Store
@@ -146,12 +147,19 @@ func git(args ...string) string {
 // newFleet begins with revision 1 of one app; nobody leads.
 func newFleet(t *testing.T, names ...string) *fleet {
 	t.Helper()
+	return newFleetOf(t, func(*reconcile.Sync) {}, names...)
+}
+
+// newFleetOf is newFleet with another sync.
+func newFleetOf(t *testing.T, spec func(*reconcile.Sync), names ...string) *fleet {
+	t.Helper()
 	shelf := &shelf{saved: map[string][]byte{}, kept: map[string][]byte{}}
-	f := &fleet{t: t, origin: gittest.New(t), store: shelf, archive: shelf, versions: map[string]int{}, single: len(names) == 1}
+	f := &fleet{t: t, spec: reconcile.Sync{Name: "shop", Source: "git", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn, Adopt: true}}, origin: gittest.New(t), store: shelf, archive: shelf, versions: map[string]int{}, single: len(names) == 1}
 	var err error
 	if f.site, err = newSite(); err != nil {
 		t.Fatal(err)
 	}
+	spec(&f.spec)
 	f.commit("cart")
 	for _, name := range names {
 		f.replicas = append(f.replicas, f.newMember(name))
@@ -196,7 +204,7 @@ func (m *member) start() {
 	m.Controller, err = New(Options{
 		Log: log, Follow: !f.single, Peers: peers,
 		Sources:  map[string]schedule.Source{"git": {Source: m.way, Interval: sources.DefaultInterval}},
-		Syncs:    []reconcile.Sync{{Name: "shop", Source: "git", Policy: plan.Policy{Scope: "/shop", Prune: plan.PruneOn, Adopt: true}}},
+		Syncs:    []reconcile.Sync{f.spec},
 		Clusters: map[string]Cluster{"": {Marathon: client, Applier: apply.New(client, apply.Options{Log: log}), Events: eventsOf(client)}}, Store: f.store, Archive: f.archive,
 		Metrics: prometheus.NewRegistry(),
 	})

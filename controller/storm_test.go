@@ -421,20 +421,22 @@ func (s *storm) spoil(r *http.Request) flaw {
 func (s *storm) written(r *http.Request, body []byte) func(int) {
 	ids := idsOf(r, body)
 	before := map[string]map[string]any{}
-	running := s.site.deployments()
+	running, wipe := s.site.deployments(), r.URL.Query().Get("wipe") == "true"
 	for _, id := range ids {
 		before[id] = s.site.app(id)
-		if r.Method == http.MethodDelete {
+		if wipe {
+			s.mayWipe(id, body)
+		} else if r.Method == http.MethodDelete {
 			s.mayDelete(id, r.URL.Path)
 		}
-		if r.URL.Query().Get("force") == "true" {
+		if wipe || r.URL.Query().Get("force") == "true" {
 			s.mayForce(id, running)
 		}
 	}
 	return func(status int) {
 		s.mu.Lock()
 		for _, id := range ids {
-			s.sent[id] = true
+			s.sent[id] = s.sent[id] || !wipe
 		}
 		s.writes = append(s.writes, r.Method+" "+r.URL.RequestURI())
 		s.mu.Unlock()
@@ -486,6 +488,34 @@ func (s *storm) mayForce(id string, running []marathon.Deployment) {
 	for _, d := range running {
 		if slices.Contains(d.Affected(), id) && !s.ours[d.ID] && !doubt {
 			s.blame("%s is forced over deployment %s, which somebody else began", id, d.ID)
+		}
+	}
+}
+
+// mayWipe blames the end of a task that runs well.
+func (s *storm) mayWipe(id string, body []byte) {
+	var pod struct {
+		Instances []struct{ ID, Status string }
+	}
+	_, text := s.site.ask("GET", "/v2/pods/"+id+"::status", "")
+	_ = json.Unmarshal([]byte(text), &pod) // an app has none
+	for _, i := range pod.Instances {
+		if i.Status == "STABLE" && strings.Contains(string(body), `"`+i.ID+`"`) {
+			s.blame("%s of %s is ended though it runs well", i.ID, id)
+		}
+	}
+	app := s.site.app(id)
+	checks, _ := app["healthChecks"].([]any)
+	tasks, _ := app["tasks"].([]any)
+	for _, v := range tasks {
+		t := v.(map[string]any)
+		results, _ := t["healthCheckResults"].([]any)
+		well := t["state"] == "TASK_RUNNING" && len(results) >= len(checks)
+		for _, h := range results {
+			well = well && h.(map[string]any)["alive"] == true
+		}
+		if well && strings.Contains(string(body), `"`+t["id"].(string)+`"`) {
+			s.blame("%s of %s is ended though it runs well", t["id"], id)
 		}
 	}
 }
@@ -553,8 +583,12 @@ func (s *storm) mayDelete(id, path string) {
 func idsOf(r *http.Request, body []byte) []string {
 	for _, prefix := range []string{"/v2/apps/", "/v2/pods/", "/v2/groups/"} {
 		if id, found := strings.CutPrefix(r.URL.Path, prefix); found {
-			return []string{"/" + strings.Trim(strings.TrimSuffix(id, "/restart"), "/")}
+			return []string{"/" + strings.Trim(strings.TrimSuffix(strings.TrimSuffix(id, "::instances"), "/restart"), "/")}
 		}
+	}
+	if wiped := (struct{ IDs []string }{}); r.URL.Path == "/v2/tasks/delete" && json.Unmarshal(body, &wiped) == nil && len(wiped.IDs) > 0 {
+		name, _, _ := strings.Cut(wiped.IDs[0], ".instance-")
+		return []string{"/" + strings.ReplaceAll(name, "_", "/")}
 	}
 	type named struct{ ID string }
 	var one named

@@ -231,6 +231,7 @@ type Request struct {
 // Apply for plans that have no id in common.
 type Applier struct {
 	m       Marathon
+	wiper   Wiper // nil: there is none
 	options Options
 	words   *lastWords
 	seen    sightings // of tasks that are unreachable or do not end
@@ -243,6 +244,7 @@ type Applier struct {
 // New returns an Applier.
 func New(m Marathon, o Options) *Applier {
 	sandboxes, _ := m.(Sandboxes)
+	wiper, _ := m.(Wiper)
 	words := &lastWords{from: sandboxes, known: map[string]string{}, silent: map[string]time.Time{}}
-	return &Applier{m: m, options: o.filled(), words: words, begun: map[string]bool{}, loops: map[string]failures{}, seen: sightings{first: map[string]time.Time{}}}
+	return &Applier{m: m, wiper: wiper, options: o.filled(), words: words, begun: map[string]bool{}, loops: map[string]failures{}, seen: sightings{first: map[string]time.Time{}}}
 }

@@ -41,6 +41,7 @@ type item struct {
 	batchMax int   // how many may go in one array with it
 	force    bool  // every deployment that holds it is our own
 	err      error // of the last write
+	wiping   wiping
 	blockers []string
 	lockedAt time.Time
 	waited   bool // for somebody else's deployment, which may have changed it

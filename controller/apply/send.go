@@ -49,6 +49,9 @@ func (r *run) send(it *item) {
 		r.began(it, marathon.Receipt{})
 		return
 	}
+	if r.clears(it) {
+		return
+	}
 	it.outcome.Began = time.Now()
 	ctx, cancel := r.writing()
 	receipt, err := r.write(ctx, it)
@@ -181,6 +184,7 @@ func (r *run) began(it *item, receipt marathon.Receipt) {
 	it.settledSince, it.idleSince, it.differsSince, it.lockedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	it.outcome.Deployment, it.outcome.Reason = receipt.Deployment, ""
 	it.outcome.Counts, it.outcome.Status = "", nil
+	it.wiping = wiping{}
 	it.explainedAt = time.Now()
 	r.delay = firstDelay
 	r.mine(receipt.Deployment)

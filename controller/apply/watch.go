@@ -414,9 +414,18 @@ func (r *run) drive(it *item, now time.Time) {
 	if !stuck {
 		return // counts are Marathon's own business: it launches and kills by itself
 	}
+	w := Write{Outcome: it.outcome}
+	if it.live.app != nil {
+		w.App = it.live.app.Definition
+	} else {
+		w.Pod = it.live.pod.Definition
+	}
+	if r.wipes(it, w, false) {
+		return
+	}
 	it.idleSince = time.Time{}
 	ctx, cancel := r.writing()
-	receipt, err := r.restart(ctx, it)
+	receipt, err := r.restart(ctx, it, w)
 	cancel()
 	r.options.Log.Info("rollout resumed", "id", it.id(), "deployment", receipt.Deployment, "error", err)
 	if err == nil {
@@ -428,13 +437,7 @@ func (r *run) drive(it *item, now time.Time) {
 // restart replaces the tasks of an app or a pod by ones of the definition that
 // stands. Marathon has no restart for pods: theirs is changed in something of no
 // meaning and put right again at once, over the deployment of the change.
-func (r *run) restart(ctx context.Context, it *item) (marathon.Receipt, error) {
-	w := Write{Outcome: it.outcome}
-	if it.live.app != nil {
-		w.App = it.live.app.Definition
-	} else {
-		w.Pod = it.live.pod.Definition
-	}
+func (r *run) restart(ctx context.Context, it *item, w Write) (marathon.Receipt, error) {
 	if err := r.req.Sending([]Write{w}); err != nil {
 		return marathon.Receipt{}, err
 	}

@@ -362,7 +362,7 @@ func (c *Cache) fetch(ctx context.Context, w wants, k *known) (*found, error) {
 		g.Go(func() (err error) {
 			a, err := c.up.App(ctx, id)
 			if err == nil {
-				a.Tasks = nil // of no use to who reads everything
+				a.Tasks, a.Ended = nil, nil // of no use to who reads everything
 				k.pool.share(&a)
 				apps[i] = &listed{App: a}
 			}

@@ -53,6 +53,7 @@ type App struct {
 	Definition *manifests.App
 	Status     Status
 	Tasks      []Task // that have not ended; nil where not read: only App reads them
+	Ended      []Task // that have, of instances whose next task is not launched yet; read with Tasks
 }
 
 // Pod is a live pod.
@@ -85,10 +86,18 @@ func (s Status) PresentFailure() *TaskFailure {
 	switch {
 	case f == nil:
 		return nil
-	case f.Version.IsZero() && f.Timestamp.Before(s.LastConfigChangeAt), !f.Version.IsZero() && f.Version.Before(s.LastConfigChangeAt):
+	case f.Version.IsZero() && f.Timestamp.Before(s.LastConfigChangeAt), !f.Version.IsZero() && !s.IsPresent(f.Version):
 		return nil
 	}
 	return f
+}
+
+// IsPresent reports whether a task of a version is of the present configuration. The
+// upper bound matters after a rollback of a deployment, whose version is older than
+// the tasks that it replaces.
+func (s Status) IsPresent(version time.Time) bool {
+	newest, err := time.Parse(time.RFC3339Nano, s.Version)
+	return !version.Before(s.LastConfigChangeAt) && (err != nil || !version.After(newest))
 }
 
 // TaskFailure is the last way in which a task of an app ended badly.

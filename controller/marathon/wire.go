@@ -39,7 +39,7 @@ type wireApp struct {
 }
 
 func (w *wireApp) app() App {
-	w.dropEnded()
+	ended := w.dropEnded()
 	w.clean()
 	definition := w.App // a copy, so that the rest can go
 	s := Status{
@@ -56,14 +56,20 @@ func (w *wireApp) app() App {
 	for _, d := range w.Deployments {
 		s.Deployments = append(s.Deployments, d.ID)
 	}
-	return App{Definition: &definition, Status: s, Tasks: w.Tasks}
+	return App{Definition: &definition, Status: s, Tasks: w.Tasks, Ended: ended}
 }
 
-// dropEnded leaves out the tasks that have ended. Until the next one of the
-// instance is launched Marathon still shows them, but without a version, which
-// would make them look outdated. Source: Marathon's TaskConversion.
-func (w *wireApp) dropEnded() {
-	w.Tasks = slices.DeleteFunc(w.Tasks, func(t Task) bool { return t.Version.IsZero() })
+// dropEnded takes out the tasks that have ended, and returns them. Until the next
+// one of the instance is launched Marathon still shows them, but without a version,
+// which would make them look outdated. Source: Marathon's TaskConversion.
+func (w *wireApp) dropEnded() (ended []Task) {
+	w.Tasks = slices.DeleteFunc(w.Tasks, func(t Task) bool {
+		if t.Version.IsZero() {
+			ended = append(ended, t)
+		}
+		return t.Version.IsZero()
+	})
+	return ended
 }
 
 // outdated counts tasks of an older configuration. Where the tasks are there,

@@ -247,3 +247,30 @@ func (c *Client) CancelDeployment(ctx context.Context, id string) error {
 	_, err := c.write(ctx, http.MethodDelete, "/v2/deployments/"+url.PathEscape(id), forced(true), nil)
 	return err
 }
+
+// WipeTasks ends instances of an app for good, by the ids of their tasks, also of
+// ones that have ended: no other task of the same instance comes, as after a kill,
+// and their persistent volumes go with them. While a deployment replaces the tasks
+// of the app, Marathon starts none in their place before an outdated one has gone.
+// It answers when they have ended. Source: Marathon's TasksResource, TaskKiller and
+// TaskReplaceActor.
+func (c *Client) WipeTasks(ctx context.Context, app string, ids []string) error {
+	return c.wipe(ctx, app, request{method: http.MethodPost, path: "/v2/tasks/delete?wipe=true", body: map[string][]string{"ids": ids}})
+}
+
+// WipeInstances is WipeTasks for a pod, by the ids of its instances.
+func (c *Client) WipeInstances(ctx context.Context, pod string, ids []string) error {
+	path, err := idPath("/v2/pods", pod)
+	if err != nil {
+		return err
+	}
+	return c.wipe(ctx, pod, request{method: http.MethodDelete, path: path + "::instances?wipe=true", body: ids})
+}
+
+func (c *Client) wipe(ctx context.Context, id string, r request) error {
+	if hook := c.wrote.Load(); hook != nil {
+		defer hook.f([]string{id}, "") // also after an error: it may have arrived
+	}
+	_, err := c.do(ctx, r)
+	return err
+}
