@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -158,16 +159,16 @@ func (g *stateGauge) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// ReconciliationEnded implements Observer.
-func (m *metrics) ReconciliationEnded(sync string, last status.Reconciliation) {
-	took := last.Ended.Sub(last.Began).Seconds()
-	m.reconciled.WithLabelValues(sync, string(last.Result)).Inc()
-	m.seconds.WithLabelValues(sync).Observe(took)
-	m.former.passes.WithLabelValues(sync, string(last.Result)).Inc()
-	m.former.seconds.WithLabelValues(sync).Observe(took)
+// ReconciliationEnded implements reconcile.Observer.
+func (m *metrics) ReconciliationEnded(e reconcile.Ended) {
+	result, took := string(e.Reconciliation.Result), e.Reconciliation.Ended.Sub(e.Reconciliation.Began).Seconds()
+	m.reconciled.WithLabelValues(e.Sync, result).Inc()
+	m.seconds.WithLabelValues(e.Sync).Observe(took)
+	m.former.passes.WithLabelValues(e.Sync, result).Inc()
+	m.former.seconds.WithLabelValues(e.Sync).Observe(took)
 }
 
-// ChangeEnded implements Observer.
+// ChangeEnded implements reconcile.Observer.
 func (m *metrics) ChangeEnded(sync string, o apply.Outcome) {
 	m.changes.WithLabelValues(sync, string(o.Action), string(o.Result)).Inc()
 }

@@ -32,6 +32,25 @@ func TestContributingNamesWhatThereIs(t *testing.T) {
 	}
 }
 
+// TestArchitectureNamesWhatThereIs is the same of the answers on where something is.
+func TestArchitectureNamesWhatThereIs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, answers, found := strings.Cut(string(page), "## Where is it?")
+	answers, _, more := strings.Cut(answers, "## Large types")
+	if !found || !more {
+		t.Fatal("docs/architecture.md does not say where things are")
+	}
+	known := declared(t)
+	for _, span := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(answers, -1) {
+		if missing := known.missing(span[1]); missing != "" {
+			t.Errorf("docs/architecture.md names `%s`: %s does not exist", span[1], missing)
+		}
+	}
+}
+
 // TestMissingNamesAreFound holds the search itself to what it must find.
 func TestMissingNamesAreFound(t *testing.T) {
 	known := declared(t)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"reflect"
 	"slices"
@@ -412,8 +411,10 @@ func (p *reconciliation) finish(ctx context.Context, end ending) {
 	if p.change == nil {
 		p.takeChange()
 	}
+	var entry *store.Entry
 	if p.term != nil {
-		history, changed := recorded(state.History, p.entry(last))
+		entry = p.entry(last)
+		history, changed := recorded(state.History, entry)
 		if changed {
 			state.History, p.r.record.dirty = history, true
 		}
@@ -425,8 +426,10 @@ func (p *reconciliation) finish(ctx context.Context, end ending) {
 		p.saveLast(ctx, &last)
 	}
 	before := p.r.View.end(last, state)
-	p.r.Observer.ReconciliationEnded(p.r.Sync.Name, last)
-	p.tell(ctx, before, last)
+	ended := p.ended(last, before, entry)
+	for _, o := range p.r.Observers {
+		o.ReconciliationEnded(ended)
+	}
 }
 
 // saveLast saves what a reconciliation did. After the end of its term the store may refuse
@@ -445,38 +448,14 @@ func (p *reconciliation) saveLast(ctx context.Context, last *status.Reconciliati
 	}
 }
 
-// tell logs how a reconciliation ended. What a new revision brings that is not carried
-// out, errors and changes blocked, is told where it is new, though nothing
-// was changed.
-func (p *reconciliation) tell(ctx context.Context, before *status.Reconciliation, last status.Reconciliation) {
-	level, held := p.levelOf(last.Result), 0
-	if before != nil && last.Result == status.ResultFailed && last.Error != "" && before.Error == last.Error && before.Revision == last.Revision {
-		level = slog.LevelDebug // it was told
-	}
-	mistakes, _ := manifests.CountProblems(p.plan.Problems)
+// ended is what observers are told of a reconciliation.
+func (p *reconciliation) ended(last status.Reconciliation, before *status.Reconciliation, entry *store.Entry) Ended {
+	e := Ended{Sync: p.r.Sync.Name, Reconciliation: last, Before: before, Entry: entry, Wrote: p.wrote}
+	e.Errors, _ = manifests.CountProblems(p.plan.Problems)
 	for _, c := range p.plan.Changes {
 		if c.Blocked != nil {
-			held++
+			e.Blocked++
 		}
 	}
-	if before == nil || before.Revision != last.Revision {
-		level = max(level, slog.LevelInfo)
-		if mistakes+held > 0 {
-			level = max(level, slog.LevelWarn)
-		}
-	}
-	p.r.Log.Log(ctx, level, "reconciliation ended", "sync", p.r.Sync.Name, "revision", last.Revision, "result", string(last.Result),
-		"problems", mistakes, "blocked", held, "took", last.Ended.Sub(last.Began), "error", last.Error)
-}
-
-// levelOf keeps out of the log what is of no interest at rest, and while rollouts
-// are merely waited for.
-func (p *reconciliation) levelOf(r status.Result) slog.Level {
-	switch {
-	case r == status.ResultFailed:
-		return slog.LevelWarn
-	case r == status.ResultUnchanged, r == status.ResultProgressing && !p.wrote:
-		return slog.LevelDebug
-	}
-	return slog.LevelInfo
+	return e
 }

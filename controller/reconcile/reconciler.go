@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/status"
@@ -17,17 +16,17 @@ import (
 
 // Config is what a reconciler works with.
 type Config struct {
-	Sync     Sync
-	Log      *slog.Logger
-	Store    store.Store
-	Archive  store.Archive // nil: there is none, and no rollback
-	Source   Answers
-	Live     Live
-	Applier  Applier
-	Observer Observer
-	View     *View
-	Authors  *Authors
-	Slots    chan struct{} // a place for each reconciliation that reads and plans; of all syncs
+	Sync      Sync
+	Log       *slog.Logger
+	Store     store.Store
+	Archive   store.Archive // nil: there is none, and no rollback
+	Source    Answers
+	Live      Live
+	Applier   Applier
+	Observers []Observer
+	View      *View
+	Authors   *Authors
+	Slots     chan struct{} // a place for each reconciliation that reads and plans; of all syncs
 }
 
 // Reconciler reconciles one sync, again and again. What it remembers from one
@@ -104,15 +103,6 @@ type Answers interface {
 	IsConfirmed(id string) bool
 	// AskedSince is since when the source is asked in a term that began at a time.
 	AskedSince(term time.Time) time.Time
-}
-
-// Observer is told what becomes of reconciliations. Each call returns soon: what
-// takes long is started by it.
-type Observer interface {
-	// ChangeEnded: a change was applied, has failed or was given up.
-	ChangeEnded(sync string, o apply.Outcome)
-	// ReconciliationEnded comes after what it did was saved and shown.
-	ReconciliationEnded(sync string, r status.Reconciliation)
 }
 
 // SideBySide calls do for 0 … n-1, on as many processors as there are, and

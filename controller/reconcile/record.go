@@ -303,7 +303,9 @@ func (p *reconciliation) progress(k *keeper, o apply.Outcome) {
 			p.reverts = true
 			p.in.Running.Again(true)
 		}
-		p.r.Observer.ChangeEnded(p.r.Sync.Name, o)
+		for _, observer := range p.r.Observers {
+			observer.ChangeEnded(p.r.Sync.Name, o)
+		}
 	}
 }
 
