@@ -232,7 +232,26 @@ func (s *Server) pause(sig syscall.Signal, frozen bool) {
 		return
 	}
 	must(s.process.Process.Signal(sig))
+	for give := time.Now().Add(testenv.Patience); frozen && !stopped(s.process.Process.Pid) && time.Now().Before(give); {
+		time.Sleep(time.Millisecond)
+	}
 	s.frozen = frozen
+}
+
+// stopped reports whether every thread of a process has stopped: after SIGSTOP some
+// may still answer for a moment. Without /proc that cannot be seen.
+func stopped(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, name := range threads {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		if _, state, _ := strings.Cut(string(stat), ") "); !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
 }
 
 // exited is an error where it ended by itself.
