@@ -12,6 +12,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/marathon/cache"
 	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/status"
 )
@@ -33,7 +34,7 @@ func newFrost(t *testing.T, hosts ...string) (g *rig, way *localtest.Direct, end
 		t.Fatal(err)
 	}
 	g = newRig(t, files("/shop/a", "v1", "/shop/b", "v1"))
-	live := marathon.NewCache(client, marathon.CacheOptions{Log: g.options.Log})
+	live := cache.New(client, cache.Options{Log: g.options.Log})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = live.Run(ctx) })

@@ -21,6 +21,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/local"
 	"github.com/pacer-gitops/pacer/controller/local/executor"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/marathon/cache"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/schedule"
@@ -59,7 +60,7 @@ func newStack(t *testing.T) *stack {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live := marathon.NewCache(client, marathon.CacheOptions{Log: log})
+	live := cache.New(client, cache.Options{Log: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = live.Run(ctx) })

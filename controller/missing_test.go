@@ -17,6 +17,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/marathon/cache"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/schedule"
@@ -27,6 +28,8 @@ import (
 	"github.com/pacer-gitops/pacer/sources"
 )
 
+var _ reconcile.Witness = (*cache.Cache)(nil)
+
 // lied is a controller on the local Marathon, between which a liar stands.
 type lied struct {
 	*Controller
@@ -34,7 +37,7 @@ type lied struct {
 	world  *localtest.Server
 	hand   *marathon.Client // of somebody else, whom nobody lies to
 	liar   *localtest.Liar
-	live   *marathon.Cache
+	live   *cache.Cache
 	source string
 }
 
@@ -61,7 +64,7 @@ func startLied(t *testing.T, state string, liar *localtest.Liar, apps int, polic
 	t.Cleanup(truth.Close)
 	l.hand = l.client(truth.URL)
 	client := l.client([]string{l.world.URL, truth.URL}[:urls]...)
-	l.live = marathon.NewCache(client, marathon.CacheOptions{})
+	l.live = cache.New(client, cache.Options{})
 	for i := range apps {
 		l.write(i)
 	}

@@ -31,6 +31,7 @@ var imports = map[string][]string{
 	"controller/plan":            {"manifests", "visible"},
 	"controller/reset":           {},
 	"controller/marathon":        {"clienttls", "manifests", "visible", "meter", "controller/reset", "internal/wait", "secret"},
+	"controller/marathon/cache":  {"manifests", "controller/marathon", "internal/wait"},
 	"controller/apply":           {"manifests", "controller/plan", "controller/marathon", "visible", "internal/wait"},
 	"controller/leader":          {"controller/zookeeper", "internal/wait"},
 	"controller/zookeeper":       {"clienttls", "internal/wait", "secret"},

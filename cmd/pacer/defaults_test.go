@@ -7,6 +7,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/marathon/cache"
 	"github.com/pacer-gitops/pacer/controller/zookeeper"
 	"github.com/pacer-gitops/pacer/sources"
 )
@@ -17,7 +18,7 @@ func TestDefaultsOfPackagesAreThoseOfTheConfiguration(t *testing.T) {
 	want := map[string]time.Duration{
 		"syncs.NAME.deadline":             apply.DefaultDeadline,
 		"marathon.timeout":                marathon.DefaultTimeout,
-		"marathon.resync":                 marathon.DefaultCacheResync,
+		"marathon.resync":                 cache.DefaultResync,
 		"sources.NAME.git.interval":       sources.DefaultInterval,
 		"sources.NAME.directory.interval": sources.DefaultInterval,
 		"zookeeper.sessionTimeout":        zookeeper.DefaultSessionTimeout,

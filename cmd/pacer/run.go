@@ -27,6 +27,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/apply"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/marathon/cache"
 	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/store"
@@ -239,8 +240,8 @@ func (p *program) openMarathons(ctx context.Context, c *config.Config, wrap func
 }
 
 // keepLive keeps a live copy of a Marathon until the program stops.
-func (p *program) keepLive(ctx context.Context, name string, client *marathon.Client, resync time.Duration) *marathon.Cache {
-	live := marathon.NewCache(client, marathon.CacheOptions{Resync: resync, Log: p.log})
+func (p *program) keepLive(ctx context.Context, name string, client *marathon.Client, resync time.Duration) *cache.Cache {
+	live := cache.New(client, cache.Options{Resync: resync, Log: p.log})
 	p.Background(ctx, "the live copy of Marathon "+name, func(ctx context.Context) { _ = live.Run(ctx) }) // its only error is a second call
 	return live
 }

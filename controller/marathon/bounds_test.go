@@ -68,9 +68,9 @@ func TestBombs(t *testing.T) {
 	reads := map[string]func(context.Context, *Client) error{
 		"/v2/apps":   func(ctx context.Context, c *Client) error { _, err := c.Apps(ctx); return err },
 		"/v2/apps/a": func(ctx context.Context, c *Client) error { _, err := c.App(ctx, "/a"); return err },
-		"/v2/groups": func(ctx context.Context, c *Client) error { _, err := c.groups(ctx); return err },
+		"/v2/groups": func(ctx context.Context, c *Client) error { _, err := c.Groups(ctx); return err },
 		"/v2/groups/a": func(ctx context.Context, c *Client) error {
-			_, err := c.under(ctx, "/a", &known{pool: newPool()})
+			_, err := c.Under(ctx, "/a", &Known{Pool: NewPool()})
 			return err
 		},
 		"/v2/pods":          func(ctx context.Context, c *Client) error { _, err := c.Pods(ctx); return err },

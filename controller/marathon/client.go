@@ -521,3 +521,12 @@ func idPath(prefix, id string) (string, error) {
 func notOfID(r rune) bool {
 	return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '.'
 }
+
+// OnWrite has f called with the ids of each write, and the version that Marathon
+// answered with, empty if it is not known: also of one that may not have arrived.
+func (c *Client) OnWrite(f func(ids []string, version string)) { c.wrote.Store(&wroteHook{f}) }
+
+// wroteHook is told of each write of a Client.
+type wroteHook struct {
+	f func(ids []string, version string)
+}

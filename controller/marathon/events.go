@@ -30,6 +30,18 @@ type Event struct {
 	ids  []string // of an event of Changes, which has no Data
 }
 
+// The types of the events of a live copy, besides those of Marathon.
+const (
+	// TypeChanged: definitions, deployments or what is there.
+	TypeChanged = "changed"
+	// TypeFares: only counts, or how tasks ended. It is one of Marathon's types,
+	// so that who follows Marathon itself understands it.
+	TypeFares = "instance_changed_event"
+)
+
+// NewEvent returns an event that is about ids, and not of Marathon's stream.
+func NewEvent(kind string, ids []string) Event { return Event{Type: kind, ids: ids} }
+
 // IDs lists the apps, pods and groups that the event is about, as far as it
 // says so.
 func (e Event) IDs() []string {
@@ -156,6 +168,9 @@ func (c *Client) Events(ctx context.Context, types ...string) (*Stream, error) {
 // lasting is how long a stream must have lived for the next one to be opened soon.
 const lasting = 10 * time.Second
 
+// streamBackoff is that of opening a stream of events again.
+var streamBackoff = wait.Backoff{Min: 250 * time.Millisecond, Max: 15 * time.Second}
+
 // Follow holds an event stream open until ctx ends: follow opens one, reads it to
 // its end and reports whether it was opened, and is called again after a back-off,
 // which is longer the more streams in a row did not last. lost is called at the end
@@ -171,7 +186,7 @@ func Follow(ctx context.Context, follow func(context.Context) (opened bool, err 
 			failures = 1
 		}
 		lost(failures, err)
-		pause := wait.Jitter(failureBackoff.After(failures))
+		pause := wait.Jitter(streamBackoff.After(failures))
 		if !opened { // what the attempt took has been waited already
 			pause -= time.Since(began)
 		}

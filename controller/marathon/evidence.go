@@ -3,7 +3,6 @@ package marathon
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"golang.org/x/sync/errgroup"
 
@@ -49,7 +48,7 @@ func Present(ctx context.Context, from Singles, refs []Ref, most int) ([]string,
 				_, err = from.App(ctx, ref.ID)
 			}
 			there[i] = err == nil
-			return exceptMissing(err)
+			return ExceptMissing(err)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -137,22 +136,9 @@ func (c *Client) SecondIDs(ctx context.Context) (ids map[string]bool, asked bool
 	return ids, true, nil
 }
 
-// App reads one app past the cache, and Pod one pod.
-func (c *Cache) App(ctx context.Context, id string) (App, error) { return c.up.App(ctx, id) }
-
-// Pod is like App.
-func (c *Cache) Pod(ctx context.Context, id string) (Pod, error) { return c.up.Pod(ctx, id) }
-
-// SecondIDs is the Client's.
-func (c *Cache) SecondIDs(ctx context.Context) (ids map[string]bool, asked bool, err error) {
-	return c.up.SecondIDs(ctx)
-}
-
-// Distrust has everything read anew before State or Confirm answers who asks from
-// now on: something has shown that what was read last is not whole.
-func (c *Cache) Distrust() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.synced, c.listed = false, math.MinInt64
-	c.wake.Notify()
+func ExceptMissing(err error) error {
+	if KindOf(err) == KindNotFound {
+		return nil
+	}
+	return err
 }

@@ -15,53 +15,53 @@ import (
 const appsQuery = "?embed=apps.counts&embed=apps.deployments&embed=apps.lastTaskFailure&embed=apps.taskStats"
 
 // sum names the bytes that an app was told by: the same bytes, the same app.
-type sum [16]byte
+type Sum [16]byte
 
-func sumOf(b []byte) sum {
+func sumOf(b []byte) Sum {
 	all := sha256.Sum256(b)
-	return sum(all[:len(sum{})])
+	return Sum(all[:len(Sum{})])
 }
 
 // listed is an app of a list.
-type listed struct {
+type Listed struct {
 	App
-	sum sum
+	Sum Sum
 }
 
 // known is what need not be decoded, or kept, once more. Nil: nothing is known.
-type known struct {
-	bySum map[sum]listed // apps that were told by the same bytes before
-	pool  *pool
+type Known struct {
+	BySum map[Sum]Listed // apps that were told by the same bytes before
+	Pool  *Pool
 }
 
 // next reads the next app of a list. Its bytes, for which raw has room, are of
 // interest only where some are known; else it is decoded as it comes, which saves
 // a third of the time.
-func (k *known) next(dec *json.Decoder, raw *json.RawMessage) (listed, error) {
+func (k *Known) next(dec *json.Decoder, raw *json.RawMessage) (Listed, error) {
 	if k != nil {
 		if err := dec.Decode(raw); err != nil {
-			return listed{}, half(err)
+			return Listed{}, half(err)
 		}
 		return k.app(*raw)
 	}
 	var w wireApp
 	if err := dec.Decode(&w); err != nil {
-		return listed{}, half(err)
+		return Listed{}, half(err)
 	}
-	return listed{App: w.app()}, nil
+	return Listed{App: w.app()}, nil
 }
 
-func (k *known) app(raw json.RawMessage) (listed, error) {
+func (k *Known) app(raw json.RawMessage) (Listed, error) {
 	s := sumOf(raw)
-	if a, ok := k.bySum[s]; ok {
+	if a, ok := k.BySum[s]; ok {
 		return a, nil
 	}
 	var w wireApp
 	if err := json.Unmarshal(raw, &w); err != nil {
-		return listed{}, err
+		return Listed{}, err
 	}
-	a := listed{App: w.app(), sum: s}
-	k.pool.share(&a.App)
+	a := Listed{App: w.app(), Sum: s}
+	k.Pool.Share(&a.App)
 	return a, nil
 }
 
@@ -81,10 +81,10 @@ func (c *Client) Apps(ctx context.Context) (map[string]App, error) {
 // listApps reads every app while the answer arrives: neither the answer nor
 // what it says of each app is kept longer than that app takes. What is known is
 // not decoded again.
-func (c *Client) listApps(ctx context.Context, k *known) (map[string]listed, error) {
-	var apps map[string]listed
+func (c *Client) listApps(ctx context.Context, k *Known) (map[string]Listed, error) {
+	var apps map[string]Listed
 	_, err := c.do(ctx, request{method: http.MethodGet, path: "/v2/apps" + appsQuery, into: func(r io.Reader) error {
-		apps = map[string]listed{} // of this URL alone
+		apps = map[string]Listed{} // of this URL alone
 		return readApps(r, apps, k)
 	}})
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *Client) listApps(ctx context.Context, k *known) (map[string]listed, err
 }
 
 // readApps reads {"apps": […]}, and nothing but that.
-func readApps(r io.Reader, apps map[string]listed, k *known) error {
+func readApps(r io.Reader, apps map[string]Listed, k *Known) error {
 	dec := json.NewDecoder(r)
 	if err := delimiter(dec, '{'); err != nil {
 		return err
@@ -131,7 +131,7 @@ func readApps(r io.Reader, apps map[string]listed, k *known) error {
 	return nil
 }
 
-func readMembers(dec *json.Decoder, apps map[string]listed, k *known) error {
+func readMembers(dec *json.Decoder, apps map[string]Listed, k *Known) error {
 	if err := delimiter(dec, '['); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func readMembers(dec *json.Decoder, apps map[string]listed, k *known) error {
 }
 
 // addApp takes one app of a list.
-func addApp(a listed, apps map[string]listed) error {
+func addApp(a Listed, apps map[string]Listed) error {
 	id := a.Definition.ID
 	if _, twice := apps[id]; twice || !strings.HasPrefix(id, "/") {
 		return fmt.Errorf("its id is %q: expected unique absolute ids", oneLine(id))
@@ -177,8 +177,8 @@ func half(err error) error {
 	return err
 }
 
-// under reads every app of a group and of the groups in it.
-func (c *Client) under(ctx context.Context, group string, k *known) (map[string]listed, error) {
+// Under reads every app of a group and of the groups in it.
+func (c *Client) Under(ctx context.Context, group string, k *Known) (map[string]Listed, error) {
 	p, err := idPath("/v2/groups", group)
 	if err != nil {
 		return nil, err
@@ -189,7 +189,7 @@ func (c *Client) under(ctx context.Context, group string, k *known) (map[string]
 	if err != nil {
 		return nil, err
 	}
-	apps := map[string]listed{}
+	apps := map[string]Listed{}
 	return apps, w.walkApps(func(raw json.RawMessage) error {
 		a, err := k.app(raw)
 		if err == nil {
@@ -215,3 +215,8 @@ func (w *wireGroup) walkApps(f func(json.RawMessage) error) error {
 	}
 	return nil
 }
+
+// AloneOf is how many of so many apps are read one by one at most: a list costs
+// Marathon as much as one in a few hundred of its apps. Source:
+// testdata/conformance/README.md, costs.
+func AloneOf(apps int) int { return apps / 250 }

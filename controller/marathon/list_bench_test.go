@@ -9,6 +9,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/controller/marathon/cache"
 )
 
 // filled is a Marathon that holds n apps of two tasks each, and a client of it.
@@ -60,7 +61,7 @@ func BenchmarkLists(b *testing.B) {
 func BenchmarkCache(b *testing.B) {
 	_, c := filled(b, 10_000, localtest.Options{})
 	before := heap()
-	cache := marathon.NewCache(c, marathon.CacheOptions{})
+	cache := cache.New(c, cache.Options{})
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- cache.Run(ctx) }()

@@ -1,6 +1,6 @@
 // Package marathon talks to a Marathon over HTTP: it reads apps, pods, groups,
-// deployments, the queue and /v2/info, writes definitions, follows events, and
-// keeps a live copy of it all that events keep current (Cache).
+// deployments, the queue and /v2/info, writes definitions and follows events. A live
+// copy of it all, which events keep current, is package cache.
 // The wire types that only Marathon computes are here; definitions are those of
 // package manifests.
 //

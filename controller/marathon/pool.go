@@ -8,7 +8,7 @@ import (
 // pool lets equal parts of many definitions be one: most of ten thousand apps
 // have the same counts, names, roles and strategies, each decoded for itself.
 // Nobody writes through a definition that a Cache hands out.
-type pool struct {
+type Pool struct {
 	mu      sync.Mutex
 	strings map[string]string
 	values  map[any]reflect.Value // what pointers point to → a pointer to the same
@@ -20,12 +20,12 @@ const (
 	longPooled = 64       // bytes of a string
 )
 
-func newPool() *pool {
-	return &pool{strings: map[string]string{}, values: map[any]reflect.Value{}}
+func NewPool() *Pool {
+	return &Pool{strings: map[string]string{}, values: map[any]reflect.Value{}}
 }
 
 // share has an app share what it can with all before it.
-func (p *pool) share(a *App) {
+func (p *Pool) Share(a *App) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.strings) > mostPooled || len(p.values) > mostPooled {
@@ -36,7 +36,7 @@ func (p *pool) share(a *App) {
 	p.value(reflect.ValueOf(a.Definition).Elem())
 }
 
-func (p *pool) text(s string) string {
+func (p *Pool) text(s string) string {
 	if len(s) > longPooled {
 		return s
 	}
@@ -48,7 +48,7 @@ func (p *pool) text(s string) string {
 }
 
 // value replaces the parts of a value by those that are known.
-func (p *pool) value(v reflect.Value) {
+func (p *Pool) value(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(p.text(v.String()))
@@ -72,7 +72,7 @@ func (p *pool) value(v reflect.Value) {
 
 // pointer replaces a pointer by one to an equal value, if that can be compared
 // without looking behind further pointers: those were replaced before.
-func (p *pool) pointer(v reflect.Value) {
+func (p *Pool) pointer(v reflect.Value) {
 	if !v.Elem().Comparable() || v.Elem().Type().Size() > longPooled {
 		return
 	}
@@ -85,7 +85,7 @@ func (p *pool) pointer(v reflect.Value) {
 }
 
 // entries makes a map as small as it can be, of strings that are shared.
-func (p *pool) entries(v reflect.Value) {
+func (p *Pool) entries(v reflect.Value) {
 	if v.Type().Key().Kind() != reflect.String || v.IsNil() {
 		return
 	}

@@ -20,47 +20,47 @@ import (
 
 // State reads all that Marathon holds: whole, or an error.
 func (c *Client) State(ctx context.Context) (State, error) {
-	r, err := c.list(ctx, nil)
+	r, err := c.List(ctx, nil)
 	if err != nil {
 		return State{}, err
 	}
-	return r.state(), nil
+	return r.State(), nil
 }
 
 // reading is all that Marathon holds, as it is told.
-type reading struct {
-	cluster     manifests.Cluster // without what only groups and apps tell
-	frame       frame
-	apps        map[string]listed
-	pods        map[string]Pod // without their deployments
-	deployments []Deployment
+type Listing struct {
+	Cluster     manifests.Cluster // without what only groups and apps tell
+	Frame       Frame
+	Apps        map[string]Listed
+	Pods        map[string]Pod // without their deployments
+	Deployments []Deployment
 }
 
-// list reads all that Marathon holds, by one request for each kind of thing.
+// List reads all that Marathon holds, by one request for each kind of thing.
 //
 // The tree of groups with all that is in it would be one request and one root,
 // but is twice as dear as the list of apps (BenchmarkLists), and tells of pods
 // only how they fare. The tree without is cheap, and read first: whatever its
 // version holds the rest holds too.
-func (c *Client) list(ctx context.Context, k *known) (*reading, error) {
+func (c *Client) List(ctx context.Context, k *Known) (*Listing, error) {
 	var (
-		r       reading
+		r       Listing
 		infoErr error
 	)
 	whole := ctx
 	g, ctx := errgroup.WithContext(ctx)
 	// What else fails does not stop this: a Marathon that is too old fails in many
 	// ways, and its version says why.
-	g.Go(func() error { r.cluster, infoErr = c.info(whole); return infoErr })
+	g.Go(func() error { r.Cluster, infoErr = c.info(whole); return infoErr })
 	g.Go(func() (err error) {
-		if r.frame, err = c.groups(ctx); err != nil {
+		if r.Frame, err = c.Groups(ctx); err != nil {
 			return err
 		}
-		g.Go(func() (err error) { r.apps, err = c.listApps(ctx, k); return err })
-		g.Go(func() (err error) { r.pods, err = c.Pods(ctx); return err })
+		g.Go(func() (err error) { r.Apps, err = c.listApps(ctx, k); return err })
+		g.Go(func() (err error) { r.Pods, err = c.Pods(ctx); return err })
 		return nil
 	})
-	g.Go(func() (err error) { r.deployments, err = c.Deployments(ctx); return err })
+	g.Go(func() (err error) { r.Deployments, err = c.Deployments(ctx); return err })
 	if err := g.Wait(); err != nil {
 		return nil, fmt.Errorf("the state of Marathon is unknown: %w", cmp.Or(infoErr, err))
 	}
@@ -68,13 +68,13 @@ func (c *Client) list(ctx context.Context, k *known) (*reading, error) {
 }
 
 // state puts together what was read.
-func (r *reading) state() State {
+func (r *Listing) State() State {
 	s := State{
-		Cluster: r.cluster, Groups: r.frame.groups, Deployments: r.deployments,
-		Apps: make(map[string]App, len(r.apps)), Pods: maps.Clone(r.pods),
+		Cluster: r.Cluster, Groups: r.Frame.Groups, Deployments: r.Deployments,
+		Apps: make(map[string]App, len(r.Apps)), Pods: maps.Clone(r.Pods),
 	}
-	s.Cluster.EnforceRole, s.Cluster.KeptRoles = r.frame.roles, nil
-	for id, a := range r.apps {
+	s.Cluster.EnforceRole, s.Cluster.KeptRoles = r.Frame.Roles, nil
+	for id, a := range r.Apps {
 		s.Apps[id] = a.App
 		s.Cluster.KeepRole(id, a.Definition.Role)
 	}
@@ -98,8 +98,8 @@ func (c *Client) Info(ctx context.Context) (manifests.Cluster, error) {
 	if err != nil {
 		return manifests.Cluster{}, err
 	}
-	f, err := c.groups(ctx)
-	cluster.EnforceRole = f.roles
+	f, err := c.Groups(ctx)
+	cluster.EnforceRole = f.Roles
 	return cluster, err
 }
 
@@ -227,29 +227,30 @@ func (w *wireGroup) shape() error {
 
 // frame is the tree of groups without what is in them. The root is not in it:
 // nothing of it is managed.
-type frame struct {
-	groups  map[string]*manifests.Group
-	roles   map[string]bool // top-level group → enforceRole
-	version string          // of the root: every write moves it, wherever it goes
+type Frame struct {
+	Groups  map[string]*manifests.Group
+	Roles   map[string]bool // top-level group → enforceRole
+	Version string          // of the root: every write moves it, wherever it goes
 }
 
-func (c *Client) groups(ctx context.Context) (frame, error) {
+// Groups reads the tree of groups, without what is in them.
+func (c *Client) Groups(ctx context.Context) (Frame, error) {
 	var root wireGroup
 	if err := c.get(ctx, "/v2/groups?embed=group.groups", &root); err != nil {
-		return frame{}, err
+		return Frame{}, err
 	}
-	f := frame{groups: map[string]*manifests.Group{}, roles: map[string]bool{}, version: root.Version}
+	f := Frame{Groups: map[string]*manifests.Group{}, Roles: map[string]bool{}, Version: root.Version}
 	var walk func([]wireGroup)
 	walk = func(gs []wireGroup) {
 		for _, g := range gs {
-			f.groups[g.ID] = &manifests.Group{ID: g.ID, Dependencies: g.Dependencies, EnforceRole: g.EnforceRole}
+			f.Groups[g.ID] = &manifests.Group{ID: g.ID, Dependencies: g.Dependencies, EnforceRole: g.EnforceRole}
 			walk(g.Groups)
 		}
 	}
 	walk(root.Groups)
 	for _, g := range root.Groups {
 		if g.EnforceRole != nil {
-			f.roles[g.ID] = *g.EnforceRole
+			f.Roles[g.ID] = *g.EnforceRole
 		}
 	}
 	return f, nil

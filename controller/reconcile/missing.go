@@ -14,7 +14,7 @@ import (
 )
 
 // Witness is a Marathon that can be asked about what its State lacks.
-// *marathon.Cache is one.
+// *cache.Cache is one.
 type Witness interface {
 	marathon.Singles
 	// SecondIDs lists what is there by another URL; false: there is none.
@@ -22,8 +22,6 @@ type Witness interface {
 	// Distrust has everything read again before the next State.
 	Distrust()
 }
-
-var _ Witness = (*marathon.Cache)(nil)
 
 // lackingError: Marathon has what its list lacks, so that the list is not believed.
 type lackingError struct{ ids []string }

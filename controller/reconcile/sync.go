@@ -31,7 +31,7 @@ type Applier interface {
 	Apply(ctx context.Context, p plan.Plan, r apply.Request) []apply.Outcome
 }
 
-// Confirmer is a Marathon whose State may be a moment old. *marathon.Cache is
+// Confirmer is a Marathon whose State may be a moment old. *cache.Cache is
 // one.
 type Confirmer interface {
 	// Confirm returns the state with what the ids are now.

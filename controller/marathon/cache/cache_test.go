@@ -1,4 +1,4 @@
-package marathon
+package cache
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
 )
 
 // kept runs a cache of a globe of n apps on a virtual clock.
@@ -15,10 +17,10 @@ func kept(t *testing.T, n int, test func(t *testing.T, g *globe, c *Cache)) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGlobe(1)
 		for i := range n {
-			g.put(fmt.Sprintf("/g%d/app%d", i%10, i), func(a *App) { a.Definition.Instances = new(1) })
+			g.put(fmt.Sprintf("/g%d/app%d", i%10, i), func(a *marathon.App) { a.Definition.Instances = new(1) })
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		c := newCache(view{g}, CacheOptions{})
+		c := newCache(view{g}, Options{})
 		done := make(chan error, 1)
 		go func() { done <- c.Run(ctx) }()
 		if s := stateOf(t, c); len(s.Apps) != n {
@@ -33,7 +35,7 @@ func kept(t *testing.T, n int, test func(t *testing.T, g *globe, c *Cache)) {
 	})
 }
 
-func stateOf(t *testing.T, c *Cache) State {
+func stateOf(t *testing.T, c *Cache) marathon.State {
 	t.Helper()
 	s, err := c.State(t.Context())
 	if err != nil {
@@ -88,11 +90,11 @@ func TestCacheReadsWhatAnEventNames(t *testing.T) {
 		lists, singles := g.asked()
 		began := time.Now()
 		g.change(func() {
-			g.put("/g3/app3", func(a *App) { a.Definition.Instances = new(7) })
+			g.put("/g3/app3", func(a *marathon.App) { a.Definition.Instances = new(7) })
 			g.wrote("/g3", []string{"/g3/app3"}, true)
 		})
 		e, err := changes.Next()
-		if err != nil || e.Type != TypeChanged || !slices.Equal(e.IDs(), []string{"/g3/app3"}) {
+		if err != nil || e.Type != marathon.TypeChanged || !slices.Equal(e.IDs(), []string{"/g3/app3"}) {
 			t.Errorf("told %+v %v, %v", e, e.IDs(), err)
 		}
 		if took := time.Since(began); took > 4*roundBreath+80*time.Millisecond {
@@ -114,14 +116,14 @@ func TestCacheReadsOneWriteInOneRound(t *testing.T) {
 	kept(t, 100, func(t *testing.T, g *globe, c *Cache) {
 		began, frames, version := time.Now(), g.frames, ""
 		g.change(func() {
-			g.put("/g3/app3", func(a *App) { a.Definition.Instances = new(7) })
+			g.put("/g3/app3", func(a *marathon.App) { a.Definition.Instances = new(7) })
 			g.version++
 			version = fmt.Sprintf("v%06d", g.version)
-			g.send(Event{Type: "group_change_success", Data: fmt.Appendf(nil, `{"groupId": "/g3", "version": %q}`, version)})
+			g.send(marathon.Event{Type: "group_change_success", Data: fmt.Appendf(nil, `{"groupId": "/g3", "version": %q}`, version)})
 		})
 		time.Sleep(gather - time.Millisecond)
 		g.change(func() {
-			g.send(Event{Type: "deployment_info", Data: fmt.Appendf(nil, `{"plan": {"version": %q, "steps": [{"actions": [{"action": "ScaleApplication", "app": "/g3/app3"}]}]}}`, version)})
+			g.send(marathon.Event{Type: "deployment_info", Data: fmt.Appendf(nil, `{"plan": {"version": %q, "steps": [{"actions": [{"action": "ScaleApplication", "app": "/g3/app3"}]}]}}`, version)})
 		})
 		for *stateOf(t, c).Apps["/g3/app3"].Definition.Instances != 7 {
 			time.Sleep(time.Millisecond)
@@ -142,8 +144,8 @@ func TestCacheListsABurstOnce(t *testing.T) {
 		for i := range 5000 {
 			g.change(func() {
 				id := fmt.Sprintf("/g%d/app%d", i%10, i)
-				g.put(id, func(a *App) { a.Status.Running = 1 })
-				g.send(Event{Type: "instance_changed_event", Data: fmt.Appendf(nil, `{"runSpecId": %q}`, id)})
+				g.put(id, func(a *marathon.App) { a.Status.Running = 1 })
+				g.send(marathon.Event{Type: "instance_changed_event", Data: fmt.Appendf(nil, `{"runSpecId": %q}`, id)})
 			})
 			time.Sleep(2 * time.Millisecond)
 		}
@@ -165,13 +167,13 @@ func TestCacheReadsDefinitionsInABurst(t *testing.T) {
 	kept(t, 5000, func(t *testing.T, g *globe, c *Cache) {
 		g.change(func() {
 			for i := range 3000 {
-				g.send(Event{Type: "instance_changed_event", Data: fmt.Appendf(nil, `{"runSpecId": "/g%d/app%d"}`, i%10, i)})
+				g.send(marathon.Event{Type: "instance_changed_event", Data: fmt.Appendf(nil, `{"runSpecId": "/g%d/app%d"}`, i%10, i)})
 			}
 		})
 		time.Sleep(100 * time.Millisecond)
 		lists, _ := g.asked()
 		g.change(func() {
-			g.put("/g3/app3", func(a *App) { a.Definition.Instances = new(7) })
+			g.put("/g3/app3", func(a *marathon.App) { a.Definition.Instances = new(7) })
 			g.wrote("/g3", []string{"/g3/app3"}, true)
 		})
 		time.Sleep(250 * time.Millisecond)
@@ -190,11 +192,11 @@ func TestCacheFindsAWriteThatItDidNotHearOf(t *testing.T) {
 	kept(t, 100, func(t *testing.T, g *globe, c *Cache) {
 		g.change(func() {
 			streams := g.streams
-			g.put("/g3/app3", func(a *App) { a.Definition.Instances = new(7) })
+			g.put("/g3/app3", func(a *marathon.App) { a.Definition.Instances = new(7) })
 			g.streams = nil
 			g.wrote("/g3", []string{"/g3/app3"}, true) // on no stream
 			g.streams = streams
-			g.send(Event{Type: "deployment_success", Data: []byte(`{"plan": {"version": "v000000", "steps": []}}`)})
+			g.send(marathon.Event{Type: "deployment_success", Data: []byte(`{"plan": {"version": "v000000", "steps": []}}`)})
 		})
 		time.Sleep(late + leastGap + settled + time.Second)
 		if n := *stateOf(t, c).Apps["/g3/app3"].Definition.Instances; n != 7 {
@@ -210,7 +212,7 @@ func TestCacheReadsOwnWritesBeforeItAnswers(t *testing.T) {
 		g.change(func() {
 			for i := range 1000 {
 				ids = append(ids, fmt.Sprintf("/g%d/app%d", i%10, i))
-				g.put(ids[i], func(a *App) { a.Definition.Instances = new(7) })
+				g.put(ids[i], func(a *marathon.App) { a.Definition.Instances = new(7) })
 			}
 		})
 		lists, singles := g.asked()
@@ -224,7 +226,7 @@ func TestCacheReadsOwnWritesBeforeItAnswers(t *testing.T) {
 		if l, s := g.asked(); l != lists+1 || s != singles {
 			t.Errorf("%d lists and %d single reads for a write of a thousand", l-lists, s-singles)
 		}
-		g.change(func() { g.put(ids[0], func(a *App) { a.Definition.Instances = new(8) }) })
+		g.change(func() { g.put(ids[0], func(a *marathon.App) { a.Definition.Instances = new(8) }) })
 		c.wrote(ids[:1], "")
 		if n := *stateOf(t, c).Apps[ids[0]].Definition.Instances; n != 8 {
 			t.Errorf("%d instances are shown, want 8", n)
@@ -250,7 +252,7 @@ func TestCacheWithoutEventsReadsForWhoAsks(t *testing.T) {
 		if _, err := c.State(t.Context()); err == nil {
 			t.Error("a Marathon that does not answer was shown as it was")
 		}
-		g.change(func() { g.broken = false; g.put("/g3/app3", func(a *App) { a.Definition.Instances = new(7) }) })
+		g.change(func() { g.broken = false; g.put("/g3/app3", func(a *marathon.App) { a.Definition.Instances = new(7) }) })
 		lists, _ := g.asked()
 		answers := make(chan int)
 		for range 10 {
@@ -277,8 +279,8 @@ func TestCacheWithoutEventsReadsForWhoAsks(t *testing.T) {
 func TestStateOfACacheThatIsNotRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGlobe(1)
-		g.put("/a/one", func(*App) {})
-		c := newCache(view{g}, CacheOptions{})
+		g.put("/a/one", func(*marathon.App) {})
+		c := newCache(view{g}, Options{})
 		if s := stateOf(t, c); len(s.Apps) != 1 {
 			t.Errorf("%d apps, want 1", len(s.Apps))
 		}

@@ -1,4 +1,9 @@
-package marathon
+// Package cache keeps a live copy of a Marathon: read once as a whole, and from then on
+// only what its events name. See Cache for what it promises.
+//
+// Requests and the form of answers are the client's, in marathon. What a state means is
+// the reconciliation's.
+package cache
 
 import (
 	"cmp"
@@ -9,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -37,11 +43,11 @@ import (
 //
 // One goroutine holds the stream and only marks what events name; another
 // reads, one round after the other, so that no answer overtakes another: single
-// apps where they are few, one list where they are many, and that once the
+// Apps where they are few, one list where they are many, and that once the
 // burst is over.
 type Cache struct {
 	up      upstream
-	options CacheOptions
+	options Options
 
 	mu      sync.Mutex
 	running bool
@@ -56,11 +62,11 @@ type Cache struct {
 	marks     marks
 
 	cluster     manifests.Cluster
-	frame       frame
-	apps        map[string]listed
-	pods        map[string]Pod
-	deployments []Deployment
-	snapshot    *State           // what was handed out last; nil: it is out of date
+	frame       marathon.Frame
+	apps        map[string]marathon.Listed
+	pods        map[string]marathon.Pod
+	deployments []marathon.Deployment
+	snapshot    *marathon.State  // what was handed out last; nil: it is out of date
 	read        map[string]int64 // id → when the round that read it alone began, in ns of clock
 
 	// Lists are asked for by number: one serves all that asked before it began.
@@ -73,39 +79,39 @@ type Cache struct {
 
 	waiting int // for news
 
-	pool  *pool // of the worker alone
+	pool  *marathon.Pool // of the worker alone
 	pace  pace
 	begun time.Time
 	subs  map[*Changes]bool
 }
 
-// CacheOptions are what a Cache is made of. The zero value will do.
-type CacheOptions struct {
+// Options are what a Cache is made of. The zero value will do.
+type Options struct {
 	// Resync is how often everything is read though nothing seems to have been
 	// missed, give or take a tenth; zero: 5 min.
 	Resync time.Duration
 	Log    *slog.Logger // nil: nothing is logged
 }
 
-// DefaultCacheResync is how often a Cache reads everything.
-const DefaultCacheResync = 5 * time.Minute
+// DefaultResync is how often a Cache reads everything.
+const DefaultResync = 5 * time.Minute
 
-// NewCache returns a cache of what c reads, which learns of what c writes. It
+// New returns a cache of what c reads, which learns of what c writes. It
 // asks nothing until Run.
-func NewCache(c *Client, o CacheOptions) *Cache {
-	cache := newCache(c.upstream(), o)
-	c.wrote.Store(&wroteHook{cache.wrote})
+func New(c *marathon.Client, o Options) *Cache {
+	cache := newCache(clientUpstream{c}, o)
+	c.OnWrite(cache.wrote)
 	return cache
 }
 
-func newCache(up upstream, o CacheOptions) *Cache {
-	o.Resync = cmp.Or(o.Resync, DefaultCacheResync)
+func newCache(up upstream, o Options) *Cache {
+	o.Resync = cmp.Or(o.Resync, DefaultResync)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Cache{
 		up: up, options: o, news: make(chan struct{}), wake: wait.NewSignal(),
-		pool: newPool(), marks: newMarks(), owed: map[string]uint64{}, read: map[string]int64{}, subs: map[*Changes]bool{}, begun: time.Now(),
+		pool: marathon.NewPool(), marks: newMarks(), owed: map[string]uint64{}, read: map[string]int64{}, subs: map[*Changes]bool{}, begun: time.Now(),
 	}
 }
 
@@ -132,7 +138,7 @@ func (c *Cache) Run(ctx context.Context) error {
 // State returns all that Marathon holds, whole, or an error: at once where
 // nothing is known to be out of date. The result is shared: it must not be
 // changed.
-func (c *Cache) State(ctx context.Context) (State, error) {
+func (c *Cache) State(ctx context.Context) (marathon.State, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	writes := c.writes
@@ -142,7 +148,7 @@ func (c *Cache) State(ctx context.Context) (State, error) {
 		case ticket > 0 && c.served >= ticket:
 			return c.assembled(), nil
 		case ticket > 0 && c.failed >= ticket:
-			return State{}, c.err
+			return marathon.State{}, c.err
 		case !c.running:
 			return c.direct(ctx)
 		case c.streaming && c.synced:
@@ -155,7 +161,7 @@ func (c *Cache) State(ctx context.Context) (State, error) {
 		}
 		c.wake.Notify()
 		if err := c.await(ctx); err != nil {
-			return State{}, err
+			return marathon.State{}, err
 		}
 	}
 }
@@ -163,7 +169,7 @@ func (c *Cache) State(ctx context.Context) (State, error) {
 // Confirm returns the state with what the ids are now: they are read anew,
 // unless that was done within the last second. Who is about to write asks for
 // what the write is about.
-func (c *Cache) Confirm(ctx context.Context, ids []string) (State, error) {
+func (c *Cache) Confirm(ctx context.Context, ids []string) (marathon.State, error) {
 	c.mu.Lock()
 	recent := c.clock() - int64(confirmAge)
 	switch hearing := c.streaming && c.synced; {
@@ -185,14 +191,14 @@ func (c *Cache) Confirm(ctx context.Context, ids []string) (State, error) {
 const confirmAge = time.Second
 
 // direct reads past the cache, which does not run. Called with mu held.
-func (c *Cache) direct(ctx context.Context) (State, error) {
+func (c *Cache) direct(ctx context.Context) (marathon.State, error) {
 	c.mu.Unlock()
 	defer c.mu.Lock()
-	r, err := c.up.list(ctx, nil)
+	r, err := c.up.List(ctx, nil)
 	if err != nil {
-		return State{}, err
+		return marathon.State{}, err
 	}
-	return r.state(), nil
+	return r.State(), nil
 }
 
 // await waits for news. Called with mu held.
@@ -255,10 +261,10 @@ func (c *Cache) wrote(ids []string, version string) {
 }
 
 // assembled is the present state. Called with mu held.
-func (c *Cache) assembled() State {
+func (c *Cache) assembled() marathon.State {
 	if c.snapshot == nil {
-		r := reading{cluster: c.cluster, frame: c.frame, apps: c.apps, pods: c.pods, deployments: c.deployments}
-		s := r.state()
+		r := marathon.Listing{Cluster: c.cluster, Frame: c.frame, Apps: c.apps, Pods: c.pods, Deployments: c.deployments}
+		s := r.State()
 		c.snapshot = &s
 	}
 	return *c.snapshot
@@ -287,15 +293,10 @@ const (
 	late        = 2 * time.Second        // an event of a write that is seen already
 )
 
-var failureBackoff = wait.Backoff{Min: 250 * time.Millisecond, Max: 15 * time.Second}
-
-// AloneOf is how many of so many apps are read one by one at most: a list costs
-// Marathon as much as one in a few hundred of its apps. Source:
-// testdata/conformance/README.md, costs.
-func AloneOf(apps int) int { return apps / 250 }
+var readBackoff = wait.Backoff{Min: 250 * time.Millisecond, Max: 15 * time.Second}
 
 // singles is up to how many apps are read one by one.
-func (c *Cache) singles() int { return max(16, AloneOf(len(c.apps))) }
+func (c *Cache) singles() int { return max(16, marathon.AloneOf(len(c.apps))) }
 
 // fewMembers is up to how many apps of a group are read for a write that does not
 // say which of them it was about.

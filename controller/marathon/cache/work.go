@@ -1,4 +1,4 @@
-package marathon
+package cache
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -61,7 +62,7 @@ func (c *Cache) work(ctx context.Context) {
 func (c *Cache) due(now time.Time) (do func(context.Context), at time.Time) {
 	never := now.Add(time.Hour)
 	list := func(why string) func(context.Context) {
-		return func(ctx context.Context) { c.list(ctx, why) }
+		return func(ctx context.Context) { c.List(ctx, why) }
 	}
 	waited := c.asked > max(c.served, c.failed)
 	switch {
@@ -146,7 +147,7 @@ func (c *Cache) nextRound() time.Time {
 }
 
 // list reads everything.
-func (c *Cache) list(ctx context.Context, why string) {
+func (c *Cache) List(ctx context.Context, why string) {
 	c.mu.Lock()
 	taken := c.marks.take()
 	serving, written, stream := c.asked, c.writes, c.stream
@@ -155,7 +156,7 @@ func (c *Cache) list(ctx context.Context, why string) {
 
 	began := time.Now()
 	at := c.clock()
-	r, err := c.up.list(ctx, k)
+	r, err := c.up.List(ctx, k)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,7 +171,7 @@ func (c *Cache) list(ctx context.Context, why string) {
 	} else {
 		changed = c.install(r, serving, written, at)
 		c.synced = c.streaming && c.stream == stream
-		c.marks.explained(r.frame.version) // it was read first: all that it holds is in the list
+		c.marks.explained(r.Frame.Version) // it was read first: all that it holds is in the list
 		c.pace = pace{resync: now.Add(wait.Jitter(c.options.Resync)), list: now, took: took, round: now.Add(roundBreath)}
 		c.listed = at
 	}
@@ -183,34 +184,34 @@ func (c *Cache) list(ctx context.Context, why string) {
 func (c *Cache) missed(now time.Time) {
 	c.synced = false
 	c.pace.failing++
-	c.pace.retry = now.Add(wait.Jitter(failureBackoff.After(c.pace.failing)))
+	c.pace.retry = now.Add(wait.Jitter(readBackoff.After(c.pace.failing)))
 }
 
 // install puts a list in the place of what was known, and tells how many ids
 // differ. Called with mu held.
-func (c *Cache) install(r *reading, serving, written uint64, at int64) int {
+func (c *Cache) install(r *marathon.Listing, serving, written uint64, at int64) int {
 	var d differences
-	for id, a := range r.apps {
-		r.apps[id] = listed{d.app(id, c.apps[id].App, a.App), a.sum}
+	for id, a := range r.Apps {
+		r.Apps[id] = marathon.Listed{App: d.app(id, c.apps[id].App, a.App), Sum: a.Sum}
 	}
 	for id, a := range c.apps {
-		if _, still := r.apps[id]; !still {
-			d.app(id, a.App, App{})
+		if _, still := r.Apps[id]; !still {
+			d.app(id, a.App, marathon.App{})
 		}
 	}
-	for id, p := range r.pods {
-		r.pods[id] = d.pod(id, c.pods[id], p)
+	for id, p := range r.Pods {
+		r.Pods[id] = d.pod(id, c.pods[id], p)
 	}
 	for id, p := range c.pods {
-		if _, still := r.pods[id]; !still {
-			d.pod(id, p, Pod{})
+		if _, still := r.Pods[id]; !still {
+			d.pod(id, p, marathon.Pod{})
 		}
 	}
-	d.frames(c.frame, r.frame)
-	if d.everything = !reflect.DeepEqual(c.cluster, r.cluster); d.everything {
-		c.cluster = r.cluster
+	d.frames(c.frame, r.Frame)
+	if d.everything = !reflect.DeepEqual(c.cluster, r.Cluster); d.everything {
+		c.cluster = r.Cluster
 	}
-	c.apps, c.pods, c.frame, c.deployments, c.snapshot = r.apps, r.pods, r.frame, r.deployments, nil
+	c.apps, c.pods, c.frame, c.deployments, c.snapshot = r.Apps, r.Pods, r.Frame, r.Deployments, nil
 	c.served = serving
 	maps.DeleteFunc(c.owed, func(_ string, n uint64) bool { return n <= written })
 	clear(c.read)
@@ -220,11 +221,11 @@ func (c *Cache) install(r *reading, serving, written uint64, at int64) int {
 
 // found is what a round has read. An entry that is nil is not there.
 type found struct {
-	apps        map[string]*listed
-	pods        map[string]*Pod
-	groups      map[string]map[string]listed // group → all apps in it
-	frame       *frame
-	deployments []Deployment
+	apps        map[string]*marathon.Listed
+	pods        map[string]*marathon.Pod
+	groups      map[string]map[string]marathon.Listed // group → all apps in it
+	frame       *marathon.Frame
+	deployments []marathon.Deployment
 }
 
 // round reads what was named, each for itself.
@@ -256,7 +257,7 @@ func (c *Cache) round(ctx context.Context) {
 		c.merge(f, at)
 		maps.DeleteFunc(c.owed, func(id string, n uint64) bool { return n <= written && c.read[id] == at })
 		if f.frame != nil {
-			c.marks.see(f.frame.version, now)
+			c.marks.see(f.frame.Version, now)
 		}
 	}
 	if rest != "" && c.marks.whole == "" {
@@ -265,13 +266,13 @@ func (c *Cache) round(ctx context.Context) {
 	c.tell()
 }
 
-// known is what is known of the apps in some groups. Called with mu held.
-func (c *Cache) known(groups ...string) *known {
-	k := &known{bySum: map[sum]listed{}, pool: c.pool}
+// Known is what is known of the apps in some groups. Called with mu held.
+func (c *Cache) known(groups ...string) *marathon.Known {
+	k := &marathon.Known{BySum: map[marathon.Sum]marathon.Listed{}, Pool: c.pool}
 	for _, g := range groups {
 		for id, a := range c.apps {
-			if a.sum != (sum{}) && manifests.Within(id, g) {
-				k.bySum[a.sum] = a
+			if a.Sum != (marathon.Sum{}) && manifests.Within(id, g) {
+				k.BySum[a.Sum] = a
 			}
 		}
 	}
@@ -352,10 +353,10 @@ func (c *Cache) members(group string) int {
 const mostReads = 4
 
 // fetch reads what is wanted: all of it, or an error.
-func (c *Cache) fetch(ctx context.Context, w wants, k *known) (*found, error) {
-	f := &found{apps: map[string]*listed{}, pods: map[string]*Pod{}, groups: map[string]map[string]listed{}}
-	apps, pods := make([]*listed, len(w.apps)), make([]*Pod, len(w.pods))
-	groups := make([]map[string]listed, len(w.groups))
+func (c *Cache) fetch(ctx context.Context, w wants, k *marathon.Known) (*found, error) {
+	f := &found{apps: map[string]*marathon.Listed{}, pods: map[string]*marathon.Pod{}, groups: map[string]map[string]marathon.Listed{}}
+	apps, pods := make([]*marathon.Listed, len(w.apps)), make([]*marathon.Pod, len(w.pods))
+	groups := make([]map[string]marathon.Listed, len(w.groups))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(mostReads)
 	for i, id := range w.apps {
@@ -363,10 +364,10 @@ func (c *Cache) fetch(ctx context.Context, w wants, k *known) (*found, error) {
 			a, err := c.up.App(ctx, id)
 			if err == nil {
 				a.Tasks, a.Ended = nil, nil // of no use to who reads everything
-				k.pool.share(&a)
-				apps[i] = &listed{App: a}
+				k.Pool.Share(&a)
+				apps[i] = &marathon.Listed{App: a}
 			}
-			return exceptMissing(err)
+			return marathon.ExceptMissing(err)
 		})
 	}
 	for i, id := range w.pods {
@@ -375,15 +376,15 @@ func (c *Cache) fetch(ctx context.Context, w wants, k *known) (*found, error) {
 			if err == nil {
 				pods[i] = &p
 			}
-			return exceptMissing(err)
+			return marathon.ExceptMissing(err)
 		})
 	}
 	for i, group := range w.groups {
-		g.Go(func() (err error) { groups[i], err = c.up.under(ctx, group, k); return err })
+		g.Go(func() (err error) { groups[i], err = c.up.Under(ctx, group, k); return err })
 	}
 	if w.frame {
 		g.Go(func() (err error) {
-			read, err := c.up.groups(ctx)
+			read, err := c.up.Groups(ctx)
 			f.frame = &read
 			return err
 		})
@@ -406,13 +407,6 @@ func (c *Cache) fetch(ctx context.Context, w wants, k *known) (*found, error) {
 	return f, nil
 }
 
-func exceptMissing(err error) error {
-	if KindOf(err) == KindNotFound {
-		return nil
-	}
-	return err
-}
-
 // merge puts what a round has read in the place of what was known. Called with
 // mu held.
 func (c *Cache) merge(f *found, at int64) {
@@ -420,27 +414,27 @@ func (c *Cache) merge(f *found, at int64) {
 	for group, apps := range f.groups {
 		for id, a := range c.apps {
 			if _, still := apps[id]; !still && manifests.Within(id, group) {
-				d.app(id, a.App, App{})
+				d.app(id, a.App, marathon.App{})
 				delete(c.apps, id)
 			}
 		}
 		for id, a := range apps {
-			c.apps[id] = listed{d.app(id, c.apps[id].App, a.App), a.sum}
+			c.apps[id] = marathon.Listed{App: d.app(id, c.apps[id].App, a.App), Sum: a.Sum}
 		}
 	}
 	for id, a := range f.apps {
 		c.read[id] = at
 		if a == nil {
-			d.app(id, c.apps[id].App, App{})
+			d.app(id, c.apps[id].App, marathon.App{})
 			delete(c.apps, id)
 			continue
 		}
-		c.apps[id] = listed{App: d.app(id, c.apps[id].App, a.App)}
+		c.apps[id] = marathon.Listed{App: d.app(id, c.apps[id].App, a.App)}
 	}
 	for id, p := range f.pods {
 		c.read[id] = at
 		if p == nil {
-			d.pod(id, c.pods[id], Pod{})
+			d.pod(id, c.pods[id], marathon.Pod{})
 			delete(c.pods, id)
 			continue
 		}

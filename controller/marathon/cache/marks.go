@@ -1,4 +1,4 @@
-package marathon
+package cache
 
 import (
 	"encoding/json"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -99,7 +100,7 @@ func (m *marks) see(version string, now time.Time) {
 // that a definition, a deployment or the count or health of instances may have
 // changed.
 func cacheEvents() []string {
-	return slices.Concat(TriggerEvents(), AuthorEvents(), []string{"pod_deleted_event"})
+	return slices.Concat(marathon.TriggerEvents(), marathon.AuthorEvents(), []string{"pod_deleted_event"})
 }
 
 // wireEvent is what a Cache reads of an event.
@@ -112,13 +113,13 @@ type wireEvent struct {
 	Plan      struct {
 		Version string `json:"version"`
 		Steps   []struct {
-			Actions []Action `json:"actions"`
+			Actions []marathon.Action `json:"actions"`
 		} `json:"steps"`
 	} `json:"plan"`
 }
 
 // note marks what an event names. It believes nothing else of it.
-func (m *marks) note(e Event, now time.Time) {
+func (m *marks) note(e marathon.Event, now time.Time) {
 	var w wireEvent
 	if json.Unmarshal(e.Data, &w) != nil {
 		m.whole = whyLost // something happened, and it is not known what

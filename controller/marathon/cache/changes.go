@@ -1,4 +1,4 @@
-package marathon
+package cache
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/internal/wait"
 	"github.com/pacer-gitops/pacer/manifests"
 )
@@ -20,19 +21,19 @@ type differences struct {
 
 // app compares an app with what was known of it and returns what is to be known
 // from now on.
-func (d *differences) app(id string, before, now App) App {
+func (d *differences) app(id string, before, now marathon.App) marathon.App {
 	now.Definition = sameOr(d, id, before.Definition, now.Definition, manifests.Same, &before.Status, &now.Status)
 	return now
 }
 
-func (d *differences) pod(id string, before, now Pod) Pod {
+func (d *differences) pod(id string, before, now marathon.Pod) marathon.Pod {
 	now.Definition = sameOr(d, id, before.Definition, now.Definition, manifests.Same, &before.Status, &now.Status)
 	return now
 }
 
 // sameOr is the definition that is to be known: the one that was known before
 // where it is the same, so that the same definition is the same pointer.
-func sameOr[D any](d *differences, id string, before, now *D, same func(a, b *D) bool, was, is *Status) *D {
+func sameOr[D any](d *differences, id string, before, now *D, same func(a, b *D) bool, was, is *marathon.Status) *D {
 	switch {
 	case before == nil && now == nil:
 		return nil
@@ -44,7 +45,7 @@ func sameOr[D any](d *differences, id string, before, now *D, same func(a, b *D)
 	return before
 }
 
-func (d *differences) status(id string, before, now *Status) {
+func (d *differences) status(id string, before, now *marathon.Status) {
 	switch {
 	case before.Outdated != now.Outdated || !slices.Equal(before.Deployments, now.Deployments):
 		d.changed = append(d.changed, id)
@@ -53,21 +54,21 @@ func (d *differences) status(id string, before, now *Status) {
 	}
 }
 
-func sameStatus(a, b *Status) bool {
+func sameStatus(a, b *marathon.Status) bool {
 	return a.Version == b.Version && a.LastConfigChangeAt.Equal(b.LastConfigChangeAt) && a.LastScalingAt.Equal(b.LastScalingAt) &&
 		a.Staged == b.Staged && a.Running == b.Running && a.Healthy == b.Healthy && a.Unhealthy == b.Unhealthy && a.Outdated == b.Outdated &&
 		slices.Equal(a.Deployments, b.Deployments) && reflect.DeepEqual(a.LastTaskFailure, b.LastTaskFailure)
 }
 
 // frames compares what only groups have.
-func (d *differences) frames(before, now frame) {
-	for id, g := range now.groups {
-		if was := before.groups[id]; was == nil || !sameGroup(was, g) {
+func (d *differences) frames(before, now marathon.Frame) {
+	for id, g := range now.Groups {
+		if was := before.Groups[id]; was == nil || !sameGroup(was, g) {
 			d.changed = append(d.changed, id)
 		}
 	}
-	for id := range before.groups {
-		if now.groups[id] == nil {
+	for id := range before.Groups {
+		if now.Groups[id] == nil {
 			d.changed = append(d.changed, id)
 		}
 	}
@@ -78,15 +79,6 @@ func sameGroup(a, b *manifests.Group) bool {
 	return sameRole && slices.Equal(a.Dependencies, b.Dependencies)
 }
 
-// The types of the events of Changes, beside those of Marathon.
-const (
-	// TypeChanged: definitions, deployments or what is there.
-	TypeChanged = "changed"
-	// TypeFares: only counts, or how tasks ended. It is one of Marathon's types,
-	// so that who follows Marathon itself understands it.
-	TypeFares = "instance_changed_event"
-)
-
 // Changes tells which ids a Cache has come to know otherwise: when it tells,
 // State has it. What comes while nobody reads is told once. Events that say who
 // wrote what (AuthorEvents) are passed on before. It is read like a Stream.
@@ -96,7 +88,7 @@ type Changes struct {
 	wake wait.Signal
 
 	// Guarded by the cache's mu.
-	authors        []Event // who wrote what: only an event of Marathon's can tell
+	authors        []marathon.Event // who wrote what: only an event of Marathon's can tell
 	changed, fares map[string]bool
 	everything     bool
 	err            error // the stream has ended
@@ -123,7 +115,7 @@ func (c *Cache) Changes(ctx context.Context) (*Changes, error) {
 
 // Next waits for the next change. An event without ids may be about anything.
 // The end of Marathon's stream is an error.
-func (s *Changes) Next() (Event, error) {
+func (s *Changes) Next() (marathon.Event, error) {
 	for {
 		e, ok, err := s.take()
 		if ok || err != nil {
@@ -131,18 +123,18 @@ func (s *Changes) Next() (Event, error) {
 		}
 		select {
 		case <-s.ctx.Done():
-			return Event{}, context.Cause(s.ctx)
+			return marathon.Event{}, context.Cause(s.ctx)
 		case <-s.wake:
 		}
 	}
 }
 
-func (s *Changes) take() (Event, bool, error) {
+func (s *Changes) take() (marathon.Event, bool, error) {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	switch {
 	case s.err != nil:
-		return Event{}, false, s.err
+		return marathon.Event{}, false, s.err
 	case len(s.authors) > 0:
 		e := s.authors[0]
 		s.authors = s.authors[1:]
@@ -151,13 +143,13 @@ func (s *Changes) take() (Event, bool, error) {
 		s.everything = false
 		clear(s.changed)
 		clear(s.fares)
-		return Event{Type: TypeChanged}, true, nil
+		return marathon.Event{Type: marathon.TypeChanged}, true, nil
 	case len(s.changed) > 0:
-		return Event{Type: TypeChanged, ids: emptied(s.changed)}, true, nil
+		return marathon.NewEvent(marathon.TypeChanged, emptied(s.changed)), true, nil
 	case len(s.fares) > 0:
-		return Event{Type: TypeFares, ids: emptied(s.fares)}, true, nil
+		return marathon.NewEvent(marathon.TypeFares, emptied(s.fares)), true, nil
 	}
-	return Event{}, false, nil
+	return marathon.Event{}, false, nil
 }
 
 func emptied(ids map[string]bool) []string {
@@ -194,7 +186,7 @@ func (c *Cache) publish(d *differences) {
 const mostAuthors = 1024
 
 // pass passes on an event that says who wrote what. Called with mu held.
-func (c *Cache) pass(e Event) {
+func (c *Cache) pass(e marathon.Event) {
 	for s := range c.subs {
 		if len(s.authors) < mostAuthors {
 			s.authors = append(s.authors, e)
@@ -205,7 +197,7 @@ func (c *Cache) pass(e Event) {
 
 // listen holds an event stream open until ctx ends.
 func (c *Cache) listen(ctx context.Context) {
-	Follow(ctx, c.follow, func(_ int, err error) {
+	marathon.Follow(ctx, c.follow, func(_ int, err error) {
 		c.options.Log.Debug("Marathon's event stream is not connected", "error", err)
 	})
 }
@@ -258,26 +250,24 @@ func (c *Cache) deafen(err error) {
 
 // upstream is what a Cache reads from: a Client.
 type upstream interface {
-	list(ctx context.Context, k *known) (*reading, error)
-	under(ctx context.Context, group string, k *known) (map[string]listed, error)
-	groups(ctx context.Context) (frame, error)
-	App(ctx context.Context, id string) (App, error)
-	Pod(ctx context.Context, id string) (Pod, error)
-	Deployments(ctx context.Context) ([]Deployment, error)
+	List(ctx context.Context, k *marathon.Known) (*marathon.Listing, error)
+	Under(ctx context.Context, group string, k *marathon.Known) (map[string]marathon.Listed, error)
+	Groups(ctx context.Context) (marathon.Frame, error)
+	App(ctx context.Context, id string) (marathon.App, error)
+	Pod(ctx context.Context, id string) (marathon.Pod, error)
+	Deployments(ctx context.Context) ([]marathon.Deployment, error)
 	SecondIDs(ctx context.Context) (ids map[string]bool, asked bool, err error)
 	events(ctx context.Context) (follower, error)
 }
 
 // follower is a Stream.
 type follower interface {
-	Next() (Event, error)
+	Next() (marathon.Event, error)
 	Close() error
 }
 
 // clientUpstream is a Client as an upstream.
-type clientUpstream struct{ *Client }
-
-func (c *Client) upstream() upstream { return clientUpstream{c} }
+type clientUpstream struct{ *marathon.Client }
 
 func (u clientUpstream) events(ctx context.Context) (follower, error) {
 	s, err := u.Events(ctx, cacheEvents()...)
@@ -285,9 +275,4 @@ func (u clientUpstream) events(ctx context.Context) (follower, error) {
 		return nil, err // and no stream that is nil and does not look so
 	}
 	return s, nil
-}
-
-// wroteHook is told of each write of a Client.
-type wroteHook struct {
-	f func(ids []string, version string)
 }

@@ -1,4 +1,4 @@
-package marathon
+package cache
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -26,7 +27,7 @@ import (
 type globe struct {
 	mu      sync.Mutex
 	random  *rand.Rand
-	apps    map[string]App
+	apps    map[string]marathon.App
 	history map[string][]string // id → all it ever was, in order; "" is not there
 	since   map[string][]time.Time
 	groups  map[string]bool
@@ -40,11 +41,11 @@ type globe struct {
 }
 
 func newGlobe(seed uint64) *globe {
-	return &globe{random: rand.New(rand.NewPCG(seed, 1)), apps: map[string]App{}, history: map[string][]string{}, since: map[string][]time.Time{}, groups: map[string]bool{}, streams: map[*wire]bool{}}
+	return &globe{random: rand.New(rand.NewPCG(seed, 1)), apps: map[string]marathon.App{}, history: map[string][]string{}, since: map[string][]time.Time{}, groups: map[string]bool{}, streams: map[*wire]bool{}}
 }
 
 // face is what an app looks like; "" if it is not there.
-func face(a App) string {
+func face(a marathon.App) string {
 	if a.Definition == nil {
 		return ""
 	}
@@ -70,7 +71,7 @@ func (g *globe) at(id string, t time.Time) int {
 }
 
 // put makes an app what f makes of it, without telling anybody.
-func (g *globe) put(id string, f func(*App)) {
+func (g *globe) put(id string, f func(*marathon.App)) {
 	a := g.apps[id]
 	if a.Definition == nil {
 		a.Definition = &manifests.App{ID: id, Cmd: new("x"), Instances: new(0)}
@@ -94,21 +95,21 @@ func parentOf(id string) string { return id[:max(1, strings.LastIndexByte(id, '/
 func (g *globe) wrote(group string, ids []string, plan bool) string {
 	g.version++
 	version := fmt.Sprintf("v%06d", g.version)
-	events := []Event{{Type: "group_change_success", Data: fmt.Appendf(nil, `{"groupId": %q, "version": %q}`, group, version)}}
+	events := []marathon.Event{{Type: "group_change_success", Data: fmt.Appendf(nil, `{"groupId": %q, "version": %q}`, group, version)}}
 	if plan {
 		var actions []string
 		for _, id := range ids {
 			actions = append(actions, fmt.Sprintf(`{"action": "ScaleApplication", "app": %q}`, id))
 		}
 		data := fmt.Appendf(nil, `{"plan": {"version": %q, "steps": [{"actions": [%s]}]}}`, version, strings.Join(actions, ","))
-		events = append(events, Event{Type: "deployment_info", Data: data}, Event{Type: "deployment_success", Data: data})
+		events = append(events, marathon.Event{Type: "deployment_info", Data: data}, marathon.Event{Type: "deployment_success", Data: data})
 	}
 	g.random.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] }) // no order across types
 	g.send(events...)
 	return version
 }
 
-func (g *globe) send(events ...Event) {
+func (g *globe) send(events ...marathon.Event) {
 	for s := range g.streams {
 		for _, e := range events {
 			times, late := 1, time.Duration(0)
@@ -127,11 +128,11 @@ func (g *globe) send(events ...Event) {
 type wire struct {
 	g      *globe
 	ctx    context.Context
-	events chan Event
+	events chan marathon.Event
 	cut    chan struct{}
 }
 
-func (s *wire) carry(e Event, late time.Duration) {
+func (s *wire) carry(e marathon.Event, late time.Duration) {
 	go func() {
 		time.Sleep(late)
 		select {
@@ -142,14 +143,14 @@ func (s *wire) carry(e Event, late time.Duration) {
 	}()
 }
 
-func (s *wire) Next() (Event, error) {
+func (s *wire) Next() (marathon.Event, error) {
 	select {
 	case e := <-s.events:
 		return e, nil
 	case <-s.cut:
-		return Event{}, io.EOF
+		return marathon.Event{}, io.EOF
 	case <-s.ctx.Done():
-		return Event{}, context.Cause(s.ctx)
+		return marathon.Event{}, context.Cause(s.ctx)
 	}
 }
 
@@ -168,7 +169,7 @@ func (g *globe) events(ctx context.Context) (follower, error) {
 	if g.broken {
 		return nil, errBroken
 	}
-	s := &wire{g: g, ctx: ctx, events: make(chan Event), cut: make(chan struct{})}
+	s := &wire{g: g, ctx: ctx, events: make(chan marathon.Event), cut: make(chan struct{})}
 	g.streams[s] = true
 	return s, nil
 }
@@ -192,35 +193,35 @@ func (g *globe) answer(f func()) error {
 	return nil
 }
 
-func (g *globe) frame() frame {
-	f := frame{groups: map[string]*manifests.Group{}, roles: map[string]bool{}, version: fmt.Sprintf("v%06d", g.version)}
+func (g *globe) frame() marathon.Frame {
+	f := marathon.Frame{Groups: map[string]*manifests.Group{}, Roles: map[string]bool{}, Version: fmt.Sprintf("v%06d", g.version)}
 	for id := range g.groups {
-		f.groups[id] = &manifests.Group{ID: id}
+		f.Groups[id] = &manifests.Group{ID: id}
 	}
 	return f
 }
 
-func (g *globe) told(within string) map[string]listed {
-	apps := map[string]listed{}
+func (g *globe) told(within string) map[string]marathon.Listed {
+	apps := map[string]marathon.Listed{}
 	for id, a := range g.apps {
 		if manifests.Within(id, within) {
 			a.Definition = &manifests.App{ID: id, Cmd: new(*a.Definition.Cmd), Instances: new(*a.Definition.Instances)} // decoded anew
-			apps[id] = listed{App: a}
+			apps[id] = marathon.Listed{App: a}
 		}
 	}
 	return apps
 }
 
-func (g *globe) list(context.Context, *known) (*reading, error) {
-	r := &reading{cluster: manifests.DefaultCluster(), pods: map[string]Pod{}, deployments: []Deployment{}}
-	err := g.answer(func() { g.lists++; r.frame = g.frame() })
+func (g *globe) List(context.Context, *marathon.Known) (*marathon.Listing, error) {
+	r := &marathon.Listing{Cluster: manifests.DefaultCluster(), Pods: map[string]marathon.Pod{}, Deployments: []marathon.Deployment{}}
+	err := g.answer(func() { g.lists++; r.Frame = g.frame() })
 	if err == nil {
-		err = g.answer(func() { r.apps = g.told("/") }) // another request: another moment
+		err = g.answer(func() { r.Apps = g.told("/") }) // another request: another moment
 	}
 	return r, err
 }
 
-func (g *globe) under(_ context.Context, group string, _ *known) (apps map[string]listed, err error) {
+func (g *globe) Under(_ context.Context, group string, _ *marathon.Known) (apps map[string]marathon.Listed, err error) {
 	err = g.answer(func() { apps = g.told(group) })
 	return apps, err
 }
@@ -230,12 +231,12 @@ type view struct{ *globe }
 
 func (v view) SecondIDs(context.Context) (map[string]bool, bool, error) { return nil, false, nil }
 
-func (v view) groups(context.Context) (f frame, err error) {
+func (v view) Groups(context.Context) (f marathon.Frame, err error) {
 	err = v.answer(func() { v.frames++; f = v.frame() })
 	return f, err
 }
 
-func (v view) App(_ context.Context, id string) (a App, err error) {
+func (v view) App(_ context.Context, id string) (a marathon.App, err error) {
 	found := false
 	err = v.answer(func() {
 		v.singles++
@@ -243,17 +244,17 @@ func (v view) App(_ context.Context, id string) (a App, err error) {
 		a, found = l.App, ok
 	})
 	if err == nil && !found {
-		err = &Error{Status: 404, Sent: true}
+		err = &marathon.Error{Status: 404, Sent: true}
 	}
 	return a, err
 }
 
-func (v view) Pod(context.Context, string) (Pod, error) {
-	return Pod{}, &Error{Status: 404, Sent: true}
+func (v view) Pod(context.Context, string) (marathon.Pod, error) {
+	return marathon.Pod{}, &marathon.Error{Status: 404, Sent: true}
 }
 
-func (v view) Deployments(context.Context) ([]Deployment, error) {
-	return []Deployment{}, v.answer(func() {})
+func (v view) Deployments(context.Context) ([]marathon.Deployment, error) {
+	return []marathon.Deployment{}, v.answer(func() {})
 }
 
 // prank is one thing that happens to a globe and those who look at it.
@@ -308,10 +309,10 @@ func playCache(t *testing.T, script []prank, seed uint64, lossy bool) string {
 	g := newGlobe(seed)
 	g.lossy = lossy
 	for i, id := range []string{"/a/one", "/a/two", "/b/one", "/b/c/deep"} {
-		g.put(id, func(a *App) { a.Definition.Instances = new(i) })
+		g.put(id, func(a *marathon.App) { a.Definition.Instances = new(i) })
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	s := &stage{g: g, cache: newCache(view{g}, CacheOptions{Resync: 5 * time.Minute}), ctx: ctx}
+	s := &stage{g: g, cache: newCache(view{g}, Options{Resync: 5 * time.Minute}), ctx: ctx}
 	done := make(chan error, 1)
 	go func() { done <- s.cache.Run(ctx) }()
 	for _, p := range script {
@@ -320,9 +321,9 @@ func playCache(t *testing.T, script []prank, seed uint64, lossy bool) string {
 	g.mu.Lock()
 	g.broken = false
 	g.mu.Unlock()
-	wait := failureBackoff.Max + longestWait + leastGap + late + time.Minute/4
+	wait := readBackoff.Max + longestWait + leastGap + late + time.Minute/4
 	if lossy {
-		wait = failureBackoff.Max + 6*time.Minute
+		wait = readBackoff.Max + 6*time.Minute
 	}
 	time.Sleep(wait)
 	s.equal()
@@ -344,10 +345,10 @@ func (s *stage) play(p prank) {
 	g.mu.Lock()
 	switch p.Kind {
 	case "scale", "create":
-		g.put(p.App, func(a *App) { a.Definition.Instances = &p.N })
+		g.put(p.App, func(a *marathon.App) { a.Definition.Instances = &p.N })
 		g.wrote(parentOf(p.App), []string{p.App}, true)
 	case "metadata": // no deployment names it
-		g.put(p.App, func(a *App) { a.Definition.Cmd = new(fmt.Sprint("meta", p.N)) })
+		g.put(p.App, func(a *marathon.App) { a.Definition.Cmd = new(fmt.Sprint("meta", p.N)) })
 		g.wrote(parentOf(p.App), nil, false)
 	case "delete":
 		g.remove(p.App)
@@ -356,7 +357,7 @@ func (s *stage) play(p prank) {
 		var ids []string
 		for i := range 40 * p.N {
 			id := fmt.Sprintf("/bulk/app%d", i)
-			g.put(id, func(a *App) { a.Definition.Instances = &p.N })
+			g.put(id, func(a *marathon.App) { a.Definition.Instances = &p.N })
 			ids = append(ids, id)
 		}
 		g.wrote("/", ids, true)
@@ -364,8 +365,8 @@ func (s *stage) play(p prank) {
 		g.wrote(parentOf(p.App), nil, false)
 	case "task":
 		if _, there := g.apps[p.App]; there {
-			g.put(p.App, func(a *App) { a.Status.Running = p.N })
-			g.send(Event{Type: "instance_changed_event", Data: fmt.Appendf(nil, `{"runSpecId": %q}`, p.App)})
+			g.put(p.App, func(a *marathon.App) { a.Status.Running = p.N })
+			g.send(marathon.Event{Type: "instance_changed_event", Data: fmt.Appendf(nil, `{"runSpecId": %q}`, p.App)})
 		}
 	case "cut":
 		g.cutStreams()
@@ -392,7 +393,7 @@ func (s *stage) play(p prank) {
 // ownWrite writes as the Client does, which tells the cache when it is answered.
 func (s *stage) ownWrite(p prank) {
 	s.g.mu.Lock()
-	s.g.put(p.App, func(a *App) { a.Definition.Cmd = new(fmt.Sprint("own", p.N)) })
+	s.g.put(p.App, func(a *marathon.App) { a.Definition.Cmd = new(fmt.Sprint("own", p.N)) })
 	version := s.g.wrote(parentOf(p.App), []string{p.App}, true)
 	s.g.mu.Unlock()
 	s.cache.wrote([]string{p.App}, version)
@@ -433,7 +434,7 @@ func (s *stage) look(confirm []string, fresh ...string) {
 	}
 }
 
-func (s *stage) state(confirm []string) (State, error) {
+func (s *stage) state(confirm []string) (marathon.State, error) {
 	if confirm != nil {
 		return s.cache.Confirm(s.ctx, confirm)
 	}
@@ -472,7 +473,7 @@ func (s *stage) equal() {
 	if !maps.Equal(got, want) {
 		s.say("in the end the cache shows %v, and there is %v", got, want)
 	}
-	if !reflect.DeepEqual(state.Groups, s.g.frame().groups) {
+	if !reflect.DeepEqual(state.Groups, s.g.frame().Groups) {
 		s.say("in the end the cache shows the groups %v, and there are %v", state.Groups, s.g.groups)
 	}
 }
