@@ -23,7 +23,6 @@ type failing struct {
 	cmd        string            // of the rollout; empty: run bad
 	labels     map[string]string // of the rollout
 	checked    bool              // it has health checks
-	ready      bool              // it has a readiness check
 	min, over  float64
 	fix        bool // a commit replaces it, and no revert
 	cancelled  bool // somebody cancels its deployment
