@@ -197,11 +197,28 @@ func hardText(t *rapid.T) string {
 	return rapid.OneOf(
 		rapid.SampledFrom([]string{
 			"", " ", "yes", "NO", "on", "y", "~", "null", "true", "0644", "0x1F", "1_000", "1e3", "1:30", ".5", "2026-01-02", "- a", "a: b", "a #b", "#", "&a", "*a", "!x", "%",
-			"@", "`", "'", `"`, "\\", "{}", "[", "a\nb", "a\n", "\n", " a\n b\n", "\ta", "a\t\nb", "\x00", "\x7f", "\u0085", "\u2028", "\ufeff", "🙂", "${ENV}", "$${ENV}",
+			"@", "`", "'", `"`, "\\", "{}", "[", "a\nb", "a\n", "\n", " a\n b\n", "\ta", "\t\n", "\ta\nb", " \t\n", "\n\ta\n", "\r\n\t", "a\t\nb", "\x00", "\x7f", "\u0085", "\u2028", "\ufeff", "🙂", "${ENV}", "$${ENV}",
 			"---", "...", "--- a\nb", "<<", "=", "|", ">", "?", strings.Repeat("long ", 100),
 		}),
 		rapid.String(),
 	).Draw(t, "text")
+}
+
+// TestTextThatBeginsWithBlanks: a writer of YAML puts text of several lines into a
+// block, which cannot begin with a tab.
+func TestTextThatBeginsWithBlanks(t *testing.T) {
+	for _, text := range []string{"\t\n", "\tif true; then\n\t\tsleep 1\n\tfi\n", " \t\n", "\n\ta\n", " a\n b\n", "\n", "a\n\tb\n"} {
+		n, err := yamlDocument(map[string]string{"cmd": text})
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		var b bytes.Buffer
+		var got map[string]string
+		if err := errors.Join(encodeYAML(&b, n), yamlv3.Unmarshal(b.Bytes(), &got)); err != nil || got["cmd"] != text {
+			t.Errorf("%q is written as %q, and read as %q: %v", text, b.String(), got["cmd"], err)
+		}
+	}
 }
 
 // TestPlainText: what is written without asking the encoder is written as it

@@ -142,6 +142,9 @@ func yamlNode(d *json.Decoder) (*yamlv3.Node, error) {
 		if text, ok := token.(string); ok && isPlain(text) {
 			return &yamlv3.Node{Kind: yamlv3.ScalarNode, Tag: "!!str", Value: text}, nil
 		}
+		if text, ok := token.(string); ok && beginsWithTab(text) {
+			return &yamlv3.Node{Kind: yamlv3.ScalarNode, Tag: "!!str", Style: yamlv3.DoubleQuotedStyle, Value: text}, nil
+		}
 		return n, n.Encode(token)
 	}
 	n.Kind = yamlv3.SequenceNode
@@ -159,6 +162,13 @@ func yamlNode(d *json.Decoder) (*yamlv3.Node, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+// beginsWithTab reports whether a text is of several lines, the first of which that
+// is not empty begins with a tab: the encoder would write it as a block, which it
+// cannot read again.
+func beginsWithTab(text string) bool {
+	return strings.Contains(text, "\n") && strings.HasPrefix(strings.TrimLeft(text, "\r\n"), "\t")
 }
 
 // isPlain reports whether a text certainly needs no quotes. To ask the encoder
