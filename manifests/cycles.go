@@ -3,6 +3,8 @@ package manifests
 import (
 	"maps"
 	"slices"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // cycles reports the dependency cycles, which Marathon refuses, at each app in
@@ -43,10 +45,10 @@ func (s *set) dependencies() *Dependencies {
 
 // dependsAt is the place of the dependency by which a definition is on a cycle, or its
 // own: it may be there by a group.
-func (d *definition) dependsAt(c Cycle) place {
+func (d *definition) dependsAt(c Cycle) syntax.Place {
 	for i, target := range d.on {
 		if i < len(d.onAt) && slices.ContainsFunc(c, func(id string) bool { return Within(id, target) }) {
-			return place{d.onAt[i].Line, d.onAt[i].Column}
+			return syntax.Place{Line: d.onAt[i].Line, Column: d.onAt[i].Column}
 		}
 	}
 	return d.place

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // DecodeApp checks the shape of an app as it stands in a manifest and reads it.
@@ -15,15 +17,17 @@ import (
 // would find carry its path, status and words; an unknown field, which
 // Marathon takes in silence, has Status 0. The app is nil if there is a
 // violation that is no warning.
-func DecodeApp(tree any) (*App, []Violation) { return decodeAs[App](nodeOf(tree), appShape) }
+func DecodeApp(tree any) (*App, []Violation) { return decodeAs[App](syntax.NodeOf(tree), appShape) }
 
 // DecodePod does for a pod what DecodeApp does for an app.
-func DecodePod(tree any) (*Pod, []Violation) { return decodeAs[Pod](nodeOf(tree), podShape) }
+func DecodePod(tree any) (*Pod, []Violation) { return decodeAs[Pod](syntax.NodeOf(tree), podShape) }
 
 // DecodeGroup does for a group, with all in it, what DecodeApp does for an app.
-func DecodeGroup(tree any) (*Group, []Violation) { return decodeAs[Group](nodeOf(tree), groupShape) }
+func DecodeGroup(tree any) (*Group, []Violation) {
+	return decodeAs[Group](syntax.NodeOf(tree), groupShape)
+}
 
-func decodeAs[T any](n *node, s *shape) (*T, []Violation) {
+func decodeAs[T any](n *syntax.Node, s *shape) (*T, []Violation) {
 	v, found := decodeKnown[T](n, s, 0)
 	if slices.ContainsFunc(found, func(v Violation) bool { return !v.Warning }) {
 		return nil, found
@@ -34,7 +38,7 @@ func decodeAs[T any](n *node, s *shape) (*T, []Violation) {
 // decodeKnown is decodeAs for those who want to see more of what is wrong: an
 // unknown field does not keep it from reading the rest, as it does not keep
 // Marathon. So many violations of each severity are kept; 0: maxFindings.
-func decodeKnown[T any](n *node, s *shape, most int) (*T, []Violation) {
+func decodeKnown[T any](n *syntax.Node, s *shape, most int) (*T, []Violation) {
 	read, found, whole := decodePart[T](n, s, most)
 	if !whole {
 		return nil, found
@@ -44,7 +48,7 @@ func decodeKnown[T any](n *node, s *shape, most int) (*T, []Violation) {
 
 // decodePart is decodeKnown that also returns what it could read, and whether that
 // is all: fields that something was found in may be read in part.
-func decodePart[T any](n *node, s *shape, most int) (read *T, found []Violation, whole bool) {
+func decodePart[T any](n *syntax.Node, s *shape, most int) (read *T, found []Violation, whole bool) {
 	var d decoder
 	d.most = most
 	read = new(T)
@@ -58,11 +62,11 @@ func decodePart[T any](n *node, s *shape, most int) (read *T, found []Violation,
 // is wrong.
 type decoder struct {
 	findings
-	suggested int     // how many unknown fields a right name was looked for
-	unknowns  int     // how many unknown fields there are
-	given     []*node // the members of the objects that are open, in their tables' order
-	shown     *node   // what undefined was asked for last
-	asJSON    string  // and how it is shown
+	suggested int            // how many unknown fields a right name was looked for
+	unknowns  int            // how many unknown fields there are
+	given     []*syntax.Node // the members of the objects that are open, in their tables' order
+	shown     *syntax.Node   // what undefined was asked for last
+	asJSON    string         // and how it is shown
 }
 
 // mostSuggested bounds the time that a definition of nothing but unknown fields
@@ -70,7 +74,7 @@ type decoder struct {
 const mostSuggested = 100
 
 // value checks a value against a shape and writes it to where it belongs.
-func (d *decoder) value(n *node, s *shape, path string, to reflect.Value) {
+func (d *decoder) value(n *syntax.Node, s *shape, path string, to reflect.Value) {
 	switch s.kind {
 	case kindString:
 		d.text(n, s, path, to)
@@ -93,7 +97,7 @@ func (d *decoder) value(n *node, s *shape, path string, to reflect.Value) {
 	}
 }
 
-func (d *decoder) special(n *node, s *shape, path string, to reflect.Value) {
+func (d *decoder) special(n *syntax.Node, s *shape, path string, to reflect.Value) {
 	switch s.kind {
 	case kindEnvValue:
 		d.envValue(n, s, path, as[EnvValue](to))
@@ -114,25 +118,25 @@ func (d *decoder) special(n *node, s *shape, path string, to reflect.Value) {
 	}
 }
 
-func (d *decoder) text(n *node, s *shape, path string, to reflect.Value) {
+func (d *decoder) text(n *syntax.Node, s *shape, path string, to reflect.Value) {
 	if d.isText(n, s, path) {
-		settle(to).SetString(plainText(n.text))
+		settle(to).SetString(plainText(n.Text))
 	}
 }
 
 // isText checks a text; false: it is none.
-func (d *decoder) isText(n *node, s *shape, path string) bool {
-	if n.kind != stringNode {
+func (d *decoder) isText(n *syntax.Node, s *shape, path string) bool {
+	if n.Kind != syntax.String {
 		d.refuse(path, "error.expected.jsstring", "%s is %s: write it as a string, in quotes", last(path), s.show(n))
 		return false
 	}
-	if s.max != nil && float64(javaLength(n.text)) > *s.max {
-		d.refuse(path, "error.maxLength", "%s has %d characters: at most %g are allowed", last(path), javaLength(n.text), *s.max)
+	if s.max != nil && float64(javaLength(n.Text)) > *s.max {
+		d.refuse(path, "error.maxLength", "%s has %d characters: at most %g are allowed", last(path), javaLength(n.Text), *s.max)
 	}
-	if s.min != nil && float64(javaLength(n.text)) < *s.min {
+	if s.min != nil && float64(javaLength(n.Text)) < *s.min {
 		d.refuse(path, "error.minLength", "%s is empty: give it a value, or leave it out", last(path))
 	}
-	if s.pattern != nil && !s.pattern.MatchString(n.text) {
+	if s.pattern != nil && !s.pattern.MatchString(n.Text) {
 		d.refuse(path, "error.pattern", "%s is %s: %s", last(path), s.show(n), patternWords(s))
 	}
 	return true
@@ -155,9 +159,9 @@ func patternWords(s *shape) string {
 }
 
 // enum canonicalises, since Marathon reads enums in any case (recorded).
-func (d *decoder) enum(n *node, s *shape, path string, to reflect.Value) {
+func (d *decoder) enum(n *syntax.Node, s *shape, path string, to reflect.Value) {
 	for _, e := range s.enum {
-		if n.kind == stringNode && n.text != "" && strings.EqualFold(e, n.text) {
+		if n.Kind == syntax.String && n.Text != "" && strings.EqualFold(e, n.Text) {
 			settle(to).SetString(e)
 			return
 		}
@@ -165,34 +169,34 @@ func (d *decoder) enum(n *node, s *shape, path string, to reflect.Value) {
 	d.refuse(path, "error.unknown.enum.literal", "%s is %s: write one of %s", last(path), s.show(n), strings.Join(s.enum, ", "))
 }
 
-func (d *decoder) boolean(n *node, s *shape, path string, to reflect.Value) {
-	if n.kind == boolNode {
-		settle(to).SetBool(n.text == "true")
+func (d *decoder) boolean(n *syntax.Node, s *shape, path string, to reflect.Value) {
+	if n.Kind == syntax.Bool {
+		settle(to).SetBool(n.Text == "true")
 		return
 	}
 	hint := "write true or false"
-	if n.kind == stringNode && (strings.EqualFold(n.text, "true") || strings.EqualFold(n.text, "false")) {
-		hint = "write " + strings.ToLower(n.text) + " without quotes"
+	if n.Kind == syntax.String && (strings.EqualFold(n.Text, "true") || strings.EqualFold(n.Text, "false")) {
+		hint = "write " + strings.ToLower(n.Text) + " without quotes"
 	}
 	d.refuse(path, "error.expected.jsboolean", "%s is %s: %s", last(path), s.show(n), hint)
 }
 
-func (d *decoder) number(n *node, s *shape, path string, to reflect.Value) {
-	f, err := strconv.ParseFloat(n.text, 64)
-	if n.kind != numberNode || err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+func (d *decoder) number(n *syntax.Node, s *shape, path string, to reflect.Value) {
+	f, err := strconv.ParseFloat(n.Text, 64)
+	if n.Kind != syntax.Number || err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
 		answer := "error.expected.jsnumber"
-		if n.kind == numberNode && s.kind != kindNumber {
+		if n.Kind == syntax.Number && s.kind != kindNumber {
 			answer = "error.expected.int"
 		}
 		d.refuse(path, answer, "%s is %s: write %s", last(path), s.show(n), numberHint(n, s))
 		return
 	}
-	shown, whole := n.text, int64(0)
+	shown, whole := n.Text, int64(0)
 	if s.kind != kindNumber {
 		var ok bool
-		if whole, shown, ok = wholeNumber(n.text, f, s.kind); !ok {
+		if whole, shown, ok = wholeNumber(n.Text, f, s.kind); !ok {
 			d.refuse(path, map[kind]string{kindInt: "error.expected.int", kindLong: "error.expected.long"}[s.kind],
-				"%s is %s: write a whole number", last(path), n.text)
+				"%s is %s: write a whole number", last(path), n.Text)
 			return
 		}
 	}
@@ -201,12 +205,12 @@ func (d *decoder) number(n *node, s *shape, path string, to reflect.Value) {
 	case f >= math.Trunc(*s.min):
 		// Marathon's reader is made from its documentation, and cuts the fraction
 		// off each bound on the way.
-		d.warn(path, "%s is %s, less than the %s that Marathon documents: it takes it, and counts what is below a thousandth as 0", last(path), shown, formatNumber(*s.min))
+		d.warn(path, "%s is %s, less than the %s that Marathon documents: it takes it, and counts what is below a thousandth as 0", last(path), shown, syntax.FormatNumber(*s.min))
 	default:
-		d.refuse(path, "error.min", "%s is %s: at least %s", last(path), shown, formatNumber(*s.min))
+		d.refuse(path, "error.min", "%s is %s: at least %s", last(path), shown, syntax.FormatNumber(*s.min))
 	}
 	if s.max != nil && f > *s.max {
-		d.refuse(path, "error.max", "%s is %s: at most %s", last(path), shown, formatNumber(*s.max))
+		d.refuse(path, "error.max", "%s is %s: at most %s", last(path), shown, syntax.FormatNumber(*s.max))
 	}
 	if to = settle(to); to.CanFloat() {
 		to.SetFloat(f)
@@ -231,10 +235,10 @@ func wholeNumber(digits string, f float64, k kind) (whole int64, shown string, o
 	return int64(f), strconv.FormatInt(int64(f), 10), true
 }
 
-func numberHint(n *node, s *shape) string {
-	if n.kind == stringNode {
-		if _, err := strconv.ParseFloat(n.text, 64); err == nil {
-			return "the number " + n.text + " without quotes"
+func numberHint(n *syntax.Node, s *shape) string {
+	if n.Kind == syntax.String {
+		if _, err := strconv.ParseFloat(n.Text, 64); err == nil {
+			return "the number " + n.Text + " without quotes"
 		}
 	}
 	if s.kind == kindNumber {
@@ -243,62 +247,60 @@ func numberHint(n *node, s *shape) string {
 	return "a whole number"
 }
 
-func formatNumber(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-
 // maxMembers bounds one list or object within a definition: whatever Marathon
 // does, no task has so many ports, volumes, labels or arguments.
 const maxMembers = 5_000
 
 // tooMany refuses a list or object that is too long to be meant.
-func (d *decoder) tooMany(n *node, path string) bool {
-	if len(n.members) <= maxMembers {
+func (d *decoder) tooMany(n *syntax.Node, path string) bool {
+	if len(n.Members) <= maxMembers {
 		return false
 	}
-	d.refuse(path, "error.maxLength", "%s has %d members: at most %d are allowed; split the definition into several", last(path), len(n.members), maxMembers)
+	d.refuse(path, "error.maxLength", "%s has %d members: at most %d are allowed; split the definition into several", last(path), len(n.Members), maxMembers)
 	return true
 }
 
-func (d *decoder) list(n *node, s *shape, path string, to reflect.Value) {
-	if n.kind != listNode {
+func (d *decoder) list(n *syntax.Node, s *shape, path string, to reflect.Value) {
+	if n.Kind != syntax.List {
 		d.refuse(path, "error.expected.jsarray", "%s is %s: write a list", last(path), s.show(n))
 		return
 	}
 	if d.tooMany(n, path) {
 		return
 	}
-	if s.min != nil && float64(len(n.members)) < *s.min {
+	if s.min != nil && float64(len(n.Members)) < *s.min {
 		d.refuse(path, "error.minLength", "%s is empty: it needs at least %g", last(path), *s.min)
 	}
-	if len(n.members) == 0 {
+	if len(n.Members) == 0 {
 		to.Set(reflect.MakeSlice(to.Type(), 0, 0)) // given as empty
 		return
 	}
-	to.Grow(len(n.members))
-	to.SetLen(len(n.members))
-	for i := range n.members {
-		d.value(n.members[i].value, s.elem, path+"("+strconv.Itoa(i)+")", to.Index(i))
+	to.Grow(len(n.Members))
+	to.SetLen(len(n.Members))
+	for i := range n.Members {
+		d.value(n.Members[i].Value, s.elem, path+"("+strconv.Itoa(i)+")", to.Index(i))
 	}
 }
 
-func (d *decoder) mapping(n *node, s *shape, path string, to reflect.Value) {
-	if n.kind != objectNode {
+func (d *decoder) mapping(n *syntax.Node, s *shape, path string, to reflect.Value) {
+	if n.Kind != syntax.Object {
 		d.refuse(path, "error.expected.jsobject", "%s is %s: write an object", last(path), s.elem.show(n))
 		return
 	}
 	if d.tooMany(n, path) {
 		return
 	}
-	members := n.sorted()
+	members := n.Sorted()
 	made := reflect.MakeMapWithSize(to.Type(), len(members))
 	key, value := reflect.New(to.Type().Key()).Elem(), reflect.New(to.Type().Elem()).Elem()
 	before := len(d.found)
 	for _, m := range members {
-		if s.elem.kind == kindAny && m.value.kind == nullNode {
+		if s.elem.kind == kindAny && m.Value.Kind == syntax.Null {
 			continue
 		}
 		value.SetZero()
-		d.value(m.value, s.elem, path+"/"+m.key, value)
-		key.SetString(m.key)
+		d.value(m.Value, s.elem, path+"/"+m.Key, value)
+		key.SetString(m.Key)
 		made.SetMapIndex(key, value)
 	}
 	to.Set(made)
@@ -309,14 +311,14 @@ func (d *decoder) mapping(n *node, s *shape, path string, to reflect.Value) {
 		defer func() { d.unanswerSince(before) }() // Marathon looks at the keys of what else is right
 	}
 	for _, m := range members {
-		if !s.pattern.MatchString(m.key) {
-			d.refuse(path+"/"+m.key, "error.pattern", "%s has the name %q: it must consist of letters, digits and underscores and not begin with a digit", last(path), clip(m.key))
+		if !s.pattern.MatchString(m.Key) {
+			d.refuse(path+"/"+m.Key, "error.pattern", "%s has the name %q: it must consist of letters, digits and underscores and not begin with a digit", last(path), clip(m.Key))
 		}
 	}
 }
 
 // anything takes what Marathon hands on as it is.
-func (d *decoder) anything(n *node, path string, to reflect.Value) {
+func (d *decoder) anything(n *syntax.Node, path string, to reflect.Value) {
 	if v := d.plain(n, path); v != nil {
 		to.Set(reflect.ValueOf(v))
 	}
@@ -324,36 +326,36 @@ func (d *decoder) anything(n *node, path string, to reflect.Value) {
 
 // plain is a value as encoding/json decodes it into an interface. The path is
 // that of the whole.
-func (d *decoder) plain(n *node, path string) any {
-	switch n.kind {
-	case boolNode:
-		return n.text == "true"
-	case numberNode:
-		f, err := strconv.ParseFloat(n.text, 64)
+func (d *decoder) plain(n *syntax.Node, path string) any {
+	switch n.Kind {
+	case syntax.Bool:
+		return n.Text == "true"
+	case syntax.Number:
+		f, err := strconv.ParseFloat(n.Text, 64)
 		if err != nil {
 			d.mistake(path, "%s has a number that is too large to be represented: if it is no number, write it in quotes", last(path))
 		}
 		return f
-	case stringNode:
-		return plainText(n.text)
-	case listNode:
-		l := make([]any, len(n.members))
-		for i, m := range n.members {
-			l[i] = d.plain(m.value, path)
+	case syntax.String:
+		return plainText(n.Text)
+	case syntax.List:
+		l := make([]any, len(n.Members))
+		for i, m := range n.Members {
+			l[i] = d.plain(m.Value, path)
 		}
 		return l
-	case objectNode:
-		o := make(map[string]any, len(n.members))
-		for _, m := range n.sorted() {
-			o[m.key] = d.plain(m.value, path)
+	case syntax.Object:
+		o := make(map[string]any, len(n.Members))
+		for _, m := range n.Sorted() {
+			o[m.Key] = d.plain(m.Value, path)
 		}
 		return o
 	}
 	return nil
 }
 
-func (d *decoder) object(n *node, s *shape, path string, to reflect.Value) {
-	if n.kind != objectNode {
+func (d *decoder) object(n *syntax.Node, s *shape, path string, to reflect.Value) {
+	if n.Kind != syntax.Object {
 		d.notObject(n, s, path)
 		return
 	}
@@ -366,31 +368,31 @@ func (d *decoder) object(n *node, s *shape, path string, to reflect.Value) {
 		d.members(n, s, path, to)
 	}
 	for i := range s.members {
-		if f := &s.members[i]; f.required && n.last(f.name) == nil {
+		if f := &s.members[i]; f.required && n.Last(f.name) == nil {
 			d.missing(n, s, f, path)
 		}
 	}
 }
 
 // members checks what is there, in the table's order, and what nobody knows.
-func (d *decoder) members(n *node, s *shape, path string, to reflect.Value) {
+func (d *decoder) members(n *syntax.Node, s *shape, path string, to reflect.Value) {
 	if d.tooMany(n, path) {
 		return
 	}
 	first := len(d.given)
-	d.given = append(d.given, make([]*node, len(s.members))...)
+	d.given = append(d.given, make([]*syntax.Node, len(s.members))...)
 	var unknown []string
-	for _, m := range n.members {
-		if f, known := s.byName[m.key]; known {
-			d.given[first+f.position] = m.value
+	for _, m := range n.Members {
+		if f, known := s.byName[m.Key]; known {
+			d.given[first+f.position] = m.Value
 		} else {
-			unknown = append(unknown, m.key)
+			unknown = append(unknown, m.Key)
 		}
 	}
 	for i := range s.members {
 		f, v := &s.members[i], d.given[first+i]
 		switch {
-		case v == nil || v.kind == nullNode && !f.required: // null is the same as absent (recorded)
+		case v == nil || v.Kind == syntax.Null && !f.required: // null is the same as absent (recorded)
 		case f.name == residency && s == appShape && !persists(n):
 			d.unknowns++
 			d.mistake(path+"/"+residency, "residency is for apps with a persistent volume, and this one has none: Marathon ignores it in a new app and refuses each update that has it; remove it")
@@ -411,12 +413,12 @@ func (d *decoder) members(n *node, s *shape, path string, to reflect.Value) {
 const residency = "residency"
 
 // persists reports whether an app has a persistent volume.
-func persists(app *node) bool {
-	if !app.has("container") || !app.last("container").has("volumes") {
+func persists(app *syntax.Node) bool {
+	if !app.Has("container") || !app.Last("container").Has("volumes") {
 		return false
 	}
-	volumes := app.last("container").last("volumes")
-	return slices.ContainsFunc(volumes.members, func(m member) bool { return m.value.has("persistent") })
+	volumes := app.Last("container").Last("volumes")
+	return slices.ContainsFunc(volumes.Members, func(m syntax.Member) bool { return m.Value.Has("persistent") })
 }
 
 func (d *decoder) unknown(name string, s *shape, path string) {
@@ -434,7 +436,7 @@ func (d *decoder) unknown(name string, s *shape, path string) {
 
 // missing words the absence of a required member as Marathon does, which is not
 // the same for objects that Play's own format reads.
-func (d *decoder) missing(n *node, s *shape, f *field, path string) {
+func (d *decoder) missing(n *syntax.Node, s *shape, f *field, path string) {
 	answer := "error.path.missing"
 	if !s.strict {
 		answer = d.undefined(f.name, n)
@@ -445,9 +447,9 @@ func (d *decoder) missing(n *node, s *shape, f *field, path string) {
 // undefined is Play's complaint about an absent member. It quotes the object,
 // which may hold secrets: it is Marathon's answer to whoever sent it, and not
 // for logs.
-func (d *decoder) undefined(name string, n *node) string {
+func (d *decoder) undefined(name string, n *syntax.Node) string {
 	if d.shown != n { // one that lacks several members is shown for each
-		b, err := json.Marshal(n.tree())
+		b, err := json.Marshal(n.Tree())
 		if err != nil {
 			b = []byte("{}")
 		}
@@ -458,7 +460,7 @@ func (d *decoder) undefined(name string, n *node) string {
 
 // notObject: Marathon reads most objects member by member, so that a string in
 // the place of an object is one with all members absent.
-func (d *decoder) notObject(n *node, s *shape, path string) {
+func (d *decoder) notObject(n *syntax.Node, s *shape, path string) {
 	if s.strict {
 		d.refuse(path, "error.expected.jsobject", "%s is %s: write an object", last(path), s.show(n))
 		return
@@ -466,7 +468,7 @@ func (d *decoder) notObject(n *node, s *shape, path string) {
 	complained := false
 	for _, f := range s.members {
 		if f.required {
-			b, err := json.Marshal(n.tree())
+			b, err := json.Marshal(n.Tree())
 			if err != nil {
 				b = []byte("null")
 			}
@@ -481,23 +483,23 @@ func (d *decoder) notObject(n *node, s *shape, path string) {
 }
 
 // show describes a value for a message; what may be confidential only by type.
-func (s *shape) show(n *node) string {
-	switch n.kind {
-	case nullNode:
+func (s *shape) show(n *syntax.Node) string {
+	switch n.Kind {
+	case syntax.Null:
 		return "null"
-	case listNode:
+	case syntax.List:
 		return "a list"
-	case objectNode:
+	case syntax.Object:
 		return "an object"
 	}
-	what := map[nodeKind]string{stringNode: "a string", boolNode: "a boolean", numberNode: "a number"}[n.kind]
+	what := map[syntax.Kind]string{syntax.String: "a string", syntax.Bool: "a boolean", syntax.Number: "a number"}[n.Kind]
 	switch {
 	case s.private:
 		return what
-	case n.kind == stringNode:
-		return strconv.Quote(clip(n.text)) + ", " + what
+	case n.Kind == syntax.String:
+		return strconv.Quote(clip(n.Text)) + ", " + what
 	}
-	return n.text + ", " + what
+	return n.Text + ", " + what
 }
 
 const longestShown = 60

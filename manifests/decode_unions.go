@@ -4,19 +4,21 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // Values that Marathon reads in one of several forms (RAML unions). Play tries
 // the forms in order and answers with the complaints about the last one, which
 // often is not the one that was meant.
 
-func (d *decoder) envValue(n *node, s *shape, path string, to *EnvValue) {
-	switch n.kind {
-	case stringNode:
-		to.Value = plainText(n.text)
+func (d *decoder) envValue(n *syntax.Node, s *shape, path string, to *EnvValue) {
+	switch n.Kind {
+	case syntax.String:
+		to.Value = plainText(n.Text)
 		return
-	case objectNode:
-		if secret := n.last("secret"); secret != nil && secret.kind == stringNode && secret.text == "" {
+	case syntax.Object:
+		if secret := n.Last("secret"); secret != nil && secret.Kind == syntax.String && secret.Text == "" {
 			d.refuse(path+"/secret", "references an undefined secret", "secret is empty: name an entry of secrets")
 		}
 		var o envSecret
@@ -29,36 +31,36 @@ func (d *decoder) envValue(n *node, s *shape, path string, to *EnvValue) {
 
 var anyNumber, anyTexts = number(), list(text())
 
-func (d *decoder) limit(n *node, path string, to *Limit) {
+func (d *decoder) limit(n *syntax.Node, path string, to *Limit) {
 	switch {
-	case n.kind != stringNode:
+	case n.Kind != syntax.String:
 		d.number(n, anyNumber, path, ofValue(&to.Value))
-	case n.text != unlimited:
+	case n.Text != unlimited:
 		// AppValidation.validResourceLimit
-		d.refuse(path, "'"+n.text+"' is an invalid resource limit. It must be 'unlimited' or a number",
-			`%s is %q: write a number, or "unlimited" in lower case`, last(path), clip(n.text))
+		d.refuse(path, "'"+n.Text+"' is an invalid resource limit. It must be 'unlimited' or a number",
+			`%s is %q: write a number, or "unlimited" in lower case`, last(path), clip(n.Text))
 	default:
 		to.Unlimited = true
 	}
 }
 
-func (d *decoder) unreachable(n *node, s *shape, path string, to *UnreachableStrategy) {
-	if n.kind != stringNode {
+func (d *decoder) unreachable(n *syntax.Node, s *shape, path string, to *UnreachableStrategy) {
+	if n.Kind != syntax.String {
 		var o unreachableObject
 		d.object(n, s, path, ofValue(&o))
 		to.ExpungeAfterSeconds, to.InactiveAfterSeconds = o.ExpungeAfterSeconds, o.InactiveAfterSeconds
 		return
 	}
-	if n.text != "disabled" {
-		d.warn(path, `%s is %q: Marathon reads any string as "disabled"; write "disabled"`, last(path), clip(n.text))
+	if n.Text != "disabled" {
+		d.warn(path, `%s is %q: Marathon reads any string as "disabled"; write "disabled"`, last(path), clip(n.Text))
 	}
 	to.Disabled = true
 }
 
 // constraint reads the list form. Its number of members is checked by
 // SchedulingValidation, which knows no index.
-func (d *decoder) constraint(n *node, path string, to *Constraint) {
-	if n.kind != listNode {
+func (d *decoder) constraint(n *syntax.Node, path string, to *Constraint) {
+	if n.Kind != syntax.List {
 		d.refuse(path, "error.expected.jsarray", "%s is %s: write [field, operator] or [field, operator, value]", last(path), anything().show(n))
 		return
 	}
@@ -87,12 +89,12 @@ func trimIndex(path string) string {
 
 // command reads a shell line or, where Marathon finds none, an argument vector:
 // it complains about argv whatever was meant.
-func (d *decoder) command(n *node, s *shape, path string, to reflect.Value) {
-	if n.kind != objectNode {
+func (d *decoder) command(n *syntax.Node, s *shape, path string, to reflect.Value) {
+	if n.Kind != syntax.Object {
 		d.refuse(path+"/argv", "'argv' is undefined on object: {}", `%s is %s: write {"shell": …} or {"argv": […]}`, last(path), s.show(n))
 		return
 	}
-	shell, argv := n.has("shell"), n.has("argv")
+	shell, argv := n.Has("shell"), n.Has("argv")
 	switch {
 	case shell && argv:
 		d.mistake(path+"/argv", "%s has both shell and argv: write one of them", last(path))
@@ -141,19 +143,19 @@ func (f *findings) unanswer(which func(Violation) bool) {
 }
 
 // scaling is told apart by its kind, which is read as a plain string.
-func (d *decoder) scaling(n *node, s *shape, path string, to reflect.Value) {
-	if n.kind != objectNode {
+func (d *decoder) scaling(n *syntax.Node, s *shape, path string, to reflect.Value) {
+	if n.Kind != syntax.Object {
 		d.refuse(path, "error.expected.jsstring", `%s is %s: write {"kind": "fixed", "instances": …}`, last(path), s.show(n))
 		return
 	}
-	k := n.last("kind")
+	k := n.Last("kind")
 	if k == nil {
-		k = &node{}
+		k = &syntax.Node{}
 	}
-	if k.kind != stringNode || k.text != "fixed" {
+	if k.Kind != syntax.String || k.Text != "fixed" {
 		d.note(Violation{Path: path, Place: path + "/kind", Answer: "error.expected.jsstring", Status: 422}, `kind is %s: write "kind": "fixed"`, s.show(k))
 		inner := d.inner() // Marathon looks no further
-		inner.members(n.withMember("kind", textNode("fixed")), s, path, to)
+		inner.members(n.With("kind", textNode("fixed")), s, path, to)
 		inner.unanswer(func(Violation) bool { return true })
 		d.take(inner)
 		return
@@ -163,8 +165,8 @@ func (d *decoder) scaling(n *node, s *shape, path string, to reflect.Value) {
 
 // appVolume reads one of four forms. Marathon tries persistent, external,
 // secret and host, and complains about the host form whatever was meant.
-func (d *decoder) appVolume(n *node, s *shape, path string, to reflect.Value) {
-	if n.kind != objectNode {
+func (d *decoder) appVolume(n *syntax.Node, s *shape, path string, to reflect.Value) {
+	if n.Kind != syntax.Object {
 		d.notObject(n, s, path)
 		return
 	}
@@ -173,23 +175,23 @@ func (d *decoder) appVolume(n *node, s *shape, path string, to reflect.Value) {
 	host := []string{"containerPath", "hostPath", "mode"}
 	needed := host
 	switch {
-	case n.has("persistent"):
+	case n.Has("persistent"):
 		needed = []string{"containerPath", "mode"}
-	case n.has("external"):
+	case n.Has("external"):
 		needed = []string{"containerPath", "mode"}
-		inner.options(n.last("external"), path+"/external/options")
-	case n.has("secret"):
+		inner.options(n.Last("external"), path+"/external/options")
+	case n.Has("secret"):
 		needed = []string{"containerPath"}
 	}
 	for _, name := range needed {
-		if !n.has(name) {
+		if !n.Has(name) {
 			inner.refuse(path+"/"+name, inner.undefined(name, n), "%s is missing: %s", name, lowerFirst(s.byName[name].doc))
 		}
 	}
 	if inner.refusedSince(0) {
 		inner.unanswer(func(v Violation) bool { return !slices.Contains(host, strings.TrimPrefix(v.Path, path+"/")) })
 		for _, name := range host {
-			if !n.has(name) && !slices.Contains(needed, name) {
+			if !n.Has(name) && !slices.Contains(needed, name) {
 				inner.echo(path+"/"+name, inner.undefined(name, n))
 			}
 		}
@@ -200,27 +202,27 @@ func (d *decoder) appVolume(n *node, s *shape, path string, to reflect.Value) {
 var option = text().confidential()
 
 // options checks those of an external volume: text, but for csi.
-func (d *decoder) options(external *node, path string) {
-	if provider := external.last("provider"); provider != nil && provider.kind == stringNode && provider.text == providerCSI {
+func (d *decoder) options(external *syntax.Node, path string) {
+	if provider := external.Last("provider"); provider != nil && provider.Kind == syntax.String && provider.Text == providerCSI {
 		return
 	}
-	options := external.last("options")
-	if options == nil || options.kind != objectNode {
+	options := external.Last("options")
+	if options == nil || options.Kind != syntax.Object {
 		return
 	}
-	for _, m := range options.sorted() {
-		d.isText(m.value, option, path+"/"+m.key)
+	for _, m := range options.Sorted() {
+		d.isText(m.Value, option, path+"/"+m.Key)
 	}
 }
 
 // podVolume reads one of four forms. Marathon takes one that fits none of the
 // first three as an ephemeral volume, in silence.
-func (d *decoder) podVolume(n *node, s *shape, path string, to reflect.Value) {
+func (d *decoder) podVolume(n *syntax.Node, s *shape, path string, to reflect.Value) {
 	inner := d.inner()
 	inner.object(n, s, path, to)
 	ephemeral := map[string]any{}
-	if name := n.last("name"); name != nil {
-		ephemeral["name"] = name.tree()
+	if name := n.Last("name"); name != nil {
+		ephemeral["name"] = name.Tree()
 	}
 	for i := range inner.found {
 		if found := &inner.found[i]; found.Status != 0 && found.Path != path+"/name" {

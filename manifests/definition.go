@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // definition is one app, pod or group of a file, readable or not.
@@ -12,15 +14,15 @@ type definition struct {
 	id    string
 	kind  Kind
 	file  string
-	place place
+	place syntax.Place
 	item  *Item // nil: it has errors, or the id of many others
 	*across
 }
 
 // across is what of a definition is held against others, of one that has errors too.
 type across struct {
-	on      []string // what it depends on
-	onAt    []Place  // where each of these stands
+	on      []string       // what it depends on
+	onAt    []syntax.Place // where each of these stands
 	volumes []volumeUse
 }
 
@@ -49,12 +51,12 @@ type interpreter struct {
 	o     *Options
 	file  string
 	out   *fileResult
-	known index
+	known syntax.Index
 	put   substitution
 	// definitions and resolved count what was taken so far, and the bytes of the
 	// ids in it. Once there is too much, beyond says so, and no more is taken.
 	definitions, resolved int
-	beyond                *fault
+	beyond                *syntax.Fault
 	equal                 equalIDs
 }
 
@@ -76,18 +78,18 @@ func (e *equalIDs) enough(id string, kind Kind, before int) bool {
 }
 
 // tooMany counts a definition, and reports whether it is beyond what is taken.
-func (p *interpreter) tooMany(at place) bool {
+func (p *interpreter) tooMany(at syntax.Place) bool {
 	if p.definitions++; p.definitions > p.o.Limits.Definitions && p.beyond == nil {
-		p.beyond = overDefinitions(at, p.o.Limits)
+		p.beyond = syntax.OverDefinitions(at, p.o.Limits.ofFile())
 	}
 	return p.beyond != nil
 }
 
 // resolves counts an id that a written one resolves to: a short one may stand
 // for one of maxID bytes.
-func (p *interpreter) resolves(at place, id string) {
+func (p *interpreter) resolves(at syntax.Place, id string) {
 	if p.resolved += len(id); p.resolved > 2*p.o.Limits.FileBytes && p.beyond == nil {
-		p.beyond = &fault{at, fmt.Sprintf("the ids and dependencies of the file come to more than %d bytes: split it into several files", 2*p.o.Limits.FileBytes)}
+		p.beyond = &syntax.Fault{Place: at, Message: fmt.Sprintf("the ids and dependencies of the file come to more than %d bytes: split it into several files", 2*p.o.Limits.FileBytes)}
 	}
 }
 
@@ -111,66 +113,66 @@ var foreign = []struct{ key, what string }{
 
 const whatIsManifest = `a manifest is an app ("id" with "cmd", "args" or "container"), a pod ("containers"), a group ("apps", "groups" or "pods"), or a list of these; list the file in ` + IgnoreFile + ` if it is none`
 
-func (p *interpreter) problem(at place, id, path string, severity Severity, message string) {
+func (p *interpreter) problem(at syntax.Place, id, path string, severity Severity, message string) {
 	p.out.problems.add(maxFileProblems, Problem{
-		File: p.file, Line: at.line, Column: at.column, ID: id, Path: path, Severity: severity, Message: message,
+		File: p.file, Line: at.Line, Column: at.Column, ID: id, Path: path, Severity: severity, Message: message,
 	})
 }
 
 // unknown reports what keeps the ids of a file from being known.
-func (p *interpreter) unknown(at place, message string) {
+func (p *interpreter) unknown(at syntax.Place, message string) {
 	p.problem(at, "", "", SeverityError, message)
 	p.out.unreadable = true
 }
 
 // document takes one whole value of a file.
-func (p *interpreter) document(n *node) {
-	n.substitute(&p.put)
+func (p *interpreter) document(n *syntax.Node) {
+	p.put.replace(n)
 	if p.put.room < 0 && p.beyond == nil {
-		p.beyond = &fault{n.place, fmt.Sprintf("the values substituted for ${…} come to more than %d bytes: split the file, or shorten the values of substitute", p.o.Limits.FileBytes)}
+		p.beyond = &syntax.Fault{Place: n.Place, Message: fmt.Sprintf("the values substituted for ${…} come to more than %d bytes: split the file, or shorten the values of substitute", p.o.Limits.FileBytes)}
 	}
 	s := setting{base: p.o.Scope}
 	switch {
-	case n.kind != listNode:
+	case n.Kind != syntax.List:
 		p.value(n, s)
 		return
-	case len(n.members) <= p.o.Limits.Definitions && !mayBeManifest(n):
-		p.unknown(n.place, "a list in which nothing is an app, pod or group: "+whatIsManifest)
+	case len(n.Members) <= p.o.Limits.Definitions && !mayBeManifest(n):
+		p.unknown(n.Place, "a list in which nothing is an app, pod or group: "+whatIsManifest)
 		return
 	}
-	for _, m := range n.members {
-		if m.value.kind == listNode {
-			p.unknown(m.value.place, "a list in a list: put the definitions into one list")
+	for _, m := range n.Members {
+		if m.Value.Kind == syntax.List {
+			p.unknown(m.Value.Place, "a list in a list: put the definitions into one list")
 			continue
 		}
-		p.value(m.value, s)
+		p.value(m.Value, s)
 	}
 }
 
 // value takes an app, pod or group and tells which it is.
-func (p *interpreter) value(n *node, s setting) {
-	if p.tooMany(n.place) {
+func (p *interpreter) value(n *syntax.Node, s setting) {
+	if p.tooMany(n.Place) {
 		return
 	}
-	if n.wrong != "" && len(n.members) == 0 {
-		p.unknown(n.place, n.wrong)
+	if n.Wrong != "" && len(n.Members) == 0 {
+		p.unknown(n.Place, n.Wrong)
 		return
 	}
-	if n.kind != objectNode {
-		p.unknown(n.place, "expected a definition, found "+n.kind.name()+": "+whatIsManifest)
+	if n.Kind != syntax.Object {
+		p.unknown(n.Place, "expected a definition, found "+n.Kind.Name()+": "+whatIsManifest)
 		return
 	}
-	if app := n.get("app"); app != nil && app.kind == objectNode && len(n.members) == 1 {
+	if app := n.Get("app"); app != nil && app.Kind == syntax.Object && len(n.Members) == 1 {
 		n = app // as GET /v2/apps/ID answers
 	}
 	switch kind := kindOf(n); kind {
 	case KindGroup:
 		p.group(n, s)
 	case "":
-		p.unknown(n.place, whatIs(n))
-		for _, m := range n.members {
+		p.unknown(n.Place, whatIs(n))
+		for _, m := range n.Members {
 			if merges(m) { // what it brings in may be what is missing
-				p.problem(m.place, "", "", SeverityError, m.wrong)
+				p.problem(m.Place, "", "", SeverityError, m.Wrong)
 			}
 		}
 	default:
@@ -181,31 +183,31 @@ func (p *interpreter) value(n *node, s setting) {
 // mayBeManifest reports whether a value of a file, or a part of it, has a key of a
 // definition, or is so wrong that it may have one. The rest is told to be no
 // manifest, and nothing else of it.
-func mayBeManifest(n *node) bool {
-	switch n.kind {
-	case listNode:
-		return len(n.members) == 0 || slices.ContainsFunc(n.members, func(m member) bool { return mayBeManifest(m.value) })
-	case objectNode:
-		return kindOf(n) != "" || len(n.members) == 1 && n.get("app") != nil || isForeign(n) == "" && slices.ContainsFunc(n.members, merges)
+func mayBeManifest(n *syntax.Node) bool {
+	switch n.Kind {
+	case syntax.List:
+		return len(n.Members) == 0 || slices.ContainsFunc(n.Members, func(m syntax.Member) bool { return mayBeManifest(m.Value) })
+	case syntax.Object:
+		return kindOf(n) != "" || len(n.Members) == 1 && n.Get("app") != nil || isForeign(n) == "" && slices.ContainsFunc(n.Members, merges)
 	}
 	return false
 }
 
 // merges reports whether a member of an object brings in others.
-func merges(m member) bool { return m.wrong != "" && m.key == "<<" }
+func merges(m syntax.Member) bool { return m.Wrong != "" && m.Key == "<<" }
 
 // kindOf tells a definition by its keys; empty: it is none.
-func kindOf(n *node) Kind {
-	if n.get("containers") != nil {
+func kindOf(n *syntax.Node) Kind {
+	if n.Get("containers") != nil {
 		return KindPod
 	}
 	for _, key := range []string{"apps", "groups", "pods", "enforceRole"} {
-		if n.get(key) != nil {
+		if n.Get(key) != nil {
 			return KindGroup
 		}
 	}
 	for _, key := range appKeys {
-		if n.get(key) != nil {
+		if n.Get(key) != nil {
 			return KindApp
 		}
 	}
@@ -214,16 +216,16 @@ func kindOf(n *node) Kind {
 
 // isForeign says what an object is mistaken for a manifest instead of; empty: that
 // is not known.
-func isForeign(n *node) string {
+func isForeign(n *syntax.Node) string {
 	for _, f := range foreign {
-		if n.get(f.key) != nil {
+		if n.Get(f.key) != nil {
 			return f.what
 		}
 	}
 	return ""
 }
 
-func whatIs(n *node) string {
+func whatIs(n *syntax.Node) string {
 	if what := isForeign(n); what != "" {
 		return what + ": " + whatIsManifest
 	}
@@ -232,44 +234,44 @@ func whatIs(n *node) string {
 
 // group takes a group: what only it has, and its members, each by itself, so
 // that one that has errors does not stop the others.
-func (p *interpreter) group(n *node, s setting) {
+func (p *interpreter) group(n *syntax.Node, s setting) {
 	inner := s
 	own := *n
-	own.members = nil
-	for _, m := range n.members {
+	own.Members = nil
+	for _, m := range n.Members {
 		if !isMembers(m) {
-			own.members = append(own.members, m)
+			own.Members = append(own.Members, m)
 		}
 	}
 	switch {
-	case n.get("id") != nil:
+	case n.Get("id") != nil:
 		id, known := p.definition(&own, KindGroup, s)
 		inner = setting{base: id, grouped: true, lost: !known}
 	case s.grouped:
-		p.unknown(n.place, `a group in a group has no "id": write one`)
+		p.unknown(n.Place, `a group in a group has no "id": write one`)
 		inner.lost = true
 	default:
 		// A bare {"apps": […]}, as GET /v2/apps answers, is a list in an object.
 		p.bare(&own, s)
 	}
 	for _, mk := range memberKeys {
-		members := n.get(mk.key)
+		members := n.Get(mk.key)
 		switch {
-		case members == nil || members.kind == nullNode && members.wrong == "":
-		case members.kind != listNode:
-			p.unknown(members.place, quote(mk.key)+" is "+members.kind.name()+", expected a list")
+		case members == nil || members.Kind == syntax.Null && members.Wrong == "":
+		case members.Kind != syntax.List:
+			p.unknown(members.Place, syntax.Quote(mk.key)+" is "+members.Kind.Name()+", expected a list")
 		default:
-			for _, m := range members.members {
-				p.groupMember(m.value, mk.kind, inner)
+			for _, m := range members.Members {
+				p.groupMember(m.Value, mk.kind, inner)
 			}
 		}
 	}
 }
 
 // isMembers reports whether a key of a group holds definitions.
-func isMembers(m member) bool {
+func isMembers(m syntax.Member) bool {
 	for _, mk := range memberKeys {
-		if m.key == mk.key && m.wrong == "" {
+		if m.Key == mk.key && m.Wrong == "" {
 			return true
 		}
 	}
@@ -277,26 +279,26 @@ func isMembers(m member) bool {
 }
 
 // bare takes what stands beside the lists of an object without an id.
-func (p *interpreter) bare(own *node, s setting) {
-	own.faults(func(f fault) { p.unknown(f.place, f.message) })
-	for _, m := range own.members {
-		if m.wrong == "" {
-			p.unknown(m.place, `the key `+quote(m.key)+` belongs to a group, and this one has no "id": write one`)
+func (p *interpreter) bare(own *syntax.Node, s setting) {
+	own.Faults(func(f syntax.Fault) { p.unknown(f.Place, f.Message) })
+	for _, m := range own.Members {
+		if m.Wrong == "" {
+			p.unknown(m.Place, `the key `+syntax.Quote(m.Key)+` belongs to a group, and this one has no "id": write one`)
 		}
 	}
 }
 
-func (p *interpreter) groupMember(n *node, kind Kind, s setting) {
-	if p.tooMany(n.place) {
+func (p *interpreter) groupMember(n *syntax.Node, kind Kind, s setting) {
+	if p.tooMany(n.Place) {
 		return
 	}
 	switch {
-	case n.kind != objectNode:
-		message := n.wrong
+	case n.Kind != syntax.Object:
+		message := n.Wrong
 		if message == "" {
-			message = "expected " + article(kind) + ", found " + n.kind.name()
+			message = "expected " + article(kind) + ", found " + n.Kind.Name()
 		}
-		p.unknown(n.place, message)
+		p.unknown(n.Place, message)
 	case kind == KindGroup:
 		p.group(n, s)
 	case kind == KindPod:
@@ -308,8 +310,8 @@ func (p *interpreter) groupMember(n *node, kind Kind, s setting) {
 
 // podOfStatus is the pod itself where GET /v2/groups tells how it fares: there a
 // pod stands as "spec" beside its status, unlike an app.
-func podOfStatus(n *node) *node {
-	if spec := n.get("spec"); spec != nil && spec.kind == objectNode && n.get("status") != nil && n.get("containers") == nil {
+func podOfStatus(n *syntax.Node) *syntax.Node {
+	if spec := n.Get("spec"); spec != nil && spec.Kind == syntax.Object && n.Get("status") != nil && n.Get("containers") == nil {
 		return spec
 	}
 	return n
@@ -324,7 +326,7 @@ func article(kind Kind) string {
 
 // definition reads one app or pod, or what only a group has, reports all that
 // is wrong with it, and returns its id.
-func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, known bool) {
+func (p *interpreter) definition(n *syntax.Node, kind Kind, s setting) (id string, known bool) {
 	errors := p.out.problems.found.errors
 	id, at, known := p.id(n, kind, s)
 	p.resolves(at, id)
@@ -332,9 +334,9 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 	if !known {
 		shown = ""
 	}
-	n.faults(func(f fault) { p.problem(f.place, shown, "", SeverityError, f.message) })
-	whole := n.withID(id)
-	item := Item{ID: id, Kind: kind, File: p.file, Line: n.place.line}
+	n.Faults(func(f syntax.Fault) { p.problem(f.Place, shown, "", SeverityError, f.Message) })
+	whole := n.With("id", &syntax.Node{Kind: syntax.String, Text: id})
+	item := Item{ID: id, Kind: kind, File: p.file, Line: n.Place.Line}
 	if kind != KindPod {
 		base := s.base
 		if kind == KindGroup {
@@ -370,7 +372,7 @@ func (p *interpreter) definition(n *node, kind Kind, s setting) (id string, know
 }
 
 // across is what is held against other definitions, as far as it could be read.
-func (p *interpreter) across(n *node, item *Item, shape []Violation) (a across) {
+func (p *interpreter) across(n *syntax.Node, item *Item, shape []Violation) (a across) {
 	for i, id := range item.dependencies() {
 		if id == "" || i >= len(item.DependsAt) {
 			continue
@@ -382,7 +384,7 @@ func (p *interpreter) across(n *node, item *Item, shape []Violation) (a across) 
 }
 
 // volumes are the external volumes of an app, where all that it has could be read.
-func (p *interpreter) volumes(n *node, a *App, shape []Violation) (uses []volumeUse) {
+func (p *interpreter) volumes(n *syntax.Node, a *App, shape []Violation) (uses []volumeUse) {
 	const path = "/container/volumes"
 	if a == nil || a.Container == nil || slices.ContainsFunc(shape, func(v Violation) bool { return !v.Warning && strings.HasPrefix(v.Path, path) }) {
 		return nil
@@ -393,7 +395,7 @@ func (p *interpreter) volumes(n *node, a *App, shape []Violation) (uses []volume
 			continue
 		}
 		use := volumeUse{key: volumeKey{*v.External.Provider, *v.External.Name}, path: path + "(" + itoa(i) + ")/external/name", shared: v.isShared()}
-		use.at, _ = n.at(use.path, p.known)
+		use.at, _ = n.At(use.path, p.known)
 		uses = append(uses, use)
 	}
 	return uses
@@ -401,7 +403,7 @@ func (p *interpreter) volumes(n *node, a *App, shape []Violation) (uses []volume
 
 // violation reports what breaks a rule where it stands, if nothing was reported
 // there before.
-func (p *interpreter) violation(n *node, id string, v Violation) {
+func (p *interpreter) violation(n *syntax.Node, id string, v Violation) {
 	if v.Message == "" {
 		return
 	}
@@ -409,16 +411,16 @@ func (p *interpreter) violation(n *node, id string, v Violation) {
 	if v.Warning {
 		severity = SeverityWarning
 	}
-	if at, told := n.at(cmp.Or(v.Place, v.Path), p.known); !told {
+	if at, told := n.At(cmp.Or(v.Place, v.Path), p.known); !told {
 		p.out.problems.add(maxFileProblems, Problem{
-			File: p.file, Line: at.line, Column: at.column, ID: id, Path: v.Path, Severity: severity, Message: v.Message, More: v.More,
+			File: p.file, Line: at.Line, Column: at.Column, ID: id, Path: v.Path, Severity: severity, Message: v.Message, More: v.More,
 		})
 	}
 }
 
 // above takes a group that the scope lies in: it may be there for its members,
 // but what it says of itself is not this sync's to apply.
-func (p *interpreter) above(item *Item, at place) {
+func (p *interpreter) above(item *Item, at syntax.Place) {
 	if item.Group != nil && !saysNothing(item.Group) && item.ID != p.o.Scope {
 		p.problem(at, item.ID, "/id", SeverityError, checkScope(item.ID, p.o.Scope).Error()+", and the group has dependencies or enforceRole")
 	}
@@ -427,7 +429,7 @@ func (p *interpreter) above(item *Item, at place) {
 // read decodes and checks a definition into the item, in part where it has errors of
 // shape, and returns these and what breaks Marathon's rules. Of what is wrong it keeps
 // as much as the findings f may have.
-func read(item *Item, n *node, c *Cluster, f findings) (shape, rules []Violation) {
+func read(item *Item, n *syntax.Node, c *Cluster, f findings) (shape, rules []Violation) {
 	switch item.Kind {
 	case KindApp:
 		item.App, shape, rules = readAs(n, appShape, f, func(a *App, f findings) []Violation { return validateApp(a, c, f) })
@@ -440,7 +442,7 @@ func read(item *Item, n *node, c *Cluster, f findings) (shape, rules []Violation
 }
 
 // readAs decodes a definition and checks what could be read of it.
-func readAs[T any](n *node, s *shape, f findings, check func(*T, findings) []Violation) (part *T, violations, more []Violation) {
+func readAs[T any](n *syntax.Node, s *shape, f findings, check func(*T, findings) []Violation) (part *T, violations, more []Violation) {
 	part, violations, whole := decodePart[T](n, s, f.most)
 	if whole {
 		return part, violations, check(part, f)
@@ -453,33 +455,33 @@ func readAs[T any](n *node, s *shape, f findings, check func(*T, findings) []Vio
 
 // id is the absolute id of a definition. Where it cannot be known the problem
 // is reported and an id that stands for it returned, to check the rest with.
-func (p *interpreter) id(n *node, kind Kind, s setting) (id string, at place, known bool) {
+func (p *interpreter) id(n *syntax.Node, kind Kind, s setting) (id string, at syntax.Place, known bool) {
 	placeholder := "/" + joinID(s.base+"/unknown")
-	value := n.get("id")
-	at = n.place
+	value := n.Get("id")
+	at = n.Place
 	switch {
 	case value == nil:
 		p.problem(at, "", "/id", SeverityError, `"id" is missing: `+article(kind)+` needs one, as in /shop/cart`)
 		return placeholder, at, false
-	case value.wrong != "" || slices.ContainsFunc(n.members, func(m member) bool {
-		return m.wrong != "" && strings.EqualFold(m.key, "id") // which one is meant?
+	case value.Wrong != "" || slices.ContainsFunc(n.Members, func(m syntax.Member) bool {
+		return m.Wrong != "" && strings.EqualFold(m.Key, "id") // which one is meant?
 	}):
 		return placeholder, at, false
 	}
-	at, _ = n.at("/id", p.known)
-	if value.kind != stringNode {
-		p.problem(at, "", "/id", SeverityError, "the id is "+value.kind.name()+", expected text such as /shop/cart")
+	at, _ = n.At("/id", p.known)
+	if value.Kind != syntax.String {
+		p.problem(at, "", "/id", SeverityError, "the id is "+value.Kind.Name()+", expected text such as /shop/cart")
 		return placeholder, at, false
 	}
-	id, err := resolveID(value.text, s.base, false)
+	id, err := resolveID(value.Text, s.base, false)
 	if err == nil && id == "/" && kind != KindGroup {
 		err = errIDForm
 	}
 	if err != nil {
-		p.problem(at, "", "/id", SeverityError, "the id "+quote(value.text)+" "+err.Error())
+		p.problem(at, "", "/id", SeverityError, "the id "+syntax.Quote(value.Text)+" "+err.Error())
 		return placeholder, at, false
 	}
-	if s.lost && value.text[0] != '/' {
+	if s.lost && value.Text[0] != '/' {
 		return placeholder, at, false
 	}
 	if err := checkScope(id, p.o.Scope); err != nil && !(kind == KindGroup && Within(p.o.Scope, id)) {
@@ -490,51 +492,38 @@ func (p *interpreter) id(n *node, kind Kind, s setting) (id string, at place, kn
 	return id, at, true
 }
 
-// withID is an object with that id in place of its own.
-func (n *node) withID(id string) *node {
-	whole := *n
-	whole.members = make([]member, 0, len(n.members)+1)
-	for _, m := range n.members {
-		if m.key != "id" {
-			whole.members = append(whole.members, m)
-		}
-	}
-	whole.members = append(whole.members, member{key: "id", value: &node{kind: stringNode, text: id}})
-	return &whole
-}
-
 // dependencies makes the dependencies of an app or group absolute in whole, a
 // copy of it, and returns where they stand. What is no list of strings is left to
 // the decoder to report.
-func (p *interpreter) dependencies(n, whole *node, base, shown string) (at []Place) {
-	given := whole.last("dependencies")
-	if given == nil || given.kind != listNode {
+func (p *interpreter) dependencies(n, whole *syntax.Node, base, shown string) (at []syntax.Place) {
+	given := whole.Last("dependencies")
+	if given == nil || given.Kind != syntax.List {
 		return nil
 	}
-	if len(given.members) > maxMembers {
+	if len(given.Members) > maxMembers {
 		return nil // the decoder refuses it
 	}
-	list := &node{kind: listNode, members: slices.Clone(given.members)}
-	whole.members = append(whole.members, member{key: "dependencies", value: list}) // the last counts
-	for i, m := range list.members {
-		at = append(at, Place{m.value.place.line, m.value.place.column})
-		if m.value.kind != stringNode {
+	list := &syntax.Node{Kind: syntax.List, Members: slices.Clone(given.Members)}
+	whole.Members = append(whole.Members, syntax.Member{Key: "dependencies", Value: list}) // the last counts
+	for i, m := range list.Members {
+		at = append(at, m.Value.Place)
+		if m.Value.Kind != syntax.String {
 			continue
 		}
-		text := m.value.text
+		text := m.Value.Text
 		id, err := resolveID(text, base, true)
 		if err != nil {
 			id = "/unknown"
 			path := "/dependencies(" + itoa(i) + ")"
-			if at, told := n.at(path, p.known); !told {
-				p.problem(at, shown, path, SeverityError, "the dependency "+quote(text)+" "+err.Error())
+			if at, told := n.At(path, p.known); !told {
+				p.problem(at, shown, path, SeverityError, "the dependency "+syntax.Quote(text)+" "+err.Error())
 			}
 		}
-		p.resolves(m.value.place, id)
+		p.resolves(m.Value.Place, id)
 		if p.beyond != nil {
 			return nil
 		}
-		list.members[i].value = &node{kind: stringNode, text: id}
+		list.Members[i].Value = &syntax.Node{Kind: syntax.String, Text: id}
 	}
 	return at
 }

@@ -3,6 +3,8 @@ package manifests
 import (
 	"fmt"
 	"maps"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // Item is one app, pod or group of the desired state, as written and checked,
@@ -18,11 +20,8 @@ type Item struct {
 	Pod   *Pod
 	Group *Group
 	// DependsAt says where each dependency stands, in their order; empty: not known.
-	DependsAt []Place
+	DependsAt []syntax.Place
 }
-
-// Place is a position in a file: line and column from 1, the column in bytes.
-type Place struct{ Line, Column int }
 
 // Severity says whether a problem stops what it concerns.
 type Severity string

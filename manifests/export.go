@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 	yamlv3 "go.yaml.in/yaml/v3"
 )
 
@@ -47,7 +48,7 @@ func Export(live []Item, o ExportOptions) ([]ExportedFile, error) {
 		case item.ID == "/":
 			continue // nothing of the root group is Pacer's to apply
 		case !idSegments.MatchString(item.ID):
-			return nil, fmt.Errorf("the live %s %s %w", item.Kind, quote(clip(item.ID)), errIDForm)
+			return nil, fmt.Errorf("the live %s %s %w", item.Kind, syntax.Quote(clip(item.ID)), errIDForm)
 		case !Within(item.ID, scope):
 			continue
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // This file is what shows of Marathon's rules where a definition has errors of
@@ -24,7 +26,7 @@ const (
 
 // further checks what could be read of a definition in spite of the errors of
 // shape that were found.
-func further[T any](n *node, s *shape, found []Violation, f findings, check func(*T, findings) []Violation) []Violation {
+func further[T any](n *syntax.Node, s *shape, found []Violation, f findings, check func(*T, findings) []Violation) []Violation {
 	h := hole{}
 	var paths []string
 	for _, v := range found {
@@ -45,7 +47,7 @@ func further[T any](n *node, s *shape, found []Violation, f findings, check func
 		return nil
 	}
 	if f.tried != nil {
-		cost := count * n.size()
+		cost := count * n.Size()
 		if *f.tried+cost > mostTried {
 			return nil
 		}
@@ -100,13 +102,13 @@ type hole struct {
 	absent   map[string]*hole // members that are not there and must be
 	shape    *shape           // of what cannot be read; nil: only parts of it cannot
 	optional bool             // it may be left out
-	values   []*node          // that may be right here; nil: nothing
+	values   []*syntax.Node   // that may be right here; nil: nothing
 }
 
 // dig makes a hole in n at a path, and returns what of the path leads into what is not
 // there; false: there is none, since what is wrong there (a field that nobody knows)
 // keeps nothing from being read.
-func (h *hole) dig(n *node, s *shape, path string, optional bool) (left string, dug bool) {
+func (h *hole) dig(n *syntax.Node, s *shape, path string, optional bool) (left string, dug bool) {
 	at, rest := lastStep(n, path)
 	var inner *shape
 	within := false // the part may be left out
@@ -115,16 +117,16 @@ func (h *hole) dig(n *node, s *shape, path string, optional bool) (left string, 
 		inner = s.elem
 	case at >= 0 && s.kind == kindMap:
 		inner, within = s.elem, true
-		if s.pattern != nil && rest == "" && !s.pattern.MatchString(n.members[at].key) {
+		if s.pattern != nil && rest == "" && !s.pattern.MatchString(n.Members[at].Key) {
 			inner = nothing // the key is wrong
 		}
 	case at >= 0 && s.byName != nil:
-		f := s.byName[n.members[at].key]
+		f := s.byName[n.Members[at].Key]
 		if f == nil || f.computed {
 			return "", false
 		}
 		inner, within = f.shape, !f.required && s.kind == kindObject
-	case at < 0 && n.kind == objectNode && s.byName != nil && path != "":
+	case at < 0 && n.Kind == syntax.Object && s.byName != nil && path != "":
 		if f := s.byName[strings.TrimPrefix(path, "/")]; f != nil {
 			if h.absent == nil {
 				h.absent = map[string]*hole{}
@@ -141,7 +143,7 @@ func (h *hole) dig(n *node, s *shape, path string, optional bool) (left string, 
 	if part == nil {
 		part = &hole{}
 	}
-	if left, dug = part.dig(n.members[at].value, inner, rest, within); !dug {
+	if left, dug = part.dig(n.Members[at].Value, inner, rest, within); !dug {
 		return "", false
 	}
 	if h.parts == nil {
@@ -153,13 +155,13 @@ func (h *hole) dig(n *node, s *shape, path string, optional bool) (left string, 
 
 // lastStep is the index of the member that a path leads to first, and the rest of the
 // path; -1: it leads to none. Of a key that stands twice the last counts.
-func lastStep(n *node, path string) (at int, rest string) {
+func lastStep(n *syntax.Node, path string) (at int, rest string) {
 	at = -1
 	if path == "" {
 		return at, ""
 	}
-	if n.kind == listNode {
-		for i := range n.members {
+	if n.Kind == syntax.List {
+		for i := range n.Members {
 			if r, ok := strings.CutPrefix(path, "("+itoa(i)+")"); ok {
 				return i, r
 			}
@@ -167,9 +169,9 @@ func lastStep(n *node, path string) (at int, rest string) {
 		return at, ""
 	}
 	path = strings.TrimPrefix(path, "/")
-	for i, m := range n.members {
-		r, ok := strings.CutPrefix(path, m.key)
-		if ok && (r == "" || r[0] == '/' || r[0] == '(') && (at < 0 || len(m.key) >= len(n.members[at].key)) {
+	for i, m := range n.Members {
+		r, ok := strings.CutPrefix(path, m.Key)
+		if ok && (r == "" || r[0] == '/' || r[0] == '(') && (at < 0 || len(m.Key) >= len(n.Members[at].Key)) {
 			at, rest = i, r
 		}
 	}
@@ -226,26 +228,26 @@ func sortedInts[V any](m map[int]V) []int {
 }
 
 // filled is n with other values in the holes, for each world others; nil: nothing.
-func (h *hole) filled(n *node, world int) *node {
+func (h *hole) filled(n *syntax.Node, world int) *syntax.Node {
 	if h.shape != nil {
 		return h.values[world%len(h.values)]
 	}
 	whole := *n
-	whole.members = make([]member, 0, len(n.members)+len(h.absent))
+	whole.Members = make([]syntax.Member, 0, len(n.Members)+len(h.absent))
 	holes := 0
-	for i, m := range n.members {
+	for i, m := range n.Members {
 		if part := h.parts[i]; part != nil {
 			// Beside each other they have different ones: each may be one of several.
-			if m.value = part.filled(m.value, world+holes); m.value == nil {
+			if m.Value = part.filled(m.Value, world+holes); m.Value == nil {
 				continue
 			}
 			holes++
 		}
-		whole.members = append(whole.members, m)
+		whole.Members = append(whole.Members, m)
 	}
 	for _, name := range sortedKeys(h.absent) {
 		if value := h.absent[name].filled(nil, world+holes); value != nil {
-			whole.members = append(whole.members, member{key: name, value: value})
+			whole.Members = append(whole.Members, syntax.Member{Key: name, Value: value})
 			holes++
 		}
 	}
@@ -260,15 +262,15 @@ var naming = map[string]bool{
 	"name": true, "secret": true, "portName": true, "endpoint": true, "networkNames": true, "networkName": true, "role": true, "acceptedResourceRoles": true,
 }
 
-func newHints(n *node) hints {
+func newHints(n *syntax.Node) hints {
 	seen := map[string]bool{}
-	var collect func(n *node, named bool)
-	collect = func(n *node, named bool) {
-		if named && n.kind == stringNode && n.text != "" {
-			seen[n.text] = true
+	var collect func(n *syntax.Node, named bool)
+	collect = func(n *syntax.Node, named bool) {
+		if named && n.Kind == syntax.String && n.Text != "" {
+			seen[n.Text] = true
 		}
-		for _, m := range n.members {
-			collect(m.value, naming[m.key] || named && n.kind == listNode)
+		for _, m := range n.Members {
+			collect(m.Value, naming[m.Key] || named && n.Kind == syntax.List)
 		}
 	}
 	collect(n, false)
@@ -277,16 +279,16 @@ func newHints(n *node) hints {
 
 // guesses are values of a shape: so different that what a rule says of all of them it
 // would say of any.
-func guesses(s *shape, hints hints) []*node {
+func guesses(s *shape, hints hints) []*syntax.Node {
 	switch s.kind {
 	case kindString:
 		return guessTexts(s, hints)
 	case kindInt, kindLong, kindNumber:
 		return guessNumbers(s)
 	case kindBool:
-		return []*node{{kind: boolNode, text: "false"}, {kind: boolNode, text: "true"}}
+		return []*syntax.Node{{Kind: syntax.Bool, Text: "false"}, {Kind: syntax.Bool, Text: "true"}}
 	case kindEnum:
-		var all []*node
+		var all []*syntax.Node
 		for _, word := range s.enum {
 			all = append(all, textNode(word))
 		}
@@ -294,20 +296,20 @@ func guesses(s *shape, hints hints) []*node {
 	case kindList:
 		return guessLists(s, hints)
 	case kindMap:
-		filled := &node{kind: objectNode}
+		filled := &syntax.Node{Kind: syntax.Object}
 		for _, key := range append([]string{"sample"}, hints...) {
 			if s.pattern == nil || s.pattern.MatchString(key) {
-				filled.members = append(filled.members, member{key: key, value: guesses(s.elem, hints)[0]})
+				filled.Members = append(filled.Members, syntax.Member{Key: key, Value: guesses(s.elem, hints)[0]})
 			}
 		}
-		return []*node{{kind: objectNode}, filled}
+		return []*syntax.Node{{Kind: syntax.Object}, filled}
 	case kindObject:
 		return guessObjects(s, hints)
 	}
 	return guessSpecial(s, hints)
 }
 
-func textNode(text string) *node { return &node{kind: stringNode, text: text} }
+func textNode(text string) *syntax.Node { return &syntax.Node{Kind: syntax.String, Text: text} }
 
 // nothing is the shape of what must not be there.
 var nothing = &shape{kind: kindAny}
@@ -315,7 +317,7 @@ var nothing = &shape{kind: kindAny}
 // samples fit the patterns of schema_common.go and schema_app.go, and roles.
 var samples = []string{"sample", "//cmd", "*"}
 
-func guessTexts(s *shape, hints hints) (all []*node) {
+func guessTexts(s *shape, hints hints) (all []*syntax.Node) {
 	for _, text := range append(slices.Clone(samples), hints...) {
 		if (s.pattern == nil || s.pattern.MatchString(text)) && (s.max == nil || float64(len(text)) <= *s.max) {
 			all = append(all, textNode(text))
@@ -324,7 +326,7 @@ func guessTexts(s *shape, hints hints) (all []*node) {
 	return all
 }
 
-func guessNumbers(s *shape) (all []*node) {
+func guessNumbers(s *shape) (all []*syntax.Node) {
 	for _, guess := range []float64{0, 1, 1_000_000} {
 		if s.min != nil {
 			guess = max(guess, *s.min)
@@ -332,7 +334,7 @@ func guessNumbers(s *shape) (all []*node) {
 		if s.max != nil {
 			guess = min(guess, *s.max)
 		}
-		all = append(all, &node{kind: numberNode, text: formatNumber(guess)})
+		all = append(all, &syntax.Node{Kind: syntax.Number, Text: syntax.FormatNumber(guess)})
 	}
 	return all
 }
@@ -341,37 +343,29 @@ func guessNumbers(s *shape) (all []*node) {
 const manyGuessed = 30
 
 // guessLists has none, one, and many that differ in their names.
-func guessLists(s *shape, hints hints) (all []*node) {
+func guessLists(s *shape, hints hints) (all []*syntax.Node) {
 	elems := guesses(s.elem, hints)
 	for _, e := range elems {
-		all = append(all, &node{kind: listNode, members: []member{{value: e}}})
+		all = append(all, &syntax.Node{Kind: syntax.List, Members: []syntax.Member{{Value: e}}})
 	}
-	many := &node{kind: listNode, members: make([]member, max(manyGuessed, len(elems), len(hints)))}
+	many := &syntax.Node{Kind: syntax.List, Members: make([]syntax.Member, max(manyGuessed, len(elems), len(hints)))}
 	last := elems[len(elems)-1] // the fullest
-	for i := range many.members {
-		many.members[i].value = elems[i%len(elems)]
+	for i := range many.Members {
+		many.Members[i].Value = elems[i%len(elems)]
 		if name := s.elem.byName["name"]; name != nil {
 			names := guessTexts(name.shape, append(slices.Clone(hints), fmt.Sprintf("sample-%d", i)))
-			many.members[i].value = last.withMember("name", names[min(i, len(names)-1)])
+			many.Members[i].Value = last.With("name", names[min(i, len(names)-1)])
 		}
 	}
 	if s.min == nil || *s.min == 0 {
-		all = append(all, &node{kind: listNode})
+		all = append(all, &syntax.Node{Kind: syntax.List})
 	}
 	return append(all, many)
 }
 
-// withMember is an object with another value for a key.
-func (n *node) withMember(key string, value *node) *node {
-	whole := *n
-	whole.members = slices.DeleteFunc(slices.Clone(n.members), func(m member) bool { return m.key == key })
-	whole.members = append(whole.members, member{key: key, value: value})
-	return &whole
-}
-
 // guessObjects has what must be there, and last all that may be.
-func guessObjects(s *shape, hints hints) (all []*node) {
-	least, full := hole{absent: map[string]*hole{}}, &node{kind: objectNode}
+func guessObjects(s *shape, hints hints) (all []*syntax.Node) {
+	least, full := hole{absent: map[string]*hole{}}, &syntax.Node{Kind: syntax.Object}
 	for i := range s.members {
 		f := &s.members[i]
 		if f.required {
@@ -381,10 +375,10 @@ func guessObjects(s *shape, hints hints) (all []*node) {
 			continue
 		}
 		values := guesses(f.shape, hints)
-		full.members = append(full.members, member{key: f.name, value: values[len(values)-1]})
+		full.Members = append(full.Members, syntax.Member{Key: f.name, Value: values[len(values)-1]})
 	}
 	for world := range least.fill(hints) {
-		all = append(all, least.filled(&node{kind: objectNode}, world))
+		all = append(all, least.filled(&syntax.Node{Kind: syntax.Object}, world))
 	}
 	return append(all, full)
 }
@@ -409,16 +403,16 @@ var guessed = map[kind][]any{
 }
 
 // guessSpecial has each form, and each with every name that there is.
-func guessSpecial(s *shape, hints hints) (all []*node) {
+func guessSpecial(s *shape, hints hints) (all []*syntax.Node) {
 	for _, form := range guessed[s.kind] {
-		n := nodeOf(form)
+		n := syntax.NodeOf(form)
 		all = append(all, n)
 		for _, key := range []string{"name", "secret"} {
-			if n.kind != objectNode || n.get(key) == nil {
+			if n.Kind != syntax.Object || n.Get(key) == nil {
 				continue
 			}
 			for _, hint := range hints {
-				all = append(all, n.withMember(key, textNode(hint)))
+				all = append(all, n.With(key, textNode(hint)))
 			}
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // IgnoreFile is the name of the file that lists, in the syntax of .gitignore,
@@ -28,14 +30,14 @@ type ignoreRule struct {
 
 // readIgnore reads an ignore file. A line that cannot be understood is a fault:
 // without it more would be applied than was meant.
-func readIgnore(data []byte, folder string) (rules []ignoreRule, faults []fault) {
+func readIgnore(data []byte, folder string) (rules []ignoreRule, faults []syntax.Fault) {
 	for i, line := range strings.Split(string(data), "\n") {
 		if i > maxIgnoreRules {
-			return nil, append(faults, fault{place{i + 1, 1}, fmt.Sprintf("more than %d lines: use patterns that match more files each", maxIgnoreRules)})
+			return nil, append(faults, syntax.Fault{Place: syntax.Place{Line: i + 1, Column: 1}, Message: fmt.Sprintf("more than %d lines: use patterns that match more files each", maxIgnoreRules)})
 		}
 		rule, err := parseIgnore(strings.TrimSuffix(line, "\r"))
 		if err != nil {
-			faults = append(faults, fault{place{i + 1, 1}, err.Error()})
+			faults = append(faults, syntax.Fault{Place: syntax.Place{Line: i + 1, Column: 1}, Message: err.Error()})
 		} else if rule.pattern != nil {
 			rule.folder = folder
 			rules = append(rules, rule)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // ignorePatterns are .gitignore files of one or more lines.
@@ -105,11 +107,11 @@ func TestWrongIgnoreRules(t *testing.T) {
 		{strings.Repeat("a", 1001), "the pattern is longer than 1000 bytes: shorten it"},
 	} {
 		rules, faults := readIgnore([]byte("fine\n"+c.line+"\nfine\n"), ".")
-		if len(faults) != 1 || faults[0].message != c.want || faults[0].place != (place{2, 1}) || len(rules) != 2 {
+		if len(faults) != 1 || faults[0].Message != c.want || faults[0].Place != (syntax.Place{Line: 2, Column: 1}) || len(rules) != 2 {
 			t.Errorf("%.20q: %v, %d rules", c.line, faults, len(rules))
 		}
 	}
-	if _, faults := readIgnore([]byte(strings.Repeat("a\n", 2000)), "."); len(faults) != 1 || faults[0].place.line != 502 {
+	if _, faults := readIgnore([]byte(strings.Repeat("a\n", 2000)), "."); len(faults) != 1 || faults[0].Place.Line != 502 {
 		t.Errorf("2,000 lines: %v", faults)
 	}
 }

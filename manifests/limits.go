@@ -5,6 +5,8 @@ import (
 	"path"
 	"reflect"
 	"strings"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // Limits bound what a hostile or mistaken source can cost. A zero member means
@@ -40,6 +42,11 @@ func (l Limits) withDefaults() Limits {
 	set(&l.TotalDefinitions, 50_000)
 	set(&l.TotalValues, 1_500_000)
 	return l
+}
+
+// ofFile is what bounds the contents of one file.
+func (l Limits) ofFile() syntax.Limits {
+	return syntax.Limits{Depth: l.Depth, Values: l.Values, Documents: l.Documents, Definitions: l.Definitions}
 }
 
 // Options say how a snapshot is read.

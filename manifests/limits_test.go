@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pacer-gitops/pacer/internal/testenv"
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 func oneFile(name, content string) fstest.MapFS {
@@ -176,8 +177,8 @@ func TestReferenceTellsLimits(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf("one file | %d MiB, lists and objects %d deep, %s keys and values, %s apps, pods and groups; its path %s bytes",
 			l.FileBytes>>20, l.Depth, thousands(l.Values), thousands(l.Definitions), thousands(maxPath)),
-		fmt.Sprintf("one YAML file | %s documents, %d lines that begin with `%%`, %s values that YAML readers may differ on", thousands(l.Documents), maxDirectives, thousands(maxReadTwice)),
-		fmt.Sprintf("an id, a key | %s bytes; an id %d groups deep", thousands(max(maxID, maxKey)), maxSegments),
+		fmt.Sprintf("one YAML file | %s documents, %d lines that begin with `%%`, %s values that YAML readers may differ on", thousands(l.Documents), syntax.MaxDirectives, thousands(syntax.MaxReadTwice)),
+		fmt.Sprintf("an id, a key | %s bytes; an id %d groups deep", thousands(max(maxID, syntax.MaxKey)), maxSegments),
 		fmt.Sprintf("the values substituted for `${…}` in a file | %d MiB; %d MiB", 2*l.FileBytes>>20, l.FileBytes>>20),
 		fmt.Sprintf("a regular expression in a constraint | %s bytes; what is beyond %d KiB of them in a file", thousands(maxRegexp), maxParsedRegexps>>10),
 		fmt.Sprintf("one list or object in a definition | %s members", thousands(maxMembers)),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -69,9 +70,9 @@ func (t tally) less(o tally) tally   { return tally{t.errors - o.errors, t.warni
 // first ones up to a bound, and counts the others.
 type problemList struct {
 	kept  []Problem
-	held  tally // entries of kept
-	found tally // all problems, kept or not
-	cut   place // of the first that was not kept
+	held  tally        // entries of kept
+	found tally        // all problems, kept or not
+	cut   syntax.Place // of the first that was not kept
 }
 
 // full reports whether a problem of that severity would not be kept.
@@ -81,8 +82,8 @@ func (l *problemList) full(most int, s Severity) bool { return l.held.of(s == Se
 func (l *problemList) add(most int, p Problem) {
 	l.found.add(p.Severity == SeverityWarning, p.count())
 	if l.full(most, p.Severity) {
-		if l.cut == (place{}) {
-			l.cut = place{p.Line, p.Column}
+		if l.cut == (syntax.Place{}) {
+			l.cut = syntax.Place{Line: p.Line, Column: p.Column}
 		}
 		return
 	}
@@ -105,14 +106,14 @@ func (l *problemList) keep(p Problem) {
 func (l *problemList) shorten(most int, file, where string) *Problem {
 	errors := min(l.held.errors, most)
 	room := map[bool]int{false: errors, true: min(l.held.warnings, most-errors)}
-	at := place{}
+	at := syntax.Place{}
 	kept := make([]Problem, 0, room[false]+room[true]+1)
 	var told, held tally
 	for _, p := range l.kept {
 		warning := p.Severity == SeverityWarning
 		if room[warning] == 0 {
-			if at == (place{}) {
-				at = place{p.Line, p.Column}
+			if at == (syntax.Place{}) {
+				at = syntax.Place{Line: p.Line, Column: p.Column}
 			}
 			continue
 		}
@@ -126,10 +127,10 @@ func (l *problemList) shorten(most int, file, where string) *Problem {
 	if left.all() == 0 {
 		return nil
 	}
-	if at == (place{}) {
+	if at == (syntax.Place{}) {
 		at = l.cut
 	}
-	rest := &Problem{File: file, Line: at.line, Column: at.column, Severity: SeverityWarning, More: left.all()}
+	rest := &Problem{File: file, Line: at.Line, Column: at.Column, Severity: SeverityWarning, More: left.all()}
 	rest.Message = fmt.Sprintf("there are %d more warnings %s", rest.More, where)
 	if left.errors > 0 {
 		rest.Severity = SeverityError

@@ -14,8 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -280,13 +280,13 @@ func (w *walker) folder(name, id string, rules []ignoreRule, before *folderMemor
 	}
 	m := &folderMemory{contentID: id, above: rules}
 	if strings.Count(name, "/") >= maxFolders {
-		m.problem(name, place{}, fmt.Sprintf("folders are nested deeper than %d: it is not read", maxFolders))
+		m.problem(name, syntax.Place{}, fmt.Sprintf("folders are nested deeper than %d: it is not read", maxFolders))
 		return m
 	}
 	entries, err := fs.ReadDir(w.fsys, name)
 	if err != nil {
 		m.contentID = ""
-		m.problem(name, place{}, folderError(err))
+		m.problem(name, syntax.Place{}, folderError(err))
 		return m
 	}
 	if rules, err = w.ignoreFile(m, name, entries, rules); err != nil {
@@ -314,9 +314,9 @@ func (m *folderMemory) keep(contentID string) {
 	}
 }
 
-func (m *folderMemory) problem(file string, at place, message string) {
+func (m *folderMemory) problem(file string, at syntax.Place, message string) {
 	m.problems = append(m.problems, Problem{
-		File: visible.Line(file), Line: at.line, Column: at.column, Severity: SeverityError, Message: message,
+		File: visible.Line(file), Line: at.Line, Column: at.Column, Severity: SeverityError, Message: message,
 	})
 }
 
@@ -354,23 +354,23 @@ func (w *walker) ignoreFile(m *folderMemory, name string, entries []fs.DirEntry,
 	file := path.Join(name, IgnoreFile)
 	data, err := w.content(file)
 	if err != nil {
-		m.problem(file, place{}, err.Error())
+		m.problem(file, syntax.Place{}, err.Error())
 		return nil, err
 	}
-	if f := wrongEncoding(data); f != nil {
-		m.problem(file, f.place, f.message)
-		return nil, errors.New(f.message)
+	if f := syntax.WrongEncoding(data); f != nil {
+		m.problem(file, f.Place, f.Message)
+		return nil, errors.New(f.Message)
 	}
 	own, faults := readIgnore(data, name)
 	for _, f := range faults {
-		m.problem(file, f.place, f.message+"; until then the folder is not read")
+		m.problem(file, f.Place, f.Message+"; until then the folder is not read")
 	}
 	if len(faults) > 0 {
 		return nil, errors.New("wrong rules")
 	}
 	if len(rules)+len(own) > maxIgnoreRules {
 		err := fmt.Errorf("has more than %d lines with those of the folders above: use patterns that match more files each", maxIgnoreRules)
-		m.problem(file, place{}, err.Error())
+		m.problem(file, syntax.Place{}, err.Error())
 		return nil, err
 	}
 	return append(slices.Clip(rules), own...), nil
@@ -385,7 +385,7 @@ func (w *walker) entry(m *folderMemory, folder string, e fs.DirEntry, rules []ig
 	}
 	switch {
 	case len(name) > maxPath:
-		m.problem(cutText(name), place{}, fmt.Sprintf("its path is longer than %d bytes: it is not read; shorten it", maxPath))
+		m.problem(cutText(name), syntax.Place{}, fmt.Sprintf("its path is longer than %d bytes: it is not read; shorten it", maxPath))
 		return
 	case e.IsDir():
 		f := w.folder(name, contentID(e), rules, before.folders.get(e.Name()))
@@ -395,7 +395,7 @@ func (w *walker) entry(m *folderMemory, folder string, e fs.DirEntry, rules []ig
 		m.bytes += f.bytes
 		return
 	case !e.Type().IsRegular():
-		m.problem(name, place{}, "is not a regular file: links and devices are not read")
+		m.problem(name, syntax.Place{}, "is not a regular file: links and devices are not read")
 		return
 	}
 	w.count++
@@ -426,7 +426,7 @@ func (w *walker) file(name, id string, before *fileMemory) *fileMemory {
 	data, err := w.content(name)
 	if err != nil {
 		m.contentID = "" // it may succeed the next time
-		m.result.fault(visible.Line(name), fault{message: err.Error()}, "")
+		m.result.fault(visible.Line(name), syntax.Fault{Message: err.Error()}, "")
 		return m
 	}
 	m.bytes = len(data)
@@ -469,10 +469,10 @@ func (w *walker) content(name string) ([]byte, error) {
 }
 
 // fault notes what is wrong with a file as a whole.
-func (r *fileResult) fault(file string, f fault, id string) {
+func (r *fileResult) fault(file string, f syntax.Fault, id string) {
 	r.unreadable = true
 	r.problems.add(maxFileProblems, Problem{
-		File: file, Line: f.place.line, Column: f.place.column, ID: id, Severity: SeverityError, Message: f.message,
+		File: file, Line: f.Place.Line, Column: f.Place.Column, ID: id, Severity: SeverityError, Message: f.Message,
 	})
 }
 
@@ -484,41 +484,41 @@ const bytesOfValue = 64
 func readFile(out *fileResult, name string, data []byte, o *Options) {
 	isJSON := strings.EqualFold(path.Ext(name), ".json")
 	name = visible.Line(name)
-	if f := wrongEncoding(data); f != nil {
+	if f := syntax.WrongEncoding(data); f != nil {
 		out.fault(name, *f, "")
 		return
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		out.fault(name, fault{place: place{1, 1}, message: "the file is empty: delete it, or write a definition"}, "")
+		out.fault(name, syntax.Fault{Place: syntax.Place{Line: 1, Column: 1}, Message: "the file is empty: delete it, or write a definition"}, "")
 		return
 	}
-	var values []*node
-	var faults []fault
+	var values []*syntax.Node
+	var faults []syntax.Fault
 	var id string
 	if isJSON {
-		value, count, f, written := readJSON(data, o.Limits)
+		value, count, f, written := syntax.JSON(data, o.Limits.ofFile())
 		faults, out.values = f, count
 		if value != nil {
-			values = []*node{value}
+			values = []*syntax.Node{value}
 		}
 		if resolved, err := resolveID(written, o.Scope, false); err == nil {
 			id = resolved
 		}
 	} else {
-		values, out.values, faults = readYAML(data, o.Limits)
+		values, out.values, faults = syntax.YAML(data, o.Limits.ofFile())
 	}
 	if len(faults) > 0 {
 		if f := conflict(data); f != nil {
-			faults = []fault{*f} // the others only follow from it
+			faults = []syntax.Fault{*f} // the others only follow from it
 		}
 	}
 	for _, f := range faults {
 		out.fault(name, f, id)
 	}
 	if len(values) == 0 && len(faults) == 0 {
-		out.fault(name, fault{place: place{1, 1}, message: "the file has only comments: delete it, or write a definition"}, "")
+		out.fault(name, syntax.Fault{Place: syntax.Place{Line: 1, Column: 1}, Message: "the file has only comments: delete it, or write a definition"}, "")
 	}
-	p := interpreter{o: o, file: name, out: out, known: index{}, put: newSubstitution(o.Substitute, o.Limits.FileBytes)}
+	p := interpreter{o: o, file: name, out: out, known: syntax.Index{}, put: newSubstitution(o.Substitute, o.Limits.FileBytes)}
 	if len(values) > 1 && !slices.ContainsFunc(values, mayBeManifest) {
 		values = values[:1] // told once
 	}
@@ -542,42 +542,13 @@ func (r *fileResult) shorten(most int, name string) {
 
 // conflict finds the marks that git leaves in a file that it could not merge. In
 // a file that can be read they may be text.
-func conflict(data []byte) *fault {
+func conflict(data []byte) *syntax.Fault {
 	line := 0
 	for text := range bytes.Lines(data) {
 		line++
 		if bytes.HasPrefix(text, []byte("<<<<<<< ")) {
-			return &fault{place{line, 1}, "an unresolved merge conflict: keep one side, and remove the lines with <<<<<<<, ======= and >>>>>>>"}
+			return &syntax.Fault{Place: syntax.Place{Line: line, Column: 1}, Message: "an unresolved merge conflict: keep one side, and remove the lines with <<<<<<<, ======= and >>>>>>>"}
 		}
-	}
-	return nil
-}
-
-// wrongEncoding finds what is no plain UTF-8 text, or stands for another file.
-func wrongEncoding(data []byte) *fault {
-	switch {
-	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
-		return &fault{place{1, 1}, "begins with a byte order mark: save the file as UTF-8 without one"}
-	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
-		return &fault{place{1, 1}, "is UTF-16: save the file as UTF-8"}
-	case bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/")):
-		return &fault{place{1, 1}, "is a pointer of Git LFS, not the file itself: keep manifests out of LFS (.gitattributes)"}
-	}
-	line := 0
-	for i, start := 0, 0; i < len(data); {
-		r, size := rune(data[i]), 1
-		if r >= utf8.RuneSelf {
-			r, size = utf8.DecodeRune(data[i:])
-		}
-		switch {
-		case r == utf8.RuneError && size == 1:
-			return &fault{place{line + 1, i - start + 1}, "is not valid UTF-8 from here: save the file as UTF-8"}
-		case r == '\n':
-			line, start = line+1, i+1
-		case r < ' ' && r != '\t' && r != '\r' || r == 0x7f:
-			return &fault{place{line + 1, i - start + 1}, "has a control character: remove it, or write it as an escape in a quoted text"}
-		}
-		i += size
 	}
 	return nil
 }

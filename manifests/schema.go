@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/agext/levenshtein"
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // The tables in schema_*.go are the one place that says which fields a
@@ -189,11 +190,11 @@ func (d FieldDoc) Range() string {
 	}
 	switch {
 	case d.Min != nil && d.Max != nil:
-		words = append(words, formatNumber(*d.Min)+" … "+formatNumber(*d.Max)+what)
+		words = append(words, syntax.FormatNumber(*d.Min)+" … "+syntax.FormatNumber(*d.Max)+what)
 	case d.Min != nil:
-		words = append(words, "at least "+formatNumber(*d.Min)+what)
+		words = append(words, "at least "+syntax.FormatNumber(*d.Min)+what)
 	case d.Max != nil:
-		words = append(words, "at most "+formatNumber(*d.Max)+what)
+		words = append(words, "at most "+syntax.FormatNumber(*d.Max)+what)
 	}
 	return strings.Join(words, "; ")
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -94,7 +95,7 @@ func (s *set) desired(folder string) Desired {
 func (s *set) depending() (items []Item) {
 	for _, d := range s.definitions {
 		if s.broken[d.id] && len(d.on) > 0 {
-			items = append(items, Item{ID: d.id, Kind: KindGroup, File: d.file, Line: d.place.line, Group: &Group{Dependencies: d.on}, DependsAt: d.onAt})
+			items = append(items, Item{ID: d.id, Kind: KindGroup, File: d.file, Line: d.place.Line, Group: &Group{Dependencies: d.on}, DependsAt: d.onAt})
 		}
 	}
 	return items
@@ -115,7 +116,7 @@ func (s *set) listed(folder string) []Problem {
 }
 
 func compareDefinitions(a, b *definition) int {
-	return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.file, b.file), comparePlaces(a.place, b.place))
+	return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(a.file, b.file), syntax.ComparePlaces(a.place, b.place))
 }
 
 func compareProblems(a, b Problem) int {
@@ -151,9 +152,9 @@ func (s *set) problem(d *definition, path, format string, args ...any) {
 	s.problemAt(d, d.place, path, format, args...)
 }
 
-func (s *set) problemAt(d *definition, at place, path, format string, args ...any) {
+func (s *set) problemAt(d *definition, at syntax.Place, path, format string, args ...any) {
 	s.broken[d.id] = true
-	p := Problem{File: d.file, Line: at.line, Column: at.column, ID: d.id, Path: path, Severity: SeverityError}
+	p := Problem{File: d.file, Line: at.Line, Column: at.Column, ID: d.id, Path: path, Severity: SeverityError}
 	if !s.problems.full(maxSourceProblems, p.Severity) {
 		p.Message = fmt.Sprintf(format, args...)
 	}
@@ -161,7 +162,7 @@ func (s *set) problemAt(d *definition, at place, path, format string, args ...an
 }
 
 func (d *definition) where() string {
-	return fmt.Sprintf("%s:%d", d.file, d.place.line)
+	return fmt.Sprintf("%s:%d", d.file, d.place.Line)
 }
 
 // sameID checks definitions that share an id: one problem, where it stands first.

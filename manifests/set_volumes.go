@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // volumeKey is what makes external volumes one and the same.
@@ -18,8 +20,8 @@ type volumeUser struct {
 // volumeUse is an external volume of an app.
 type volumeUse struct {
 	key    volumeKey
-	path   string // of its name
-	at     place  // likewise
+	path   string       // of its name
+	at     syntax.Place // likewise
 	shared bool
 }
 

@@ -1,6 +1,10 @@
 package manifests
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
+)
 
 // substitution is what ${NAME} is replaced by in one file.
 type substitution struct {
@@ -19,18 +23,18 @@ func newSubstitution(values map[string]string, room int) substitution {
 	return s
 }
 
-// substitute replaces ${NAME} in every string value, never in keys, for the
+// replace replaces ${NAME} in every string value, never in keys, for the
 // names given and for no others. $${NAME} stands for a literal ${NAME} of such a
 // name. What is put in is not looked at again.
-func (n *node) substitute(s *substitution) {
+func (s *substitution) replace(n *syntax.Node) {
 	if len(s.values) == 0 || s.room < 0 {
 		return
 	}
-	if n.kind == stringNode {
-		n.text = s.expand(n.text)
+	if n.Kind == syntax.String {
+		n.Text = s.expand(n.Text)
 	}
-	for _, m := range n.members {
-		m.value.substitute(s)
+	for _, m := range n.Members {
+		s.replace(m.Value)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/agext/levenshtein"
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // UnknownDependencies warns of dependencies on ids that nothing here defines and
@@ -102,7 +103,7 @@ func (d *Desired) warnOfUnknown(unknown map[string]bool, ids []string, asked boo
 	var found problemList
 	for item := range d.dependents() {
 		warn := func(i int, path, what string) {
-			at := Place{item.Line, 1}
+			at := syntax.Place{Line: item.Line, Column: 1}
 			if i < len(item.DependsAt) {
 				at = item.DependsAt[i]
 			}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf16"
+
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // ValidateApp finds what Marathon c would refuse in an app (Status 422 or 500,
@@ -300,14 +302,14 @@ func (v *findings) limits(path string, l *ResourceLimits, cpus, mem float64) {
 	}{{"cpus", l.CPUs, cpus}, {"mem", l.Mem, mem}} {
 		if m.limit != nil && !m.limit.Unlimited && m.limit.Value < m.asked {
 			v.refuse(path+"/"+m.name, "resource limit must be greater than or equal to requested resource ("+scalaDouble(m.asked)+")",
-				"the limit of %s is %s, less than the %s requested", m.name, formatNumber(m.limit.Value), formatNumber(m.asked))
+				"the limit of %s is %s, less than the %s requested", m.name, syntax.FormatNumber(m.limit.Value), syntax.FormatNumber(m.asked))
 		}
 	}
 }
 
 // scalaDouble writes a number as Marathon's messages do: 1.0.
 func scalaDouble(f float64) string {
-	s := formatNumber(f)
+	s := syntax.FormatNumber(f)
 	if !strings.Contains(s, ".") {
 		s += ".0"
 	}
@@ -376,7 +378,7 @@ const labelSingleInstance = "MARATHON_SINGLE_INSTANCE_APP"
 
 func (v *findings) zeroCapacity(path string, capacity float64, because string) {
 	if capacity != 0 {
-		v.refuse(path, "got "+scalaDouble(capacity)+", expected 0.0", "%s is %s: with %s it must be 0, and be written", last(path), formatNumber(capacity), because)
+		v.refuse(path, "got "+scalaDouble(capacity)+", expected 0.0", "%s is %s: with %s it must be 0, and be written", last(path), syntax.FormatNumber(capacity), because)
 	}
 }
 

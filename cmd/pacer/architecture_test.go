@@ -27,7 +27,8 @@ var imports = map[string][]string{
 	"controller/origin":          {},
 	"sources/gitpack":            {},
 	"sources":                    {"clienttls", "visible", "sources/gitpack", "internal/wait", "secret"},
-	"manifests":                  {"visible"},
+	"manifests/syntax":           {},
+	"manifests":                  {"visible", "manifests/syntax"},
 	"controller/plan":            {"manifests", "visible"},
 	"controller/reset":           {},
 	"controller/marathon":        {"clienttls", "manifests", "visible", "meter", "controller/reset", "internal/wait", "secret"},
@@ -36,7 +37,7 @@ var imports = map[string][]string{
 	"controller/leader":          {"controller/zookeeper", "internal/wait"},
 	"controller/zookeeper":       {"clienttls", "internal/wait", "secret"},
 	"controller/store":           {"manifests", "controller/plan", "controller/zookeeper", "meter", "internal/wait"},
-	"controller/config":          {"clienttls", "manifests", "sources", "controller/plan", "controller/zookeeper", "controller/origin", "secret"},
+	"controller/config":          {"clienttls", "manifests", "manifests/syntax", "sources", "controller/plan", "controller/zookeeper", "controller/origin", "secret"},
 	"controller/local/executor":  {},
 	"controller/local/state":     {"manifests", "controller/local/executor"},
 	"controller/local/scheduler": {"manifests", "controller/local/executor", "controller/local/state", "internal/wait"},
@@ -63,7 +64,7 @@ var imports = map[string][]string{
 }
 
 // pure are the packages that take values and return values.
-var pure = []string{"manifests", "controller/plan", "visible", "controller/local/state"}
+var pure = []string{"manifests", "manifests/syntax", "controller/plan", "visible", "controller/local/state"}
 
 // banned says what pure packages may not import, and why.
 var banned = map[string]string{

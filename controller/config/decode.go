@@ -14,7 +14,7 @@ import (
 	"github.com/agext/levenshtein"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/manifests/syntax"
 )
 
 // Error is one thing wrong in a configuration.
@@ -208,7 +208,7 @@ func parse(file string, text []byte) (*yaml.Node, error) {
 }
 
 func syntaxError(file string, text []byte, err error) *Error {
-	line, column, message := manifests.YAMLFault(string(text), err)
+	line, column, message := syntax.YAMLFault(string(text), err)
 	return &Error{Where: fmt.Sprintf("%s:%d:%d", file, line, column), Message: message}
 }
 

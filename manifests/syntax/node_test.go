@@ -1,4 +1,4 @@
-package manifests
+package syntax
 
 import (
 	"fmt"
@@ -12,25 +12,25 @@ import (
 func TestManyMembersAreFoundAsFewAre(t *testing.T) {
 	text := rapid.StringMatching(`[ab/(]{0,5}`)
 	rapid.Check(t, func(t *rapid.T) {
-		few := &node{kind: objectNode}
+		few := &Node{Kind: Object}
 		for _, key := range rapid.SliceOfN(text, 1, 6).Draw(t, "keys") {
-			few.members = append(few.members, member{key: key, value: &node{}})
+			few.Members = append(few.Members, Member{Key: key, Value: &Node{}})
 		}
-		many := &node{kind: objectNode, members: few.members}
+		many := &Node{Kind: Object, Members: few.Members}
 		for i := range manyMembers {
-			many.members = append(many.members, member{key: fmt.Sprint("z", i), value: &node{}})
+			many.Members = append(many.Members, Member{Key: fmt.Sprint("z", i), Value: &Node{}})
 		}
 		path := "/" + text.Draw(t, "path")
 		want, wantRest := few.step(path, nil)
-		got, gotRest := many.step(path, index{})
-		if (want == nil) != (got == nil) || want != nil && want.value != got.value || wantRest != gotRest {
+		got, gotRest := many.step(path, Index{})
+		if (want == nil) != (got == nil) || want != nil && want.Value != got.Value || wantRest != gotRest {
 			t.Fatalf("%q leads to %v with %q, want %v with %q", path, got, gotRest, want, wantRest)
 		}
 	})
 }
 
 // wrongs lists what is wrong in a value.
-func (n *node) wrongs() (all []fault) {
-	n.faults(func(f fault) { all = append(all, f) })
+func (n *Node) wrongs() (all []Fault) {
+	n.Faults(func(f Fault) { all = append(all, f) })
 	return all
 }

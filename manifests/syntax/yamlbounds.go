@@ -1,4 +1,4 @@
-package manifests
+package syntax
 
 import (
 	"bytes"
@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// maxDirectives bounds the lines that begin with "%". Directives are not read at
+// MaxDirectives bounds the lines that begin with "%". Directives are not read at
 // all; but the parser compares each with all before, and such a line may be text.
-const maxDirectives = 16
+const MaxDirectives = 16
 
 // boundsYAML refuses too many directives, documents, definitions and values
 // before anything is allocated for them. It counts the marks that can begin them,
 // wherever they stand, so it counts some in long texts that are none. It returns how
 // many keys and values that makes.
-func boundsYAML(data []byte, l Limits) (int, *fault) {
+func boundsYAML(data []byte, l Limits) (int, *Fault) {
 	var b yamlBounds
 	for i, c := range data {
 		if b.mark(data, i, c); b.within(l) {
@@ -71,17 +71,17 @@ func (b *yamlBounds) values() int {
 }
 
 func (b *yamlBounds) within(l Limits) bool {
-	return b.directives <= maxDirectives && b.documents <= l.Documents && b.keys <= l.Definitions && b.values() <= l.Values
+	return b.directives <= MaxDirectives && b.documents <= l.Documents && b.keys <= l.Definitions && b.values() <= l.Values
 }
 
-func (b *yamlBounds) beyond(at place, l Limits) *fault {
+func (b *yamlBounds) beyond(at Place, l Limits) *Fault {
 	switch {
-	case b.directives > maxDirectives:
-		return &fault{at, fmt.Sprintf(`more than %d lines begin with "%%": directives are not supported, remove them; indent a text`, maxDirectives)}
+	case b.directives > MaxDirectives:
+		return &Fault{at, fmt.Sprintf(`more than %d lines begin with "%%": directives are not supported, remove them; indent a text`, MaxDirectives)}
 	case b.documents > l.Documents:
-		return &fault{at, fmt.Sprintf("the file has more than %d documents: split it into several files", l.Documents)}
+		return &Fault{at, fmt.Sprintf("the file has more than %d documents: split it into several files", l.Documents)}
 	case b.keys > l.Definitions:
-		return overDefinitions(at, l)
+		return OverDefinitions(at, l)
 	}
 	return overValues(at, l)
 }

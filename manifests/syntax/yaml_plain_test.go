@@ -1,4 +1,4 @@
-package manifests
+package syntax
 
 import (
 	"strings"
@@ -15,12 +15,12 @@ func readBoth(t interface {
 	Fatalf(string, ...any)
 }, text string) bool {
 	t.Helper()
-	once := yamlReader{text: text, file: newLines(text), limits: fuzzLimits.withDefaults(), plain: plainYAML(text), twice: new(int)}
+	once := yamlReader{text: text, file: newLines(text), limits: fuzzTree, plain: plainYAML(text), twice: new(int)}
 	twice := once
 	twice.plain, twice.twice = false, new(int)
 	got, gotFault := once.document()
 	want, wantFault := twice.document()
-	parts := cmp.AllowUnexported(node{}, member{}, place{}, fault{})
+	parts := cmp.AllowUnexported(Node{}, Member{}, Place{}, Fault{})
 	if diff := cmp.Diff(want, got, parts) + cmp.Diff(wantFault, gotFault, parts); diff != "" {
 		t.Fatalf("%q: %s", text, diff)
 	}
@@ -56,10 +56,10 @@ func TestPlainYAMLNeedsNoSecondReading(t *testing.T) {
 }
 
 func FuzzPlainYAML(f *testing.F) {
-	seed(f, ".yaml", ".yml", ".YML")
-	f.Add([]byte(benchYAML))
+	seedTrees(f, ".yaml", ".yml", ".YML")
+	f.Add([]byte("id: /team1/app1\ninstances: 2\ncpus: 0.5\nenv:\n  A: b\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if _, f := boundsYAML(data, fuzzLimits.withDefaults()); wrongEncoding(data) == nil && f == nil {
+		if _, f := boundsYAML(data, fuzzTree); WrongEncoding(data) == nil && f == nil {
 			readBoth(t, string(data))
 		}
 	})

@@ -1,4 +1,4 @@
-package manifests
+package syntax
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ const maxFaults = 20
 // the person who mends it: it reads on as if what is missing were there, so that
 // one look finds every place. It also gives the id of the definition, as
 // written, where exactly one stands at the top.
-func diagnoseJSON(data []byte) ([]fault, string) {
+func diagnoseJSON(data []byte) ([]Fault, string) {
 	d := &diagnosis{data: data, lines: newLines(string(data))}
 	d.advance()
 	for d.token.kind != endToken && len(d.faults) < maxFaults {
@@ -36,18 +36,18 @@ func diagnoseJSON(data []byte) ([]fault, string) {
 		}
 		d.fault(offset, "%s", message)
 	}
-	slices.SortStableFunc(d.faults, func(a, b fault) int { return comparePlaces(a.place, b.place) })
+	slices.SortStableFunc(d.faults, func(a, b Fault) int { return ComparePlaces(a.Place, b.Place) })
 	if len(d.ids) == 1 {
 		return d.faults, d.ids[0]
 	}
 	return d.faults, ""
 }
 
-func comparePlaces(a, b place) int {
-	if a.line != b.line {
-		return a.line - b.line
+func ComparePlaces(a, b Place) int {
+	if a.Line != b.Line {
+		return a.Line - b.Line
 	}
-	return a.column - b.column
+	return a.Column - b.Column
 }
 
 type tokenKind uint8
@@ -98,18 +98,18 @@ type diagnosis struct {
 	stack    []frame
 	done     bool // a whole value was read
 	lost     bool // the rest was not read
-	faults   []fault
+	faults   []Fault
 	ids      []string
 }
 
-func (d *diagnosis) place(offset int) place {
+func (d *diagnosis) place(offset int) Place {
 	i, _ := slices.BinarySearch(d.lines.start, offset+1)
-	return place{i, offset - d.lines.start[i-1] + 1}
+	return Place{i, offset - d.lines.start[i-1] + 1}
 }
 
 func (d *diagnosis) fault(offset int, format string, args ...any) {
 	if len(d.faults) < maxFaults {
-		d.faults = append(d.faults, fault{d.place(offset), fmt.Sprintf(format, args...)})
+		d.faults = append(d.faults, Fault{d.place(offset), fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -194,7 +194,7 @@ func (d *diagnosis) readKey(f *frame) {
 	case d.token.kind == wordToken && d.isKey():
 		f.key = d.text()
 		f.want = wantColon
-		d.fault(start, "a key needs double quotes: write %s", quote(f.key))
+		d.fault(start, "a key needs double quotes: write %s", Quote(f.key))
 		d.advance()
 	case d.punct(','):
 		d.fault(start, "expected a key, found \",\": remove it")
@@ -221,20 +221,20 @@ func (d *diagnosis) readColon(f *frame) {
 		d.advance()
 		return
 	}
-	d.fault(d.last, "\":\" is missing after the key %s", quote(f.key))
+	d.fault(d.last, "\":\" is missing after the key %s", Quote(f.key))
 }
 
 func (d *diagnosis) readValue(f *frame) {
 	f.want = wantComma
 	switch {
 	case d.punct(','):
-		d.fault(d.last, "the value of %s is missing: write null for none", quote(f.key))
+		d.fault(d.last, "the value of %s is missing: write null for none", Quote(f.key))
 	case d.punct(':'):
-		d.fault(d.token.start, "two \":\" after %s: remove one", quote(f.key))
+		d.fault(d.token.start, "two \":\" after %s: remove one", Quote(f.key))
 		f.want = wantMember
 		d.advance()
-	case d.isKey() && d.place(d.token.start).line > d.place(max(d.last-1, 0)).line:
-		d.fault(d.last, "the value of %s is missing: write null for none", quote(f.key))
+	case d.isKey() && d.place(d.token.start).Line > d.place(max(d.last-1, 0)).Line:
+		d.fault(d.last, "the value of %s is missing: write null for none", Quote(f.key))
 	default:
 		if len(d.stack) == 1 && f.key == "id" && f.open == '{' && d.token.kind == stringToken {
 			d.ids = append(d.ids, d.text())
@@ -257,7 +257,7 @@ func (d *diagnosis) readComma(f *frame) {
 		f.want = wantMember
 		d.advance()
 	case f.open == '{' && f.key != "":
-		d.fault(d.last, "\",\" is missing after the value of %s", quote(f.key))
+		d.fault(d.last, "\",\" is missing after the value of %s", Quote(f.key))
 		f.want = next
 	default:
 		d.fault(d.last, "\",\" is missing between the members%s", f.of())
@@ -280,7 +280,7 @@ func (d *diagnosis) closing(f *frame) {
 	case wantMore, wantKeyAfter:
 		d.fault(d.last-1, "a comma before %q: JSON has none after the last member", string(punct))
 	case wantColon, wantMember:
-		d.fault(start, "the value of %s is missing: write null for none", quote(f.key))
+		d.fault(start, "the value of %s is missing: write null for none", Quote(f.key))
 	}
 	d.pop()
 	d.advance()
@@ -330,7 +330,7 @@ func (d *diagnosis) atEnd() {
 	}
 }
 
-// value takes a value: a scalar whole, of a list or object the opening.
+// Value takes a value: a scalar whole, of a list or object the opening.
 func (d *diagnosis) value(name string) {
 	t := d.token
 	switch {
@@ -354,7 +354,7 @@ func (f frame) of() string {
 	if f.name == "" {
 		return ""
 	}
-	return " of " + quote(f.name)
+	return " of " + Quote(f.name)
 }
 
 func (d *diagnosis) opened(f frame) string {
@@ -362,7 +362,7 @@ func (d *diagnosis) opened(f frame) string {
 		return `the definition whose "{" is missing`
 	}
 	p := d.place(f.start)
-	return fmt.Sprintf("the %q at %d:%d%s", string(f.open), p.line, p.column, f.of())
+	return fmt.Sprintf("the %q at %d:%d%s", string(f.open), p.Line, p.Column, f.of())
 }
 
 func closer(open byte) byte {
@@ -383,7 +383,7 @@ func (d *diagnosis) isKey() bool {
 	return len(rest) > 0 && rest[0] == ':'
 }
 
-// text is the content of a string token, or a bare word.
+// Text is the content of a string token, or a bare word.
 func (d *diagnosis) text() string {
 	written := d.data[d.token.start:d.token.end]
 	var s string

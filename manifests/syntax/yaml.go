@@ -1,4 +1,4 @@
-package manifests
+package syntax
 
 import (
 	"encoding/json"
@@ -15,14 +15,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// readYAML reads every document of a file, and counts the keys and values that it
-// has at most. Documents without content are left
+// YAML reads every document of a file, and counts the keys and values that it
+// Has at most. Documents without content are left
 // out. A fault of the file as a whole, or of one document, is in faults, and
 // then not all that the file describes is known.
-func readYAML(data []byte, l Limits) (values []*node, count int, faults []fault) {
+func YAML(data []byte, l Limits) (values []*Node, count int, faults []Fault) {
 	count, f := boundsYAML(data, l)
 	if f != nil {
-		return nil, 0, []fault{*f}
+		return nil, 0, []Fault{*f}
 	}
 	text := string(data)
 	all := newLines(text)
@@ -50,7 +50,7 @@ func readYAML(data []byte, l Limits) (values []*node, count int, faults []fault)
 }
 
 // documentMark reports whether a line is the given mark: in no YAML text may a
-// line within a document begin so, not even in a quoted text.
+// Line within a document begin so, not even in a quoted text.
 func documentMark(line, mark string) bool {
 	rest, ok := strings.CutPrefix(line, mark)
 	return ok && (rest == "" || strings.IndexByte(" \t\r\n", rest[0]) >= 0)
@@ -59,7 +59,7 @@ func documentMark(line, mark string) bool {
 // yamlReader reads one document of a file. Places come from the nodes of
 // go.yaml.in/yaml/v3, values from sigs.k8s.io/yaml, as all tools of that family
 // read them; where the two do not agree the document is refused. A document that
-// has nothing on which they could differ is read once.
+// Has nothing on which they could differ is read once.
 type yamlReader struct {
 	text   string // the document
 	file   *lines
@@ -68,7 +68,7 @@ type yamlReader struct {
 	unsafe bool // it has aliases: it must not be expanded
 	wrong  bool // it has a node that cannot be used
 	plain  bool // it has nothing but scalars that readers could differ on
-	beyond *fault
+	beyond *Fault
 	differ []doubtful
 	nodes  int  // keys and values so far
 	twice  *int // values of the file that are read twice
@@ -78,11 +78,11 @@ type yamlReader struct {
 // doubtful is a scalar that readers could differ on, as it is written: one line,
 // without quotes.
 type doubtful struct {
-	value   *node
+	value   *Node
 	written string
 }
 
-func (r *yamlReader) document() (*node, *fault) {
+func (r *yamlReader) document() (*Node, *Fault) {
 	decoder := yamlv3.NewDecoder(strings.NewReader(r.text))
 	var root, more yamlv3.Node
 	err := decoder.Decode(&root)
@@ -93,7 +93,7 @@ func (r *yamlReader) document() (*node, *fault) {
 		return nil, r.syntaxFault(err)
 	}
 	if err := decoder.Decode(&more); err == nil {
-		return nil, &fault{r.place(&more), `a second document after "...": begin each document with "---"`}
+		return nil, &Fault{r.place(&more), `a second document after "...": begin each document with "---"`}
 	} else if !errors.Is(err, io.EOF) {
 		return nil, r.syntaxFault(err)
 	}
@@ -109,8 +109,8 @@ func (r *yamlReader) document() (*node, *fault) {
 	case r.unsafe || r.wrong:
 	case r.plain && r.checkDoubtful(value):
 	default:
-		if *r.twice += r.nodes; *r.twice > maxReadTwice {
-			return nil, overTwice(value.place)
+		if *r.twice += r.nodes; *r.twice > MaxReadTwice {
+			return nil, overTwice(value.Place)
 		}
 		if f := r.crossCheck(value); f != nil {
 			return nil, f
@@ -122,7 +122,7 @@ func (r *yamlReader) document() (*node, *fault) {
 // checkDoubtful reads the scalars that readers could differ on once more with
 // sigs.k8s.io/yaml, as a list of their own: the whole would cost as much as
 // reading all. It reports whether that was possible.
-func (r *yamlReader) checkDoubtful(value *node) bool {
+func (r *yamlReader) checkDoubtful(value *Node) bool {
 	var list []any
 	if len(r.differ) > 0 {
 		var text strings.Builder
@@ -146,13 +146,13 @@ func useNumber(d *json.Decoder) *json.Decoder {
 }
 
 // crossCheck reads the document once more with sigs.k8s.io/yaml.
-func (r *yamlReader) crossCheck(value *node) *fault {
+func (r *yamlReader) crossCheck(value *Node) *Fault {
 	var tree any
 	if err := yaml.UnmarshalStrict([]byte(r.text), &tree, useNumber); err != nil {
-		return &fault{value.place, "is YAML that tools disagree about: write it in the simplest form (" + yamlMessage(err.Error()) + ")"}
+		return &Fault{value.Place, "is YAML that tools disagree about: write it in the simplest form (" + yamlMessage(err.Error()) + ")"}
 	}
 	if !reconcile(value, tree) {
-		return &fault{value.place, "is YAML that readers disagree about: write it in the simplest form"}
+		return &Fault{value.Place, "is YAML that readers disagree about: write it in the simplest form"}
 	}
 	return nil
 }
@@ -160,104 +160,104 @@ func (r *yamlReader) crossCheck(value *node) *fault {
 // reconcile compares a value with what the other reader made of it and takes
 // over how that writes numbers. A scalar that differs is noted as wrong; false
 // says that lists or objects differ.
-func reconcile(n *node, tree any) bool {
-	switch n.kind {
-	case objectNode:
+func reconcile(n *Node, tree any) bool {
+	switch n.Kind {
+	case Object:
 		o, ok := tree.(map[string]any)
-		if !ok || len(o) != len(n.members) {
+		if !ok || len(o) != len(n.Members) {
 			return false
 		}
-		for _, m := range n.members {
-			other, ok := o[m.key]
-			if !ok || !reconcile(m.value, other) {
+		for _, m := range n.Members {
+			other, ok := o[m.Key]
+			if !ok || !reconcile(m.Value, other) {
 				return false
 			}
 		}
 		return true
-	case listNode:
+	case List:
 		l, ok := tree.([]any)
-		if !ok || len(l) != len(n.members) {
+		if !ok || len(l) != len(n.Members) {
 			return false
 		}
-		for i, m := range n.members {
-			if !reconcile(m.value, l[i]) {
+		for i, m := range n.Members {
+			if !reconcile(m.Value, l[i]) {
 				return false
 			}
 		}
 		return true
 	}
 	number, isNumber := tree.(json.Number)
-	if isNumber && n.kind == numberNode {
-		mine, errMine := strconv.ParseFloat(n.text, 64)
+	if isNumber && n.Kind == Number {
+		mine, errMine := strconv.ParseFloat(n.Text, 64)
 		theirs, errTheirs := number.Float64()
 		if errMine == nil && errTheirs == nil && mine == theirs {
-			n.text = number.String()
+			n.Text = number.String()
 			return true
 		}
 	}
-	if isNumber || !reflect.DeepEqual(n.tree(), tree) {
-		n.wrong = "is a value that YAML readers disagree about: write text in quotes and numbers in decimal"
+	if isNumber || !reflect.DeepEqual(n.Tree(), tree) {
+		n.Wrong = "is a value that YAML readers disagree about: write text in quotes and numbers in decimal"
 	}
 	return true
 }
 
 // convert makes a node and notes what cannot be used on it.
-func (r *yamlReader) convert(y *yamlv3.Node, depth int) *node {
+func (r *yamlReader) convert(y *yamlv3.Node, depth int) *Node {
 	r.nodes++
-	n := &node{place: r.place(y)}
+	n := &Node{Place: r.place(y)}
 	if depth > r.limits.Depth && (y.Kind == yamlv3.SequenceNode || y.Kind == yamlv3.MappingNode) && r.beyond == nil {
-		r.beyond = overDepth(n.place, r.limits)
+		r.beyond = overDepth(n.Place, r.limits)
 	}
 	if r.beyond != nil {
 		return n
 	}
-	n.wrong = r.wrongForm(y)
+	n.Wrong = r.wrongForm(y)
 	switch y.Kind {
 	case yamlv3.SequenceNode:
-		n.kind = listNode
-		n.members = make([]member, 0, len(y.Content))
+		n.Kind = List
+		n.Members = make([]Member, 0, len(y.Content))
 		for _, c := range y.Content {
-			n.members = append(n.members, member{value: r.convert(c, depth+1)})
+			n.Members = append(n.Members, Member{Value: r.convert(c, depth+1)})
 		}
 	case yamlv3.MappingNode:
-		n.kind = objectNode
-		n.members = make([]member, 0, len(y.Content)/2)
+		n.Kind = Object
+		n.Members = make([]Member, 0, len(y.Content)/2)
 		for i := 0; i+1 < len(y.Content); i += 2 {
-			n.members = append(n.members, r.member(y.Content[i], y.Content[i+1], depth))
+			n.Members = append(n.Members, r.member(y.Content[i], y.Content[i+1], depth))
 		}
 		n.checkKeys()
-		for _, m := range n.members {
-			r.wrong = r.wrong || m.wrong != ""
+		for _, m := range n.Members {
+			r.wrong = r.wrong || m.Wrong != ""
 		}
 	case yamlv3.ScalarNode:
 		r.scalar(n, y)
 	}
-	r.wrong = r.wrong || n.wrong != ""
+	r.wrong = r.wrong || n.Wrong != ""
 	return n
 }
 
-func (r *yamlReader) member(key, value *yamlv3.Node, depth int) member {
+func (r *yamlReader) member(key, value *yamlv3.Node, depth int) Member {
 	r.nodes++
-	m := member{key: key.Value, place: r.place(key)}
-	if len(m.key) > maxKey && r.beyond == nil {
-		r.beyond = overKey(m.place, r.limits)
+	m := Member{Key: key.Value, Place: r.place(key)}
+	if len(m.Key) > MaxKey && r.beyond == nil {
+		r.beyond = overKey(m.Place, r.limits)
 	}
-	m.value = r.convert(value, depth+1)
+	m.Value = r.convert(value, depth+1)
 	r.plain = r.plain && (key.Style != 0 || plainlyText(key.Value))
 	plain := key.Style&(yamlv3.DoubleQuotedStyle|yamlv3.SingleQuotedStyle) == 0
 	switch {
 	case key.Kind == yamlv3.AliasNode || key.Anchor != "":
-		m.wrong, r.unsafe = wrongAlias, true
+		m.Wrong, r.unsafe = wrongAlias, true
 	case key.Kind != yamlv3.ScalarNode:
-		m.wrong = "a list or object as a key: a key is text"
+		m.Wrong = "a list or object as a key: a key is text"
 	case key.Tag == "!!merge":
-		m.wrong, r.unsafe = `merge keys ("<<") are not supported: a definition must be complete where it is used, so that nothing hidden changes it; write the keys out`, true
+		m.Wrong, r.unsafe = `merge keys ("<<") are not supported: a definition must be complete where it is used, so that nothing hidden changes it; write the keys out`, true
 	case key.Style&yamlv3.TaggedStyle != 0:
-		m.wrong = wrongTag
+		m.Wrong = wrongTag
 	case plain && (key.Tag != "!!str" && key.Tag != "!!timestamp" || oldBool(key.Value)):
-		m.wrong = fmt.Sprintf("the key %s is not text in YAML: write it in quotes", quote(key.Value))
+		m.Wrong = fmt.Sprintf("the key %s is not text in YAML: write it in quotes", Quote(key.Value))
 	}
-	r.wrong = r.wrong || m.wrong != ""
+	r.wrong = r.wrong || m.Wrong != ""
 	return m
 }
 
@@ -285,54 +285,54 @@ var (
 
 // scalar sets the value of a scalar. No message quotes digits: they may be a
 // secret.
-func (r *yamlReader) scalar(n *node, y *yamlv3.Node) {
-	n.kind, n.text = stringNode, y.Value
+func (r *yamlReader) scalar(n *Node, y *yamlv3.Node) {
+	n.Kind, n.Text = String, y.Value
 	const quoted = yamlv3.DoubleQuotedStyle | yamlv3.SingleQuotedStyle | yamlv3.LiteralStyle | yamlv3.FoldedStyle
-	if y.Style&quoted != 0 || n.wrong != "" {
+	if y.Style&quoted != 0 || n.Wrong != "" {
 		return
 	}
 	switch y.Tag {
 	case "!!null":
-		n.kind, n.text = nullNode, ""
+		n.Kind, n.Text = Null, ""
 	case "!!bool":
-		n.kind, n.text = boolNode, strings.ToLower(y.Value)
+		n.Kind, n.Text = Bool, strings.ToLower(y.Value)
 	case "!!int", "!!float":
-		n.kind = numberNode
+		n.Kind = Number
 		if !plainNumber.MatchString(y.Value) {
 			r.doubt(n, y)
 		}
-		if n.wrong = wrongYAMLNumber(y.Value); n.wrong != "" {
-			n.text = "0" // a number to check the rest with
-		} else if !json.Valid([]byte(n.text)) { // .5, 5., +1
-			f, _ := strconv.ParseFloat(n.text, 64)
-			n.text = strconv.FormatFloat(f, 'g', -1, 64)
+		if n.Wrong = wrongYAMLNumber(y.Value); n.Wrong != "" {
+			n.Text = "0" // a number to check the rest with
+		} else if !json.Valid([]byte(n.Text)) { // .5, 5., +1
+			f, _ := strconv.ParseFloat(n.Text, 64)
+			n.Text = strconv.FormatFloat(f, 'g', -1, 64)
 		}
 	default:
 		if !plainlyText(y.Value) {
 			r.doubt(n, y)
 		}
 		if oldBool(y.Value) {
-			n.wrong = fmt.Sprintf(`%s is true or false in YAML 1.1 and text in YAML 1.2: write true or false, or "%s" in quotes for text`, y.Value, y.Value)
+			n.Wrong = fmt.Sprintf(`%s is true or false in YAML 1.1 and text in YAML 1.2: write true or false, or "%s" in quotes for text`, y.Value, y.Value)
 		}
 	}
 }
 
-// maxReadTwice bounds the values of a file that are read by both readers, which
+// MaxReadTwice bounds the values of a file that are read by both readers, which
 // costs as much again.
-const maxReadTwice = 25_000
+const MaxReadTwice = 25_000
 
-func overTwice(p place) *fault {
-	return &fault{p, fmt.Sprintf(`YAML readers differ on more than %d values (text without quotes that begins as a number, a date or a tag does): write them in quotes, or split the file`, maxReadTwice)}
+func overTwice(p Place) *Fault {
+	return &Fault{p, fmt.Sprintf(`YAML readers differ on more than %d values (text without quotes that begins as a number, a date or a tag does): write them in quotes, or split the file`, MaxReadTwice)}
 }
 
 // doubt notes a scalar that readers could differ on.
-func (r *yamlReader) doubt(n *node, y *yamlv3.Node) {
+func (r *yamlReader) doubt(n *Node, y *yamlv3.Node) {
 	if y.Value == "" || strings.ContainsAny(y.Value, "\n\r\u0085\u2028\u2029") || y.Value[0] == ' ' {
 		r.plain = false // what was written is not known
 		return
 	}
-	if *r.twice++; *r.twice > maxReadTwice && r.beyond == nil {
-		r.beyond = overTwice(n.place)
+	if *r.twice++; *r.twice > MaxReadTwice && r.beyond == nil {
+		r.beyond = overTwice(n.Place)
 	}
 	r.differ = append(r.differ, doubtful{n, y.Value})
 }
@@ -359,7 +359,7 @@ func plainYAML(text string) bool {
 }
 
 // plainlyText reports whether a plain scalar is text to every reader if it is
-// text to one: it begins as no number, date or merge key does.
+// Text to one: it begins as no number, date or merge key does.
 func plainlyText(s string) bool {
 	return s != "" && strings.IndexByte("0123456789+-.=<~", s[0]) < 0
 }
@@ -368,14 +368,14 @@ func plainlyText(s string) bool {
 var plainNumber = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,14}|-?(0|[1-9][0-9]{0,6})\.[0-9]{1,6})$`)
 
 // shortenNumbers writes those of a plain document as the other reader would.
-func (n *node) shortenNumbers() {
-	if n.kind == numberNode && strings.Contains(n.text, ".") {
-		if f, err := strconv.ParseFloat(n.text, 64); err == nil {
-			n.text = formatNumber(f)
+func (n *Node) shortenNumbers() {
+	if n.Kind == Number && strings.Contains(n.Text, ".") {
+		if f, err := strconv.ParseFloat(n.Text, 64); err == nil {
+			n.Text = FormatNumber(f)
 		}
 	}
-	for _, m := range n.members {
-		m.value.shortenNumbers()
+	for _, m := range n.Members {
+		m.Value.shortenNumbers()
 	}
 }
 
@@ -405,9 +405,9 @@ func wrongYAMLNumber(digits string) string {
 	return wrongNumber(digits)
 }
 
-// place turns a node's line and its column in characters into a place. Nodes
+// Place turns a node's line and its column in characters into a place. Nodes
 // come in reading order, so it goes on from the last one where it can.
-func (r *yamlReader) place(y *yamlv3.Node) place {
+func (r *yamlReader) place(y *yamlv3.Node) Place {
 	line := min(max(r.first+y.Line, 1), len(r.file.start))
 	column := max(y.Column-1, 0)
 	if line != r.last.line || column < r.last.runes {
@@ -419,7 +419,7 @@ func (r *yamlReader) place(y *yamlv3.Node) place {
 		r.last.runes++
 		r.last.bytes += size
 	}
-	return place{line, r.last.bytes + 1}
+	return Place{line, r.last.bytes + 1}
 }
 
 // yamlPlace is a place as YAML counts it, with the same in bytes.
@@ -435,12 +435,12 @@ var (
 func YAMLFault(text string, err error) (line, column int, message string) {
 	r := &yamlReader{text: text, file: newLines(text)}
 	f := r.syntaxFault(err)
-	return f.place.line, f.place.column, f.message
+	return f.Place.Line, f.Place.Column, f.Message
 }
 
 // syntaxFault turns the parser's error, which knows a line only, into a fault
-// at the first character of that line.
-func (r *yamlReader) syntaxFault(err error) *fault {
+// At the first character of that line.
+func (r *yamlReader) syntaxFault(err error) *Fault {
 	// The older parser names the line of the problem, the newer one that of its
 	// context. It expands aliases, so it gets none.
 	if !yamlAnchor.MatchString(r.text) {
@@ -461,14 +461,14 @@ func (r *yamlReader) syntaxFault(err error) *fault {
 	text := r.file.text[r.file.start[line-1]:]
 	text, _, _ = strings.Cut(text, "\n")
 	indent := len(text) - len(strings.TrimLeft(text, " \t\r"))
-	at := place{line, min(indent, max(len(text)-1, 0)) + 1}
+	at := Place{line, min(indent, max(len(text)-1, 0)) + 1}
 	if tab := strings.IndexByte(text[:indent], '\t'); tab >= 0 {
-		return &fault{place{line, tab + 1}, "a tab in the indentation: YAML requires spaces"}
+		return &Fault{Place{line, tab + 1}, "a tab in the indentation: YAML requires spaces"}
 	}
 	if strings.HasPrefix(text, "%") {
-		return &fault{at, `directives ("%") are not supported: remove the line`}
+		return &Fault{at, `directives ("%") are not supported: remove the line`}
 	}
-	return &fault{at, yamlMessage(message)}
+	return &Fault{at, yamlMessage(message)}
 }
 
 // yamlMeaning adds to the parser's words what is mostly meant.

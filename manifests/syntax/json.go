@@ -1,6 +1,12 @@
-package manifests
+// Package syntax reads JSON and YAML into one tree of values with the places where they
+// stand, within limits that are checked before anything is built, and says what is
+// wrong with the form of a text, all of it at once for JSON.
+//
+// What a value means, and whether it may stand there, is package manifests'.
+package syntax
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -8,13 +14,13 @@ import (
 	"unicode/utf8"
 )
 
-// readJSON reads a file that holds one JSON value, and counts the keys and values
+// JSON reads a file that holds one JSON value, and counts the keys and values
 // in it. On a fault of the file as a whole there is no value. The id is that of the definition in a damaged file,
 // as written, where it can be told; else it is empty.
-func readJSON(data []byte, l Limits) (value *node, count int, faults []fault, id string) {
+func JSON(data []byte, l Limits) (value *Node, count int, faults []Fault, id string) {
 	size, f := boundsJSON(data, l)
 	if f != nil {
-		return nil, 0, []fault{*f}, ""
+		return nil, 0, []Fault{*f}, ""
 	}
 	if !json.Valid(data) {
 		faults, id = diagnoseJSON(data)
@@ -22,7 +28,7 @@ func readJSON(data []byte, l Limits) (value *node, count int, faults []fault, id
 	}
 	r := jsonReader{
 		text: string(data), sparse: size.text < len(data)/4,
-		nodes: make([]node, 0, size.values), members: make([]member, 0, size.values), open: make([]member, 0, 16),
+		nodes: make([]Node, 0, size.values), members: make([]Member, 0, size.values), open: make([]Member, 0, 16),
 	}
 	return r.value(), size.all, nil, ""
 }
@@ -38,12 +44,12 @@ type jsonReader struct {
 	offset  int
 	line    int // that of the offset, from 0
 	start   int // where it begins
-	nodes   []node
-	members []member
-	open    []member // of what is open, those of the innermost last
+	nodes   []Node
+	members []Member
+	open    []Member // of what is open, those of the innermost last
 }
 
-func (r *jsonReader) place() place { return place{r.line + 1, r.offset - r.start + 1} }
+func (r *jsonReader) place() Place { return Place{r.line + 1, r.offset - r.start + 1} }
 
 // next is what the next token begins with.
 func (r *jsonReader) next() byte {
@@ -60,50 +66,50 @@ func (r *jsonReader) next() byte {
 	}
 }
 
-func (r *jsonReader) value() *node {
+func (r *jsonReader) value() *Node {
 	first := r.next()
-	r.nodes = append(r.nodes, node{place: r.place()})
+	r.nodes = append(r.nodes, Node{Place: r.place()})
 	n := &r.nodes[len(r.nodes)-1]
 	switch first {
 	case '{':
-		n.kind = objectNode
+		n.Kind = Object
 		r.inner(n, '}')
 		n.checkKeys()
 	case '[':
-		n.kind = listNode
+		n.Kind = List
 		r.inner(n, ']')
 	case '"':
-		n.kind = stringNode
-		n.text, n.wrong = r.string()
+		n.Kind = String
+		n.Text, n.Wrong = r.string()
 	case 't', 'f':
-		n.kind, n.text = boolNode, r.word()
+		n.Kind, n.Text = Bool, r.word()
 	case 'n':
 		r.word()
 	default:
-		n.kind, n.text = numberNode, r.word()
-		n.wrong = wrongNumber(n.text)
+		n.Kind, n.Text = Number, r.word()
+		n.Wrong = wrongNumber(n.Text)
 	}
 	return n
 }
 
 // inner reads what stands in a list or object.
-func (r *jsonReader) inner(n *node, end byte) {
+func (r *jsonReader) inner(n *Node, end byte) {
 	r.offset++
 	first := len(r.open)
 	for r.next() != end {
-		var m member
-		if n.kind == objectNode {
-			m.place = r.place()
-			m.key, m.wrong = r.string()
+		var m Member
+		if n.Kind == Object {
+			m.Place = r.place()
+			m.Key, m.Wrong = r.string()
 		}
-		m.value = r.value()
+		m.Value = r.value()
 		r.open = append(r.open, m)
 	}
 	r.offset++
 	if len(r.open) > first {
 		from := len(r.members)
 		r.members = append(r.members, r.open[first:]...)
-		n.members = r.members[from:len(r.members):len(r.members)]
+		n.Members = r.members[from:len(r.members):len(r.members)]
 		r.open = r.open[:first]
 	}
 }
@@ -153,47 +159,47 @@ func unescape(written string) (value, wrong string) {
 
 // checkKeys finds keys that stand twice, or twice but for their case: a decoder
 // would let one of them win in silence.
-func (n *node) checkKeys() {
-	if !clearlyDistinct(n.members) {
+func (n *Node) checkKeys() {
+	if !clearlyDistinct(n.Members) {
 		n.markDoubled()
 	}
 }
 
-func (n *node) markDoubled() {
-	seen := make(map[string]int, len(n.members))
-	for i := range n.members {
-		m := &n.members[i]
-		folded := strings.ToLower(m.key)
+func (n *Node) markDoubled() {
+	seen := make(map[string]int, len(n.Members))
+	for i := range n.Members {
+		m := &n.Members[i]
+		folded := strings.ToLower(m.Key)
 		first, doubled := seen[folded]
 		if !doubled {
 			seen[folded] = i
 			continue
 		}
-		if other := n.members[first]; other.key == m.key {
-			m.wrong = fmt.Sprintf("duplicate key %s: it is also at %d:%d; keep one", quote(m.key), other.place.line, other.place.column)
+		if other := n.Members[first]; other.Key == m.Key {
+			m.Wrong = fmt.Sprintf("duplicate key %s: it is also at %d:%d; keep one", Quote(m.Key), other.Place.Line, other.Place.Column)
 		} else {
-			m.wrong = fmt.Sprintf("the keys %s and %s differ only in case: keep the right one (the other is at %d:%d)",
-				quote(m.key), quote(other.key), other.place.line, other.place.column)
+			m.Wrong = fmt.Sprintf("the keys %s and %s differ only in case: keep the right one (the other is at %d:%d)",
+				Quote(m.Key), Quote(other.Key), other.Place.Line, other.Place.Column)
 		}
 	}
 }
 
 // clearlyDistinct reports whether the keys of an object are few and in ASCII and
 // none stands twice in any case.
-func clearlyDistinct(members []member) bool {
+func clearlyDistinct(members []Member) bool {
 	const few = 16
 	if len(members) > few {
 		return false
 	}
 	for i := range members {
-		key := members[i].key
+		key := members[i].Key
 		for j := range len(key) {
 			if key[j] >= utf8.RuneSelf {
 				return len(members) < 2
 			}
 		}
 		for _, before := range members[:i] {
-			if len(before.key) == len(key) && strings.EqualFold(before.key, key) {
+			if len(before.Key) == len(key) && strings.EqualFold(before.Key, key) {
 				return false
 			}
 		}
@@ -201,8 +207,8 @@ func clearlyDistinct(members []member) bool {
 	return true
 }
 
-// quote is a name for a message, safe to print and not long.
-func quote(s string) string {
+// Quote is a name for a message, safe to print and not long.
+func Quote(s string) string {
 	const longest = 60
 	if len(s) > longest {
 		s = strings.ToValidUTF8(s[:longest], "") + "…"
@@ -245,10 +251,10 @@ type jsonSize struct{ values, all, text int }
 // boundsJSON refuses what is nested too deep, or has too many values, too many
 // definitions or too long keys, before anything is allocated for it. It looks at
 // brackets, commas and colons outside of strings, valid or not.
-func boundsJSON(data []byte, l Limits) (size jsonSize, f *fault) {
+func boundsJSON(data []byte, l Limits) (size jsonSize, f *Fault) {
 	depth, values, keys, ids := 0, 1, 0, 0
 	var before []byte // the string that was read last
-	beyond := func(i int, f func(place, Limits) *fault) (jsonSize, *fault) {
+	beyond := func(i int, f func(Place, Limits) *Fault) (jsonSize, *Fault) {
 		c := cursor{lines: newLines(string(data[:i+1]))}
 		return jsonSize{}, f(c.place(i), l)
 	}
@@ -272,7 +278,7 @@ func boundsJSON(data []byte, l Limits) (size jsonSize, f *fault) {
 			if string(before) == "id" {
 				ids++
 			}
-			if len(before) > maxKey {
+			if len(before) > MaxKey {
 				return beyond(i, overKey)
 			}
 			before = nil
@@ -283,32 +289,32 @@ func boundsJSON(data []byte, l Limits) (size jsonSize, f *fault) {
 		case values > l.Values:
 			return beyond(i, overValues)
 		case ids > l.Definitions:
-			return beyond(i, overDefinitions)
+			return beyond(i, OverDefinitions)
 		}
 	}
 	size.values, size.all = values-keys, values
 	return size, nil
 }
 
-// maxKey bounds a key, in bytes: paths that lead through it are built of it.
-const maxKey = 1000
+// MaxKey bounds a key, in bytes: paths that lead through it are built of it.
+const MaxKey = 1000
 
 // These are the faults of a file that is beyond a limit.
 
-func overDepth(p place, l Limits) *fault {
-	return &fault{p, fmt.Sprintf("lists and objects are nested deeper than %d: that is no manifest", l.Depth)}
+func overDepth(p Place, l Limits) *Fault {
+	return &Fault{p, fmt.Sprintf("lists and objects are nested deeper than %d: that is no manifest", l.Depth)}
 }
 
-func overValues(p place, l Limits) *fault {
-	return &fault{p, fmt.Sprintf("the file has more than %d keys and values: split it into several files", l.Values)}
+func overValues(p Place, l Limits) *Fault {
+	return &Fault{p, fmt.Sprintf("the file has more than %d keys and values: split it into several files", l.Values)}
 }
 
-func overDefinitions(p place, l Limits) *fault {
-	return &fault{p, fmt.Sprintf("the file has more than %d apps, pods and groups: split it into several files", l.Definitions)}
+func OverDefinitions(p Place, l Limits) *Fault {
+	return &Fault{p, fmt.Sprintf("the file has more than %d apps, pods and groups: split it into several files", l.Definitions)}
 }
 
-func overKey(p place, _ Limits) *fault {
-	return &fault{p, fmt.Sprintf("a key is longer than %d bytes: shorten it", maxKey)}
+func overKey(p Place, _ Limits) *Fault {
+	return &Fault{p, fmt.Sprintf("a key is longer than %d bytes: shorten it", MaxKey)}
 }
 
 // endOfString is the offset of the quote that ends the string beginning at i,
@@ -327,4 +333,33 @@ func endOfString(data []byte, i int) int {
 		}
 	}
 	return len(data) - 1
+}
+
+// WrongEncoding finds what is no plain UTF-8 text, or stands for another file.
+func WrongEncoding(data []byte) *Fault {
+	switch {
+	case bytes.HasPrefix(data, []byte("\xef\xbb\xbf")):
+		return &Fault{Place{1, 1}, "begins with a byte order mark: save the file as UTF-8 without one"}
+	case bytes.HasPrefix(data, []byte("\xff\xfe")), bytes.HasPrefix(data, []byte("\xfe\xff")):
+		return &Fault{Place{1, 1}, "is UTF-16: save the file as UTF-8"}
+	case bytes.HasPrefix(data, []byte("version https://git-lfs.github.com/spec/")):
+		return &Fault{Place{1, 1}, "is a pointer of Git LFS, not the file itself: keep manifests out of LFS (.gitattributes)"}
+	}
+	line := 0
+	for i, start := 0, 0; i < len(data); {
+		r, size := rune(data[i]), 1
+		if r >= utf8.RuneSelf {
+			r, size = utf8.DecodeRune(data[i:])
+		}
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return &Fault{Place{line + 1, i - start + 1}, "is not valid UTF-8 from here: save the file as UTF-8"}
+		case r == '\n':
+			line, start = line+1, i+1
+		case r < ' ' && r != '\t' && r != '\r' || r == 0x7f:
+			return &Fault{Place{line + 1, i - start + 1}, "has a control character: remove it, or write it as an escape in a quoted text"}
+		}
+		i += size
+	}
+	return nil
 }
