@@ -70,7 +70,7 @@ func TestBombs(t *testing.T) {
 		"/v2/apps/a": func(ctx context.Context, c *Client) error { _, err := c.App(ctx, "/a"); return err },
 		"/v2/groups": func(ctx context.Context, c *Client) error { _, err := c.Groups(ctx); return err },
 		"/v2/groups/a": func(ctx context.Context, c *Client) error {
-			_, err := c.Under(ctx, "/a", &Known{Pool: NewPool()})
+			_, err := c.Under(ctx, "/a", &Known{})
 			return err
 		},
 		"/v2/pods":          func(ctx context.Context, c *Client) error { _, err := c.Pods(ctx); return err },

@@ -14,7 +14,7 @@ import (
 // What every list of apps is read with: one request, however many there are.
 const appsQuery = "?embed=apps.counts&embed=apps.deployments&embed=apps.lastTaskFailure&embed=apps.taskStats"
 
-// sum names the bytes that an app was told by: the same bytes, the same app.
+// Sum names the bytes that an app was told by: the same bytes, the same app.
 type Sum [16]byte
 
 func sumOf(b []byte) Sum {
@@ -22,16 +22,16 @@ func sumOf(b []byte) Sum {
 	return Sum(all[:len(Sum{})])
 }
 
-// listed is an app of a list.
+// Listed is an app of a list.
 type Listed struct {
 	App
 	Sum Sum
 }
 
-// known is what need not be decoded, or kept, once more. Nil: nothing is known.
+// Known is what need not be decoded, or kept, once more. Nil: nothing is known.
 type Known struct {
 	BySum map[Sum]Listed // apps that were told by the same bytes before
-	Pool  *Pool
+	Share func(*App)     // has an app share what it can with those before it; nil: it shares nothing
 }
 
 // next reads the next app of a list. Its bytes, for which raw has room, are of
@@ -61,7 +61,9 @@ func (k *Known) app(raw json.RawMessage) (Listed, error) {
 		return Listed{}, err
 	}
 	a := Listed{App: w.app(), Sum: s}
-	k.Pool.Share(&a.App)
+	if k.Share != nil {
+		k.Share(&a.App)
+	}
 	return a, nil
 }
 

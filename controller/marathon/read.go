@@ -27,10 +27,10 @@ func (c *Client) State(ctx context.Context) (State, error) {
 	return r.State(), nil
 }
 
-// reading is all that Marathon holds, as it is told.
+// Listing is all that Marathon holds, as it is told.
 type Listing struct {
 	Cluster     manifests.Cluster // without what only groups and apps tell
-	Frame       Frame
+	GroupTree   GroupTree
 	Apps        map[string]Listed
 	Pods        map[string]Pod // without their deployments
 	Deployments []Deployment
@@ -53,7 +53,7 @@ func (c *Client) List(ctx context.Context, k *Known) (*Listing, error) {
 	// ways, and its version says why.
 	g.Go(func() error { r.Cluster, infoErr = c.info(whole); return infoErr })
 	g.Go(func() (err error) {
-		if r.Frame, err = c.Groups(ctx); err != nil {
+		if r.GroupTree, err = c.Groups(ctx); err != nil {
 			return err
 		}
 		g.Go(func() (err error) { r.Apps, err = c.listApps(ctx, k); return err })
@@ -67,13 +67,13 @@ func (c *Client) List(ctx context.Context, k *Known) (*Listing, error) {
 	return &r, nil
 }
 
-// state puts together what was read.
+// State puts together what was read.
 func (r *Listing) State() State {
 	s := State{
-		Cluster: r.Cluster, Groups: r.Frame.Groups, Deployments: r.Deployments,
+		Cluster: r.Cluster, Groups: r.GroupTree.Groups, Deployments: r.Deployments,
 		Apps: make(map[string]App, len(r.Apps)), Pods: maps.Clone(r.Pods),
 	}
-	s.Cluster.EnforceRole, s.Cluster.KeptRoles = r.Frame.Roles, nil
+	s.Cluster.EnforceRole, s.Cluster.KeptRoles = r.GroupTree.Roles, nil
 	for id, a := range r.Apps {
 		s.Apps[id] = a.App
 		s.Cluster.KeepRole(id, a.Definition.Role)
@@ -225,21 +225,21 @@ func (w *wireGroup) shape() error {
 	return nil
 }
 
-// frame is the tree of groups without what is in them. The root is not in it:
+// GroupTree is the tree of groups without what is in them. The root is not in it:
 // nothing of it is managed.
-type Frame struct {
+type GroupTree struct {
 	Groups  map[string]*manifests.Group
 	Roles   map[string]bool // top-level group → enforceRole
 	Version string          // of the root: every write moves it, wherever it goes
 }
 
 // Groups reads the tree of groups, without what is in them.
-func (c *Client) Groups(ctx context.Context) (Frame, error) {
+func (c *Client) Groups(ctx context.Context) (GroupTree, error) {
 	var root wireGroup
 	if err := c.get(ctx, "/v2/groups?embed=group.groups", &root); err != nil {
-		return Frame{}, err
+		return GroupTree{}, err
 	}
-	f := Frame{Groups: map[string]*manifests.Group{}, Roles: map[string]bool{}, Version: root.Version}
+	f := GroupTree{Groups: map[string]*manifests.Group{}, Roles: map[string]bool{}, Version: root.Version}
 	var walk func([]wireGroup)
 	walk = func(gs []wireGroup) {
 		for _, g := range gs {

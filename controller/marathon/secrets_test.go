@@ -45,7 +45,7 @@ func TestWhatTasksSayHasNoEnvInIt(t *testing.T) {
 		}
 		apps, err := c.Apps(t.Context())
 		check("a list", apps["/a"].Status, err)
-		listed, err := c.Under(t.Context(), "/a", &Known{Pool: NewPool()})
+		listed, err := c.Under(t.Context(), "/a", &Known{})
 		check("a group", listed["/a"].Status, err)
 		one, err := c.App(t.Context(), "/a")
 		check("an app", one.Status, err)

@@ -62,7 +62,7 @@ type Cache struct {
 	marks     marks
 
 	cluster     manifests.Cluster
-	frame       marathon.Frame
+	frame       marathon.GroupTree
 	apps        map[string]marathon.Listed
 	pods        map[string]marathon.Pod
 	deployments []marathon.Deployment
@@ -79,7 +79,7 @@ type Cache struct {
 
 	waiting int // for news
 
-	pool  *marathon.Pool // of the worker alone
+	pool  *pool // of the worker alone
 	pace  pace
 	begun time.Time
 	subs  map[*Changes]bool
@@ -111,7 +111,7 @@ func newCache(up upstream, o Options) *Cache {
 	}
 	return &Cache{
 		up: up, options: o, news: make(chan struct{}), wake: wait.NewSignal(),
-		pool: marathon.NewPool(), marks: newMarks(), owed: map[string]uint64{}, read: map[string]int64{}, subs: map[*Changes]bool{}, begun: time.Now(),
+		pool: newPool(), marks: newMarks(), owed: map[string]uint64{}, read: map[string]int64{}, subs: map[*Changes]bool{}, begun: time.Now(),
 	}
 }
 
@@ -263,7 +263,7 @@ func (c *Cache) wrote(ids []string, version string) {
 // assembled is the present state. Called with mu held.
 func (c *Cache) assembled() marathon.State {
 	if c.snapshot == nil {
-		r := marathon.Listing{Cluster: c.cluster, Frame: c.frame, Apps: c.apps, Pods: c.pods, Deployments: c.deployments}
+		r := marathon.Listing{Cluster: c.cluster, GroupTree: c.frame, Apps: c.apps, Pods: c.pods, Deployments: c.deployments}
 		s := r.State()
 		c.snapshot = &s
 	}

@@ -61,7 +61,7 @@ func sameStatus(a, b *marathon.Status) bool {
 }
 
 // frames compares what only groups have.
-func (d *differences) frames(before, now marathon.Frame) {
+func (d *differences) frames(before, now marathon.GroupTree) {
 	for id, g := range now.Groups {
 		if was := before.Groups[id]; was == nil || !sameGroup(was, g) {
 			d.changed = append(d.changed, id)
@@ -252,7 +252,7 @@ func (c *Cache) deafen(err error) {
 type upstream interface {
 	List(ctx context.Context, k *marathon.Known) (*marathon.Listing, error)
 	Under(ctx context.Context, group string, k *marathon.Known) (map[string]marathon.Listed, error)
-	Groups(ctx context.Context) (marathon.Frame, error)
+	Groups(ctx context.Context) (marathon.GroupTree, error)
 	App(ctx context.Context, id string) (marathon.App, error)
 	Pod(ctx context.Context, id string) (marathon.Pod, error)
 	Deployments(ctx context.Context) ([]marathon.Deployment, error)

@@ -193,8 +193,8 @@ func (g *globe) answer(f func()) error {
 	return nil
 }
 
-func (g *globe) frame() marathon.Frame {
-	f := marathon.Frame{Groups: map[string]*manifests.Group{}, Roles: map[string]bool{}, Version: fmt.Sprintf("v%06d", g.version)}
+func (g *globe) frame() marathon.GroupTree {
+	f := marathon.GroupTree{Groups: map[string]*manifests.Group{}, Roles: map[string]bool{}, Version: fmt.Sprintf("v%06d", g.version)}
 	for id := range g.groups {
 		f.Groups[id] = &manifests.Group{ID: id}
 	}
@@ -214,7 +214,7 @@ func (g *globe) told(within string) map[string]marathon.Listed {
 
 func (g *globe) List(context.Context, *marathon.Known) (*marathon.Listing, error) {
 	r := &marathon.Listing{Cluster: manifests.DefaultCluster(), Pods: map[string]marathon.Pod{}, Deployments: []marathon.Deployment{}}
-	err := g.answer(func() { g.lists++; r.Frame = g.frame() })
+	err := g.answer(func() { g.lists++; r.GroupTree = g.frame() })
 	if err == nil {
 		err = g.answer(func() { r.Apps = g.told("/") }) // another request: another moment
 	}
@@ -231,7 +231,7 @@ type view struct{ *globe }
 
 func (v view) SecondIDs(context.Context) (map[string]bool, bool, error) { return nil, false, nil }
 
-func (v view) Groups(context.Context) (f marathon.Frame, err error) {
+func (v view) Groups(context.Context) (f marathon.GroupTree, err error) {
 	err = v.answer(func() { v.frames++; f = v.frame() })
 	return f, err
 }

@@ -171,7 +171,7 @@ func (c *Cache) List(ctx context.Context, why string) {
 	} else {
 		changed = c.install(r, serving, written, at)
 		c.synced = c.streaming && c.stream == stream
-		c.marks.explained(r.Frame.Version) // it was read first: all that it holds is in the list
+		c.marks.explained(r.GroupTree.Version) // it was read first: all that it holds is in the list
 		c.pace = pace{resync: now.Add(wait.Jitter(c.options.Resync)), list: now, took: took, round: now.Add(roundBreath)}
 		c.listed = at
 	}
@@ -207,11 +207,11 @@ func (c *Cache) install(r *marathon.Listing, serving, written uint64, at int64) 
 			d.pod(id, p, marathon.Pod{})
 		}
 	}
-	d.frames(c.frame, r.Frame)
+	d.frames(c.frame, r.GroupTree)
 	if d.everything = !reflect.DeepEqual(c.cluster, r.Cluster); d.everything {
 		c.cluster = r.Cluster
 	}
-	c.apps, c.pods, c.frame, c.deployments, c.snapshot = r.Apps, r.Pods, r.Frame, r.Deployments, nil
+	c.apps, c.pods, c.frame, c.deployments, c.snapshot = r.Apps, r.Pods, r.GroupTree, r.Deployments, nil
 	c.served = serving
 	maps.DeleteFunc(c.owed, func(_ string, n uint64) bool { return n <= written })
 	clear(c.read)
@@ -224,7 +224,7 @@ type found struct {
 	apps        map[string]*marathon.Listed
 	pods        map[string]*marathon.Pod
 	groups      map[string]map[string]marathon.Listed // group → all apps in it
-	frame       *marathon.Frame
+	frame       *marathon.GroupTree
 	deployments []marathon.Deployment
 }
 
@@ -266,9 +266,9 @@ func (c *Cache) round(ctx context.Context) {
 	c.tell()
 }
 
-// Known is what is known of the apps in some groups. Called with mu held.
+// known is what is known of the apps in some groups. Called with mu held.
 func (c *Cache) known(groups ...string) *marathon.Known {
-	k := &marathon.Known{BySum: map[marathon.Sum]marathon.Listed{}, Pool: c.pool}
+	k := &marathon.Known{BySum: map[marathon.Sum]marathon.Listed{}, Share: c.pool.share}
 	for _, g := range groups {
 		for id, a := range c.apps {
 			if a.Sum != (marathon.Sum{}) && manifests.Within(id, g) {
@@ -364,7 +364,7 @@ func (c *Cache) fetch(ctx context.Context, w wants, k *marathon.Known) (*found, 
 			a, err := c.up.App(ctx, id)
 			if err == nil {
 				a.Tasks, a.Ended = nil, nil // of no use to who reads everything
-				k.Pool.Share(&a)
+				k.Share(&a)
 				apps[i] = &marathon.Listed{App: a}
 			}
 			return marathon.ExceptMissing(err)

@@ -1,14 +1,16 @@
-package marathon
+package cache
 
 import (
 	"reflect"
 	"sync"
+
+	"github.com/pacer-gitops/pacer/controller/marathon"
 )
 
 // pool lets equal parts of many definitions be one: most of ten thousand apps
 // have the same counts, names, roles and strategies, each decoded for itself.
 // Nobody writes through a definition that a Cache hands out.
-type Pool struct {
+type pool struct {
 	mu      sync.Mutex
 	strings map[string]string
 	values  map[any]reflect.Value // what pointers point to → a pointer to the same
@@ -20,12 +22,12 @@ const (
 	longPooled = 64       // bytes of a string
 )
 
-func NewPool() *Pool {
-	return &Pool{strings: map[string]string{}, values: map[any]reflect.Value{}}
+func newPool() *pool {
+	return &pool{strings: map[string]string{}, values: map[any]reflect.Value{}}
 }
 
 // share has an app share what it can with all before it.
-func (p *Pool) Share(a *App) {
+func (p *pool) share(a *marathon.App) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.strings) > mostPooled || len(p.values) > mostPooled {
@@ -36,7 +38,7 @@ func (p *Pool) Share(a *App) {
 	p.value(reflect.ValueOf(a.Definition).Elem())
 }
 
-func (p *Pool) text(s string) string {
+func (p *pool) text(s string) string {
 	if len(s) > longPooled {
 		return s
 	}
@@ -48,7 +50,7 @@ func (p *Pool) text(s string) string {
 }
 
 // value replaces the parts of a value by those that are known.
-func (p *Pool) value(v reflect.Value) {
+func (p *pool) value(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(p.text(v.String()))
@@ -72,7 +74,7 @@ func (p *Pool) value(v reflect.Value) {
 
 // pointer replaces a pointer by one to an equal value, if that can be compared
 // without looking behind further pointers: those were replaced before.
-func (p *Pool) pointer(v reflect.Value) {
+func (p *pool) pointer(v reflect.Value) {
 	if !v.Elem().Comparable() || v.Elem().Type().Size() > longPooled {
 		return
 	}
@@ -85,7 +87,7 @@ func (p *Pool) pointer(v reflect.Value) {
 }
 
 // entries makes a map as small as it can be, of strings that are shared.
-func (p *Pool) entries(v reflect.Value) {
+func (p *pool) entries(v reflect.Value) {
 	if v.Type().Key().Kind() != reflect.String || v.IsNil() {
 		return
 	}
