@@ -113,3 +113,69 @@ func TestSettlingBeginsWithTheReadThatFoundItUp(t *testing.T) {
 		}
 	})
 }
+
+// uncounted is a Marathon that neither counts a task nor has it in its launch queue
+// in the second before it runs, and in the queue alone before that.
+type uncounted struct{ *cluster }
+
+func (u uncounted) Apps(ctx context.Context) (map[string]marathon.App, error) {
+	all, err := u.cluster.Apps(ctx)
+	for id, a := range all {
+		a.Status.Staged = 0
+		all[id] = a
+	}
+	return all, err
+}
+
+func (u uncounted) App(ctx context.Context, id string) (marathon.App, error) {
+	a, err := u.cluster.App(ctx, id)
+	a.Status.Staged = 0
+	return a, err
+}
+
+func (u uncounted) Queue(context.Context) ([]marathon.QueueItem, error) {
+	unlock, err := u.read()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var queue []marathon.QueueItem
+	for id, a := range u.apps {
+		for _, t := range a.tasks {
+			if time.Until(t.running) > time.Second {
+				queue = append(queue, marathon.QueueItem{ID: id, Kind: manifests.KindApp, Count: 1})
+			}
+		}
+	}
+	return queue, nil
+}
+
+// An app in a crash loop is driven by Marathon: a restart would only make its
+// failures those of an older version, and begin its back-off again.
+func TestACrashLoopIsNotRestarted(t *testing.T) {
+	in(t, func(t *testing.T, c *cluster) {
+		c.startup = 5 * time.Second
+		got := New(uncounted{c}, Options{}).Apply(t.Context(), planOf(change(plan.Create, appOf("/a", "loop 3s", 1))), Request{Deadline: time.Minute})
+		want(t, got, map[string]Result{"/a": Failed})
+		if n := c.called("RESTART /a"); n > 0 {
+			t.Errorf("restarted %d times", n)
+		}
+	})
+}
+
+// Nothing launches the tasks of an app that its Marathon has forgotten.
+func TestAnAppWithoutTasksIsRestarted(t *testing.T) {
+	in(t, func(t *testing.T, c *cluster) {
+		c.startup = 20 * time.Second
+		time.AfterFunc(5*time.Second, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.deployments, c.apps["/a"].tasks = nil, nil
+		})
+		got := New(c, Options{}).Apply(t.Context(), planOf(change(plan.Create, appOf("/a", "x", 1))), Request{Deadline: time.Minute})
+		want(t, got, map[string]Result{"/a": Applied})
+		if n := c.called("RESTART /a"); n != 1 {
+			t.Errorf("restarted %d times", n)
+		}
+	})
+}

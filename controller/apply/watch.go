@@ -400,19 +400,17 @@ const maxDrives = 3
 // when the leader changed. Only a restart replaces tasks of an older
 // configuration: putting the same definition again does nothing.
 func (r *run) drive(it *item, now time.Time) {
-	if it.idleSince.IsZero() {
+	switch {
+	case it.drives >= maxDrives:
+		return
+	case !r.standsStill(it):
+		it.idleSince = time.Time{}
+		return
+	case it.idleSince.IsZero():
 		it.idleSince = now
 	}
-	if now.Sub(it.idleSince) < max(r.doubt(), r.options.PollInterval) || it.drives >= maxDrives {
+	if now.Sub(it.idleSince) < max(r.doubt(), r.options.PollInterval) {
 		return
-	}
-	s := it.live.status()
-	stuck := s.Outdated > 0
-	if s.Running+s.Staged == 0 && it.live.instances() > 0 {
-		stuck = !r.inQueue(it.id())
-	}
-	if !stuck {
-		return // counts are Marathon's own business: it launches and kills by itself
 	}
 	w := Write{Outcome: it.outcome}
 	if it.live.app != nil {
@@ -432,6 +430,17 @@ func (r *run) drive(it *item, now time.Time) {
 		it.drives++
 		r.began(it, receipt)
 	}
+}
+
+// standsStill reports whether nothing is left in Marathon that would bring an item
+// without a deployment up. One look may be wrong about it: tasks that end are for a
+// moment neither counted nor in the launch queue.
+func (r *run) standsStill(it *item) bool {
+	s := it.live.status()
+	if s.Running+s.Staged == 0 && it.live.instances() > 0 {
+		return !r.inQueue(it.id())
+	}
+	return s.Outdated > 0 // other counts are Marathon's own business: it launches and kills by itself
 }
 
 // restart replaces the tasks of an app or a pod by ones of the definition that
