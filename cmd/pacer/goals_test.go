@@ -39,6 +39,23 @@ import (
 //	PACER_BENCH_SAMPLES  samples of each figure; 30
 //	PACER_BENCH_APPS     apps; 10000
 
+// TestTheGoalsAreMeasured runs the benchmarks that read Pacer's log and page with
+// few apps, since nobody else notices when a message that they wait for changes.
+func TestTheGoalsAreMeasured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: runs benchmarks")
+	}
+	t.Parallel()
+	run := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$", "-test.bench=Goal(ByHand|Webhook|Plan)$", "-test.benchtime=1x")
+	run.Env = append(os.Environ(), "PACER_BENCH_APPS=200", "PACER_BENCH_SAMPLES=1")
+	out, err := run.CombinedOutput()
+	for _, figure := range []string{"BenchmarkGoalByHand.* put-p99-ms", "BenchmarkGoalWebhook.* put-p99-ms", "BenchmarkGoalPlan.* least-p99-ms"} {
+		if err != nil || !regexp.MustCompile(figure).Match(out) {
+			t.Fatalf("%v; want %q of:\n%s", err, figure, out)
+		}
+	}
+}
+
 func number(name string, otherwise int) int {
 	n, err := strconv.Atoi(os.Getenv(name))
 	if err != nil {
@@ -140,7 +157,7 @@ func (a *arena) run(syncs int) {
 		}
 	})
 	a.page = a.await(regexp.MustCompile(`serving the page.* address=(\S+)`), 1)[0][1]
-	a.await(regexp.MustCompile(`pass ended" sync=\S+ revision=\S+ result=unchanged`), max(1, syncs-1))
+	a.await(regexp.MustCompile(`reconciliation ended" sync=\S+ revision=\S+ result=unchanged`), max(1, syncs-1))
 }
 
 // await waits for so many lines in Pacer's log.
