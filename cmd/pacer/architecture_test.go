@@ -48,6 +48,7 @@ var imports = map[string][]string{
 	"controller/schedule":        {"sources", "controller/marathon", "controller/store", "controller/reconcile", "internal/wait"},
 	"controller":                 {"manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader", "controller/status", "controller/reconcile", "controller/schedule", "internal/wait"},
 	"controller/oneshot":         {"sources", "manifests", "controller/reconcile", "controller/plan", "controller/apply", "controller/marathon"},
+	"controller/forge":           {"clienttls", "visible", "meter", "sources", "secret"},
 	"controller/web":             {"visible", "manifests", "controller", "controller/status", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin", "secret"},
 	"controller/web/client":      {"visible", "controller", "controller/plan", "controller/status", "controller/reset"},
 	"internal/lifecycle":         {},
