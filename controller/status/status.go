@@ -309,6 +309,9 @@ type Status struct {
 	// Marathons is each by its name, where they have names.
 	Marathons map[string]Marathon `json:"marathons,omitempty"`
 	Syncs     []Sync              `json:"syncs"` // sorted by name
+	// Forges are those that this replica reports to, sorted by source: none while
+	// another one leads.
+	Forges []Forge `json:"forges,omitempty"`
 }
 
 // StateLoss is what is told of a loss of state that nobody has resumed the sync
