@@ -57,6 +57,7 @@ var imports = map[string][]string{
 	// What the tests of several packages share.
 	"clienttls/tlstest":                    {},
 	"sources/gittest":                      {"internal/testenv"},
+	"controller/forge/forgetest":           {"sources/gittest"},
 	"controller/zookeeper/zktest":          {"internal/testenv"},
 	"controller/marathon/pathtest":         {"internal/testenv"},
 	"controller/local/executor/enginetest": {"internal/testenv"},
