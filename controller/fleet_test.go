@@ -25,6 +25,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/store"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/sources"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
@@ -137,7 +138,9 @@ func (w *way) set(f func()) {
 
 // git runs git, which a test cannot do without.
 func git(args ...string) string {
-	out, err := exec.Command("git", args...).CombinedOutput()
+	cmd := exec.Command("git", args...)
+	cmd.Env = testenv.Environ()
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		panic(fmt.Sprintf("git %v: %v: %s", args, err, out))
 	}

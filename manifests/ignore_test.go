@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/pacer-gitops/pacer/manifests/syntax"
+
+	"github.com/pacer-gitops/pacer/internal/testenv"
 )
 
 // ignorePatterns are .gitignore files of one or more lines.
@@ -77,7 +79,7 @@ func git(t *testing.T, root, stdin string, args ...string) string {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), "git", args...)
 	c.Dir = root
-	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
+	c.Env = append(testenv.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
 	c.Stdin = strings.NewReader(stdin)
 	out, err := c.Output()
 	// check-ignore exits 1 where nothing is ignored.

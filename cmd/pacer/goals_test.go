@@ -25,6 +25,7 @@ import (
 
 	"github.com/pacer-gitops/pacer/controller/local/localtest"
 	"github.com/pacer-gitops/pacer/controller/marathon"
+	"github.com/pacer-gitops/pacer/internal/testenv"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources/gittest"
 )
@@ -42,9 +43,7 @@ import (
 // TestTheGoalsAreMeasured runs the benchmarks that read Pacer's log and page with
 // few apps, since nobody else notices when a message that they wait for changes.
 func TestTheGoalsAreMeasured(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: runs benchmarks")
-	}
+	testenv.Long(t)
 	t.Parallel()
 	run := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^$", "-test.bench=Goal(ByHand|Webhook|Plan)$", "-test.benchtime=1x")
 	run.Env = append(os.Environ(), "PACER_BENCH_APPS=200", "PACER_BENCH_SAMPLES=1")

@@ -83,9 +83,10 @@ func (r *Repo) runInput(dir, input string, args ...string) string {
 	return strings.TrimSuffix(string(out), "\n")
 }
 
-// env keeps the configuration of whoever runs the test out of it.
+// env keeps the configuration of whoever runs the test out of it, and the repository:
+// where git runs the tests, as in a hook or in git bisect run, GIT_DIR is that one.
 func (r *Repo) env() []string {
-	env := os.Environ()
+	env := testenv.Environ()
 	if r.Date != "" {
 		env = append(env, "GIT_COMMITTER_DATE="+r.Date)
 	}
