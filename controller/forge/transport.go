@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,8 @@ const (
 	// maxAnswer is how many bytes an answer may have: a page of a hundred pull requests
 	// with all that GitHub says of each is 3 MB.
 	maxAnswer = 16 << 20
+	// maxFailure is how much is read of an answer that is an error.
+	maxFailure = 64 << 10
 	// maxReason is how much of an answer that is an error is told.
 	maxReason = 300
 	// maxKept is how many bytes of answers are kept to be asked for again by their ETag.
@@ -37,12 +40,12 @@ const (
 // refused, since GitLab's header would go along.
 //
 // An answer that is an error comes back as one, so that all client libraries return the
-// same errors, wrapped in a *url.Error:
+// same errors, wrapped in a *url.Error; see plain:
 //
 //	answer                                                error
 //	401                                                   ErrDenied
 //	403 or 429 with Retry-After, or no request left       RateLimitError
-//	429 without                                           RateLimitError, in a minute
+//	429, or 403 for a secondary rate limit, without       RateLimitError, in a minute
 //	403                                                   ErrDenied
 //	404, 410                                              ErrNotFound
 //	other from 400                                        StatusError
@@ -55,12 +58,12 @@ func newHTTPClient(o Options, authorize func(r *http.Request) (secrets []string,
 	t.TLSClientConfig = tls
 	t.MaxIdleConnsPerHost = 4
 	t.ResponseHeaderTimeout = requestTimeout
-	var next http.RoundTripper = t
+	var next http.RoundTripper = &signer{next: t, authorize: authorize}
 	if o.Wrap != nil {
 		next = o.Wrap(next)
 	}
 	return &http.Client{
-		Transport: &transport{next: next, authorize: authorize, agent: cmp.Or(o.UserAgent, "pacer"), log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), kept: map[string]*kept{}},
+		Transport: &transport{next: next, agent: cmp.Or(o.UserAgent, "pacer"), log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), kept: map[string]*kept{}},
 		Timeout:   requestTimeout,
 		CheckRedirect: func(r *http.Request, via []*http.Request) error {
 			if r.URL.Host != via[0].URL.Host || r.URL.Scheme != via[0].URL.Scheme {
@@ -100,13 +103,51 @@ func (e *StatusError) Unwrap() error {
 	return nil
 }
 
-// transport sends requests with a token, bounds answers, asks again for what it has by
-// its ETag, which costs none of GitHub's limit, and turns answers into errors.
-type transport struct {
+// plain is an error without what package net/http says around one of ours, which names
+// method and path itself.
+func plain(err error) error {
+	if e, ok := errors.AsType[*RateLimitError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		return e
+	}
+	return err
+}
+
+// signer gives a request its token, and hides it in an answer that is an error. Nothing
+// before it sees the token.
+type signer struct {
 	next      http.RoundTripper
 	authorize func(r *http.Request) (secrets []string, err error)
-	agent     string
-	log       *slog.Logger
+}
+
+func (s *signer) RoundTrip(given *http.Request) (*http.Response, error) {
+	r := given.Clone(given.Context())
+	secrets, err := s.authorize(r)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := s.next.RoundTrip(r)
+	if err != nil || resp.StatusCode < http.StatusBadRequest {
+		return resp, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxFailure))
+	resp.Body.Close() //nolint:errcheck // only read
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	hidden := visible.Hide(string(body), secrets, visible.LeastSecret)
+	resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(hidden)), int64(len(hidden))
+	return resp, nil
+}
+
+// transport bounds answers, asks again for what it has by its ETag, which costs none of
+// GitHub's limit, and turns answers into errors.
+type transport struct {
+	next  http.RoundTripper
+	agent string
+	log   *slog.Logger
 
 	mu    sync.Mutex
 	kept  map[string]*kept // URL → answer
@@ -123,10 +164,6 @@ type kept struct {
 
 func (t *transport) RoundTrip(given *http.Request) (*http.Response, error) {
 	r := given.Clone(given.Context())
-	secrets, err := t.authorize(r)
-	if err != nil {
-		return nil, err
-	}
 	r.Header.Set("User-Agent", t.agent)
 	known := t.known(r)
 	if known != nil {
@@ -143,7 +180,7 @@ func (t *transport) RoundTrip(given *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
-		return nil, failure(r, resp, body, secrets)
+		return nil, failure(r, resp, body)
 	}
 	if resp.StatusCode == http.StatusNotModified && known != nil {
 		resp.StatusCode, resp.Status = http.StatusOK, "200 OK"
@@ -208,20 +245,62 @@ func (t *transport) keep(r *http.Request, resp *http.Response, body []byte) {
 }
 
 // failure is the error that an answer is; the table is above newHTTPClient.
-func failure(r *http.Request, resp *http.Response, body []byte, secrets []string) error {
-	reason := visible.Words(visible.Cut(string(body), 4*maxReason))
-	for _, s := range secrets {
-		reason = strings.ReplaceAll(reason, s, "…")
-	}
-	failed := &StatusError{Code: resp.StatusCode, Method: r.Method, Path: r.URL.Path, Reason: visible.Cut(reason, maxReason)}
+func failure(r *http.Request, resp *http.Response, body []byte) error {
+	failed := &StatusError{Code: resp.StatusCode, Method: r.Method, Path: r.URL.Path, Reason: reason(body)}
 	limited := resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusTooManyRequests
 	if until, ok := limitedUntil(resp.Header, time.Now()); limited && ok {
 		return &RateLimitError{Until: until, Err: failed}
 	}
-	if resp.StatusCode == http.StatusTooManyRequests {
+	if resp.StatusCode == http.StatusTooManyRequests || limited && strings.Contains(strings.ToLower(failed.Reason), "secondary rate limit") {
 		return &RateLimitError{Until: time.Now().Add(time.Minute), Err: failed}
 	}
 	return failed
+}
+
+// reason is what an answer that is an error says, for people: the messages of JSON as the
+// forges write it, of another answer its beginning.
+//
+//	GitHub       {"message": "…", "errors": [{"message": "…"}, {"field": "…", "code": "…"}, "…"]}
+//	GitLab       {"message": "…" or {"field": ["…"]}}, {"error": "…", "error_description": "…"}
+//	Gitea        {"message": "…", "errors": ["…"]}
+//	Bitbucket    {"error": {"message": "…", "detail": "…"}}, {"errors": [{"message": "…"}]}
+func reason(body []byte) string {
+	text := string(body)
+	var answer map[string]any
+	if json.Unmarshal(body, &answer) == nil {
+		var said []string
+		for _, key := range []string{"message", "error", "error_description", "errors"} {
+			said = messages(said, answer[key])
+		}
+		if len(said) > 0 {
+			text = strings.Join(said, ": ")
+		}
+	}
+	return visible.Cut(visible.Words(visible.Cut(text, 4*maxReason)), maxReason)
+}
+
+// messages appends the texts of a value of a JSON answer.
+func messages(said []string, v any) []string {
+	switch v := v.(type) {
+	case string:
+		if v != "" {
+			said = append(said, v)
+		}
+	case []any:
+		for _, one := range v {
+			said = messages(said, one)
+		}
+	case map[string]any:
+		if _, ok := v["message"].(string); ok {
+			return messages(messages(said, v["message"]), v["detail"])
+		}
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			for _, text := range messages(nil, v[key]) {
+				said = append(said, key+" "+text)
+			}
+		}
+	}
+	return said
 }
 
 // maxLimit is how far off the end of a rate limit is believed to be: GitHub's, the
