@@ -4,7 +4,7 @@
 # local Marathon, and on one whose requests take what they took a real Marathon
 # (testdata/conformance/README.md, costs). Arguments name the benchmarks of
 # cmd/pacer/goals_test.go to run; none: all.
-#   ./bench.sh                  everything, about 13 minutes
+#   ./bench.sh                  everything, about 35 minutes
 #   ./bench.sh ByHand Webhook   these two
 #   PACER_BENCH_SAMPLES=100 PACER_BENCH_APPS=1000 ./bench.sh
 # A machine with other work to do shows in the 99th percentile first.

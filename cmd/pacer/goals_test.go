@@ -229,8 +229,9 @@ func (a *arena) scaleByHand(i int) time.Duration {
 	return 0
 }
 
-// rest lets what Pacer began come to its end, as changes made by hand are rare.
-func (a *arena) rest() { time.Sleep(3 * time.Second) }
+// rest lets what Pacer began come to its end, as changes made by hand are rare: the
+// settling time of apps without health checks is 5 s.
+func (a *arena) rest() { time.Sleep(6 * time.Second) }
 
 // process reads a figure of /proc.
 func (a *arena) process(name string) float64 {

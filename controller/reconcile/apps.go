@@ -39,7 +39,7 @@ func (p *reconciliation) showPlan() {
 }
 
 // apps is the status of all that the sync defines, owns and should delete, sorted
-// By id.
+// by id.
 func (p *reconciliation) apps() []status.App {
 	changes := map[string]*plan.Change{}
 	for i := range p.plan.Changes {

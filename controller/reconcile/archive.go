@@ -24,7 +24,7 @@ import (
 
 // MaxContents is how many different contents of revisions are kept for a sync.
 // Several revisions may share one: most commits of a repository of many teams
-// Change nothing for one of them.
+// change nothing for one of them.
 const MaxContents = 10
 
 // archived is what a revision asked for, as it is kept: all that its manifests
@@ -129,7 +129,7 @@ func Recall(ctx context.Context, archive store.Archive, spec Sync, k store.Kept)
 }
 
 // keepRevision keeps what the revision of a reconciliation asks for, so that it can be had
-// Again with the source away: as the newest one in any case, and to roll back to
+// again with the source away: as the newest one in any case, and to roll back to
 // once it has come about. A failure costs the way back to it and nothing else.
 func (p *reconciliation) keepRevision(ctx context.Context, end ending) {
 	if p.r.Archive == nil || p.term == nil || p.pin != nil || !p.from.writes || superseded(ctx) {

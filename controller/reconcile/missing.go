@@ -57,7 +57,7 @@ const missingSample = 20
 //
 // An id that a read or the other list shows ends the reconciliation: the list is not whole,
 // and what is not known is not taken for gone. What is once known to be gone is not
-// Asked about again while live lacks it.
+// asked about again while live lacks it.
 func (p *reconciliation) examine(ctx context.Context) error {
 	p.doubted = nil
 	desired, dropped := p.missing()

@@ -41,7 +41,7 @@ type Confirmer interface {
 type again struct{}
 
 // ErrAgain ends a reconciliation that only waits for rollouts, so that the next one looks
-// At everything again: one that hangs must not keep the rest of the sync from
+// at everything again: one that hangs must not keep the rest of the sync from
 // being mended. The rollouts are handed over.
 var ErrAgain error = again{}
 

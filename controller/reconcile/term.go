@@ -15,7 +15,7 @@ import (
 var ErrNotLeading = errors.New("this replica is not the leader")
 
 // Term is a time in which reconciliations may write. A reconciliation belongs to the term that it
-// Began in, or to none: then it only looks, and shows what it saw.
+// began in, or to none: then it only looks, and shows what it saw.
 type Term struct {
 	ctx   context.Context // ends with the lease
 	Began time.Time
@@ -37,7 +37,7 @@ func (t *Term) Enter() { t.passes.Add(1) }
 func (t *Term) Wait() { t.passes.Wait() }
 
 // Bind ends a reconciliation with its term. The returned function is called when the reconciliation
-// Has ended.
+// has ended.
 func (t *Term) Bind(cancel context.CancelCauseFunc) (leave func()) {
 	if t == nil {
 		return func() {}

@@ -56,7 +56,7 @@ func (v *View) keepReasons(apps []status.App) {
 }
 
 // showApps replaces the apps by what follows from a reading of Marathon that
-// Began at a time.
+// began at a time.
 func (v *View) showApps(apps []status.App, read time.Time) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -315,7 +315,7 @@ var TellsOfTasks = map[string]bool{
 
 // hear notes that something happened to ids in the scope of the sync, and reports
 // whether and when a reconciliation is due for it. One in progress is woken; it is
-// Ended for the next one only for ids that it does not work on.
+// ended for the next one only for ids that it does not work on.
 func (n *Slot) hear(kind string, ids []string) (delay time.Duration, due bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -141,7 +141,7 @@ type Reconciliation struct {
 	Ended    time.Time `json:"ended"`
 	Revision string    `json:"revision,omitempty"`
 	Result   Result    `json:"result"`
-	Error    string    `json:"error,omitempty"` // of PassFailed: what is wrong and what to do
+	Error    string    `json:"error,omitempty"` // of ResultFailed: what is wrong and what to do
 }
 
 // Sync is what is known of one sync.

@@ -16,7 +16,7 @@ import (
 )
 
 // YAML reads every document of a file, and counts the keys and values that it
-// Has at most. Documents without content are left
+// has at most. Documents without content are left
 // out. A fault of the file as a whole, or of one document, is in faults, and
 // then not all that the file describes is known.
 func YAML(data []byte, l Limits) (values []*Node, count int, faults []Fault) {
@@ -50,7 +50,7 @@ func YAML(data []byte, l Limits) (values []*Node, count int, faults []Fault) {
 }
 
 // documentMark reports whether a line is the given mark: in no YAML text may a
-// Line within a document begin so, not even in a quoted text.
+// line within a document begin so, not even in a quoted text.
 func documentMark(line, mark string) bool {
 	rest, ok := strings.CutPrefix(line, mark)
 	return ok && (rest == "" || strings.IndexByte(" \t\r\n", rest[0]) >= 0)
@@ -59,7 +59,7 @@ func documentMark(line, mark string) bool {
 // yamlReader reads one document of a file. Places come from the nodes of
 // go.yaml.in/yaml/v3, values from sigs.k8s.io/yaml, as all tools of that family
 // read them; where the two do not agree the document is refused. A document that
-// Has nothing on which they could differ is read once.
+// has nothing on which they could differ is read once.
 type yamlReader struct {
 	text   string // the document
 	file   *lines
@@ -359,7 +359,7 @@ func plainYAML(text string) bool {
 }
 
 // plainlyText reports whether a plain scalar is text to every reader if it is
-// Text to one: it begins as no number, date or merge key does.
+// text to one: it begins as no number, date or merge key does.
 func plainlyText(s string) bool {
 	return s != "" && strings.IndexByte("0123456789+-.=<~", s[0]) < 0
 }
@@ -439,7 +439,7 @@ func YAMLFault(text string, err error) (line, column int, message string) {
 }
 
 // syntaxFault turns the parser's error, which knows a line only, into a fault
-// At the first character of that line.
+// at the first character of that line.
 func (r *yamlReader) syntaxFault(err error) *Fault {
 	// The older parser names the line of the problem, the newer one that of its
 	// context. It expands aliases, so it gets none.
