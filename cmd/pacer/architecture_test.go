@@ -37,7 +37,7 @@ var imports = map[string][]string{
 	"controller/leader":          {"controller/zookeeper", "internal/wait"},
 	"controller/zookeeper":       {"clienttls", "internal/wait", "secret"},
 	"controller/store":           {"manifests", "controller/plan", "controller/zookeeper", "meter", "internal/wait"},
-	"controller/config":          {"clienttls", "manifests", "manifests/syntax", "sources", "controller/plan", "controller/zookeeper", "controller/origin", "secret"},
+	"controller/config":          {"clienttls", "controller/forge", "manifests", "manifests/syntax", "sources", "controller/plan", "controller/zookeeper", "controller/origin", "secret"},
 	"controller/local/executor":  {},
 	"controller/local/state":     {"manifests", "controller/local/executor"},
 	"controller/local/scheduler": {"manifests", "controller/local/executor", "controller/local/state", "internal/wait"},

@@ -47,9 +47,23 @@ func (c *Config) check(d *decoder) {
 			d.failAt("web.hosts", "%v", err)
 		}
 	}
+	c.Web.checkURL(d, "web.url")
 	c.ZooKeeper.check(d)
 	checkAdvertise(d, c.Advertise)
 	c.checkScopes(d)
+}
+
+func (w Web) checkURL(d *decoder, key string) {
+	if w.URL == "" {
+		return
+	}
+	u, err := url.Parse(w.URL)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		d.failAt(key, "expected an http or https URL such as https://pacer.example.com")
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		d.failAt(key, "the URL of %s is shown to everybody who sees a pull request: give scheme, host and path only", u.Host)
+	}
 }
 
 func (m Marathon) check(d *decoder, key string) {

@@ -51,6 +51,7 @@ func (c *Config) RequestTimeout() time.Duration {
 
 // Web is who may use the page and the API.
 type Web struct {
+	URL    string    `yaml:"url" jsonschema_description:"URL at which people reach this page, such as https://pacer.example.com: where comments on pull requests and commit statuses link to; empty: they have no links"`
 	Hosts  List      `yaml:"hosts" jsonschema_description:"further host names, without port, that requests without a token may use; loopback, the address itself and the host of advertise are always allowed"`
 	Tokens WebTokens `yaml:"tokens" jsonschema_description:"tokens for access; without any, everyone who can reach the address may read and act: then listen must be a loopback address, behind an authenticating proxy if others need access"`
 }

@@ -30,8 +30,9 @@ type sourceType interface {
 	options() sources.Options
 	// poll is the time between two polls.
 	poll() time.Duration
-	// webhook points at the webhook that requests a fetch; nil: the type has none.
-	webhook() *Webhook
+	// reporting points at how a forge tells that the source has moved, and at the forge
+	// that is told what becomes of it; nil: the type has none.
+	reporting() (*Webhook, *Forge)
 }
 
 // Webhook is how a forge tells that its repository has moved.
@@ -89,17 +90,36 @@ func (s Source) PollInterval() time.Duration {
 // source. It is not set for a source that does not exist or has no webhook.
 func (s Source) WebhookSecret() (key string, secret Secret) {
 	name, t := s.member()
-	if t == nil || t.webhook() == nil {
+	if t == nil {
 		return "", Secret{}
 	}
-	return name + ".webhook.secret", t.webhook().Secret
+	webhook, _ := t.reporting()
+	if webhook == nil {
+		return "", Secret{}
+	}
+	return name + ".webhook.secret", webhook.Secret
 }
 
-// Content is what of a source decides what is read from it: all but the webhook.
+// Forge is the forge of a source that was checked; nil: it has none, or Pacer has no
+// credentials for it.
+func (s Source) Forge() *Forge {
+	_, t := s.member()
+	if t == nil {
+		return nil
+	}
+	if _, f := t.reporting(); f != nil && f.IsSet() {
+		return f
+	}
+	return nil
+}
+
+// Content is what of a source decides what is read from it: all but webhook and forge.
 func (s Source) Content() Source {
 	copied := s.copied()
-	if _, t := copied.member(); t != nil && t.webhook() != nil {
-		*t.webhook() = Webhook{}
+	if _, t := copied.member(); t != nil {
+		if webhook, forge := t.reporting(); webhook != nil {
+			*webhook, *forge = Webhook{}, Forge{}
+		}
 	}
 	return copied
 }
@@ -170,11 +190,18 @@ func (c *Config) CloneFolder(name string) string {
 	return filepath.Join(c.StateDir, clones, name+"-"+hex.EncodeToString(sum[:4]))
 }
 
+// PullsFolder is where the local copy of the pull requests of a named source is: apart
+// from what is deployed.
+func (c *Config) PullsFolder(name string) string { return c.CloneFolder(name) + "-pulls" }
+
 // CloneFolders is the folder of all clones, and the names of those in it that the
 // configuration uses.
 func (c *Config) CloneFolders() (folder string, used []string) {
-	for name := range c.Sources {
+	for name, s := range c.Sources {
 		used = append(used, filepath.Base(c.CloneFolder(name)))
+		if s.Forge() != nil {
+			used = append(used, filepath.Base(c.PullsFolder(name)))
+		}
 	}
 	return filepath.Join(c.StateDir, clones), used
 }

@@ -24,4 +24,4 @@ func (s *Directory) options() sources.Options {
 
 func (s *Directory) poll() time.Duration { return time.Duration(s.Interval) }
 
-func (s *Directory) webhook() *Webhook { return nil }
+func (s *Directory) reporting() (*Webhook, *Forge) { return nil, nil }

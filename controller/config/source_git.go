@@ -20,6 +20,7 @@ type Git struct {
 	Interval  Duration `yaml:"interval" flag:"interval" env:"PACER_INTERVAL" jsonschema:"default=30s" jsonschema_description:"poll interval: how often the refs of the repository are fetched"`
 	Auth      GitAuth  `yaml:"auth" jsonschema_description:"Pacer's credentials"`
 	Webhook   Webhook  `yaml:"webhook" jsonschema_description:"webhook of the forge, called on each push: POST /webhooks/NAME of the source"`
+	Forge     Forge    `yaml:"forge" jsonschema_description:"the forge that hosts the repository: plans as comments on pull requests, and commit statuses"`
 	AllowHTTP bool     `yaml:"allowHTTP" flag:"allow-http" env:"PACER_ALLOW_HTTP" jsonschema:"default=false" jsonschema_description:"allow http URLs; insecure: anyone in between can change what is deployed"`
 	Verify    string   `yaml:"verify" jsonschema_description:"commit signatures: not supported yet, refused"`
 }
@@ -40,6 +41,7 @@ var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
 func (g *Git) check(d *decoder, key string) {
 	g.checkURL(d, key+".url")
+	g.Forge.check(d, key+".forge", g)
 	wanted := 0
 	for _, ref := range []string{g.Branch, g.Tag, g.Commit, g.Semver, g.Ref} {
 		if ref != "" {
@@ -87,4 +89,4 @@ func (g *Git) options() sources.Options {
 
 func (g *Git) poll() time.Duration { return time.Duration(g.Interval) }
 
-func (g *Git) webhook() *Webhook { return &g.Webhook }
+func (g *Git) reporting() (*Webhook, *Forge) { return &g.Webhook, &g.Forge }

@@ -196,7 +196,7 @@ func (w *worker) refill() {
 	}
 	w.mu.Unlock()
 	if again {
-		w.log.Warn("more was to be reported than is kept: all pull requests are looked at again")
+		w.log.Warn("more was to be reported than is kept: all pull requests are read again")
 		w.forget()
 		w.add(key{kind: kindList})
 	}
