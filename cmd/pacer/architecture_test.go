@@ -53,6 +53,7 @@ var imports = map[string][]string{
 	"controller/web":             {"visible", "manifests", "controller", "controller/status", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin", "secret"},
 	"controller/web/client":      {"visible", "controller", "controller/plan", "controller/status", "controller/reset"},
 	"internal/lifecycle":         {},
+	"cmd/pacer/ci":               {"visible", "manifests"},
 	"cmd/pacer/demo":             {"visible", "manifests", "controller/plan", "controller/local/executor", "controller/status", "internal/lifecycle"},
 	// What the tests of several packages share.
 	"clienttls/tlstest":                    {},

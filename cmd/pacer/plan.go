@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pacer-gitops/pacer/cmd/pacer/ci"
 	"github.com/pacer-gitops/pacer/controller/oneshot"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -24,6 +26,12 @@ const severalLong = `
 With a configuration of several syncs each is printed separately, in -o json as consecutive objects, in -o yaml
 as one document per sync. A failed sync does not stop the others.`
 
+const ciLong = `
+
+For pipelines that check pull requests: -o github annotates problems at their lines (GitHub, Gitea and Forgejo
+Actions) and adds the plan to the step summary, -o gitlab is a Code Quality report, -o sarif one that code scanning
+takes.`
+
 func newPlan() *cobra.Command {
 	var o oneShot
 	var output string
@@ -34,7 +42,7 @@ func newPlan() *cobra.Command {
 		Example: `  pacer plan ./apps --marathon http://marathon:8080 --scope /shop
   pacer plan https://git.example.com/team/repo.git//prod?ref=main --scope /shop -o markdown
   pacer plan --config pacer.yaml --detailed-exitcode`,
-		Long: sourceLong + severalLong,
+		Long: sourceLong + severalLong + ciLong,
 		Args: atMostOneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
@@ -44,7 +52,7 @@ func newPlan() *cobra.Command {
 	}
 	o.addFlags(cmd, 2*time.Minute)
 	o.addApprove(cmd)
-	outputFlag(cmd, &output, plan.Formats()...)
+	outputFlag(cmd, &output, slices.Concat(plan.Formats(), ci.Formats())...)
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit code 2 if git and Marathon differ, blocked changes included")
 	return cmd
 }
@@ -55,11 +63,13 @@ func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string,
 		return err
 	}
 	defer marathons.Close()
-	return eachSync(ctx, targets, func(t target) (int, error) {
+	annotations := annotations{format: output}
+	err = eachSync(ctx, targets, func(t target) (int, error) {
 		p, err := oneshot.Plan(ctx, t.Sync, marathons.of(t))
 		if err != nil {
 			return exitError, err
 		}
+		annotations.add(t.Source, p.Problems)
 		if err := t.show(cmd, p, output); err != nil {
 			return exitError, err
 		}
@@ -71,11 +81,23 @@ func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string,
 		}
 		return exitOK, nil
 	})
+	if isCI(output) {
+		if e := annotations.write(cmd.OutOrStdout()); e != nil {
+			return errors.Join(err, e)
+		}
+	}
+	return err
 }
 
 // show prints a plan, with what became of it if that is known, and says beside
 // it how what asks for an approval gets one.
 func (t target) show(cmd *cobra.Command, p plan.Plan, format string, outcomes ...plan.Outcome) error {
+	switch format {
+	case ci.GitHub:
+		return errors.Join(stepSummary(p), logInGitHub(cmd.OutOrStdout(), func() error { return t.show(cmd, p, "text", outcomes...) }))
+	case ci.GitLab, ci.SARIF:
+		return nil // a file that nothing but problems is in
+	}
 	if _, err := io.WriteString(cmd.OutOrStdout(), t.heading(format)); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/pacer-gitops/pacer/cmd/pacer/ci"
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/oneshot"
 	"github.com/pacer-gitops/pacer/manifests"
@@ -70,12 +72,32 @@ func newValidate() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				if isCI(o.output) {
+					return annotate(cmd.OutOrStdout(), args[0], desired, o.output)
+				}
 				return report(cmd.OutOrStdout(), desired, o.output)
 			})
 		},
 	}
-	o.addFlags(cmd, "text", "json", "yaml")
+	o.addFlags(cmd, slices.Concat([]string{"text", "json", "yaml"}, ci.Formats())...)
 	return cmd
+}
+
+// annotate prints what validate found for a system that checks pull requests.
+func annotate(w io.Writer, source string, d manifests.Desired, format string) error {
+	from, _, err := config.ParseSource(source)
+	if err != nil {
+		return err
+	}
+	a := annotations{format: format}
+	a.add(from.Options(), d.Problems)
+	if format == ci.GitHub {
+		err = logInGitHub(w, func() error { return printFound(w, newFound(d), "text") })
+	}
+	if err = errors.Join(err, a.write(w)); err != nil {
+		return err
+	}
+	return exitOf(d)
 }
 
 // found is what validate found, as it is printed.
@@ -87,11 +109,18 @@ type found struct {
 
 // report prints what validate found.
 func report(w io.Writer, d manifests.Desired, format string) error {
-	found := found{!hasErrors(d.Problems), len(d.Items), append([]manifests.Problem{}, d.Problems...)}
-	if err := printFound(w, found, format); err != nil {
+	if err := printFound(w, newFound(d), format); err != nil {
 		return err
 	}
-	if !found.Valid {
+	return exitOf(d)
+}
+
+func newFound(d manifests.Desired) found {
+	return found{!hasErrors(d.Problems), len(d.Items), append([]manifests.Problem{}, d.Problems...)}
+}
+
+func exitOf(d manifests.Desired) error {
+	if hasErrors(d.Problems) {
 		return exitWith(exitError)
 	}
 	return nil
@@ -145,10 +174,7 @@ func newRender() *cobra.Command {
 					return err
 				}
 				printProblems(cmd.ErrOrStderr(), desired.Problems)
-				if hasErrors(desired.Problems) {
-					return exitWith(exitError)
-				}
-				return nil
+				return exitOf(desired)
 			})
 		},
 	}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/pacer-gitops/pacer/cmd/pacer/ci"
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// This file prints problems as systems that check pull requests take them.
+
+// annotations collects the problems of one verb, of all its syncs: a report is one file.
+type annotations struct {
+	format   string
+	problems []ci.Problem
+}
+
+// isCI reports whether a format is one of those of package ci.
+func isCI(format string) bool { return slices.Contains(ci.Formats(), format) }
+
+// add adds the problems of a source.
+func (a *annotations) add(from sources.Options, problems []manifests.Problem) {
+	a.problems = append(a.problems, ci.In(folderOf(from), problems)...)
+}
+
+func (a *annotations) write(w io.Writer) error {
+	text, err := ci.Format(a.format, a.problems, versionString())
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+// folderOf is the path of a source from the root of its repository: annotations need it.
+// A directory that is in no work tree counts from the working directory.
+func folderOf(from sources.Options) string {
+	directory, ok := from.(sources.DirectoryOptions)
+	if !ok {
+		return "" // a repository's files are relative to its root
+	}
+	whole, err := filepath.Abs(directory.Path)
+	if err != nil {
+		return ""
+	}
+	root, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	for at := whole; ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
+			root = at
+			break
+		}
+		if at == filepath.Dir(at) {
+			break
+		}
+	}
+	relative, err := filepath.Rel(root, whole)
+	if err != nil || !filepath.IsLocal(relative) || relative == "." {
+		return ""
+	}
+	return filepath.ToSlash(relative)
+}
+
+// logInGitHub prints the text of a plan in the log of a job, where no line of it is taken
+// for a workflow command, whatever the repository has put there.
+func logInGitHub(w io.Writer, print func() error) error {
+	token := rand.Text()
+	if _, err := fmt.Fprintf(w, "::stop-commands::%s\n", token); err != nil {
+		return err
+	}
+	err := print()
+	if _, e := fmt.Fprintf(w, "::%s::\n", token); err == nil {
+		err = e
+	}
+	return err
+}
+
+// stepSummary adds a plan to the summary page of a job of GitHub Actions, if there is one.
+func stepSummary(p plan.Plan) error {
+	name := os.Getenv("GITHUB_STEP_SUMMARY")
+	if name == "" {
+		return nil
+	}
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("step summary: %w", err)
+	}
+	err = plan.Write(f, p, "markdown")
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err != nil {
+		return fmt.Errorf("step summary: %w", err)
+	}
+	return nil
+}
