@@ -50,6 +50,7 @@ var imports = map[string][]string{
 	"controller/oneshot":         {"sources", "manifests", "controller/reconcile", "controller/plan", "controller/apply", "controller/marathon"},
 	"controller/forge":           {"clienttls", "visible", "meter", "sources", "secret"},
 	"controller/report":          {"sources", "controller", "controller/forge", "controller/report/comment", "controller/plan", "controller/apply", "controller/reconcile", "controller/status", "controller/store", "internal/wait"},
+	"controller/report/comment":  {"visible", "manifests", "controller/plan"},
 	"controller/web":             {"visible", "manifests", "controller", "controller/status", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin", "secret"},
 	"controller/web/client":      {"visible", "controller", "controller/plan", "controller/status", "controller/reset"},
 	"internal/lifecycle":         {},
@@ -68,7 +69,7 @@ var imports = map[string][]string{
 }
 
 // pure are the packages that take values and return values.
-var pure = []string{"manifests", "manifests/syntax", "controller/plan", "visible", "controller/local/state"}
+var pure = []string{"manifests", "manifests/syntax", "controller/plan", "controller/report/comment", "visible", "controller/local/state"}
 
 // banned says what pure packages may not import, and why.
 var banned = map[string]string{

@@ -110,9 +110,9 @@ func TestProblemsThatAreNotListedAreCounted(t *testing.T) {
 		{File: "a.json", Severity: manifests.SeverityError, Message: "wrong"},
 		{File: ".", Severity: manifests.SeverityError, Message: "there are 41 more", More: 41},
 	}}
-	for _, format := range []string{"text", "markdown"} {
+	for format, want := range map[string]string{"text": "; 42 problems", "markdown": "42 errors in manifests"} {
 		var b bytes.Buffer
-		if err := Write(&b, p, format); err != nil || !strings.Contains(b.String(), "; 42 problems") {
+		if err := Write(&b, p, format); err != nil || !strings.Contains(b.String(), want) {
 			t.Errorf("%s, %v: %s", format, err, b.String())
 		}
 	}

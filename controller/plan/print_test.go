@@ -168,31 +168,3 @@ func TestMarkdownFitsIntoAComment(t *testing.T) {
 		t.Errorf("%d bytes", b.Len())
 	}
 }
-
-// Nothing that comes from a repository may become markup or a mention.
-func FuzzMarkdown(f *testing.F) {
-	for _, s := range []string{"a|b", "```\n</pre></details>", "@team", "<img src=x>", "[a](javascript:x)", "| x |\n|---|"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		shape := func(s string) string {
-			var b bytes.Buffer
-			p := Plan{
-				Changes:  []Change{{ID: s, Kind: manifests.KindApp, Action: Update, File: s, Reason: s, Blocked: &s, Fields: []manifests.FieldDiff{{Path: s, Live: s, Desired: s}}}},
-				Problems: []manifests.Problem{{File: s, Message: s}},
-			}
-			if err := Write(&b, p, "markdown"); err != nil {
-				t.Fatal(err)
-			}
-			return strings.Map(func(r rune) rune {
-				if strings.ContainsRune("<>|`@[]\n", r) {
-					return r
-				}
-				return -1
-			}, b.String())
-		}
-		if got, want := shape("x"+s), shape("x"); got != want {
-			t.Errorf("%q changes the markup from %q to %q", s, want, got)
-		}
-	})
-}
