@@ -48,7 +48,9 @@ var types = []struct {
 	open func(o Options, r repository) (Forge, error)
 	// hosts are those whose repositories are surely of this type.
 	hosts []string
-}{}
+}{
+	{"github", openGitHub, gitHubHosts},
+}
 
 // Types lists the types of forges.
 func Types() []string {

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,6 +84,8 @@ type StatusError struct {
 	Method string
 	Path   string
 	Reason string // what the forge said, for people, without secrets; perhaps empty
+
+	limited bool // a rate limit: no right is lacking
 }
 
 func (e *StatusError) Error() string {
@@ -96,7 +99,9 @@ func (e *StatusError) Error() string {
 func (e *StatusError) Unwrap() error {
 	switch e.Code {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return ErrDenied
+		if !e.limited {
+			return ErrDenied
+		}
 	case http.StatusNotFound, http.StatusGone:
 		return ErrNotFound
 	}
@@ -106,11 +111,12 @@ func (e *StatusError) Unwrap() error {
 // plain is an error without what package net/http says around one of ours, which names
 // method and path itself.
 func plain(err error) error {
-	if e, ok := errors.AsType[*RateLimitError](err); ok {
-		return e
+	around, ok := err.(*url.Error) //nolint:errorlint // only the outermost
+	if !ok {
+		return err
 	}
-	if e, ok := errors.AsType[*StatusError](err); ok {
-		return e
+	if _, ok := errors.AsType[*StatusError](around.Err); ok {
+		return around.Err
 	}
 	return err
 }
@@ -249,9 +255,11 @@ func failure(r *http.Request, resp *http.Response, body []byte) error {
 	failed := &StatusError{Code: resp.StatusCode, Method: r.Method, Path: r.URL.Path, Reason: reason(body)}
 	limited := resp.StatusCode == http.StatusForbidden || resp.StatusCode == http.StatusTooManyRequests
 	if until, ok := limitedUntil(resp.Header, time.Now()); limited && ok {
+		failed.limited = true
 		return &RateLimitError{Until: until, Err: failed}
 	}
 	if resp.StatusCode == http.StatusTooManyRequests || limited && strings.Contains(strings.ToLower(failed.Reason), "secondary rate limit") {
+		failed.limited = true
 		return &RateLimitError{Until: time.Now().Add(time.Minute), Err: failed}
 	}
 	return failed

@@ -61,7 +61,7 @@ func TestAnswersBecomeErrors(t *testing.T) {
 		"401":                       {status: 401, body: `{"message": "Bad credentials"}`, is: ErrDenied, text: "GET /a: 401 Unauthorized: Bad credentials"},
 		"403":                       {status: 403, is: ErrDenied, text: "GET /a: 403 Forbidden"},
 		"403 with requests left":    {status: 403, header: map[string]string{"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": after(time.Minute)}, is: ErrDenied},
-		"403 with Retry-After":      {status: 403, header: map[string]string{"Retry-After": "30"}, is: ErrDenied, until: 30 * time.Second},
+		"403 with Retry-After":      {status: 403, header: map[string]string{"Retry-After": "30"}, until: 30 * time.Second},
 		"403 without requests left": {status: 403, header: map[string]string{"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": after(time.Hour)}, until: time.Hour},
 		"403 for a secondary limit": {status: 403, body: `{"message": "You have exceeded a secondary rate limit."}`, until: time.Minute},
 		"429":                       {status: 429, until: time.Minute},
@@ -78,7 +78,7 @@ func TestAnswersBecomeErrors(t *testing.T) {
 		"500, long":                 {status: 500, body: strings.Repeat("é", 200_000), text: "500 Internal Server Error: éé"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			time.Sleep(now.Sub(time.Now()))
+			time.Sleep(time.Until(now))
 			h := http.Header{}
 			for k, v := range c.header {
 				h.Set(k, v)
@@ -89,6 +89,9 @@ func TestAnswersBecomeErrors(t *testing.T) {
 			_, err := get(&http.Client{Transport: tr}, "https://forge.example/a?private=query")
 			if err == nil || c.is != nil && !errors.Is(err, c.is) {
 				t.Fatalf("%s: %v, expected %v", name, err, c.is)
+			}
+			if c.until > 0 && errors.Is(err, ErrDenied) {
+				t.Errorf("%s: a rate limit is told as a missing right: %v", name, err)
 			}
 			limit, limited := errors.AsType[*RateLimitError](err)
 			if limited != (c.until > 0) || limited && !limit.Until.Equal(now.Add(c.until)) {

@@ -104,6 +104,7 @@ type Check struct {
 	ID                 int64
 	App                string // who has written it
 	Name, Commit       string
+	ExternalID         string
 	Status, Conclusion string
 	Title, Summary     string
 	Annotations        []Annotation
