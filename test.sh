@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 # command → Debian package. On another system install these by its own means;
 # the tests find them on PATH (or in /usr/sbin). What go test skips where it is
 # missing is in internal/testenv.
-needs=(git:git ps:procps sshd:openssh-server chromium:chromium gcc:gcc xz:xz-utils unzip:unzip bzip2:bzip2 dockerd:docker.io iptables:iptables
+needs=(git:git bash:bash curl:curl jq:jq ps:procps sshd:openssh-server chromium:chromium gcc:gcc xz:xz-utils unzip:unzip bzip2:bzip2 dockerd:docker.io iptables:iptables
   java:default-jre-headless /usr/share/java/zookeeper.jar:zookeeper)
 
 export PATH="$PATH:/usr/sbin:/sbin"

@@ -10,11 +10,12 @@ import (
 
 	"github.com/pacer-gitops/pacer/cmd/pacer/ci"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/report/comment"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
 )
 
-// This file prints problems as systems that check pull requests take them.
+// This file prints problems and plans as systems that check pull requests take them.
 
 // annotations collects the problems of one verb, of all its syncs: a report is one file.
 type annotations struct {
@@ -82,6 +83,19 @@ func logInGitHub(w io.Writer, print func() error) error {
 		err = e
 	}
 	return err
+}
+
+// maxComment is how many bytes a comment may have on GitHub and Gitea, which take least.
+const maxComment = 65_536
+
+// writeComment writes what a job may post as a comment on a pull request. What it posted
+// before it finds by the marker, which is the same each time.
+func writeComment(file string, parts []comment.Part) error {
+	text := comment.Comment{Name: "pacer plan", Parts: parts}.Render(maxComment)
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("flag --comment-file: %w", err)
+	}
+	return nil
 }
 
 // stepSummary adds a plan to the summary page of a job of GitHub Actions, if there is one.

@@ -14,6 +14,7 @@ import (
 	"github.com/pacer-gitops/pacer/cmd/pacer/ci"
 	"github.com/pacer-gitops/pacer/controller/oneshot"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/report/comment"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/visible"
 )
@@ -30,11 +31,11 @@ const ciLong = `
 
 For pipelines that check pull requests: -o github annotates problems at their lines (GitHub, Gitea and Forgejo
 Actions) and adds the plan to the step summary, -o gitlab is a Code Quality report, -o sarif one that code scanning
-takes.`
+takes. --comment-file writes what a job may post as a comment. deploy/ci has examples.`
 
 func newPlan() *cobra.Command {
 	var o oneShot
-	var output string
+	var output, file string
 	var detailed bool
 	cmd := &cobra.Command{
 		Use:   "plan SOURCE | --config FILE",
@@ -46,30 +47,33 @@ func newPlan() *cobra.Command {
 		Args: atMostOneSource,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.within(cmd.Context(), func(ctx context.Context) error {
-				return runPlan(ctx, cmd, &o, args, output, detailed)
+				return runPlan(ctx, cmd, &o, args, output, file, detailed)
 			})
 		},
 	}
 	o.addFlags(cmd, 2*time.Minute)
 	o.addApprove(cmd)
 	outputFlag(cmd, &output, slices.Concat(plan.Formats(), ci.Formats())...)
+	cmd.Flags().StringVar(&file, "comment-file", "", "also write the plan to `FILE`, as a comment on a pull request")
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit code 2 if git and Marathon differ, blocked changes included")
 	return cmd
 }
 
-func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string, output string, detailed bool) error {
+func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string, output, file string, detailed bool) error {
 	marathons, targets, err := o.connect(cmd, args)
 	if err != nil {
 		return err
 	}
 	defer marathons.Close()
-	annotations := annotations{format: output}
+	annotations, parts := annotations{format: output}, []comment.Part(nil)
 	err = eachSync(ctx, targets, func(t target) (int, error) {
 		p, err := oneshot.Plan(ctx, t.Sync, marathons.of(t))
 		if err != nil {
+			parts = append(parts, comment.Part{Sync: t.Name, Marathon: t.at, Error: err.Error()})
 			return exitError, err
 		}
 		annotations.add(t.Source, p.Problems)
+		parts = append(parts, comment.Part{Sync: t.Name, Marathon: t.at, Plan: p})
 		if err := t.show(cmd, p, output); err != nil {
 			return exitError, err
 		}
@@ -81,6 +85,11 @@ func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string,
 		}
 		return exitOK, nil
 	})
+	if file != "" {
+		if e := writeComment(file, parts); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
 	if isCI(output) {
 		if e := annotations.write(cmd.OutOrStdout()); e != nil {
 			return errors.Join(err, e)

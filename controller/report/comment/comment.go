@@ -115,8 +115,8 @@ func (c Comment) Render(maxBytes int) string {
 	for _, line := range c.verdicts() {
 		head.WriteString(line + "\n")
 	}
-	if len(c.Parts) > 0 {
-		fmt.Fprintf(&head, "\n%s\n", c.about())
+	if about := c.about(); about != "" {
+		fmt.Fprintf(&head, "\n%s\n", about)
 	}
 	foot := c.hidden()
 	more := c.more()
@@ -199,8 +199,12 @@ func (p Part) name() string {
 	return name
 }
 
-// about says for which commits the plan holds.
+// about says for which commits the plan holds; empty: nothing is planned, or that is not
+// known.
 func (c Comment) about() string {
+	if len(c.Parts) == 0 || c.Head.Branch == "" {
+		return ""
+	}
 	side := func(s Side) string {
 		if s.Commit == "" {
 			return visible.MarkdownCode(s.Branch)
