@@ -39,14 +39,15 @@ func (g *gitHub) Check(ctx context.Context) (lacking []string, err error) {
 	if err == nil && repo == nil {
 		err = errors.New("answer is empty")
 	}
-	if err == nil && g.app == nil {
+	switch {
+	case err != nil:
+	case repo.GetArchived(): // which refuses each write, so that no right can be tried
+		return append(lacking, fmt.Sprintf("a repository that can be written to: %s is archived", g)), nil
+	case g.app == nil:
 		lacking, err = g.checkToken(ctx, repo, resp.Header)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("check the rights at %s: %w", g, plain(err))
-	}
-	if repo.GetArchived() {
-		lacking = append(lacking, fmt.Sprintf("a repository that can be written to: %s is archived", g))
 	}
 	return lacking, nil
 }
