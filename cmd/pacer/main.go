@@ -108,7 +108,7 @@ func newRoot() *cobra.Command {
 	addGroup(root, "Start", newDemo(), newLocal())
 	addGroup(root, "Manifests", newValidate(), newRender(), newExplain(), newPlan(), newApply(), newExport())
 	addGroup(root, "Running server", newStatus(), newDiff(), newSync(), newWait(), newHistory(), newRollback(), newSuspend(), newResume(), newApprove())
-	addGroup(root, "Operate", newRun(), newStore(), newVersion())
+	addGroup(root, "Operate", newRun(), newCheck(), newStore(), newVersion())
 	root.SetHelpCommandGroupID("Operate")
 	root.SetCompletionCommandGroupID("Operate")
 	root.AddCommand(newDemoWeb())
