@@ -220,8 +220,8 @@ func (g *gitHub) Pull(ctx context.Context, number int) (Pull, error) {
 	}
 	// The second page has no changed files, which the first lists with their diffs.
 	compared, _, err := g.client.Repositories.CompareCommits(ctx, g.owner, g.name, p.Base, p.HeadCommit, &github.ListOptions{Page: 2, PerPage: 1})
-	if err = plain(err); err != nil && !errors.Is(err, ErrNotFound) {
-		return Pull{}, fmt.Errorf("compare the commits of pull request %d of %s: %w", number, g, err)
+	if err != nil && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDenied) { // both of which leave them unknown
+		return Pull{}, fmt.Errorf("compare the commits of pull request %d of %s: %w", number, g, plain(err))
 	}
 	p.BaseCommit, p.MergeBase = compared.GetBaseCommit().GetSHA(), compared.GetMergeBaseCommit().GetSHA()
 	return p, nil

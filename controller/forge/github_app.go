@@ -121,7 +121,7 @@ func (a *gitHubApp) authorize(r *http.Request) (secrets []string, err error) {
 func (a *gitHubApp) current(ctx context.Context) (token *github.InstallationToken, generation int, err error) {
 	err = a.locked(ctx, func() error {
 		if a.token == nil || !time.Now().Before(a.token.GetExpiresAt().Add(-tokenMargin)) {
-			got, _, err := a.client.Apps.CreateInstallationToken(ctx, a.installation, nil)
+			got, _, err := a.client.Apps.CreateInstallationToken(ctx, a.installation, &github.InstallationTokenOptions{})
 			if err == nil && got.GetToken() == "" {
 				err = errors.New("answer has no token")
 			}

@@ -95,6 +95,11 @@ func (g *gitHub) checkToken(ctx context.Context, repo *github.Repository, h http
 	} else if lacking, err = g.checkFineGrained(ctx, repo); err != nil {
 		return nil, err
 	}
+	if _, err := g.whoAmI(ctx); errors.Is(err, ErrDenied) {
+		lacking = append(lacking, "a user to whom the token belongs, so that Pacer finds its own comments: use a personal access token, or app instead of the token of an App")
+	} else if err != nil {
+		return nil, err
+	}
 	if repo.Permissions != nil && !repo.Permissions.GetPush() {
 		lacking = append(lacking, fmt.Sprintf("the role \"Write\" of the token's user in %s, under \"Collaborators and teams\", to set the status of commits", g))
 	}

@@ -41,6 +41,7 @@ func TestGitHubChecksTokens(t *testing.T) {
 		"fine without writing pulls":       {token: &forgetest.Token{Permissions: without("pull_requests=read")}, pulls: true, want: []string{`"Pull requests: Read and write"`}},
 		"fine without reading statuses":    {token: &forgetest.Token{Permissions: without("statuses=")}, want: []string{`"Commit statuses: Read and write"`}},
 		"fine without writing statuses":    {token: &forgetest.Token{Permissions: without("statuses=read")}, want: []string{`"Commit statuses: Read and write"`}},
+		"of an App":                        {token: &forgetest.Token{Permissions: without()}, want: []string{"app instead of the token of an App"}},
 		"fine with nothing": {token: &forgetest.Token{Permissions: map[string]string{}, ReadOnly: true}, pulls: true, want: []string{
 			`"Contents: Read-only"`, `"Pull requests: Read and write"`, `"Commit statuses: Read and write"`, `role "Write"`,
 		}},
@@ -48,7 +49,9 @@ func TestGitHubChecksTokens(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, g := gitHubWorld(t)
 			g.Private = c.private
-			c.token.User = "robot"
+			if name != "of an App" {
+				c.token.User = "robot"
+			}
 			g.SetToken(forgetest.GitHubToken, c.token)
 			if c.pulls {
 				w.Open(forgetest.Opening{Files: change(1), Labels: []string{"pacer/plan"}})

@@ -162,6 +162,14 @@ func TestGitHubPulls(t *testing.T) {
 	if got, err := f.Pull(t.Context(), 1); got.Conflicts || err != nil {
 		t.Errorf("not known yet: %+v, %v", got, err)
 	}
+	g.Break(forgetest.Fault{Path: "/compare/", Times: 1, Status: 403})
+	if got, err := f.Pull(t.Context(), 1); got.MergeBase != "" || got.BaseCommit != "" || got.HeadCommit == "" || err != nil {
+		t.Errorf("without the right to compare: %+v, %v", got, err)
+	}
+	g.Break(forgetest.Fault{Path: "/compare/", Times: 1, Status: 500})
+	if _, err := f.Pull(t.Context(), 1); err == nil {
+		t.Error("a comparison that failed is no error")
+	}
 	w.Repo.Git("switch", "--quiet", "--orphan", "alone")
 	w.Repo.Commit("Alone", nil)
 	alone := w.Open(forgetest.Opening{Head: "alone"})

@@ -43,7 +43,7 @@ type GitHub struct {
 
 // Token is what a token of GitHub may do.
 type Token struct {
-	User string
+	User string // empty: it is the token of an App's installation
 	// Scopes are those of a classic token; nil: it is a fine-grained one, or an App's, and
 	// has Permissions, such as "pull_requests": "write".
 	Scopes      []string
@@ -333,7 +333,7 @@ func (g *GitHub) userJSON(login string) map[string]any {
 }
 
 func (g *GitHub) getUser(q *ask) (any, error) {
-	if q.token.app != nil {
+	if q.token.User == "" {
 		return nil, &refusal{status: http.StatusForbidden, message: "Resource not accessible by integration"}
 	}
 	return g.userJSON(q.token.User), nil

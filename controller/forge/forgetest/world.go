@@ -390,26 +390,39 @@ func (w *World) lookup(number int) *Pull {
 // their branches, their merge refs are made, and those whose commits have reached the base
 // are merged.
 func (w *World) refresh() {
+	branches, err := w.branches()
+	if err != nil {
+		w.t.Errorf("branches: %v", err)
+		return
+	}
 	for _, p := range w.pulls {
 		if p.State != "open" {
 			continue
 		}
-		if err := w.follow(p); err != nil {
+		if err := w.follow(p, branches); err != nil {
 			w.t.Errorf("pull request %d: %v", p.Number, err)
 		}
 	}
 }
 
-func (w *World) follow(p *Pull) error {
-	base, err := w.git("rev-parse", "--verify", "refs/heads/"+p.Base)
-	if err != nil {
-		return err
+// branches are the commits that the branches are at.
+func (w *World) branches() (map[string]string, error) {
+	out, err := w.git("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads/")
+	at := map[string]string{}
+	for line := range strings.Lines(out) {
+		commit, name, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		at[name] = commit
 	}
-	head := p.HeadCommit
-	if p.Fork == "" {
-		if at, err := w.git("rev-parse", "--verify", "--quiet", "refs/heads/"+p.Head); err == nil {
-			head = at
-		}
+	return at, err
+}
+
+func (w *World) follow(p *Pull, branches map[string]string) (err error) {
+	base, head := branches[p.Base], p.HeadCommit
+	if base == "" {
+		return fmt.Errorf("its base %s is gone", p.Base)
+	}
+	if at := branches[p.Head]; at != "" && p.Fork == "" {
+		head = at
 	}
 	if p.mergeOf == base+head {
 		return nil
