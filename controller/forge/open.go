@@ -50,6 +50,7 @@ var types = []struct {
 	hosts []string
 }{
 	{"github", openGitHub, gitHubHosts},
+	{"gitlab", openGitLab, gitLabHosts},
 }
 
 // Types lists the types of forges.
