@@ -17,17 +17,17 @@ const attemptGrace = 2 * time.Second
 // soon after ctx ends, whatever becomes of the work, which then keeps the turn. A
 // panic is an error: what is read is written by others, and one source's must not
 // end the process. Name is that of the source, for errors that are not the work's.
-func attempt(ctx context.Context, name string, turn chan struct{}, log *slog.Logger, work func() (*Snapshot, error)) (*Snapshot, error) {
+func attempt[T any](ctx context.Context, name string, turn chan struct{}, log *slog.Logger, work func() (T, error)) (result T, _ error) {
 	select {
 	case turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%s: %w", name, context.Cause(ctx))
+		return result, fmt.Errorf("%s: %w", name, context.Cause(ctx))
 	}
-	var s *Snapshot
+	var made T // apart from result, which is returned while the work may go on
 	done := make(chan error, 1)
 	go func() {
 		err := recovered(name, log, func() (err error) {
-			s, err = work()
+			made, err = work()
 			return err
 		})
 		<-turn
@@ -35,14 +35,14 @@ func attempt(ctx context.Context, name string, turn chan struct{}, log *slog.Log
 	}()
 	select {
 	case err := <-done:
-		return s, err
+		return made, err
 	case <-ctx.Done():
 	}
 	select {
 	case err := <-done:
-		return s, err
+		return made, err
 	case <-time.After(attemptGrace):
-		return nil, fmt.Errorf("%s: %w; the attempt had still not ended %s later", name, context.Cause(ctx), attemptGrace)
+		return result, fmt.Errorf("%s: %w; the attempt had still not ended %s later", name, context.Cause(ctx), attemptGrace)
 	}
 }
 

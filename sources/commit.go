@@ -119,6 +119,12 @@ func subject(c *object.Commit) string {
 	return shown(strings.TrimSpace(line))
 }
 
+// maxMessage is how much of a commit's message is kept, which is of any length: a
+// revert names what it reverts in its second paragraph.
+const maxMessage = 16 << 10
+
+func message(c *object.Commit) string { return visible.Cut(c.Message, maxMessage) }
+
 // maxShown is how many bytes are shown of a text from outside: an author, a
 // subject, the name of a branch. Forges cut subjects at fewer.
 const maxShown = 250

@@ -242,9 +242,9 @@ func (g *generation) adopt(ctx context.Context, want request, answer answer, sto
 		g.setPacks(append(slices.Clone(g.packs), pack))
 	}
 	next.LeftOut = next.LeftOut || answer.partial || stored.Skipped > 0
-	commit, err := g.arrived(ctx, want, next.LeftOut)
+	head, err := g.arrived(ctx, want, next.LeftOut)
 	if err == nil {
-		err = g.note(&next, commit.Hash, answer, stored)
+		err = g.note(&next, head, answer, stored)
 	}
 	if err != nil {
 		g.setPacks(g.packs[:len(g.state.Packs)])
@@ -283,21 +283,36 @@ func (g *generation) note(next *generationState, head plumbing.Hash, answer answ
 	return nil
 }
 
-// arrived is the wanted commit. Where it was added to others it is held to
-// being whole with what they brought: the server was told what that is.
-func (g *generation) arrived(ctx context.Context, want request, leftOut bool) (*object.Commit, error) {
-	commit, err := g.commit(want.wants[0])
-	if err != nil || g.state.Head.IsZero() {
-		return commit, g.unfit(err)
+// arrived is the first of the wanted commits, once all are here. Where they were added
+// to others each is held to being whole with what they brought: the server was told
+// what that is.
+func (g *generation) arrived(ctx context.Context, want request, leftOut bool) (head plumbing.Hash, err error) {
+	var before *object.Commit
+	if !g.state.Head.IsZero() {
+		if before, err = g.commit(g.state.Head); err != nil {
+			return head, g.unfit(err)
+		}
 	}
-	before, err := g.commit(g.state.Head)
-	if err == nil {
-		err = g.lacks(ctx, commit, before, want.limits, leftOut)
+	wants := want.wants
+	if want.history {
+		wants = wants[:1] // of all branches and tags, which may point to anything
 	}
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	for i, hash := range wants {
+		commit, err := g.commit(hash)
+		if err == nil && before != nil {
+			err = g.lacks(ctx, commit, before, want.limits, leftOut)
+		}
+		if ctx.Err() != nil {
+			return head, context.Cause(ctx)
+		}
+		if err != nil {
+			return head, g.unfit(err)
+		}
+		if i == 0 {
+			head = commit.Hash
+		}
 	}
-	return commit, g.unfit(err)
+	return head, nil
 }
 
 // unfit blames an error on what was here before, if anything was.

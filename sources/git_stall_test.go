@@ -184,7 +184,7 @@ func TestAttemptEndsWithItsContext(t *testing.T) {
 		// Another waits for it, for as long as its context lets it.
 		ctx, cancel = context.WithTimeoutCause(t.Context(), time.Minute, cause)
 		defer cancel()
-		if _, err := attempt(ctx, "source x", turn, log, nil); !errors.Is(err, cause) {
+		if _, err := attempt[*Snapshot](ctx, "source x", turn, log, nil); !errors.Is(err, cause) {
 			t.Errorf("got %v", err)
 		}
 		close(stuck)
@@ -203,7 +203,7 @@ func TestAttemptEndsWithItsContext(t *testing.T) {
 func TestCloseOfASourceThatIsStuck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := &Git{turn: make(chan struct{}, 1), url: &url.URL{Scheme: "https", Host: "example.com"}}
+		g := &Git{fetcher: fetcher{turn: make(chan struct{}, 1), url: &url.URL{Scheme: "https", Host: "example.com"}}}
 		d := &Directory{turn: make(chan struct{}, 1)}
 		g.turn <- struct{}{}
 		d.turn <- struct{}{}

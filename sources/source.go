@@ -33,6 +33,9 @@ type Revision struct {
 	// Parents are the commits that a commit builds on, the first of them if there
 	// are very many.
 	Parents []string `json:"-"`
+	// Message is a commit's, its subject included, up to 16 KiB of it. Its author wrote
+	// it: it is not fit to be shown as it is.
+	Message string `json:"-"`
 }
 
 // Snapshot is the read-only file tree of one revision. Its directory entries
