@@ -234,8 +234,8 @@ func gitHubPullOf(p *github.PullRequest) Pull {
 	out := Pull{
 		Number: number, Title: p.GetTitle(), Body: p.GetBody(), Author: p.GetUser().GetLogin(), URL: p.GetHTMLURL(), State: PullOpen, Draft: p.GetDraft(), Updated: p.GetUpdatedAt().Time,
 		Base: p.GetBase().GetRef(), Head: p.GetHead().GetRef(), HeadCommit: p.GetHead().GetSHA(), HeadRef: fmt.Sprintf("refs/pull/%d/head", number),
-		// A fork that is deleted has no repository.
-		Fork: p.GetHead().GetRepo() == nil || p.GetHead().GetRepo().GetID() != p.GetBase().GetRepo().GetID(),
+		// A fork that is deleted has no repository, hence no id.
+		Fork: p.GetHead().GetRepo().GetID() != p.GetBase().GetRepo().GetID(),
 	}
 	for _, l := range p.Labels {
 		out.Labels = append(out.Labels, l.GetName())

@@ -47,6 +47,18 @@ func TestGitHubAppTokens(t *testing.T) {
 	if got := g.AppTokens(); got != 2 || len(w.Comments(n, "pacer[bot]")) != 2 {
 		t.Errorf("%d tokens, %d comments after the first was revoked", got, len(w.Comments(n, "pacer[bot]")))
 	}
+	// Two requests that are refused with one token ask for one new token.
+	app := f.(*gitHub).app
+	_, generation, err := app.current(t.Context())
+	for range 2 {
+		if err = errors.Join(err, app.forget(t.Context(), generation)); err != nil {
+			t.Fatal(err)
+		}
+		comment()
+	}
+	if got := g.AppTokens(); got != 3 {
+		t.Errorf("%d tokens, expected 3", got)
+	}
 	// A token that is refused though it is new: once more, and no third time.
 	g.Requests()
 	g.Break(forgetest.Fault{Path: "/repos/", Status: 401, Body: `{"message": "Bad credentials"}`})

@@ -231,14 +231,13 @@ func TestGitHubMergedSince(t *testing.T) {
 		w.Advance(time.Minute)
 	}
 	since := w.Now().Truncate(time.Second)
-	w.Advance(700 * time.Millisecond)
-	merge := w.Merge(5) // within the second in which since is
+	merge := w.Merge(5)
 	squash := w.Squash(6)
 	w.Advance(time.Minute)
 	w.Close(7)
 	w.Comment(1, "ada", "Thanks!") // an old one that was touched
 	g.Requests()
-	pulls, err := f.MergedSince(t.Context(), since.Add(900*time.Millisecond))
+	pulls, err := f.MergedSince(t.Context(), w.Pull(5).MergedAt.Truncate(time.Second).Add(999*time.Millisecond))
 	if numbers(pulls) != "6 5" || err != nil {
 		t.Fatalf("merged are %s, %v", numbers(pulls), err)
 	}

@@ -119,22 +119,28 @@ func TestATokenIsInNoErrorAndNoLog(t *testing.T) {
 		})
 	}}
 	var sent []string
+	before := 0
 	c, url := answering(t, o, func(w http.ResponseWriter, r *http.Request) {
 		sent = append(sent, r.Header.Get("Authorization"))
 		w.WriteHeader(http.StatusBadRequest)
-		// Cut in its midst by any limit on the reason alone.
-		fmt.Fprintf(w, `{"message": "%s Bearer %s"}`, strings.Repeat("x", 4*maxReason-10), r.Header.Get("Authorization"))
+		fmt.Fprintf(w, `{"message": "%s %s"}`, strings.Repeat("x", before), r.Header.Get("Authorization"))
 	})
-	_, err := get(c, url+"/a?b=c")
-	if err == nil || len(sent) != 1 || sent[0] != "Bearer "+canary {
-		t.Fatalf("%v, sent %q", err, sent)
+	// The reason is cut behind the token, in its midst, and before it.
+	for _, before = range []int{0, maxReason - len("x Bearer ") - 15, 4*maxReason - len("x Bearer ") - 15} {
+		_, err := get(c, url+"/a?b=c")
+		if err == nil || sent[len(sent)-1] != "Bearer "+canary {
+			t.Fatalf("%v, sent %q", err, sent)
+		}
+		if text := fmt.Sprintf("%v %+v %#v", err, err, err); strings.Contains(text, canary[:10]) {
+			t.Errorf("the error has the token: %s", text)
+		}
 	}
-	for what, text := range map[string]string{"the error": fmt.Sprintf("%v %+v %#v", err, err, err), "the log": log.String(), "what watches requests": strings.Join(seen, "\n")} {
+	for what, text := range map[string]string{"the log": log.String(), "what watches requests": strings.Join(seen, "\n")} {
 		if strings.Contains(text, canary[:10]) {
 			t.Errorf("%s has the token: %s", what, text)
 		}
 	}
-	if !strings.Contains(log.String(), `"status":400`) || len(seen) != 1 {
+	if !strings.Contains(log.String(), `"status":400`) || len(seen) != 3 {
 		t.Errorf("log %s, watched %q", log.String(), seen)
 	}
 }
@@ -221,6 +227,9 @@ func TestWhatIsUnchangedIsNotSentAgain(t *testing.T) {
 		if string(body) != want.body || sent != want.sent || resp.StatusCode != 200 || resp.Header.Get("Link") != "<next>" || resp.ContentLength != int64(len(body)) {
 			t.Errorf("%d: %d %q %v, %d sent", i, resp.StatusCode, body, resp.Header, sent)
 		}
+	}
+	if tr := c.Transport.(*transport); tr.bytes != len("version 2 of GET /a") {
+		t.Errorf("%d bytes are kept: an answer that was replaced is counted", tr.bytes)
 	}
 	for range 2 {
 		if _, err := c.Post(url+"/a", "text/plain", nil); err != nil {
