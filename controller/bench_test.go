@@ -70,6 +70,41 @@ func BenchmarkPassKnown(b *testing.B) {
 	}
 	b.Run("nothing", func(b *testing.B) { benchPass(b, c) })
 	b.Run("one", func(b *testing.B) { benchRepair(b, c, live) })
+	b.Run("preview", func(b *testing.B) { benchPreview(b, c, repo) })
+}
+
+// benchPreview measures the plan of a pull request that changes one file: fetching it,
+// merging it, and the plan.
+func benchPreview(b *testing.B, c *Controller, repo *gittest.Repo) {
+	commits, err := sources.OpenCommits(sources.GitOptions{URL: repo.Serve(b, gittest.HTTP{}).Repo, AllowHTTP: true}, sources.Environment{Clone: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer commits.Close()
+	base := repo.BareGit("rev-parse", "refs/heads/main")
+	if _, err := commits.Fetch(b.Context(), []string{base}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		b.StopTimer()
+		content := manifest("/shop/g1/app1", fmt.Sprintf("run %d", n))
+		repo.GitInput(fmt.Sprintf("commit refs/heads/change%d\ncommitter Ada <ada@example.com> 1700000000 +0000\ndata 1\nx\nfrom %s\nM 100644 inline g1/app1.json\ndata %d\n%s\n", n, base, len(content), content), "fast-import", "--quiet")
+		b.StartTimer()
+		head := fmt.Sprintf("refs/heads/change%d", n)
+		got, err := commits.Fetch(b.Context(), []string{"refs/heads/main", head})
+		if err != nil {
+			b.Fatal(err)
+		}
+		merged, conflicts, err := sources.Merge(got["refs/heads/main"], got["refs/heads/main"], got[head])
+		if err != nil || len(conflicts) > 0 {
+			b.Fatal(conflicts, err)
+		}
+		p, err := c.Preview(b.Context(), "shop", merged)
+		if err != nil || p.Summary.Update != 1 {
+			b.Fatalf("%+v, %v", p.Summary, err)
+		}
+	}
 }
 
 // benchRepair measures passes that put one app back which somebody has scaled,

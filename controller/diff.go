@@ -48,8 +48,8 @@ func (c *Controller) Diff(ctx context.Context, sync string, ids []string) (plan.
 
 // lastInput is what the last plan was made of, without live.
 func (y *syncer) lastInput(ids []string) (plan.Input, error) {
-	in := y.view.LastInput()
-	if in == nil {
+	last := y.view.Planned()
+	if last == nil {
 		return plan.Input{}, ErrNotPlanned
 	}
 	for _, id := range ids {
@@ -57,7 +57,7 @@ func (y *syncer) lastInput(ids []string) (plan.Input, error) {
 			return plan.Input{}, fmt.Errorf("%w: %s is not an app, pod or group of this sync", ErrConflict, id)
 		}
 	}
-	return *in, nil
+	return last.Input, nil
 }
 
 // of is the part of a plan that concerns some ids; none: all of it.

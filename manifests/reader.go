@@ -34,6 +34,13 @@ type Reader struct {
 // NewReader returns a Reader that has seen nothing.
 func NewReader() *Reader { return &Reader{} }
 
+// Fork returns a reader that remembers what this one does, and does not change it: for a
+// snapshot that is none of those that this one follows. Both may be used at once.
+func (r *Reader) Fork() *Reader {
+	fork := *r // what it points to is never changed
+	return &fork
+}
+
 // Read says what a snapshot asks for. Whatever is wrong is in the result: what
 // is not known is marked there (Broken, Unreadable) and never just missing. The
 // result is shared with later calls: it must not be changed.

@@ -46,7 +46,7 @@ var imports = map[string][]string{
 	"controller/status":          {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader"},
 	"controller/reconcile":       {"meter", "sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/status", "internal/wait"},
 	"controller/schedule":        {"sources", "controller/marathon", "controller/store", "controller/reconcile", "internal/wait"},
-	"controller":                 {"manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader", "controller/status", "controller/reconcile", "controller/schedule", "internal/wait"},
+	"controller":                 {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader", "controller/status", "controller/reconcile", "controller/schedule", "internal/wait"},
 	"controller/oneshot":         {"sources", "manifests", "controller/reconcile", "controller/plan", "controller/apply", "controller/marathon"},
 	"controller/forge":           {"clienttls", "visible", "meter", "sources", "secret"},
 	"controller/report":          {"sources", "controller", "controller/forge", "controller/report/comment", "controller/plan", "controller/apply", "controller/reconcile", "controller/status", "controller/store", "internal/wait"},

@@ -174,13 +174,15 @@ func (p *reconciliation) want(ctx context.Context) (err error) {
 		p.desired, err = p.recall(ctx, *p.from.kept)
 		return err
 	}
-	spec := p.r.Sync
-	ended := func() error { return context.Cause(ctx) }
-	p.desired, err = p.r.reader.ReadUntil(ended, p.from.snapshot.FS, manifests.Options{
-		Path: spec.Path, Scope: spec.Policy.Scope, Substitute: spec.Substitute, Cluster: p.state.Cluster, Limits: spec.Limits,
-		Each: SideBySide,
-	})
+	p.desired, err = p.r.Sync.read(ctx, p.r.reader, p.from.snapshot, p.state.Cluster)
 	return err
+}
+
+// read reads what a snapshot asks a sync for.
+func (y Sync) read(ctx context.Context, reader *manifests.Reader, s *sources.Snapshot, cluster manifests.Cluster) (manifests.Desired, error) {
+	return reader.ReadUntil(func() error { return context.Cause(ctx) }, s.FS, manifests.Options{
+		Path: y.Path, Scope: y.Policy.Scope, Substitute: y.Substitute, Cluster: cluster, Limits: y.Limits, Each: SideBySide,
+	})
 }
 
 // readLive asks Marathon for everything. Where it answers nothing, or half,
@@ -259,10 +261,12 @@ func (p *reconciliation) compute() {
 		StateLost: p.lossHold(), Doubted: p.doubted,
 		Held: maps.Clone(memory.state.Held), Unproven: unproven(&memory.state),
 	}
-	p.r.View.plannedOn(in)
+	on := in
 	in.Live, in.Known = p.r.Live.Plan(p.state), p.r.known
 	p.plan = plan.Compute(in)
 	p.r.known = p.plan.Known
+	on.Known = p.r.known
+	p.r.View.plannedOn(&Planned{Input: on, reader: p.r.reader.Fork()})
 	for _, c := range p.plan.Changes {
 		p.files[c.ID] = c.File
 		if c.App != nil || c.Pod != nil {

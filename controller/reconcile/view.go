@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/marathon"
-	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -23,10 +22,10 @@ type View struct {
 	read      time.Time            // when the reading of Marathon began that the counts are of
 	ended     map[string]time.Time // id → when its change ended, if after read
 	stands    map[string]store.Stand
-	restless  bool        // stands has changed since it was last copied
-	succeeded time.Time   // when the last reconciliation ended that did not fail, or the sync was started
-	storage   storage     // whether the state could be read and saved
-	planned   *plan.Input // what the last plan was made of; what it holds does not change
+	restless  bool      // stands has changed since it was last copied
+	succeeded time.Time // when the last reconciliation ended that did not fail, or the sync was started
+	storage   storage   // whether the state could be read and saved
+	planned   *Planned  // nil: nothing was planned yet
 }
 
 func NewView(of status.Sync) *View {
@@ -110,12 +109,11 @@ func (v *View) restand(stands map[string]store.Stand) {
 	}
 }
 
-// plannedOn keeps what a plan is made of, but for live, for who asks what
-// differs. Nothing of it may be changed later.
-func (v *View) plannedOn(in plan.Input) {
+// plannedOn keeps what a plan is made of.
+func (v *View) plannedOn(p *Planned) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.planned = &in
+	v.planned = p
 }
 
 // showApp changes one app, if it is shown.
@@ -299,8 +297,8 @@ func (v *View) Refresh(state marathon.State, restarts *status.Restarts, began ti
 	}
 }
 
-// LastInput is what the last plan was made of, without live; nil: there is none.
-func (v *View) LastInput() *plan.Input {
+// Planned is what the last plan was made of; nil: there is none.
+func (v *View) Planned() *Planned {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.planned

@@ -1,0 +1,38 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/sources"
+)
+
+// Preview plans what a sync would do if its source were at a snapshot, such as the merge
+// of a pull request, against what Marathon holds now. It writes and keeps nothing. A sync
+// that is suspended, rolled back or on hold is planned as if it were not.
+// Errors: ErrNoSync, ErrNotPlanned, or one of Marathon.
+func (c *Controller) Preview(ctx context.Context, sync string, s *sources.Snapshot) (plan.Plan, error) {
+	y := c.syncer(sync)
+	if y == nil {
+		return plan.Plan{}, c.noSync(sync)
+	}
+	last := y.view.Planned()
+	if last == nil {
+		return plan.Plan{}, ErrNotPlanned
+	}
+	select {
+	case c.diffs <- struct{}{}:
+		defer func() { <-c.diffs }()
+	case <-ctx.Done():
+		return plan.Plan{}, context.Cause(ctx)
+	}
+	state, err := c.stateOf(ctx, y.cluster, nil)
+	if ctx.Err() != nil {
+		return plan.Plan{}, context.Cause(ctx)
+	}
+	if err != nil {
+		return plan.Plan{}, fmt.Errorf("cannot read Marathon: %w", err)
+	}
+	return last.Preview(ctx, y.spec, s, state)
+}
