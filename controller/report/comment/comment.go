@@ -9,9 +9,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/visible"
 )
 
@@ -20,6 +23,7 @@ type Comment struct {
 	Name       string // of the source: by it the comment is found again
 	Base, Head Side
 	Merge      Merge
+	Behind     int      // how many commits of Base the head lacks, where it is planned alone; 0: not known
 	Conflicts  []string // files, where Base and Head cannot be merged
 	Waits      string   // what a plan waits for, as a sentence in Markdown's words; empty: nothing
 	Parts      []Part   // one for each sync that is touched
@@ -50,7 +54,8 @@ type Part struct {
 	URL      string // where its plan is shown; empty: nowhere
 	Plan     plan.Plan
 	Error    string // why there is none; empty: there is one
-	Notes    []string
+	// Notes are what else to know of the sync, such as that it is suspended: sentences.
+	Notes []string
 }
 
 // Outcome is what became of a pull request that was merged, for one sync.
@@ -216,12 +221,26 @@ func (c Comment) about() string {
 		syncs = " for " + c.Parts[0].name()
 	}
 	if c.Merge == HeadOnly {
-		return fmt.Sprintf("Plan of %s alone%s: the commit that it shares with %s is not known, so what changed there since is shown as if it went back.", side(c.Head), syncs, side(c.Base))
+		why := "the commit that it shares with " + side(c.Base) + " is not known"
+		if c.Behind > 0 {
+			why = fmt.Sprintf("it lacks the %d newest commits of %s", c.Behind, side(c.Base))
+			if c.Behind == 1 {
+				why = "it lacks the newest commit of " + side(c.Base)
+			}
+		}
+		return fmt.Sprintf("Plan of %s alone%s: %s, so what changed there since is shown as if it went back.", side(c.Head), syncs, why)
 	}
 	if !c.isPlanned() {
 		return fmt.Sprintf("This is about merging %s into %s%s.", side(c.Head), side(c.Base), syncs)
 	}
-	return fmt.Sprintf("Plan of merging %s into %s%s.", side(c.Head), side(c.Base), syncs)
+	by := ""
+	switch c.Merge {
+	case ByForge:
+		by = ", as the forge merges them"
+	case ByPacer:
+		by = ", merged by Pacer"
+	}
+	return fmt.Sprintf("Plan of merging %s into %s%s%s.", side(c.Head), side(c.Base), syncs, by)
 }
 
 // writePart writes the plan for one sync, and reports whether that is all of it.
@@ -230,7 +249,7 @@ func (c Comment) writePart(b *strings.Builder, p Part, room int) (whole bool) {
 		fmt.Fprintf(b, "\n#### %s\n", p.name())
 	}
 	for _, note := range p.Notes {
-		fmt.Fprintf(b, "\n> %s\n", note)
+		fmt.Fprintf(b, "\n> %s\n", visible.Markdown(visible.Cut(note, maxHeading/2)))
 	}
 	if p.Error != "" {
 		fmt.Fprintf(b, "\n%s\n", visible.MarkdownCode(visible.Cut(p.Error, maxHeading/2)))
@@ -264,6 +283,50 @@ func (c Comment) writeOutcomes(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "%s\n\n", line)
 	}
+}
+
+// maxStatus is how many characters a status of a commit may have: GitHub takes 140.
+const maxStatus = 140
+
+// StatusText is what the status of a commit says of a plan, in at most 140 characters:
+// the verdict, or how many errors there are and where the first is. It is no Markdown.
+func StatusText(p plan.Plan) string {
+	errors, _ := manifests.CountProblems(p.Problems)
+	if errors == 0 {
+		return cutStatus(plan.Verdict(p))
+	}
+	text := fmt.Sprintf("%d errors in manifests", errors)
+	if errors == 1 {
+		text = "1 error in manifests"
+	}
+	for _, e := range p.Problems {
+		if e.Severity != manifests.SeverityError || e.File == "" || e.File == "." {
+			continue
+		}
+		text += ": " + visible.Line(e.File)
+		if e.Line > 0 {
+			text += ":" + strconv.Itoa(e.Line)
+		}
+		if errors > 1 {
+			text += "…"
+		}
+		break
+	}
+	return cutStatus(text)
+}
+
+// ConflictsText is what the status of a commit says where it cannot be merged, in at most
+// 140 characters.
+func ConflictsText(base string, files []string) string {
+	return cutStatus(visible.Line("conflicts with " + base + ": " + strings.Join(files, ", ")))
+}
+
+// cutStatus cuts by characters, as forges count them.
+func cutStatus(s string) string {
+	if utf8.RuneCountInString(s) <= maxStatus {
+		return s
+	}
+	return string([]rune(s)[:maxStatus-1]) + "…"
 }
 
 // Verdict is plan.Verdict: what plans come to, in one line.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/yuin/goldmark"
@@ -60,10 +61,12 @@ func comments() map[string]Comment {
 	waits.Memory.Seen = head.Commit
 	conflicts.Conflicts = []string{"web.json", "a b/`c`.json"}
 	headOnly.Merge = HeadOnly
+	behind := headOnly
+	behind.Behind = 4
 	failed.Parts = []Part{{Sync: "shop", Error: "cannot read Marathon: no answer from http://m1:8080"}}
 	merged.Outcomes = []Outcome{{Sync: "shop", Verdict: "applied", Detail: "healthy after 42 s", URL: "https://pacer.example.com/?sync=shop"}}
 	merged.Memory.Finished = true
-	return map[string]Comment{"one": one, "two": two, "none": none, "waits": waits, "conflicts": conflicts, "head": headOnly, "failed": failed, "merged": merged}
+	return map[string]Comment{"one": one, "two": two, "none": none, "waits": waits, "conflicts": conflicts, "head": headOnly, "behind": behind, "failed": failed, "merged": merged}
 }
 
 func TestRender(t *testing.T) {
@@ -109,6 +112,33 @@ func TestVerdict(t *testing.T) {
 		if got := Verdict(plans...); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
+	}
+}
+
+func TestStatusText(t *testing.T) {
+	at := func(file string, line int, s manifests.Severity) manifests.Problem {
+		return manifests.Problem{File: file, Line: line, Severity: s, Message: "x"}
+	}
+	long := strings.Repeat("é", 200) + ".json"
+	for want, problems := range map[string][]manifests.Problem{
+		"2 restart, 1 scale, 1 delete · 1 needs approval · 118 unchanged": {at("a.json", 1, manifests.SeverityWarning)},
+		"1 error in manifests: shop.json:4":                               {at("a.json", 1, manifests.SeverityWarning), at("shop.json", 4, manifests.SeverityError)},
+		"2 errors in manifests: shop.json:4…":                             {at("shop.json", 4, manifests.SeverityError), at("b.json", 1, manifests.SeverityError)},
+		"1 error in manifests":                                            {at(".", 0, manifests.SeverityError)},
+		`1 error in manifests: a\nb.json`:                                 {at("a\nb.json", 0, manifests.SeverityError)},
+		"1 error in manifests: " + strings.Repeat("é", 117) + "…":         {at(long, 1, manifests.SeverityError)},
+	} {
+		p := sample()
+		p.Problems = problems
+		if got := StatusText(p); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got, want := ConflictsText("main", []string{"shop.json", "web.json"}), "conflicts with main: shop.json, web.json"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := ConflictsText("main", []string{long}); utf8.RuneCountInString(got) != maxStatus || !strings.HasSuffix(got, "…") {
+		t.Errorf("got %q", got)
 	}
 }
 
@@ -166,6 +196,9 @@ var hostile = []string{
 	"-->", "<!-- pacer", "`", "``", "|", "\\", "\\|", "*", "_", "~~", "\n", "\n\n# x", "\n```\n", "- ", "> ", "&lt;", "&#64;", "deadbeef00", ":tada:", "\u202e", "1. ", " ", "word", "$x$", "[ ]", "\t",
 }
 
+// command is a quick action of GitLab, and what bots take for one, such as "/approve".
+var command = regexp.MustCompile(`(?m)^\s*/`)
+
 var ours = regexp.MustCompile(`^<(br|/?details|/?summary|/?code)>$`)
 
 // Whatever stands in a repository, in Marathon and in the names of branches, nothing of
@@ -183,7 +216,7 @@ func TestNothingOfAStrangerActs(t *testing.T) {
 		}, Problems: []manifests.Problem{{File: say("file"), Line: 3, ID: say("id"), Severity: manifests.SeverityError, Message: say("message")}},
 			NotManaged: []plan.NotManaged{{ID: say("id"), Kind: manifests.KindApp}}}
 		c := Comment{Name: say("name"), Base: Side{say("branch"), "abc"}, Head: Side{say("branch"), "def"}, FileURL: fileURL,
-			Parts: []Part{{Sync: "a", Plan: p}, {Sync: "b", Error: say("error")}}, Outcomes: []Outcome{{Sync: "a", Verdict: "failed", Detail: say("detail")}}}
+			Parts: []Part{{Sync: "a", Plan: p, Notes: []string{say("note")}}, {Sync: "b", Error: say("error")}}, Outcomes: []Outcome{{Sync: "a", Verdict: "failed", Detail: say("detail")}}}
 		if rapid.Bool().Draw(t, "conflicts") {
 			c.Conflicts = []string{say("file")}
 		}
@@ -193,6 +226,9 @@ func TestNothingOfAStrangerActs(t *testing.T) {
 		}
 		if what := acting(body); what != "" {
 			t.Fatalf("%s:\n%s", what, body)
+		}
+		if command.MatchString(body) {
+			t.Fatalf("a line is a command to a forge or a bot:\n%s", body)
 		}
 	})
 }
@@ -261,7 +297,7 @@ func acting(body string) (what string) {
 			}
 		case *ast.Text:
 			at := n.Segment
-			if s := string(at.Value(source)); strings.ContainsAny(s, "@#!<>`") {
+			if s := string(at.Value(source)); strings.ContainsAny(s, "@#!<>`") || references.MatchString(s) {
 				return found("the text %q", s)
 			}
 		}
@@ -272,5 +308,8 @@ func acting(body string) (what string) {
 	}
 	return what
 }
+
+// references are what forges link though it is no markup.
+var references = regexp.MustCompile(`(?i)\bGH-[0-9]|\b[0-9a-f]{7,}\b|\b[a-z]+-[0-9]+\b|://|\bwww\.`)
 
 var ourBlocks = regexp.MustCompile(`<(/?details|/?summary|/?code)>|<!-- pacer \S+ \S+ -->`)
