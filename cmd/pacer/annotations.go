@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
@@ -92,10 +93,55 @@ const maxComment = 65_536
 // before it finds by the marker, which is the same each time.
 func writeComment(file string, parts []comment.Part) error {
 	text := comment.Comment{Name: "pacer plan", Parts: parts}.Render(maxComment)
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("flag --comment-file: %w", err)
+	if err := replaceFile(file, []byte(text)); err != nil {
+		return fmt.Errorf("flag --comment-file: cannot write %s: %w", file, err)
 	}
 	return nil
+}
+
+// replaceFile writes a file so that it has all of its new content or what it had before.
+// What is no file, such as /dev/stdout, is only written to.
+func replaceFile(name string, content []byte) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return os.WriteFile(name, content, 0o644)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// inRepository is a plan whose files are named from the root of the repository.
+func inRepository(p plan.Plan, folder string) plan.Plan {
+	if folder == "" {
+		return p
+	}
+	p.Problems, p.Changes = slices.Clone(p.Problems), slices.Clone(p.Changes)
+	for i, problem := range p.Problems {
+		if problem.File != "" && problem.File != "." {
+			p.Problems[i].File = path.Join(folder, problem.File)
+		}
+	}
+	for i, c := range p.Changes {
+		if c.File != "" {
+			p.Changes[i].File = path.Join(folder, c.File)
+		}
+	}
+	return p
 }
 
 // stepSummary adds a plan to the summary page of a job of GitHub Actions, if there is one.

@@ -73,7 +73,7 @@ func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string,
 			return exitError, err
 		}
 		annotations.add(t.Source, p.Problems)
-		parts = append(parts, comment.Part{Sync: t.Name, Marathon: t.at, Plan: p})
+		parts = append(parts, comment.Part{Sync: t.Name, Marathon: t.at, Plan: inRepository(p, folderOf(t.Source))})
 		if err := t.show(cmd, p, output); err != nil {
 			return exitError, err
 		}
@@ -103,7 +103,7 @@ func runPlan(ctx context.Context, cmd *cobra.Command, o *oneShot, args []string,
 func (t target) show(cmd *cobra.Command, p plan.Plan, format string, outcomes ...plan.Outcome) error {
 	switch format {
 	case ci.GitHub:
-		return errors.Join(stepSummary(p), logInGitHub(cmd.OutOrStdout(), func() error { return t.show(cmd, p, "text", outcomes...) }))
+		return errors.Join(stepSummary(inRepository(p, folderOf(t.Source))), logInGitHub(cmd.OutOrStdout(), func() error { return t.show(cmd, p, "text", outcomes...) }))
 	case ci.GitLab, ci.SARIF:
 		return nil // a file that nothing but problems is in
 	}
