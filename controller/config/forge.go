@@ -13,11 +13,11 @@ import (
 type Forge struct {
 	Type               string   `yaml:"type" jsonschema:"enum=github,enum=gitlab,enum=gitea,enum=bitbucket,enum=bitbucket-server" jsonschema_description:"kind of forge, Forgejo being gitea and Bitbucket Data Center bitbucket-server; empty: recognised by the host of the repository (github.com, gitlab.com, gitea.com, codeberg.org, bitbucket.org)"`
 	URL                string   `yaml:"url" jsonschema_description:"https URL of the forge's API, such as https://git.example.com/api/v3; empty: that of the repository's host"`
-	Token              Secret   `yaml:"token" jsonschema_description:"access token with the rights to comment on pull requests and to set commit statuses"`
+	Token              Secret   `yaml:"token" jsonschema_description:"access token with the rights to comment on pull requests and to set commit statuses; for Bitbucket also EMAIL:TOKEN of an API token, or USER:PASSWORD"`
 	App                ForgeApp `yaml:"app" jsonschema_description:"GitHub App as which Pacer acts, instead of token"`
 	Comments           string   `yaml:"comments" jsonschema:"enum=edit,enum=off,default=edit" jsonschema_description:"plan of each pull request as one comment, which is edited when the plan changes (edit), or no comments (off)"`
 	Statuses           string   `yaml:"statuses" jsonschema:"enum=on,enum=off,default=on" jsonschema_description:"commit statuses: the plan on the head of each pull request, the rollout on the commits of the branch"`
-	Forks              string   `yaml:"forks" jsonschema:"enum=off,enum=labelled,default=off" jsonschema_description:"pull requests from forks: never planned (off), or once a maintainer has set the label (labelled); a plan can show values of running apps"`
+	Forks              string   `yaml:"forks" jsonschema:"enum=off,enum=labelled,default=off" jsonschema_description:"pull requests from forks: never planned (off), or once a maintainer has set the label (labelled); a plan can show values of running apps; Bitbucket has no labels, so that they are never planned there"`
 	Label              string   `yaml:"label" jsonschema:"default=pacer/plan" jsonschema_description:"label that lets pull requests from forks be planned; Pacer removes it after new commits"`
 	CAFile             string   `yaml:"caFile" kind:"path" jsonschema_description:"PEM file of the CAs that the forge is verified with; empty: the system's"`
 	InsecureSkipVerify bool     `yaml:"insecureSkipVerify" jsonschema:"default=false" jsonschema_description:"accept any certificate of the forge; insecure: anyone in between can read the token"`

@@ -323,7 +323,7 @@ func gitLabStatus(s *gitlab.CommitStatus) Status {
 //	pending    another text      running
 //	running    another text      canceled, then pending, which begins a new one
 func (g *gitLab) SetStatus(ctx context.Context, commit string, s Status) error {
-	s.Description = visible.Cut(s.Description, gitLabText)
+	s.Description = cutCharacters(s.Description, gitLabText)
 	if len(s.URL) > gitLabText {
 		s.URL = "" // it would be refused, and the status with it
 	}

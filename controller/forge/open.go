@@ -51,6 +51,8 @@ var types = []struct {
 }{
 	{"github", openGitHub, gitHubHosts},
 	{"gitlab", openGitLab, gitLabHosts},
+	{"bitbucket", openBitbucketCloud, cloudHosts},
+	{"bitbucket-server", openBitbucketServer, nil},
 }
 
 // Types lists the types of forges.

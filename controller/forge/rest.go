@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -49,10 +50,12 @@ func (r *rest) do(ctx context.Context, method, path string, send, into any) (htt
 		return nil, plain(err)
 	}
 	defer resp.Body.Close() //nolint:errcheck // only read
-	if into != nil {
-		if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-			return nil, fmt.Errorf("%s %s: answer is no JSON as expected: %w", method, q.URL.Path, err)
-		}
+	empty := into == nil
+	if empty {
+		into = new(any) // the page of a proxy is no answer, either
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil && !(empty && errors.Is(err, io.EOF)) {
+		return nil, fmt.Errorf("%s %s: answer is no JSON as expected: %w", method, q.URL.Path, err)
 	}
 	return resp.Header, nil
 }
