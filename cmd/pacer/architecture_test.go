@@ -49,7 +49,7 @@ var imports = map[string][]string{
 	"controller":                 {"sources", "manifests", "controller/plan", "controller/apply", "controller/marathon", "controller/store", "controller/leader", "controller/status", "controller/reconcile", "controller/schedule", "internal/wait"},
 	"controller/oneshot":         {"sources", "manifests", "controller/reconcile", "controller/plan", "controller/apply", "controller/marathon"},
 	"controller/forge":           {"clienttls", "visible", "meter", "sources", "secret"},
-	"controller/report":          {"sources", "controller", "controller/forge", "controller/report/comment", "controller/plan", "controller/apply", "controller/reconcile", "controller/status", "controller/store", "internal/wait"},
+	"controller/report":          {"sources", "manifests", "controller", "controller/forge", "controller/report/comment", "controller/plan", "controller/apply", "controller/reconcile", "controller/status", "controller/store", "internal/wait"},
 	"controller/report/comment":  {"visible", "manifests", "controller/plan"},
 	"controller/web":             {"visible", "manifests", "controller", "controller/status", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin", "secret"},
 	"controller/web/client":      {"visible", "controller", "controller/plan", "controller/status", "controller/reset"},

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"github.com/pacer-gitops/pacer/controller/apply"
+	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -25,4 +26,5 @@ type Ended struct {
 	Errors         int                    // in the manifests
 	Blocked        int                    // changes that wait for a person, or for something else
 	Wrote          bool                   // it has started a change
+	Plan           *plan.Plan             // the last that it made, which nobody may change; nil: it made none
 }

@@ -455,6 +455,10 @@ func (p *reconciliation) saveLast(ctx context.Context, last *status.Reconciliati
 // ended is what observers are told of a reconciliation.
 func (p *reconciliation) ended(last status.Reconciliation, before *status.Reconciliation, entry *store.Entry) Ended {
 	e := Ended{Sync: p.r.Sync.Name, Reconciliation: last, Before: before, Entry: entry, Wrote: p.wrote}
+	if p.files != nil { // compute was called
+		made := p.plan
+		e.Plan = &made
+	}
 	e.Errors, _ = manifests.CountProblems(p.plan.Problems)
 	for _, c := range p.plan.Changes {
 		if c.Blocked != nil {

@@ -43,6 +43,7 @@ const (
 	kindList   kind = "list"   // list the pull requests, and see which of them are to be looked at
 	kindPull   kind = "pull"   // bring what is said of a pull request up to date
 	kindCommit kind = "commit" // the same for a commit and a sync
+	kindSync   kind = "sync"   // see which pull requests a reconciliation of a sync may have changed
 )
 
 // key is something that is to be brought up to date. It says what may have changed
@@ -60,6 +61,8 @@ func (k key) String() string {
 		return fmt.Sprintf("pull/%d", k.number)
 	case kindCommit:
 		return fmt.Sprintf("commit/%s/%s", k.commit, k.sync)
+	case kindSync:
+		return "sync/" + k.sync
 	}
 	return string(k.kind)
 }
@@ -86,7 +89,7 @@ type worker struct {
 	mu       sync.Mutex // never held while something slow is called
 	settings settings
 	health   health
-	listed   time.Time // when a list was last asked for by request
+	asked    time.Time // when a list was last asked for by request
 	overflow bool      // keys were dropped
 	pulls    pulls
 	commits  commits
@@ -98,7 +101,7 @@ func startWorker(ctx context.Context, name string, s *Source, t settings, log *s
 	ctx, w.cancel = context.WithCancel(ctx)
 	w.group.Go(func() { w.work(ctx) })
 	w.group.Go(func() {
-		wait.Every(ctx, max(s.Interval, MinInterval), func() { w.add(key{kind: kindList}) })
+		wait.Every(ctx, max(s.Interval, MinInterval), w.poll)
 	})
 	context.AfterFunc(ctx, w.queue.ShutDown)
 	w.add(key{kind: kindList})
@@ -126,14 +129,25 @@ func (w *worker) configured() settings {
 	return w.settings
 }
 
+// poll has the pull requests listed, unless that was denied: then it comes again by itself.
+func (w *worker) poll() {
+	list := key{kind: kindList}
+	w.mu.Lock()
+	_, denied := w.health.denied[list]
+	w.mu.Unlock()
+	if !denied {
+		w.add(list)
+	}
+}
+
 // request has the pull requests listed soon: at once, if that was not asked for within
 // requestPause.
 func (w *worker) request() {
 	now := time.Now()
 	w.mu.Lock()
-	delay := w.listed.Add(requestPause).Sub(now)
+	delay := w.asked.Add(requestPause).Sub(now)
 	if delay <= 0 {
-		w.listed = now
+		w.asked = now
 	}
 	w.mu.Unlock()
 	if delay > 0 {
@@ -183,6 +197,8 @@ func (w *worker) handle(ctx context.Context, k key) error {
 		return w.pull(ctx, k.number)
 	case kindCommit:
 		return w.commit(ctx, k.commit, k.sync)
+	case kindSync:
+		w.compare(k.sync)
 	}
 	return nil
 }

@@ -42,6 +42,9 @@ type Commits interface {
 	Fetch(ctx context.Context, wants []string) (map[string]*sources.Snapshot, error)
 }
 
+// Merge merges two snapshots that have a third one in common. sources.Merge is one.
+type Merge func(base, ours, theirs *sources.Snapshot) (tree *sources.Snapshot, conflicts []string, err error)
+
 // Options is what a reporter reports, and where.
 type Options struct {
 	// Sources are those that have a forge, by name. One whose pointer is the same in
@@ -58,6 +61,7 @@ type Options struct {
 type Source struct {
 	Forge   forge.Forge
 	Commits Commits
+	Merge   Merge
 	// Branch is the branch that the source follows now; empty: it is not known yet, or
 	// the source follows none.
 	Branch func() string

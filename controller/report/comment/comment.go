@@ -217,8 +217,12 @@ func (c Comment) about() string {
 		return visible.MarkdownCode(s.Branch) + " at " + visible.MarkdownCode(plan.ShortRevision(s.Commit))
 	}
 	var syncs string
-	if len(c.Parts) == 1 {
-		syncs = " for " + c.Parts[0].name()
+	if len(c.Parts) == 1 || !c.isPlanned() { // else each has a heading
+		var names []string
+		for _, p := range c.Parts {
+			names = append(names, p.name())
+		}
+		syncs = " for " + strings.Join(names, ", ")
 	}
 	if c.Merge == HeadOnly {
 		why := "the commit that it shares with " + side(c.Base) + " is not known"
