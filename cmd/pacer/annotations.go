@@ -22,14 +22,24 @@ import (
 type annotations struct {
 	format   string
 	problems []ci.Problem
+	listed   map[ci.Problem]bool
 }
 
 // isCI reports whether a format is one of those of package ci.
 func isCI(format string) bool { return slices.Contains(ci.Formats(), format) }
 
-// add adds the problems of a source.
+// add adds the problems of a source, but for those that another sync has there, too.
 func (a *annotations) add(from sources.Options, problems []manifests.Problem) {
-	a.problems = append(a.problems, ci.In(folderOf(from), problems)...)
+	for _, p := range ci.In(folderOf(from), problems) {
+		if a.listed[p] {
+			continue
+		}
+		if a.listed == nil {
+			a.listed = map[ci.Problem]bool{}
+		}
+		a.listed[p] = true
+		a.problems = append(a.problems, p)
+	}
 }
 
 func (a *annotations) write(w io.Writer) error {
