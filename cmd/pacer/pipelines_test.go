@@ -21,6 +21,13 @@ import (
 // This file runs the examples for pipelines as far as a shell can: all but the steps that
 // install something, and the one of GitHub that needs its own program.
 
+// jobUser is the user of the token of a job, in Gitea always this one.
+const jobUser = -2
+
+// stranger is what somebody else has written, so that the plan is put into a comment that
+// they can edit.
+const stranger = "looks good <!-- pacer cGFjZXIgcGxhbg e30 -->"
+
 // notes are the comments on one pull request, at the addresses of Gitea and of GitLab.
 type notes struct {
 	mu  sync.Mutex
@@ -34,10 +41,18 @@ func (n *notes) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "who are you?", http.StatusUnauthorized)
 		return
 	}
+	if strings.HasSuffix(r.URL.Path, "/user") {
+		_ = json.NewEncoder(w).Encode(map[string]any{"id": jobUser})
+		return
+	}
 	if r.Method == http.MethodGet {
 		list := []map[string]any{}
 		for i, body := range n.all {
-			list = append(list, map[string]any{"id": i + 1, "body": body})
+			by := map[string]any{"id": jobUser}
+			if body == stranger {
+				by["id"] = 7
+			}
+			list = append(list, map[string]any{"id": i + 1, "body": body, "user": by, "author": by})
 		}
 		_ = json.NewEncoder(w).Encode(list)
 		return
@@ -125,7 +140,7 @@ func (p pipeline) run(t *testing.T, dir string, variables *strings.Replacer, wit
 			cmd.Env = append(cmd.Env, name+"="+variables.Replace(value))
 		}
 		if p.file == "gitlab.yaml" {
-			cmd.Env = append(cmd.Env, "PACER_NOTES_TOKEN=sesame")
+			cmd.Env = append(cmd.Env, "PACER_NOTES_TOKEN=sesame", "CI_API_V4_URL="+variables.Replace("$CI_API_V4_URL"))
 		}
 		out, err := cmd.CombinedOutput()
 		log += string(out)
@@ -150,7 +165,7 @@ func TestExamplesForPipelines(t *testing.T) {
 		{gitlabJob(t, "gitlab.yaml"), ""},
 	} {
 		t.Run(c.pipeline.file, func(t *testing.T) {
-			there := &notes{all: []string{"a person's comment"}}
+			there := &notes{all: []string{stranger}}
 			server := httptest.NewServer(there)
 			t.Cleanup(server.Close)
 			variables := strings.NewReplacer(
@@ -201,7 +216,7 @@ func (n *notes) isCommented(t *testing.T, verdict, log string) {
 	t.Helper()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.all) != 2 || n.all[0] != "a person's comment" || !strings.HasPrefix(n.all[1], verdict) {
+	if len(n.all) != 2 || n.all[0] != stranger || !strings.HasPrefix(n.all[1], verdict) {
 		t.Errorf("comments %q, want one that begins %q:\n%s", n.all, verdict, log)
 	}
 }
