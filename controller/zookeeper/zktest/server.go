@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -149,8 +148,7 @@ func (s *Server) start(java []string) error {
 	args = append(args, "-cp", classPath, "org.apache.zookeeper.server.quorum.QuorumPeerMain", s.configFile())
 	cmd := exec.Command("java", args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = s.folder, log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := launch(cmd); err != nil {
+	if err := testenv.Launch(cmd); err != nil {
 		return err
 	}
 	gone := make(chan struct{})
@@ -161,32 +159,6 @@ func (s *Server) start(java []string) error {
 	s.java, s.process, s.gone, s.killed, s.frozen = java, cmd, gone, false, false
 	return nil
 }
-
-// launch starts a process from a thread that lives as long as this process does:
-// the kernel kills the child when the thread that started it ends.
-func launch(cmd *exec.Cmd) error {
-	launcher.Do(func() {
-		go func() {
-			runtime.LockOSThread() // and never unlocked
-			for l := range launches {
-				l.done <- l.cmd.Start()
-			}
-		}()
-	})
-	l := launched{cmd, make(chan error)}
-	launches <- l
-	return <-l.done
-}
-
-type launched struct {
-	cmd  *exec.Cmd
-	done chan error
-}
-
-var (
-	launcher sync.Once
-	launches = make(chan launched)
-)
 
 // Running tells whether its process is there, also where it is frozen.
 func (s *Server) Running() bool {

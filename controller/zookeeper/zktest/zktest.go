@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
-	"github.com/gofrs/flock"
 
 	"github.com/pacer-gitops/pacer/internal/testenv"
 )
@@ -42,11 +41,11 @@ type Options struct {
 type Ensemble struct {
 	Files Files // with Options.TLS
 
-	options Options
-	folder  string
-	lock    *flock.Flock
-	servers []*Server
-	quorum  map[[2]int]*link // from server, to server
+	options   Options
+	folder    string
+	temporary *testenv.Folder
+	servers   []*Server
+	quorum    map[[2]int]*link // from server, to server
 }
 
 // Start starts an ensemble that ends with the test.
@@ -125,10 +124,15 @@ func New(o Options) (*Ensemble, error) {
 	return e, nil
 }
 
+// folderPrefix begins the name of an ensemble's folder.
+const folderPrefix = "pacer-zktest-"
+
 func (e *Ensemble) start() error {
-	if err := e.makeFolder(); err != nil {
+	var err error
+	if e.temporary, err = testenv.NewFolder(folderPrefix); err != nil {
 		return err
 	}
+	e.folder = e.temporary.Path
 	if e.options.TLS {
 		if err := e.makeCertificates(); err != nil {
 			return err
@@ -153,42 +157,6 @@ func (e *Ensemble) start() error {
 		}
 	}
 	return e.healthy()
-}
-
-// The folders of ensembles are told apart from those of processes that were
-// killed by a lock, which ends with the process.
-const (
-	folderPattern = "pacer-zktest-"
-	lockName      = "lock"
-)
-
-func (e *Ensemble) makeFolder() (err error) {
-	if err := sweep(); err != nil {
-		return err
-	}
-	if e.folder, err = os.MkdirTemp("", folderPattern); err != nil {
-		return err
-	}
-	e.lock = flock.New(filepath.Join(e.folder, lockName))
-	_, err = e.lock.TryLock()
-	return err
-}
-
-// sweep removes the folders whose process is gone.
-func sweep() error {
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), folderPattern+"*", lockName))
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, file := range left {
-		lock := flock.New(file)
-		if free, err := lock.TryLock(); err != nil || !free {
-			continue // in use, or swept by another
-		}
-		errs = append(errs, os.RemoveAll(filepath.Dir(file)), lock.Close())
-	}
-	return errors.Join(errs...)
 }
 
 // linkQuorum puts a proxy between every two servers, one for each direction in
@@ -260,11 +228,8 @@ func (e *Ensemble) Close() {
 	for _, l := range e.quorum {
 		l.close()
 	}
-	if e.folder != "" {
-		must(os.RemoveAll(e.folder))
-	}
-	if e.lock != nil {
-		must(e.lock.Close())
+	if e.temporary != nil {
+		must(e.temporary.Remove())
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -230,13 +229,15 @@ func TestNothingOutlivesAKilledTest(t *testing.T) {
 	}
 	_ = cmd.Wait() // says that it was killed
 	Await(t, "the end of the server", func() bool { return ended(pid) })
-	if err := sweep(); err != nil { // as the next ensemble does
+	next, err := testenv.NewFolder(folderPrefix) // as the next ensemble does
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer next.Remove() //nolint:errcheck // swept by the next
 	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("its folder is still there: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(Shared(t).folder, lockName)); err != nil {
+	if _, err := os.Stat(Shared(t).folder); err != nil {
 		t.Errorf("the folder of a running ensemble was swept: %v", err)
 	}
 }
