@@ -30,6 +30,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
+# A real Gitea, for the tests of pull requests: some minutes, once.
+./forge.sh build
+
 go build -o /dev/null ./...
 
 # Tests of what something costs (memory, size) or computes, in one goroutine: there is

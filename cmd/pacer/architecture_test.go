@@ -60,6 +60,7 @@ var imports = map[string][]string{
 	"clienttls/tlstest":                    {},
 	"sources/gittest":                      {"internal/testenv"},
 	"controller/forge/forgetest":           {"sources/gittest"},
+	"controller/forge/giteatest":           {"controller/forge/forgetest", "sources/gittest", "internal/testenv"},
 	"controller/zookeeper/zktest":          {"internal/testenv"},
 	"controller/marathon/pathtest":         {"internal/testenv"},
 	"controller/local/executor/enginetest": {"internal/testenv"},

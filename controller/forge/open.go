@@ -53,6 +53,7 @@ var types = []struct {
 	{"gitlab", openGitLab, gitLabHosts},
 	{"bitbucket", openBitbucketCloud, cloudHosts},
 	{"bitbucket-server", openBitbucketServer, nil},
+	{"gitea", openGitea, giteaHosts},
 }
 
 // Types lists the types of forges.

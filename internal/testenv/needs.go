@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -91,4 +92,36 @@ func Long(t Test) {
 	if testing.Short() {
 		t.Skip("it takes long: not with -short")
 	}
+}
+
+// giteaVersion is the version of Gitea that forge.sh builds.
+const giteaVersion = "v1.26.0"
+
+// Gitea returns the folder that forge.sh has built Gitea into, or ends the test: in it
+// are the program gitea, and its templates.
+func Gitea(t Test) string {
+	if h, ok := t.(interface{ Helper() }); ok {
+		h.Helper()
+	}
+	return giteaIn(t, cacheFolder())
+}
+
+// cacheFolder is where forge.sh puts what it builds: of root one that others may read,
+// too, since Gitea does not run as root.
+func cacheFolder() string {
+	if os.Getuid() == 0 {
+		return "/var/cache"
+	}
+	return cmp.Or(os.Getenv("XDG_CACHE_HOME"), filepath.Join(os.Getenv("HOME"), ".cache"))
+}
+
+func giteaIn(t Test, cache string) string {
+	if h, ok := t.(interface{ Helper() }); ok {
+		h.Helper()
+	}
+	folder := filepath.Join(cache, "pacer-test", "gitea-"+giteaVersion)
+	if _, err := os.Stat(folder); err != nil {
+		Lacks(t, "%v: build it (./forge.sh build does; ./test.sh too)", err)
+	}
+	return folder
 }

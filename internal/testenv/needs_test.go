@@ -26,6 +26,7 @@ func TestWhatIsMissingIsSkippedWithItsReasonOrFails(t *testing.T) {
 		}{
 			"program": {func(t Test) { Program(t, "chromium", "no-other-name") }, []string{"chromium is missing", "Debian: chromium"}},
 			"file":    {func(t Test) { File(t, filepath.Join("/no/such", "file.jar")) }, []string{"/no/such/file.jar", "no such file"}},
+			"gitea":   {func(t Test) { giteaIn(t, "/no/such") }, []string{"/no/such/pacer-test/gitea-v", "no such file", "./forge.sh build"}},
 			"lacks":   {func(t Test) { Lacks(t, "no %s", "root") }, []string{"no root"}},
 		} {
 			var s said
@@ -65,6 +66,19 @@ func TestTestScriptInstallsWhatTestsNeed(t *testing.T) {
 	}
 	if !strings.Contains(string(script), "export "+NoSkip) {
 		t.Errorf("test.sh does not set %s", NoSkip)
+	}
+}
+
+// forge.sh builds the Gitea that Gitea looks for, and test.sh has it built.
+func TestScriptsBuildGitea(t *testing.T) {
+	for name, want := range map[string]string{"forge.sh": "\nversion=" + giteaVersion + "\n", "test.sh": "\n./forge.sh build\n"} {
+		script, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(script), want) {
+			t.Errorf("%s lacks %q", name, want)
+		}
 	}
 }
 
