@@ -152,4 +152,3 @@ func TestAPreviewChangesNothing(t *testing.T) {
 		}
 	})
 }
-

@@ -51,7 +51,7 @@ var imports = map[string][]string{
 	"controller/forge":           {"clienttls", "visible", "meter", "sources", "secret"},
 	"controller/report":          {"sources", "manifests", "controller", "controller/forge", "controller/report/comment", "controller/plan", "controller/apply", "controller/reconcile", "controller/status", "controller/store", "internal/wait"},
 	"controller/report/comment":  {"visible", "manifests", "controller/plan"},
-	"controller/web":             {"visible", "manifests", "controller", "controller/status", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin", "secret"},
+	"controller/web":             {"visible", "manifests", "controller", "controller/report", "controller/status", "controller/plan", "controller/store", "controller/leader", "controller/reset", "controller/origin", "secret"},
 	"controller/web/client":      {"visible", "controller", "controller/plan", "controller/status", "controller/reset"},
 	"internal/lifecycle":         {},
 	"cmd/pacer/ci":               {"visible", "manifests"},

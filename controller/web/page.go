@@ -32,12 +32,13 @@ var contentTypes = map[string]string{
 
 type renderer struct {
 	page    *template.Template
+	pull    *template.Template // of the plan of a pull request
 	version string
 }
 
 // newRenderer panics where the embedded template is wrong, which a test shows.
 func newRenderer(version string) *renderer {
-	t := template.New("page.html").Funcs(template.FuncMap{
+	funcs := template.FuncMap{
 		"asset": assetPath,
 		"link":  safeLink,
 		"path":  url.PathEscape,
@@ -49,8 +50,9 @@ func newRenderer(version string) *renderer {
 			return string(unicode.ToUpper(first)) + s[size:]
 		},
 		"stamp": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	})
-	return &renderer{page: template.Must(t.ParseFS(embedded, "assets/page.html")), version: version}
+	}
+	page := template.Must(template.New("page.html").Funcs(funcs).ParseFS(embedded, "assets/page.html"))
+	return &renderer{page: page, pull: parsePull(funcs), version: version}
 }
 
 // maxCalm is how many apps that need nobody's attention the page lists, unless

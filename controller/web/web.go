@@ -16,6 +16,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/leader"
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/report"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
@@ -42,6 +43,9 @@ type Options struct {
 	Abdicate func(context.Context) error
 
 	Webhooks Webhooks
+	// Pull is the plan of a pull request of a source; nil: no source has a forge.
+	// report.ErrNoPull and controller.ErrNoSource answer 404.
+	Pull func(ctx context.Context, source string, number int) (report.PullPlan, error)
 
 	Tokens  Tokens              // zero: everybody who reaches the page may see and act
 	Hosts   origin.Names        // further names by which what no token guards may be asked
@@ -70,6 +74,8 @@ func Routes() []Route {
 		{Method: "GET", Path: "/assets/{file}", Doc: "the page's style, script and icon", Open: true, serve: (*site).assets},
 		{Method: "GET", Path: "/api/v1/status", Doc: "everything that the page shows, as JSON", serve: (*site).status},
 		{Method: "GET", Path: "/api/v1/syncs/{name}/diff", Doc: "the differences between git and Marathon, field by field", serve: (*site).diff},
+		{Method: "GET", Path: "/pulls/{source}/{number}", Doc: "the plan of a pull request, whole", serve: (*site).pullPage},
+		{Method: "GET", Path: "/api/v1/sources/{source}/pulls/{number}", Doc: "the same as JSON", serve: (*site).pull},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/sync", Doc: "fetch the source of a sync now, and reconcile it", Action: true, serve: (*site).sync},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/suspend", Doc: "suspend a sync until it is resumed", Action: true, serve: (*site).suspend},
 		{Method: "POST", Path: "/api/v1/syncs/{name}/resume", Doc: "resume a sync that is suspended, or only reports because its state was lost, and reconcile it", Action: true, serve: (*site).resume},

@@ -24,6 +24,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller"
 	"github.com/pacer-gitops/pacer/controller/origin"
 	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/report"
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/testenv"
@@ -89,6 +90,7 @@ func testOptions(t *testing.T, shown status.Status) (Options, *asked) {
 		Status: func() status.Status { return shown }, Trigger: a.trigger,
 		Suspend: a.act("suspend"), Resume: a.act("resume"), Approve: a.approve,
 		Rollback: a.rollback, Release: a.act("release"), Diff: a.diff, Metrics: registry, Version: "v1.2.3",
+		Pull:     func(context.Context, string, int) (report.PullPlan, error) { return samplePull(), nil },
 		Abdicate: func(context.Context) error { return nil }, Hosts: origin.Names{"example.com"}, // as httptest asks
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}, a
@@ -102,7 +104,7 @@ func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {
 }
 
 // concrete makes a path of a route's.
-var concrete = strings.NewReplacer("{$}", "", "{file}", "style.css", "{name}", "shop", "{source}", "shop")
+var concrete = strings.NewReplacer("{$}", "", "{file}", "style.css", "{name}", "shop", "{source}", "shop", "{number}", "7")
 
 func TestEveryRouteIsServedSafely(t *testing.T) {
 	o, _ := testOptions(t, sampleStatus())
