@@ -231,15 +231,13 @@ func planStatus(p *pull, part comment.Part) forge.Status {
 	errs, _ := manifests.CountProblems(part.Plan.Problems)
 	switch {
 	case p.result.tree == nil:
-		s.State, s.Description = forge.Failure, fmt.Sprintf("conflicts with %s: %s", p.at.Base, strings.Join(p.result.conflicts, ", "))
+		s.State, s.Description = forge.Failure, comment.ConflictsText(p.at.Base, p.result.conflicts)
 	case part.Error != "":
 		s.State, s.Description = forge.Pending, "cannot be planned yet: "+part.Error
-	case errs == 1:
-		s.State, s.Description = forge.Failure, "1 error in manifests"
-	case errs > 1:
-		s.State, s.Description = forge.Failure, fmt.Sprintf("%d errors in manifests", errs)
+	case errs > 0:
+		s.State, s.Description = forge.Failure, comment.StatusText(part.Plan)
 	default:
-		s.State, s.Description = forge.Success, comment.Verdict(part.Plan)
+		s.State, s.Description = forge.Success, comment.StatusText(part.Plan)
 	}
 	return s
 }
