@@ -240,32 +240,33 @@ func (f *cloud) pull(ctx context.Context, p cloudPull) (Pull, error) {
 	return out, nil
 }
 
-// head is the whole hash of a pull request's newest commit. Of one whose source is gone,
-// it is what the pull request says.
+// head is the whole hash of a pull request's newest commit, which may be newer than the
+// one that the pull request was said to have. Of one whose source is gone, it is what the
+// pull request says.
 func (f *cloud) head(ctx context.Context, p cloudPull) (string, error) {
 	short := p.Source.Commit.Hash
-	c, err := f.remember(strconv.Itoa(p.ID)+" "+short, func() (c cloudCommit, err error) {
+	c, err := f.remember(strconv.Itoa(p.ID)+" "+short, short, func() (c cloudCommit, err error) {
 		err = cloudEach(ctx, f, f.pathOf(p.ID)+"/commits?pagelen=1", func(first cloudCommit) bool {
 			c = first
 			return false
 		})
-		if errors.Is(err, ErrNotFound) || err == nil && !strings.HasPrefix(c.Hash, short) {
-			return cloudCommit{Hash: short}, nil
+		if errors.Is(err, ErrNotFound) {
+			err = nil
 		}
 		return c, err
 	})
-	return c.Hash, err
+	return cmp.Or(c.Hash, short), err
 }
 
 func (f *cloud) commit(ctx context.Context, hash string) (cloudCommit, error) {
-	return f.remember(hash, func() (c cloudCommit, err error) {
+	return f.remember(hash, hash, func() (c cloudCommit, err error) {
 		_, err = f.api.do(ctx, http.MethodGet, f.path+"/commit/"+url.PathEscape(hash), nil, &c)
 		return c, err
 	})
 }
 
-// remember asks for a commit once.
-func (f *cloud) remember(key string, ask func() (cloudCommit, error)) (cloudCommit, error) {
+// remember asks once for a commit whose hash begins with short.
+func (f *cloud) remember(key, short string, ask func() (cloudCommit, error)) (cloudCommit, error) {
 	f.mu.Lock()
 	c, ok := f.known[key]
 	f.mu.Unlock()
@@ -281,7 +282,7 @@ func (f *cloud) remember(key string, ask func() (cloudCommit, error)) (cloudComm
 	if len(f.known) >= 4*MaxPulls {
 		clear(f.known)
 	}
-	if len(c.Hash) >= 40 {
+	if len(c.Hash) >= 40 && strings.HasPrefix(c.Hash, short) {
 		f.known[key] = c
 	}
 	return c, nil

@@ -247,6 +247,26 @@ func TestBitbucketCloudAsksForAWholeHashOnce(t *testing.T) {
 	}
 }
 
+// A push between two requests is not taken for the commit before it.
+func TestBitbucketCloudHeadThatMoves(t *testing.T) {
+	w := bitbucketWorld(t)
+	b := forgetest.NewBitbucketCloud(t, w)
+	f := openStandIn(t, b, nil)
+	n := w.Open(forgetest.Opening{Files: change(1)})
+	newer := strings.Repeat("ab", 20)
+	b.Break(forgetest.Fault{Path: "/commits?", Status: 200, Body: fmt.Sprintf(`{"values": [{"hash": %q}]}`, newer), Times: 1})
+	for i, want := range []string{newer, w.Pull(n).HeadCommit} {
+		if p, err := f.Pull(t.Context(), n); err != nil || p.HeadCommit != want {
+			t.Errorf("%d: %s, %v, expected %s", i, p.HeadCommit, err, want)
+		}
+	}
+	b.Break(forgetest.Fault{Path: "/commits?", Status: 404})
+	w.Push(n, "More", change(2))
+	if p, err := f.Pull(t.Context(), n); err != nil || p.HeadCommit != w.Pull(n).HeadCommit[:12] {
+		t.Errorf("a source that is gone: %s, %v", p.HeadCommit, err)
+	}
+}
+
 func TestBitbucketCloudFollowsNoPageElsewhere(t *testing.T) {
 	b := forgetest.NewBitbucketCloud(t, bitbucketWorld(t))
 	f := openStandIn(t, b, nil)
