@@ -90,9 +90,10 @@ func around(text string, at []int) string {
 	return strings.Join(strings.Fields(text[max(0, at[0]-width):min(len(text), at[1]+width)]), " ")
 }
 
-// notForPeople are literals that are names on a disk, not texts.
+// notForPeople are literals that are names in a system, not texts.
 var notForPeople = map[string]string{
-	"begun": "the folder in which pacer apply records what it started",
+	"begun":  "the folder in which pacer apply records what it started",
+	"nobody": "the account of Unix as which tests run what refuses to run as root",
 }
 
 // readable is a text for people, and where it begins.

@@ -311,7 +311,7 @@ func Await(t testing.TB, what string, holds func() (bool, string)) {
 		}
 		time.Sleep(5 * time.Millisecond) // between two looks
 	}
-	t.Fatalf("waited in vain for %s: %s", what, why)
+	t.Fatalf("waited without effect for %s: %s", what, why)
 }
 
 // User makes a user, if there is none of that name yet.
