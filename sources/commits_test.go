@@ -178,3 +178,30 @@ func TestWantsThatAreNone(t *testing.T) {
 		t.Error("a branch is selected")
 	}
 }
+
+// A hash that a server refuses says nothing of the clone: it is no reason to fetch all of
+// it again.
+func TestRefusedHashesKeepTheClone(t *testing.T) {
+	t.Parallel()
+	repo := gittest.New(t)
+	repo.BareGit("config", "uploadpack.allowReachableSHA1InWant", "true")
+	repo.Commit("begin", map[string]string{"a": "1"})
+	c, err := OpenCommits(GitOptions{URL: repo.Serve(t, gittest.HTTP{}).Repo, AllowHTTP: true}, Environment{Clone: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // only read
+	fetch := func(wants ...string) {
+		t.Helper()
+		if got, err := c.Fetch(t.Context(), wants); err != nil || len(got) != 1 {
+			t.Fatalf("got %v, %v", got, err)
+		}
+	}
+	fetch("refs/heads/main")
+	fetch("refs/heads/main", strings.Repeat("ab", 20), strings.Repeat("cd", 20))
+	repo.Commit("next", map[string]string{"a": "2"})
+	fetch("refs/heads/main")
+	if c.clone.number != 1 {
+		t.Errorf("the clone was fetched whole %d times", c.clone.number)
+	}
+}

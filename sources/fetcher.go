@@ -152,9 +152,10 @@ func (f *fetcher) fetch(ctx context.Context, r remote, want request) error {
 }
 
 // isRefused reports whether a fetch failed since the server does not give what it was
-// asked for by its hash.
+// asked for by its hash. What came and is not whole is none: the clone is at fault.
 func isRefused(err error) bool {
-	return err != nil && (errors.Is(err, plumbing.ErrObjectNotFound) || strings.Contains(err.Error(), "not our ref"))
+	return err != nil && !errors.Is(err, errUnfit) &&
+		(errors.Is(err, plumbing.ErrObjectNotFound) || strings.Contains(err.Error(), "not our ref"))
 }
 
 // snapshotOf is what stands at a commit of a generation, without what is behind it.

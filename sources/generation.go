@@ -192,7 +192,7 @@ func (g *generation) fetch(ctx context.Context, r remote, want request) error {
 		err = g.adopt(ctx, want, answer, stored)
 	}
 	g.failed++
-	if err == nil || ctx.Err() != nil || errors.Is(err, ErrLimit) || ofDisk(err) {
+	if err == nil || ctx.Err() != nil || errors.Is(err, ErrLimit) || ofDisk(err) || isRefused(err) {
 		g.failed = 0
 	}
 	if err != nil {
