@@ -19,6 +19,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/internal/wait"
+	"github.com/pacer-gitops/pacer/sources"
 )
 
 // Controller keeps a set of syncs reconciled. Its methods may be called from
@@ -29,8 +30,10 @@ type Controller struct {
 	store    store.Store
 	archive  store.Archive // nil: there is none, and no rollback
 	metrics  *metrics
-	slots    chan struct{} // a place for each reconciliation that reads and plans
-	diffs    chan struct{} // one place: who only asks keeps no reconciliation waiting
+	// observers of each sync, beside log and metrics
+	observers []reconcile.Observer
+	slots     chan struct{} // a place for each reconciliation that reads and plans
+	diffs     chan struct{} // one place: who only asks keeps no reconciliation waiting
 
 	leadership     func() leader.Status // nil: there is one replica
 	peers          Peers                // nil: they are not asked
@@ -77,7 +80,7 @@ func New(o Options) (*Controller, error) {
 	}
 	*c = Controller{
 		log: o.Log, clusters: clusters, store: o.Store, archive: o.Archive,
-		metrics: m, diffs: make(chan struct{}, 1),
+		metrics: m, observers: o.Observers, diffs: make(chan struct{}, 1),
 		slots:      make(chan struct{}, cmp.Or(o.Concurrency, runtime.GOMAXPROCS(0))),
 		leadership: o.Leadership, peers: o.Peers, requestTimeout: o.RequestTimeout,
 		watchers: map[string]*schedule.Watcher{}, syncers: map[string]*syncer{},
@@ -210,6 +213,20 @@ func (c *Controller) Trigger(name string, by store.Asked) error {
 	y.slot.Ask(by)
 	y.watcher.Request(by)
 	return nil
+}
+
+// Revision is what a source was at when it was last read with success; zero: it was not.
+func (c *Controller) Revision(source string) sources.Revision {
+	c.mu.Lock()
+	w := c.watchers[source]
+	c.mu.Unlock()
+	if w == nil {
+		return sources.Revision{}
+	}
+	if last := w.Last(); last.Snapshot != nil {
+		return last.Snapshot.Revision
+	}
+	return sources.Revision{}
 }
 
 // Look asks for a fetch of a source: one for all syncs that read it, which have a

@@ -54,6 +54,10 @@ type Options struct {
 	// marathon.DefaultTimeout. See Lead.
 	RequestTimeout time.Duration
 
+	// Observers are told of what becomes of reconciliations, in addition to the log and
+	// the metrics.
+	Observers []reconcile.Observer
+
 	// RestartNeeded are the keys of the configuration that are in force as they were
 	// before it changed: for Status.
 	RestartNeeded []string

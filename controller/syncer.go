@@ -31,7 +31,7 @@ func (c *Controller) newSyncer(spec reconcile.Sync, w *schedule.Watcher, m *clus
 	}
 	y.reconciler = reconcile.New(reconcile.Config{
 		Sync: spec, Log: c.log, Store: c.store, Archive: c.archive, Slots: c.slots, Source: w, Live: live{c, m, y}, Applier: m.Applier,
-		Observers: []reconcile.Observer{c.metrics, logged{c.log}}, View: y.view, Authors: y.authors,
+		Observers: append([]reconcile.Observer{c.metrics, logged{c.log}}, c.observers...), View: y.view, Authors: y.authors,
 	})
 	return y
 }

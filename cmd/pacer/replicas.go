@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/pacer-gitops/pacer/controller/config"
 	"github.com/pacer-gitops/pacer/controller/leader"
@@ -84,14 +85,21 @@ func (r *replicas) addTo(o *web.Options) {
 	}
 }
 
-// stand stands for election until the program stops, which hands over before
-// anything else stops.
-func (p *program) stand(ctx context.Context, fail func(error)) {
+// lead reports to forges while this replica leads: always, if there is one; else it
+// stands for election until the program stops, which hands over before anything else
+// stops.
+func (p *program) lead(ctx context.Context, fail func(error)) {
 	if p.replicas == nil {
+		p.Background(ctx, "reporting to forges", p.reporter.Run)
 		return
 	}
 	p.Background(ctx, "leadership", func(ctx context.Context) {
-		err := p.replicas.candidate.Lead(ctx, func(ctx context.Context, _ leader.Term) { p.controller.Lead(ctx) })
+		err := p.replicas.candidate.Lead(ctx, func(ctx context.Context, _ leader.Term) {
+			var reporting sync.WaitGroup
+			reporting.Go(func() { p.reporter.Run(ctx) })
+			p.controller.Lead(ctx)
+			reporting.Wait()
+		})
 		if err != nil {
 			fail(err)
 		}

@@ -29,6 +29,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/marathon/cache"
 	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/report"
 	"github.com/pacer-gitops/pacer/controller/schedule"
 	"github.com/pacer-gitops/pacer/controller/store"
 	"github.com/pacer-gitops/pacer/controller/web"
@@ -109,6 +110,8 @@ type program struct {
 	store      store.Records
 	metrics    *prometheus.Registry
 	sources    map[string]sources.Source
+	forges     map[string]*reported
+	reporter   *report.Reporter
 	addr       net.Addr // of the page; nil where none is served
 
 	insecureOpen bool // strangers may act where the configuration lets them
@@ -162,6 +165,9 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 	if err := p.openSources(c, p.sources); err != nil {
 		return p, err
 	}
+	if err := p.startForges(ctx, c); err != nil {
+		return p, err
+	}
 	if p.controller, err = controller.New(p.controllerOptions(c, p.sources)); err != nil {
 		return p, err
 	}
@@ -169,7 +175,7 @@ func startProgram(ctx context.Context, c *config.Config, insecureOpen bool, log 
 		return p, err
 	}
 	p.servePage(c, ln, fail)
-	p.stand(ctx, fail)
+	p.lead(ctx, fail)
 	return p, nil
 }
 
@@ -276,13 +282,13 @@ func (p *program) servePage(c *config.Config, ln net.Listener, fail func(error))
 		return
 	}
 	o := web.Options{
-		Status: p.controller.Status, Diff: p.controller.Diff, Trigger: p.controller.Trigger,
+		Status: p.status, Diff: p.controller.Diff, Trigger: p.controller.Trigger,
 		Suspend: p.controller.Suspend, Resume: p.controller.Resume, Approve: p.controller.Approve,
 		Rollback: p.controller.Rollback, Release: p.controller.Release,
 		Hosts:    c.PageNames(),
 		Tokens:   web.Tokens(c.PageTokens(p.insecureOpen)),
-		Webhooks: web.Webhooks{Secret: p.webhookSecret, Look: p.controller.Look},
-		Metrics:  p.metrics, Log: p.log, Version: versionString(),
+		Webhooks: web.Webhooks{Secret: p.webhookSecret, Look: p.look}, Pull: p.reporter.PullPlan,
+		Metrics: p.metrics, Log: p.log, Version: versionString(),
 	}
 	p.replicas.addTo(&o)
 	p.Serve("the page", ln, web.Server(web.New(o), c.Listen), fail)
@@ -297,6 +303,12 @@ func (p *program) webhookSecret(source string) secret.Ref {
 	defer p.mu.Unlock()
 	_, signed := p.config.Sources[source].WebhookSecret()
 	return signed
+}
+
+// look has a source fetched, and its forge asked: a webhook tells of either.
+func (p *program) look(source string, by store.Asked) error {
+	p.reporter.Request(source)
+	return p.controller.Look(source, by)
 }
 
 // openSources opens the sources of c that are not yet in opened.
@@ -326,7 +338,7 @@ func (p *program) controllerOptions(c *config.Config, opened map[string]sources.
 	o := controller.Options{
 		Sources: map[string]schedule.Source{}, Clusters: p.clusters, Store: p.store, Archive: p.store,
 		RequestTimeout: c.RequestTimeout(),
-		Log:            p.log, Metrics: p.metrics,
+		Log:            p.log, Metrics: p.metrics, Observers: []reconcile.Observer{p.reporter},
 	}
 	if p.replicas != nil {
 		o.Follow, o.Leadership, o.Peers = true, p.replicas.candidate.Status, p.replicas.candidate
@@ -413,11 +425,16 @@ func (p *program) replace(next *config.Config) error {
 	if err := p.openChanged(c, opened, kept); err != nil {
 		return err
 	}
+	forges, err := p.openForges(c, p.forges)
+	if err != nil {
+		return errors.Join(err, closeSources(without(opened, kept)))
+	}
 	o := p.controllerOptions(c, opened)
 	o.RestartNeeded = restart
 	if err := p.controller.Reload(o); err != nil {
-		return errors.Join(err, closeSources(without(opened, kept)))
+		return errors.Join(err, closeSources(without(opened, kept)), closeForges(withoutForges(forges, p.forges)))
 	}
+	p.replaceForges(c, forges)
 	p.mu.Lock()
 	p.config, p.sources = c, opened
 	p.mu.Unlock()

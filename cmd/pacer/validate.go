@@ -75,7 +75,7 @@ func newValidate() *cobra.Command {
 				if isCI(o.output) {
 					return annotate(cmd.OutOrStdout(), args[0], desired, o.output)
 				}
-				return report(cmd.OutOrStdout(), desired, o.output)
+				return printValidated(cmd.OutOrStdout(), desired, o.output)
 			})
 		},
 	}
@@ -107,8 +107,8 @@ type found struct {
 	Problems []manifests.Problem `json:"problems"`
 }
 
-// report prints what validate found.
-func report(w io.Writer, d manifests.Desired, format string) error {
+// printValidated prints what validate found.
+func printValidated(w io.Writer, d manifests.Desired, format string) error {
 	if err := printFound(w, newFound(d), format); err != nil {
 		return err
 	}
