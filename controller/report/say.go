@@ -173,6 +173,11 @@ func (w *worker) wait(ctx context.Context, p *pull, d draft, touched []Sync, g g
 		d.comment.Waits = fmt.Sprintf("It comes from a fork, and has new commits since the label %s was set: it is planned once a maintainer has reviewed them and sets the label again.", label)
 		d.err = w.takeOff(ctx, p.at.Number)
 	}
+	if g == gateAgain && d.err == nil { // the next list that has the label has a new one
+		w.mu.Lock()
+		p.listed.Labels = nil
+		w.mu.Unlock()
+	}
 	if d.err == nil { // else the label that is there would count for these commits
 		d.comment.Memory.Labelled, d.comment.Memory.Seen = "", p.at.HeadCommit
 	}
