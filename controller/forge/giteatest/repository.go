@@ -53,6 +53,10 @@ func (s *Server) NewRepository(t testing.TB, files map[string]string) *Repositor
 	}
 	r.Repo.Git("remote", "set-url", "origin", r.as(ada, r.Owner))
 	r.Repo.Commit("Add the apps", files)
+	Await(t, "the first push, before which there are no pull requests", func() (bool, string) {
+		code, answer := s.ask(t, owner, "GET", "/repos/"+r.Owner+"/"+r.Name+"/pulls", nil, nil)
+		return code == http.StatusOK, answer
+	})
 	return r
 }
 
