@@ -12,6 +12,9 @@ import (
 // logged logs how reconciliations end.
 type logged struct{ log *slog.Logger }
 
+// ChangesBegan implements reconcile.Observer.
+func (logged) ChangesBegan(reconcile.Began) {}
+
 // ChangeEnded implements reconcile.Observer: changes are in the history.
 func (logged) ChangeEnded(string, apply.Outcome) {}
 

@@ -168,6 +168,9 @@ func (m *metrics) ReconciliationEnded(e reconcile.Ended) {
 	m.former.seconds.WithLabelValues(e.Sync).Observe(took)
 }
 
+// ChangesBegan implements reconcile.Observer: what ends is counted.
+func (m *metrics) ChangesBegan(reconcile.Began) {}
+
 // ChangeEnded implements reconcile.Observer.
 func (m *metrics) ChangeEnded(sync string, o apply.Outcome) {
 	m.changes.WithLabelValues(sync, string(o.Action), string(o.Result)).Inc()

@@ -102,7 +102,7 @@ sources:
       webhook: {secret: {env: %[7]s}}
       forge: {type: %[4]s, url: %[5]q, token: {env: %[6]s}}
 syncs:
-  shop: {source: shop, path: prod, scope: /shop, prune: "on"}
+  shop: {source: shop, path: prod, scope: /shop, prune: "on", settle: 1s, deadline: 5s}
 `, s.marathon.URL, t.TempDir(), git.URL+given.Path, o.Type, o.URL, forgeToken, hookSecret)
 	if err := os.WriteFile(s.file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -141,7 +141,7 @@ func (s *story) end(p *program) {
 func (s *story) until(what string, holds func() (bool, string)) {
 	s.t.Helper()
 	var found string
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(testenv.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		var ok bool
 		if ok, found = holds(); ok {
 			return
@@ -235,9 +235,31 @@ func TestAPullRequestScales(t *testing.T) {
 				t.Errorf("a pull request that touches no sync has the comment %s", c[0].Body)
 			}
 
-			s.world.Merge(n)
+			merge := s.world.Merge(n)
 			s.poke()
 			s.runs(5)
+			s.has(merge, "pacer/shop", "healthy after")
+
+			// One that cannot start fails with the reason, and its revert is healthy.
+			stuck := strings.Replace(webApp(5, "sleep 2000"), "{", `{"constraints": [["hostname", "CLUSTER", "nowhere"]], `, 1)
+			s.repo.Git("pull", "-q", "--ff-only", "origin", "main")
+			failing := s.repo.Commit("for another host", map[string]string{"prod/web.json": stuck})
+			s.poke()
+			s.has(failing, "pacer/shop", "/shop/web: ")
+			revert := s.repo.Revert(failing)
+			s.poke()
+			s.has(revert, "pacer/shop", "healthy")
+			for commit, want := range map[string]string{merge: "healthy after", failing: "/shop/web: "} {
+				var last string
+				for _, t := range s.world.AllStatuses(commit) { // newest last
+					if !strings.Contains(t.Context, "plan") {
+						last = t.Description
+					}
+				}
+				if !strings.Contains(last, want) {
+					t.Errorf("commit %s says %q in the end, want %q", commit, last, want)
+				}
+			}
 			if strings.Contains(s.log.String(), s.forge.Options().Token) {
 				t.Error("the log has the token")
 			}

@@ -273,9 +273,11 @@ func (p *reconciliation) showCurrent() {
 
 // progress is told of each change that begins, hangs or ends.
 func (p *reconciliation) progress(k *keeper, o apply.Outcome) {
+	began, former := false, ""
 	k.change(func() bool {
 		news := p.remember(o)
 		if _, planned := p.files[o.ID]; planned && !o.Began.IsZero() {
+			began, former = !p.wrote, p.former()
 			p.wrote = true
 			p.showCurrent()
 		}
@@ -289,6 +291,11 @@ func (p *reconciliation) progress(k *keeper, o apply.Outcome) {
 		}
 		return news
 	})
+	if began {
+		for _, observer := range p.r.Observers {
+			observer.ChangesBegan(Began{Sync: p.r.Sync.Name, Revision: p.revision, Former: former, At: o.Began})
+		}
+	}
 	if o.Result == apply.Superseded && errors.Is(context.Cause(k.ctx), ErrAgain) {
 		return // the next reconciliation goes on with it
 	}

@@ -97,7 +97,7 @@ type worker struct {
 
 // startWorker begins with a list.
 func startWorker(ctx context.Context, name string, s *Source, t settings, log *slog.Logger) *worker {
-	w := &worker{name: name, source: s, log: log, settings: t, queue: workqueue.NewTypedRateLimitingQueue[key](newBackoff()), pulls: newPulls()}
+	w := &worker{name: name, source: s, log: log, settings: t, queue: workqueue.NewTypedRateLimitingQueue[key](newBackoff()), pulls: newPulls(), commits: newCommits()}
 	ctx, w.cancel = context.WithCancel(ctx)
 	w.group.Go(func() { w.work(ctx) })
 	w.group.Go(func() {
@@ -214,6 +214,7 @@ func (w *worker) refill() {
 	if again {
 		w.log.Warn("more was to be reported than is kept: all pull requests are read again")
 		w.forget()
+		w.recommit()
 		w.add(key{kind: kindList})
 	}
 }

@@ -200,12 +200,15 @@ func (r *Reporter) workerOf(sync string) *worker {
 	return nil
 }
 
-// ChangeEnded implements reconcile.Observer.
-func (r *Reporter) ChangeEnded(sync string, o apply.Outcome) {
-	if w := r.workerOf(sync); w != nil {
-		w.changeEnded(sync, o)
+// ChangesBegan implements reconcile.Observer.
+func (r *Reporter) ChangesBegan(b reconcile.Began) {
+	if w := r.workerOf(b.Sync); w != nil {
+		w.changesBegan(b)
 	}
 }
+
+// ChangeEnded implements reconcile.Observer: what became of all changes is in its Ended.
+func (r *Reporter) ChangeEnded(string, apply.Outcome) {}
 
 // ReconciliationEnded implements reconcile.Observer.
 func (r *Reporter) ReconciliationEnded(e reconcile.Ended) {

@@ -1,0 +1,83 @@
+package reconcile
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/pacer-gitops/pacer/controller/plan"
+	"github.com/pacer-gitops/pacer/controller/status"
+)
+
+// former is the revision that the sync went by before this one; empty: not known. The
+// store has it, so that it is known though another leader began it.
+func (p *reconciliation) former() string {
+	n := p.r.record.state.Newest
+	switch {
+	case n == nil:
+		return ""
+	case n.ID != p.revision.ID:
+		return n.ID
+	case len(n.Superseded) > 0:
+		return n.Superseded[0]
+	}
+	return ""
+}
+
+// standingNow is how what the revision defines stands as it is shown; nil: that is of
+// another revision, or not known.
+func (p *reconciliation) standingNow() (s *Standing) {
+	p.r.View.Measure(func(shown *status.Sync, apps []status.App, _ time.Time) {
+		if shown.PlannedRevision == p.revision.ID && p.files != nil && shown.Stale == nil {
+			s = standingOf(shown, apps)
+		}
+	})
+	return s
+}
+
+// standingOf sums up what is shown of a sync:
+//
+//	condition        state    health                       counts as
+//	failed, broken   any      any                          failed
+//	blocked          any      any                          approval if that lifts it, else blocked
+//	rollout          any      any                          coming
+//	none             synced   healthy, suspended, missing  settled: a deleted one is missing
+//	none             synced   none                         settled: a group
+//	none             others                                coming
+func standingOf(shown *status.Sync, apps []status.App) *Standing {
+	s := &Standing{Stopped: shown.Suspended || shown.StateLost != nil, Apps: len(apps), Away: away(shown)}
+	for _, a := range apps {
+		switch {
+		case a.Condition == status.Failed || a.Condition == status.Broken:
+			s.Failed++
+			s.FailedFirst = cmp.Or(s.FailedFirst, said(a))
+		case a.Condition == status.Blocked && a.Approvable:
+			s.Approval++
+		case a.Condition == status.Blocked:
+			s.Blocked++
+			s.BlockedFirst = cmp.Or(s.BlockedFirst, said(a))
+		case a.Condition == "" && a.State == status.Synced && a.Health != status.HealthProgressing && a.Health != status.HealthDegraded && a.Health != status.HealthUnknown:
+		default:
+			s.Coming++
+			s.ComingFirst = cmp.Or(s.ComingFirst, a.ID)
+		}
+	}
+	return s
+}
+
+func said(a status.App) string {
+	if a.Reason == "" {
+		return a.ID
+	}
+	return a.ID + ": " + a.Reason
+}
+
+// away says why a sync goes by another revision than its source is at.
+func away(shown *status.Sync) string {
+	switch {
+	case shown.RolledBack != nil:
+		return "rolled back to " + plan.ShortRevision(shown.RolledBack.ID)
+	case shown.Hold != nil:
+		return "held at " + plan.ShortRevision(shown.Hold.Revision)
+	}
+	return ""
+}
