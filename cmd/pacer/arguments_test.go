@@ -16,6 +16,8 @@ var wrongLines = map[string]string{
 	"apply":                    "SOURCE is missing: a directory or a git URL, as in: pacer apply ./apps; or, for the syncs of a configuration: pacer apply --config pacer.yaml",
 	"apply a b":                "expected one SOURCE, found a and b",
 	"approve":                  "the name of a SYNC is missing, as in: pacer approve shop /shop/cart (pacer status lists the syncs)",
+	"check":                    "--config is missing, as in: pacer check --config pacer.yaml",
+	"check pacer.yaml":         `pacer check takes no arguments, found "pacer.yaml": see pacer check --help`,
 	"demo x":                   `pacer demo takes no arguments, found "x": see pacer demo --help`,
 	"diff":                     "the name of a SYNC is missing, as in: pacer diff shop (pacer status lists the syncs)",
 	"explain cpus mem":         `pacer explain takes at most 1 of the arguments "cpus" "mem", as in: pacer explain container.docker.image`,
