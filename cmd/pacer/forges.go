@@ -27,8 +27,8 @@ type reported struct {
 	commits *sources.Commits
 }
 
-// openForges opens the forges of c, of which kept has those that are unchanged. Which those
-// are the answer tells by their pointers. It asks no forge anything.
+// openForges opens the forges of c. What kept has goes on: one that is the same as it is,
+// and the clone of one whose repository is the same. It asks no forge anything.
 func (p *program) openForges(c *config.Config, kept map[string]*reported) (opened map[string]*reported, err error) {
 	opened = map[string]*reported{}
 	defer func() {
@@ -43,7 +43,11 @@ func (p *program) openForges(c *config.Config, kept map[string]*reported) (opene
 		case before != nil && reflect.DeepEqual(before.of, s):
 			opened[name] = before
 		default:
-			if opened[name], err = p.openForge(c, name); err != nil {
+			var clone *sources.Commits
+			if before != nil && reflect.DeepEqual(before.of.Content(), s.Content()) {
+				clone = before.commits // its folder is locked
+			}
+			if opened[name], err = p.openForge(c, name, clone); err != nil {
 				delete(opened, name)
 				return opened, fmt.Errorf("forge of source %s: %w", name, err)
 			}
@@ -52,7 +56,8 @@ func (p *program) openForges(c *config.Config, kept map[string]*reported) (opene
 	return opened, nil
 }
 
-func (p *program) openForge(c *config.Config, name string) (*reported, error) {
+// openForge opens the forge of a source, with a clone that is open already, or a new one.
+func (p *program) openForge(c *config.Config, name string, commits *sources.Commits) (*reported, error) {
 	s := c.Sources[name]
 	f := s.Forge()
 	o := f.Options(s.Git.URL)
@@ -68,9 +73,10 @@ func (p *program) openForge(c *config.Config, name string) (*reported, error) {
 	follows := git.Branch
 	pinned := git.Tag != "" || git.Commit != "" || git.Semver != ""
 	git.Branch, git.Tag, git.Commit, git.Semver, git.Ref = "", "", "", "", ""
-	commits, err := sources.OpenCommits(git, sources.Environment{Clone: c.PullsFolder(name), Log: p.log})
-	if err != nil {
-		return nil, err
+	if commits == nil {
+		if commits, err = sources.OpenCommits(git, sources.Environment{Clone: c.PullsFolder(name), Log: p.log}); err != nil {
+			return nil, err
+		}
 	}
 	return &reported{of: s, commits: commits, Source: report.Source{
 		Forge: client, Commits: commits, Merge: sources.Merge, Interval: s.PollInterval(),
@@ -92,9 +98,10 @@ func closeForges(all map[string]*reported) error {
 	return errors.Join(errs...)
 }
 
+// withoutForges are those of all whose clone some does not use.
 func withoutForges(all, some map[string]*reported) map[string]*reported {
 	rest := maps.Clone(all)
-	maps.DeleteFunc(rest, func(name string, r *reported) bool { return some[name] == r })
+	maps.DeleteFunc(rest, func(name string, r *reported) bool { return some[name] != nil && some[name].commits == r.commits })
 	return rest
 }
 
@@ -157,7 +164,9 @@ func (p *program) replaceForges(c *config.Config, opened map[string]*reported) {
 	before := p.forges
 	p.forges = opened
 	p.reporter.Reload(p.reportOptions(c, opened))
-	p.checkForges(context.Background(), withoutForges(opened, before)) // until the program stops
+	changed := maps.Clone(opened)
+	maps.DeleteFunc(changed, func(name string, r *reported) bool { return before[name] == r })
+	p.checkForges(context.Background(), changed) // until the program stops
 	if err := closeForges(withoutForges(before, opened)); err != nil {
 		p.log.Warn("cannot close the clone of a forge that is no longer used", "error", err)
 	}

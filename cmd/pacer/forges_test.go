@@ -267,6 +267,53 @@ func TestAPullRequestScales(t *testing.T) {
 	}
 }
 
+// reloaded takes up a changed configuration.
+func (s *story) reloaded(change func(text string) string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(s.file, []byte(change(string(text))), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	c, err := config.Load(s.file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.program.replace(c); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// What is said of a forge is taken up by a reload, as is another repository, and that
+// there is none any more.
+func TestReloadOfAForge(t *testing.T) {
+	s := newStory(t, standIns["github"])
+	n := s.world.Open(forgetest.Opening{Title: "More web", Files: map[string]string{"prod/web.json": webApp(5, "sleep 1000")}})
+	s.poke()
+	s.has(s.world.Pull(n).HeadCommit, "pacer/shop/plan", "1 scale")
+	s.says(n, "3 → 5")
+
+	s.reloaded(func(text string) string { return strings.Replace(text, "forge: {", "forge: {statuses: \"off\", ", 1) })
+	head := s.world.Push(n, "six", map[string]string{"prod/web.json": webApp(6, "sleep 1000")})
+	s.poke()
+	s.says(n, "3 → 6")
+	if all := s.world.AllStatuses(head); len(all) > 0 {
+		t.Errorf("statuses though they are off: %+v", all)
+	}
+
+	s.reloaded(func(text string) string { return strings.Replace(text, "      branch: main\n", "", 1) })
+	s.world.Push(n, "seven", map[string]string{"prod/web.json": webApp(7, "sleep 1000")})
+	s.poke()
+	s.says(n, "3 → 7")
+
+	s.reloaded(func(text string) string { return strings.Replace(text, "forge: {", "# forge: {", 1) })
+	if page := s.get("/api/v1/sources/shop/pulls/" + fmt.Sprint(n)); !strings.Contains(page, "no such source with a forge") {
+		t.Errorf("without a forge the page shows %s", page)
+	}
+}
+
 // poke is the webhook of a forge.
 func (s *story) poke() {
 	s.t.Helper()

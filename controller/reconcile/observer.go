@@ -27,7 +27,7 @@ type Observer interface {
 type Began struct {
 	Sync     string
 	Revision sources.Revision
-	Former   string // the revision that the sync went by before; empty: not known
+	Former   []string // revisions that the sync went by before, the last first; none: not known
 	At       time.Time
 }
 
@@ -42,9 +42,9 @@ type Ended struct {
 	Wrote          bool                   // it has started a change
 	Plan           *plan.Plan             // the last that it made, which nobody may change; nil: it made none
 
-	Leads    bool             // it belongs to a term, so what it found is not another replica's business
+	Leads    bool             // it could write: it belongs to a term, and goes by what was fetched in that
 	Revision sources.Revision // that it went by
-	Former   string           // the revision that the sync went by before; empty: not known
+	Former   []string         // revisions that the sync went by before, the last first; none: not known
 	Fetched  sources.Revision // what the source was at; zero: not known
 	Standing *Standing        // nil: it could not compare what the revision asks for with Marathon
 }

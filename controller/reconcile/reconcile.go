@@ -455,7 +455,7 @@ func (p *reconciliation) saveLast(ctx context.Context, last *status.Reconciliati
 // ended is what observers are told of a reconciliation.
 func (p *reconciliation) ended(last status.Reconciliation, before *status.Reconciliation, entry *store.Entry) Ended {
 	e := Ended{Sync: p.r.Sync.Name, Reconciliation: last, Before: before, Entry: entry, Wrote: p.wrote,
-		Leads: p.term != nil, Revision: p.revision, Former: p.former(), Standing: p.standingNow()}
+		Leads: p.term != nil && p.from.writes, Revision: p.revision, Former: p.former(), Standing: p.standingNow()}
 	if p.files != nil { // compute was called
 		made := p.plan
 		e.Plan = &made

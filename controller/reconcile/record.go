@@ -273,7 +273,7 @@ func (p *reconciliation) showCurrent() {
 
 // progress is told of each change that begins, hangs or ends.
 func (p *reconciliation) progress(k *keeper, o apply.Outcome) {
-	began, former := false, ""
+	began, former := false, []string(nil)
 	k.change(func() bool {
 		news := p.remember(o)
 		if _, planned := p.files[o.ID]; planned && !o.Began.IsZero() {

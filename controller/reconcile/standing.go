@@ -2,25 +2,30 @@ package reconcile
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/status"
 )
 
-// former is the revision that the sync went by before this one; empty: not known. The
-// store has it, so that it is known though another leader began it.
-func (p *reconciliation) former() string {
+// mostFormer is how many revisions before the present one are told of: those that a
+// leader left in progress that was lost.
+const mostFormer = 5
+
+// former are revisions that the sync went by before this one, the last first. The store
+// has them, so that they are known though another leader began them.
+func (p *reconciliation) former() []string {
 	n := p.r.record.state.Newest
-	switch {
-	case n == nil:
-		return ""
-	case n.ID != p.revision.ID:
-		return n.ID
-	case len(n.Superseded) > 0:
-		return n.Superseded[0]
+	if n == nil {
+		return nil
 	}
-	return ""
+	all := n.Superseded
+	if n.ID != p.revision.ID {
+		all = append([]string{n.ID}, all...)
+	}
+	all = slices.DeleteFunc(slices.Clone(all), func(id string) bool { return id == p.revision.ID })
+	return all[:min(len(all), mostFormer)]
 }
 
 // standingNow is how what the revision defines stands as it is shown; nil: that is of

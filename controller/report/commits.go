@@ -47,40 +47,51 @@ func (w *worker) isOf(sync, commit string) bool {
 	return known
 }
 
-// reconciled takes in what became of a reconciliation.
+// reconciled takes in what became of a reconciliation. One that found out nothing, or
+// was cut off, says nothing: the next one knows more.
 func (w *worker) reconciled(e reconcile.Ended) {
-	if !e.Leads || e.Reconciliation.Result == status.ResultSuperseded || e.Reconciliation.Result == status.ResultStopped {
-		return // the next one knows more
+	result := e.Reconciliation.Result
+	if !e.Leads || e.Standing == nil || result == status.ResultSuperseded || result == status.ResultStopped {
+		return
 	}
 	commit := e.Revision.ID
-	if e.Standing != nil && e.Standing.Away != "" {
+	if e.Standing.Away != "" {
 		commit = e.Fetched.ID // the commit that the sync does not go by
 	}
 	if commit == "" {
 		return
 	}
-	w.follow(e.Sync, commit, e.Former)
+	if e.Standing.Away == "" {
+		w.follow(e.Sync, commit, e.Former)
+	}
 	w.mu.Lock()
 	began := w.commits.began[e.Sync]
 	w.mu.Unlock()
 	w.want(e.Sync, commit, stateOf(e), descriptionOf(e, began))
 }
 
-// follow notes which commit a sync goes by now, and has the former one say so, if it
-// waits for its rollout.
-func (w *worker) follow(sync, commit, former string) {
+// follow notes which commit a sync goes by now, and has the former ones say so, if they
+// wait for their rollout.
+func (w *worker) follow(sync, commit string, former []string) {
 	w.mu.Lock()
 	if !w.isOf(sync, commit) {
-		for k := range w.commits.wanted {
-			if k.sync == sync && k.commit != former {
+		for k, wanted := range w.commits.wanted {
+			// What the forge has not yet is kept, unless it has been away for very long.
+			if k.sync == sync && (w.commits.said[k] == wanted || len(w.commits.wanted) > maxQueue) {
 				delete(w.commits.wanted, k)
 				delete(w.commits.said, k)
 			}
 		}
 	}
+	unsaid := slices.Clone(former)
+	for k := range w.commits.wanted {
+		if k.sync == sync && k.commit != commit && !slices.Contains(unsaid, k.commit) {
+			unsaid = append(unsaid, k.commit)
+		}
+	}
 	w.mu.Unlock()
-	if former != "" && former != commit {
-		w.want(sync, former, forge.Stopped, "superseded by "+plan.ShortRevision(commit)+" before it was healthy")
+	for _, before := range unsaid {
+		w.want(sync, before, forge.Stopped, "superseded by "+plan.ShortRevision(commit)+" before it was healthy")
 	}
 }
 
@@ -108,50 +119,51 @@ func (w *worker) syncURL(sync string) string {
 	return w.settings.url + "/#sync-" + sync
 }
 
-// stateOf is the state of the commit that a sync goes by:
+// stateOf is the state of the commit that a sync goes by, or is to go by:
 //
 //	what is known of it                             state
-//	errors in manifests                             failure
-//	nothing: git and Marathon were not compared     pending
 //	another revision is in force, or it is stopped  pending
+//	errors in manifests                             failure
 //	an app has failed                               failure
 //	changes are blocked, or wait for an approval    pending
 //	an app is not settled and healthy yet           pending
+//	the reconciliation goes on, or has failed       pending
 //	otherwise                                       success
 func stateOf(e reconcile.Ended) forge.State {
 	switch s := e.Standing; {
-	case e.Errors > 0:
-		return forge.Failure
-	case s == nil, s.Stopped, s.Away != "":
+	case s.Stopped, s.Away != "":
 		return forge.Pending
-	case s.Failed > 0:
+	case e.Errors > 0, s.Failed > 0:
 		return forge.Failure
-	case s.Approval+s.Blocked+s.Coming > 0:
+	case s.Approval+s.Blocked+s.Coming > 0, !hasEnded(e):
 		return forge.Pending
 	}
 	return forge.Success
 }
 
+// hasEnded reports whether a reconciliation has done all that it had to.
+func hasEnded(e reconcile.Ended) bool {
+	return e.Reconciliation.Result == status.ResultApplied || e.Reconciliation.Result == status.ResultUnchanged
+}
+
 // descriptionOf says why a commit is in its state. It is the same while that is.
 func descriptionOf(e reconcile.Ended, began time.Time) string {
 	switch s := e.Standing; {
-	case e.Errors > 0 && e.Plan != nil:
-		return comment.StatusText(*e.Plan)
-	case e.Errors > 0:
-		return "errors in manifests"
-	case s == nil:
-		return "it cannot be compared with Marathon yet"
 	case s.Stopped:
 		return "the sync is suspended: nothing is changed"
 	case s.Away != "":
 		return "the sync is " + s.Away
+	case e.Errors > 0 && e.Plan != nil:
+		return comment.StatusText(*e.Plan)
+	case e.Errors > 0:
+		return "errors in manifests"
 	case s.Failed > 0:
 		return s.FailedFirst
 	case s.Approval > 0:
 		return counted(s.Approval, "change needs approval", "changes need approval")
 	case s.Blocked > 0:
 		return counted(s.Blocked, "change is blocked", "changes are blocked")
-	case s.Coming > 0:
+	case s.Coming > 0, !hasEnded(e):
 		return "the rollout is in progress"
 	}
 	if entry := e.Entry; entry != nil && len(entry.Changes) > 0 {
@@ -176,6 +188,7 @@ func counted(n int, one, many string) string {
 //	pending               superseded            superseded
 //	nothing, or an end    superseded            as it is
 //	success               any                   as it is: what fails later is another try
+//	failure               pending               as it is: the reason stands until it is healthy
 //	the same state        pending, other words  the new words
 //	the same state        others                as it is
 //	otherwise             any                   what is wanted
@@ -218,7 +231,7 @@ func becomes(there *forge.Status, wanted forge.Status) bool {
 		return there != nil && there.State == forge.Pending
 	case there == nil:
 		return true
-	case there.State == forge.Success:
+	case there.State == forge.Success, there.State == forge.Failure && wanted.State == forge.Pending:
 		return false
 	case there.State != wanted.State:
 		return true

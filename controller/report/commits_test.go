@@ -7,6 +7,7 @@ import (
 	"github.com/pacer-gitops/pacer/controller/forge"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/reconcile"
+	"github.com/pacer-gitops/pacer/controller/status"
 	"github.com/pacer-gitops/pacer/controller/store"
 )
 
@@ -19,9 +20,10 @@ func TestStateOfACommit(t *testing.T) {
 		description string
 	}{
 		"errors":          {reconcile.Ended{Errors: 2, Standing: &reconcile.Standing{}}, forge.Failure, "errors in manifests"},
-		"not compared":    {reconcile.Ended{}, forge.Pending, "it cannot be compared with Marathon yet"},
+		"not saved":       {reconcile.Ended{Standing: &reconcile.Standing{Apps: 3}, Reconciliation: status.Reconciliation{Result: status.ResultFailed}}, forge.Pending, "the rollout is in progress"},
+		"still settling":  {reconcile.Ended{Standing: &reconcile.Standing{Apps: 3}, Reconciliation: status.Reconciliation{Result: status.ResultProgressing}}, forge.Pending, "the rollout is in progress"},
 		"suspended":       {reconcile.Ended{Standing: &reconcile.Standing{Stopped: true, Failed: 1}}, forge.Pending, "the sync is suspended: nothing is changed"},
-		"rolled back":     {reconcile.Ended{Standing: &reconcile.Standing{Away: "rolled back to 4a1b2c3d"}}, forge.Pending, "the sync is rolled back to 4a1b2c3d"},
+		"rolled back":     {reconcile.Ended{Errors: 1, Standing: &reconcile.Standing{Away: "rolled back to 4a1b2c3d"}}, forge.Pending, "the sync is rolled back to 4a1b2c3d"},
 		"failed":          {reconcile.Ended{Standing: &reconcile.Standing{Failed: 1, FailedFirst: "/shop/web: exit code 1", Coming: 1}}, forge.Failure, "/shop/web: exit code 1"},
 		"approval":        {reconcile.Ended{Standing: &reconcile.Standing{Approval: 2}}, forge.Pending, "2 changes need approval"},
 		"blocked":         {reconcile.Ended{Standing: &reconcile.Standing{Blocked: 1}}, forge.Pending, "1 change is blocked"},
@@ -29,6 +31,9 @@ func TestStateOfACommit(t *testing.T) {
 		"healthy":         {reconcile.Ended{Standing: &reconcile.Standing{Apps: 3}, Entry: applied}, forge.Success, "healthy after 43s"},
 		"nothing changed": {reconcile.Ended{Standing: &reconcile.Standing{Apps: 3}, Plan: &plan.Plan{}}, forge.Success, "no changes: healthy"},
 	} {
+		if c.ended.Reconciliation.Result == "" {
+			c.ended.Reconciliation.Result = status.ResultApplied
+		}
 		if state, text := stateOf(c.ended), descriptionOf(c.ended, began); state != c.state || text != c.description {
 			t.Errorf("%s: %s %q, want %s %q", name, state, text, c.state, c.description)
 		}
@@ -38,34 +43,34 @@ func TestStateOfACommit(t *testing.T) {
 // What a commit is said to be follows from what it is said to be already: in no order of
 // events does a success become a failure.
 func TestWhatBecomesOfAStatus(t *testing.T) {
-	status := func(state forge.State, text string) forge.Status {
+	said := func(state forge.State, text string) forge.Status {
 		return forge.Status{Context: "pacer/shop", State: state, Description: text}
 	}
 	states := []forge.State{forge.Pending, forge.Success, forge.Failure, forge.Stopped}
 	for _, wanted := range states {
-		if got := becomes(nil, status(wanted, "x")); got != (wanted != forge.Stopped) {
+		if got := becomes(nil, said(wanted, "x")); got != (wanted != forge.Stopped) {
 			t.Errorf("nothing, wanted %s: %v", wanted, got)
 		}
 		for _, there := range states {
-			before := status(there, "x")
+			before := said(there, "x")
 			want := there != wanted
 			switch {
 			case wanted == forge.Stopped:
 				want = there == forge.Pending
-			case there == forge.Success:
+			case there == forge.Success, there == forge.Failure && wanted == forge.Pending:
 				want = false
 			}
-			if got := becomes(&before, status(wanted, "x")); got != want {
+			if got := becomes(&before, said(wanted, "x")); got != want {
 				t.Errorf("%s, wanted %s: %v", there, wanted, got)
 			}
 		}
 	}
-	before := status(forge.Pending, "x")
-	if !becomes(&before, status(forge.Pending, "y")) {
+	before := said(forge.Pending, "x")
+	if !becomes(&before, said(forge.Pending, "y")) {
 		t.Error("why it is pending is not said again")
 	}
 	before.State = forge.Failure
-	if becomes(&before, status(forge.Failure, "y")) {
+	if becomes(&before, said(forge.Failure, "y")) {
 		t.Error("a failure is said again for other words")
 	}
 }
