@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
-	"github.com/pacer-gitops/pacer/controller/reconcile"
 	"github.com/pacer-gitops/pacer/manifests"
 )
 
@@ -29,6 +29,15 @@ func (c *Controller) Diff(ctx context.Context, sync string, ids []string) (plan.
 	if err != nil {
 		return plan.Plan{}, err
 	}
+	return c.compare(ctx, y, func(state marathon.State, live plan.Live) (plan.Plan, error) {
+		in.Live, in.Cluster = live, state.Cluster
+		return of(plan.Compute(in), ids), nil
+	})
+}
+
+// compare plans on what Marathon holds now for who only asks: one at a time, so that no
+// reconciliation is kept waiting.
+func (c *Controller) compare(ctx context.Context, y *syncer, with func(marathon.State, plan.Live) (plan.Plan, error)) (plan.Plan, error) {
 	select {
 	case c.diffs <- struct{}{}:
 		defer func() { <-c.diffs }()
@@ -42,8 +51,7 @@ func (c *Controller) Diff(ctx context.Context, sync string, ids []string) (plan.
 	if err != nil {
 		return plan.Plan{}, fmt.Errorf("cannot read Marathon: %w", err)
 	}
-	in.Live, in.Cluster = reconcile.LiveOf(state), state.Cluster
-	return of(plan.Compute(in), ids), nil
+	return with(state, y.cluster.lives.of(state))
 }
 
 // lastInput is what the last plan was made of, without live.

@@ -2,8 +2,8 @@ package controller
 
 import (
 	"context"
-	"fmt"
 
+	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/sources"
 )
@@ -21,18 +21,7 @@ func (c *Controller) Preview(ctx context.Context, sync string, s *sources.Snapsh
 	if last == nil {
 		return plan.Plan{}, ErrNotPlanned
 	}
-	select {
-	case c.diffs <- struct{}{}:
-		defer func() { <-c.diffs }()
-	case <-ctx.Done():
-		return plan.Plan{}, context.Cause(ctx)
-	}
-	state, err := c.stateOf(ctx, y.cluster, nil)
-	if ctx.Err() != nil {
-		return plan.Plan{}, context.Cause(ctx)
-	}
-	if err != nil {
-		return plan.Plan{}, fmt.Errorf("cannot read Marathon: %w", err)
-	}
-	return last.Preview(ctx, y.spec, s, state)
+	return c.compare(ctx, y, func(state marathon.State, live plan.Live) (plan.Plan, error) {
+		return last.Preview(ctx, y.spec, s, live, state.Cluster)
+	})
 }

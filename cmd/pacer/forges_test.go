@@ -3,9 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -317,22 +314,7 @@ func TestReloadOfAForge(t *testing.T) {
 // poke is the webhook of a forge.
 func (s *story) poke() {
 	s.t.Helper()
-	const body = `{"action": "synchronize"}`
-	r, err := http.NewRequest(http.MethodPost, "http://"+s.program.addr.String()+"/webhooks/shop", strings.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	mac := hmac.New(sha256.New, []byte("sesame"))
-	mac.Write([]byte(body))
-	r.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusAccepted {
-		s.t.Fatalf("webhook: %s", resp.Status)
-	}
+	sendWebhook(s.t, s.program.addr.String(), "shop", "sesame")
 }
 
 // get asks the page of the story's Pacer.

@@ -345,22 +345,26 @@ func BenchmarkGoalWebhook(b *testing.B) {
 }
 
 // poke sends a webhook.
-func (a *arena) poke() {
+func (a *arena) poke() { sendWebhook(a.b, a.page, "repo", "sesame") }
+
+// sendWebhook sends a webhook of a source, signed as GitHub signs it, to a page.
+func sendWebhook(t testing.TB, page, source, secret string) {
+	t.Helper()
 	body := `{"ref": "refs/heads/main"}`
-	r, err := http.NewRequest(http.MethodPost, "http://"+a.page+"/webhooks/repo", strings.NewReader(body))
+	r, err := http.NewRequest(http.MethodPost, "http://"+page+"/webhooks/"+source, strings.NewReader(body))
 	if err != nil {
-		a.b.Fatal(err)
+		t.Fatal(err)
 	}
-	mac := hmac.New(sha256.New, []byte("sesame"))
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(body))
 	r.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		a.b.Fatal(err)
+		t.Fatal(err)
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusAccepted {
-		a.b.Fatalf("webhook: %s", resp.Status)
+		t.Fatalf("webhook: %s", resp.Status)
 	}
 }
 

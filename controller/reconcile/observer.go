@@ -53,11 +53,10 @@ type Ended struct {
 type Standing struct {
 	Stopped  bool   // the sync changes nothing: it is suspended, or its stored state was lost
 	Away     string // why it goes by another revision than its source is at; empty: it does not
-	Apps     int    // apps, pods and groups
 	Failed   int    // those whose rollout failed, or whose manifest has errors
 	Approval int    // changes that wait for an approval
 	Blocked  int    // changes that wait for something else
 	Coming   int    // those that are neither of these, nor settled and healthy
-	// The first of each by id, and why.
-	FailedFirst, BlockedFirst, ComingFirst string
+	// FailedFirst is the first of Failed by id, and why.
+	FailedFirst string
 }

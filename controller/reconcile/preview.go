@@ -3,7 +3,6 @@ package reconcile
 import (
 	"context"
 
-	"github.com/pacer-gitops/pacer/controller/marathon"
 	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/manifests"
 	"github.com/pacer-gitops/pacer/sources"
@@ -17,17 +16,17 @@ type Planned struct {
 }
 
 // Preview plans what a sync would do if its source were at a snapshot: with the policy,
-// the inventory and the failures that its last plan went by, and a state of Marathon. It
+// the inventory and the failures that its last plan went by, and what a Marathon holds. It
 // changes nothing, and what it reads is not kept. Approvals are given for a revision, so
 // none counts for this one.
-func (p *Planned) Preview(ctx context.Context, y Sync, s *sources.Snapshot, state marathon.State) (plan.Plan, error) {
+func (p *Planned) Preview(ctx context.Context, y Sync, s *sources.Snapshot, live plan.Live, cluster manifests.Cluster) (plan.Plan, error) {
 	in := p.Input
 	var err error
-	in.Desired, err = y.read(ctx, p.reader.Fork(), s, state.Cluster)
+	in.Desired, err = y.read(ctx, p.reader.Fork(), s, cluster)
 	if err != nil {
 		return plan.Plan{}, err
 	}
-	in.Revision, in.Live, in.Cluster = s.Revision.ID, LiveOf(state), state.Cluster
+	in.Revision, in.Live, in.Cluster = s.Revision.ID, live, cluster
 	in.Policy.Approved = nil
 	made := plan.Compute(in)
 	made.Known = plan.Known{} // of what is thrown away

@@ -49,7 +49,7 @@ func (p *reconciliation) standingNow() (s *Standing) {
 //	none             synced   none                         settled: a group
 //	none             others                                coming
 func standingOf(shown *status.Sync, apps []status.App) *Standing {
-	s := &Standing{Stopped: shown.Suspended || shown.StateLost != nil, Apps: len(apps), Away: away(shown)}
+	s := &Standing{Stopped: shown.Suspended || shown.StateLost != nil, Away: away(shown)}
 	for _, a := range apps {
 		switch {
 		case a.Condition == status.Failed || a.Condition == status.Broken:
@@ -59,11 +59,9 @@ func standingOf(shown *status.Sync, apps []status.App) *Standing {
 			s.Approval++
 		case a.Condition == status.Blocked:
 			s.Blocked++
-			s.BlockedFirst = cmp.Or(s.BlockedFirst, said(a))
 		case a.Condition == "" && a.State == status.Synced && a.Health != status.HealthProgressing && a.Health != status.HealthDegraded && a.Health != status.HealthUnknown:
 		default:
 			s.Coming++
-			s.ComingFirst = cmp.Or(s.ComingFirst, a.ID)
 		}
 	}
 	return s

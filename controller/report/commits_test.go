@@ -20,16 +20,16 @@ func TestStateOfACommit(t *testing.T) {
 		description string
 	}{
 		"errors":          {reconcile.Ended{Errors: 2, Standing: &reconcile.Standing{}}, forge.Failure, "errors in manifests"},
-		"not saved":       {reconcile.Ended{Standing: &reconcile.Standing{Apps: 3}, Reconciliation: status.Reconciliation{Result: status.ResultFailed}}, forge.Pending, "the rollout is in progress"},
-		"still settling":  {reconcile.Ended{Standing: &reconcile.Standing{Apps: 3}, Reconciliation: status.Reconciliation{Result: status.ResultProgressing}}, forge.Pending, "the rollout is in progress"},
+		"not saved":       {reconcile.Ended{Standing: &reconcile.Standing{}, Reconciliation: status.Reconciliation{Result: status.ResultFailed}}, forge.Pending, "the rollout is in progress"},
+		"still settling":  {reconcile.Ended{Standing: &reconcile.Standing{}, Reconciliation: status.Reconciliation{Result: status.ResultProgressing}}, forge.Pending, "the rollout is in progress"},
 		"suspended":       {reconcile.Ended{Standing: &reconcile.Standing{Stopped: true, Failed: 1}}, forge.Pending, "the sync is suspended: nothing is changed"},
 		"rolled back":     {reconcile.Ended{Errors: 1, Standing: &reconcile.Standing{Away: "rolled back to 4a1b2c3d"}}, forge.Pending, "the sync is rolled back to 4a1b2c3d"},
 		"failed":          {reconcile.Ended{Standing: &reconcile.Standing{Failed: 1, FailedFirst: "/shop/web: exit code 1", Coming: 1}}, forge.Failure, "/shop/web: exit code 1"},
 		"approval":        {reconcile.Ended{Standing: &reconcile.Standing{Approval: 2}}, forge.Pending, "2 changes need approval"},
 		"blocked":         {reconcile.Ended{Standing: &reconcile.Standing{Blocked: 1}}, forge.Pending, "1 change is blocked"},
 		"coming":          {reconcile.Ended{Standing: &reconcile.Standing{Coming: 3}}, forge.Pending, "the rollout is in progress"},
-		"healthy":         {reconcile.Ended{Standing: &reconcile.Standing{Apps: 3}, Entry: applied}, forge.Success, "healthy after 43s"},
-		"nothing changed": {reconcile.Ended{Standing: &reconcile.Standing{Apps: 3}, Plan: &plan.Plan{}}, forge.Success, "no changes: healthy"},
+		"healthy":         {reconcile.Ended{Standing: &reconcile.Standing{}, Entry: applied}, forge.Success, "healthy after 43s"},
+		"nothing changed": {reconcile.Ended{Standing: &reconcile.Standing{}, Plan: &plan.Plan{}}, forge.Success, "no changes: healthy"},
 	} {
 		if c.ended.Reconciliation.Result == "" {
 			c.ended.Reconciliation.Result = status.ResultApplied

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pacer-gitops/pacer/controller/forge"
+	"github.com/pacer-gitops/pacer/controller/plan"
 	"github.com/pacer-gitops/pacer/controller/report/comment"
 )
 
@@ -242,7 +243,7 @@ func (s *stage) examinePull(p *hubPull) string {
 		case len(made.Problems) > 0:
 			state = forge.Failure
 		default:
-			wants = append(wants, comment.Verdict(made))
+			wants = append(wants, plan.Verdict(made))
 		}
 		for _, c := range made.Changes {
 			if len(conflicts) == 0 {

@@ -332,6 +332,3 @@ func cutStatus(s string) string {
 	}
 	return string([]rune(s)[:maxStatus-1]) + "…"
 }
-
-// Verdict is plan.Verdict: what plans come to, in one line.
-func Verdict(plans ...plan.Plan) string { return plan.Verdict(plans...) }

@@ -109,7 +109,7 @@ func TestVerdict(t *testing.T) {
 		"2 errors in manifests · 1 create": {{Summary: plan.Summary{Create: 1}, Problems: []manifests.Problem{{Severity: manifests.SeverityError, More: 2}, {Severity: manifests.SeverityWarning}}}},
 		"4 restart, 2 scale, 2 delete · 2 need approval · 236 unchanged": {sample(), sample()},
 	} {
-		if got := Verdict(plans...); got != want {
+		if got := plan.Verdict(plans...); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
