@@ -205,24 +205,29 @@ func (m *merging) fileOf(at string, e [3]*entry) (*entry, error) {
 	if side, decided := three(base, ours, theirs); decided {
 		return m.take(side, e[side]), nil
 	}
-	if base == nil || ours == nil || theirs == nil { // both added it, or one changed what the other deleted
+	// One changed what the other deleted, or both added it: that is merged as what both
+	// have added to an empty file.
+	if ours == nil || theirs == nil || base == nil && ours.exec != theirs.exec {
 		m.conflicts = append(m.conflicts, at)
 		return nil, nil
+	}
+	if base == nil {
+		base = &entry{exec: ours.exec}
 	}
 	exec := ours.exec
 	if base.exec == ours.exec {
 		exec = theirs.exec
 	}
-	contents := [3]*entry{}
-	for i := range e {
-		contents[i] = &entry{id: e[i].id}
-	}
+	contents := [3]*entry{{id: base.id}, {id: ours.id}, {id: theirs.id}}
 	if side, decided := three(contents[0], contents[1], contents[2]); decided {
 		m.take(side, e[side])
 		return &entry{id: e[side].id, exec: exec}, nil
 	}
 	var texts [3][]byte
 	for i := range e {
+		if e[i] == nil {
+			continue // empty
+		}
 		text, err := m.sides[i].file(e[i].id)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", at, err)
